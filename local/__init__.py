@@ -1,0 +1,1 @@
+"""One machine: demo data, Airflow up and down, the demo itself."""

@@ -1,0 +1,60 @@
+"""python -m tasks <step> --night YYYY-MM-DD: every step of a night, and the whole night, without Airflow."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from tasks.errors import TaskError
+from tasks.ingest_clicks import days_with_a_folder
+from tasks.night import Night
+from tasks.run import REFRESH, STEPS, run
+from tasks.settings import Settings
+
+Day = Annotated[str, typer.Option("--night", help="the night, a UTC day written YYYY-MM-DD")]
+Since = Annotated[str, typer.Option(help="also ingest every day from here on that has a folder, oldest first")]
+
+app = typer.Typer(
+    help="The steps of a night, in order. Each reads the artefacts of the steps before it and can be run again.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _command(step: str) -> Callable[[str], None]:
+    def command(night: Day) -> None:
+        run(step, night)
+
+    command.__doc__ = f"Run the step {step} alone (tasks/{step}.py says what it reads and writes)."
+    return command
+
+
+for _step in STEPS:
+    app.command(_step)(_command(_step))
+
+
+@app.command()
+def night(night: Day, since: Since = "") -> None:
+    """Run the whole night: ingest the night's day (and the days since --since), then refresh and publish."""
+    settings = Settings()
+    for day in days_with_a_folder(Night.of(since or night, settings).day, Night.of(night, settings).day, settings):
+        run("ingest_clicks", str(day), settings)
+    for step in REFRESH:
+        run(step, night, settings)
+
+
+def main() -> None:
+    """Show a step's refusal as one message, without a traceback, and exit with 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        app()
+    except (TaskError, ValidationError) as refusal:
+        sys.exit(f"{type(refusal).__name__}: {refusal}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Which night: the only owner of windows and of the paths of a night's artefacts."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from tasks.errors import BadInput
+from tasks.settings import Settings
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night's window of days: `window_days` long, ends with `day`, its last `held_out_days` are only judged on."""
+
+    day: date
+    window_days: int
+    held_out_days: int
+
+    @classmethod
+    def of(cls, day: str | date, settings: Settings) -> "Night":
+        """The night of a past or present UTC day, given as YYYY-MM-DD; raises BadInput for anything else."""
+        try:
+            day = date.fromisoformat(str(day))
+        except ValueError:
+            raise BadInput(f"a night is a day written YYYY-MM-DD, got {day!r}: write for example 2017-06-30") from None
+        today = datetime.now(UTC).date()
+        if day > today:
+            raise BadInput(f"night {day} is in the future (today is {today} UTC): choose a day that has happened")
+        return cls(day, settings.window_days, settings.held_out_days)
+
+    def __str__(self) -> str:
+        return self.day.isoformat()
+
+    @property
+    def first_held_out_day(self) -> date:
+        """The cut: training ends the day before it."""
+        return self.day - timedelta(days=self.held_out_days - 1)
+
+    @property
+    def window(self) -> list[date]:
+        """Every day of the window, oldest first."""
+        return [self.day - timedelta(days=age) for age in reversed(range(self.window_days))]
+
+    @staticmethod
+    def clicks(day: date) -> str:
+        """Where a day's cleaned clicks are stored; shared by every night whose window holds the day."""
+        return f"clicks/date={day.isoformat()}"
+
+    def artefact(self, name: str) -> str:
+        """Where one of this night's artefacts is stored."""
+        return f"nights/night={self}/{name}"

@@ -1,0 +1,31 @@
+"""One call for whoever runs a step: the command line, a DAG, a test."""
+
+import logging
+import time
+from importlib import import_module
+
+from tasks.night import Night
+from tasks.settings import Settings
+
+REFRESH = (
+    "build_interactions",
+    "build_label_graph",
+    "train_model",
+    "evaluate_model",
+    "recommend_products",
+    "publish_recommendations",
+)
+STEPS = ("ingest_clicks", *REFRESH)
+
+log = logging.getLogger("tasks")
+
+
+def run(step: str, day: str, settings: Settings | None = None) -> dict[str, float]:
+    """Run one step for the night of a day (YYYY-MM-DD) and return its counts, after logging them on one line."""
+    settings = settings or Settings()
+    night = Night.of(day, settings)
+    start = time.perf_counter()
+    counts: dict[str, float] = getattr(import_module(f"tasks.{step}"), step)(night, settings)
+    shown = ", ".join(f"{name} {value:,.10g}" for name, value in counts.items())
+    log.info("%s of night %s: %s (%.1f s)", step, night, shown, time.perf_counter() - start)
+    return counts

@@ -1,0 +1,72 @@
+"""Where things are: the only reader of the environment."""
+
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).parents[1]
+
+
+def _from_root(url: str) -> str:
+    """Relative paths start at the checkout, whatever folder a worker was started in."""
+    return url if "://" in url else str(ROOT / url)
+
+
+Url = Annotated[str, AfterValidator(_from_root)]
+
+
+class Settings(BaseSettings):
+    """Places and limits of one installation, from the environment and `.env` (DATABASE_URL, STORAGE_URL, ...).
+
+    Raises pydantic.ValidationError, which names the variable, for a value out of range.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore")
+
+    database_url: str | None = Field(None, description="PostgreSQL server; without one an embedded server is started")
+    state_folder: Path = Field(ROOT / "var", description="embedded PostgreSQL, Airflow's home and logs")
+    storage_url: Url = Field(
+        "var/storage", validate_default=True, description="cleaned clicks and artefacts (fsspec URL)"
+    )
+    click_log_url: Url = Field(
+        "var/clicks", validate_default=True, description="raw logs, one folder date=YYYY-MM-DD a day"
+    )
+    catalogue_url: Url = Field("var/catalogue.parquet", validate_default=True, description="catalogue file")
+    eclare_config: Path | None = Field(None, description="JSON file of ECLAREConfig fields; None: the default preset")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    window_days: int = Field(90, ge=2, description="days of clicks a night looks back on, held-out days included")
+    held_out_days: int = Field(7, ge=1, description="last days of the window, kept from training, to evaluate on")
+    max_session_products: int = Field(
+        60, ge=2, description="sessions with more products make no pairs (wholesale, bots)"
+    )
+    min_support: int = Field(2, ge=1, description="sessions that must share a pair before it counts")
+    half_life_days: float = Field(45.0, gt=0, description="age at which a click weighs half")
+    max_related: int = Field(100, ge=1, description="heaviest related products kept per query product for training")
+    top_k: int = Field(20, ge=1, le=1000, description="related products published per product")
+
+    @model_validator(mode="after")
+    def _window_holds_training_days(self) -> Self:
+        if self.held_out_days >= self.window_days:
+            raise ValueError(
+                f"HELD_OUT_DAYS must be less than WINDOW_DAYS, or no day is left to train on: "
+                f"got {self.held_out_days} of {self.window_days}"
+            )
+        return self
+
+
+def code_version() -> str:
+    """The commit of a checkout, else the version of the installed package."""
+    described = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    if described.returncode == 0:
+        return described.stdout.strip()
+    try:
+        return version("eclare-nightly")
+    except PackageNotFoundError:
+        return "unknown"

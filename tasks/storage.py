@@ -1,0 +1,138 @@
+"""Complete artefacts or none: written aside, moved into place, marked complete last, bound to their inputs."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from fsspec.core import url_to_fs
+
+from tasks.errors import BadInput, NotReady
+from tasks.settings import code_version
+
+MARKER = "COMPLETE.json"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What the completion marker says: the content's hash, the artefacts it was made from, the step's counts."""
+
+    path: str
+    hash: str
+    made_from: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
+    code_version: str = ""
+
+
+class Storage:
+    """Artefacts below one URL (a local folder, s3://, gs://): one folder an artefact.
+
+    Readers see the old artefact, the new one, or none, never half of one: the marker goes first and comes last.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.files, self.root = url_to_fs(url)
+        self.is_local = "file" in self.files.protocol
+
+    def __repr__(self) -> str:
+        return f"Storage({self.root})"
+
+    @contextmanager
+    def write(
+        self, path: str, *, made_from: Sequence[Artefact] = (), sources: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[Path, dict[str, float]]]:
+        """Yield a scratch folder to fill and a dict for counts; on leaving, the folder becomes the artefact at `path`.
+
+        `made_from` are artefacts that `read` holds this one to; `sources` are hashes that are only recorded.
+        Raises NotReady when the files cannot be written; the artefact that stood there before then still stands.
+        """
+        target, staging = f"{self.root}/{path}", f"{self.root}/{path}.writing-{uuid4().hex[:8]}"
+        scratch = self._scratch(staging)
+        counts: dict[str, float] = {}
+        try:
+            yield scratch, counts
+            inputs = {artefact.path: artefact.hash for artefact in made_from}
+            artefact = Artefact(path, hash_folder(scratch), inputs, dict(sources or {}), counts, code_version())
+            if not self.is_local:
+                self.files.put(f"{scratch}/", staging, recursive=True)
+            self._replace(staging, target, artefact)
+        except OSError as error:
+            raise NotReady(
+                f"{path} could not be written to {self.root} ({error}); what stood there before still stands: "
+                "free space or restore access, then run the step again"
+            ) from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if self.files.exists(staging):
+                self.files.rm(staging, recursive=True)
+
+    def read(self, path: str) -> Artefact:
+        """The complete artefact at `path`.
+
+        Raises NotReady where there is none, BadInput where one of the artefacts it was made from has changed since.
+        """
+        marker = f"{self.root}/{path}/{MARKER}"
+        if not self.files.exists(marker):
+            raise NotReady(f"{path} is not in {self.root} or not complete: run the step that makes it")
+        artefact = Artefact(**json.loads(self.files.cat_file(marker)))
+        for input_path, expected in artefact.made_from.items():
+            seen = self.read(input_path).hash
+            if seen != expected:
+                raise BadInput(
+                    f"{path} was made from {input_path} {expected[:12]}, which is now {seen[:12]}: "
+                    f"run the step that makes {path} again"
+                )
+        return artefact
+
+    def complete(self, path: str) -> bool:
+        """Whether a complete artefact stands at `path`."""
+        return bool(self.files.exists(f"{self.root}/{path}/{MARKER}"))
+
+    @contextmanager
+    def open(self, artefact: Artefact) -> Iterator[Path]:
+        """A local folder with the artefact's files; a copy that goes afterwards where the storage is remote."""
+        if self.is_local:
+            yield Path(self.root, artefact.path)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            self.files.get(f"{self.root}/{artefact.path}/", folder, recursive=True)
+            yield Path(folder)
+
+    def _scratch(self, staging: str) -> Path:
+        if not self.is_local:
+            return Path(tempfile.mkdtemp())
+        try:
+            Path(staging).mkdir(parents=True)
+        except OSError as error:
+            raise NotReady(f"{staging} could not be made ({error}): restore access, then run the step again") from error
+        return Path(staging)
+
+    def _replace(self, staging: str, target: str, artefact: Artefact) -> None:
+        if self.files.exists(f"{target}/{MARKER}"):
+            self.files.rm_file(f"{target}/{MARKER}")
+        if self.files.exists(target):
+            self.files.rm(target, recursive=True)
+        self.files.mv(staging, target, recursive=True)
+        marker = json.dumps(asdict(artefact), indent=1)
+        self.files.pipe_file(f"{target}/{MARKER}.part", marker.encode())
+        self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")
+
+
+def hash_folder(folder: Path) -> str:
+    """SHA-256 over the names and bytes of every file below a folder."""
+    total = hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        total.update(f"{file.relative_to(folder)}\0{hash_file(file)}\0".encode())
+    return total.hexdigest()
+
+
+def hash_file(file: Path) -> str:
+    """SHA-256 of a local file's bytes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
