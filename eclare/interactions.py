@@ -30,7 +30,7 @@ class Interactions:
         for name, ids in (("point_ids_N", self.point_ids_N), ("label_ids_L", self.label_ids_L)):
             if len(np.unique(ids)) != len(ids):
                 values, counts = np.unique(ids, return_counts=True)
-                raise ValueError(f"{name} must be unique, got {values[counts.argmax()]!r} {counts.max()} times")
+                raise ValueError(f"{name} must be unique, got '{values[counts.argmax()]}' {counts.max()} times")
         weights = self.weights_NL.data
         if not (np.isfinite(weights).all() and (weights > 0).all()):
             raise ValueError(f"weights must be positive and finite, got {weights[~(weights > 0)][:1] or weights.max()}")

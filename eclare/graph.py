@@ -1,0 +1,162 @@
+"""The label correlation graph: which labels are clicked from the same points, by random walks with restart."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from eclare.config import ECLAREConfig
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelGraph:
+    """Normalised label correlations: G = D_row^-1/2 A D_col^-1/2 over visit counts A, self-loops included.
+
+    edges_LL: CSR float32, every label has its self-loop. Raises ValueError where one is missing or a weight is not
+    positive and finite.
+    """
+
+    edges_LL: sp.csr_matrix
+
+    def __post_init__(self) -> None:
+        edges = self.edges_LL
+        if edges.shape[0] != edges.shape[1]:
+            raise ValueError(f"a label graph is labels x labels, got {edges.shape}")
+        if not (np.isfinite(edges.data).all() and (edges.data > 0).all()):
+            raise ValueError("edge weights must be positive and finite")
+        without = np.flatnonzero(edges.diagonal() == 0)
+        if len(without):
+            raise ValueError(f"every label needs its self-loop, {len(without)} lack it, the first is row {without[0]}")
+
+    def __repr__(self) -> str:
+        labels = self.edges_LL.shape[0]
+        connected = int((self.edges_LL.getnnz(axis=1) > 1).sum())
+        return f"LabelGraph({labels:,} labels, {connected:,} with neighbours, {self.edges_LL.nnz - labels:,} edges)"
+
+    def save(self, folder: Path) -> None:
+        """Write label_graph.npz: plain arrays, no pickle."""
+        sp.save_npz(folder / "label_graph.npz", self.edges_LL)
+
+    @classmethod
+    def load(cls, folder: Path) -> "LabelGraph":
+        """Read what `save` wrote; raises ValueError where it does not hold together."""
+        return cls(sp.load_npz(folder / "label_graph.npz").tocsr())
+
+
+def build_label_graph(weights_NL: sp.csr_matrix, config: ECLAREConfig) -> LabelGraph:
+    """Walk from every label and keep the labels it meets most (ECLARE, section 4.2, algorithm 1).
+
+    A step goes from the current label to one of its points and on to one of that point's labels, each drawn in
+    proportion to the click weights (equal weights are the paper's walk). Labels with more than
+    `config.head_label_points` points are cut out and keep only their self-loop. The result depends on the clicks and
+    `config.seed` alone, not on the number of threads.
+    """
+    walked = weights_NL.tocsc(copy=True)
+    walked.data[np.repeat(np.diff(walked.indptr) > config.head_label_points, np.diff(walked.indptr))] = 0
+    walked.eliminate_zeros()
+    neighbours_LM, visits_LM, own_visits_L = _walk_all(
+        _steps(walked),
+        _steps(walked.tocsr()),
+        (config.walk_length, config.restart_probability, config.seed),
+        config.graph_neighbours,
+    )
+    return LabelGraph(_normalised(neighbours_LM, visits_LM, own_visits_L))
+
+
+def _normalised(neighbours_LM: Rows, visits_LM: Rows, own_visits_L: Rows) -> sp.csr_matrix:
+    labels = len(own_visits_L)
+    row, column = np.nonzero(visits_LM)
+    visits = sp.csr_matrix((visits_LM[row, column], (row, neighbours_LM[row, column])), shape=(labels, labels))
+    visits = sp.csr_matrix(visits + sp.diags_array(np.maximum(own_visits_L, 1.0)))
+    of_row, of_column = (np.asarray(visits.sum(axis=axis)).ravel() ** -0.5 for axis in (1, 0))
+    return sp.csr_matrix(sp.diags_array(of_row) @ visits @ sp.diags_array(of_column), dtype=np.float32)
+
+
+class _Steps(NamedTuple):
+    """One side of the bipartite graph, ready to draw from: row r goes to targets[indptr[r]:indptr[r + 1]]."""
+
+    indptr: Rows
+    targets: Rows
+    cumulative: Floats  # running sum of the weights within each row
+
+
+def _steps(matrix: sp.csr_matrix | sp.csc_matrix) -> _Steps:
+    total = np.cumsum(matrix.data, dtype=np.float64)
+    before = np.concatenate([[0.0], total])[matrix.indptr[:-1]]
+    return _Steps(matrix.indptr, matrix.indices, total - np.repeat(before, np.diff(matrix.indptr)))
+
+
+@numba.njit(cache=True)
+def _uniform(key: np.uint64, counter: int) -> float:
+    """A uniform number in [0, 1) from a key and a counter (splitmix64: Steele, Lea, Flood, OOPSLA 2014)."""
+    z = key + np.uint64(counter + 1) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) * 2.0**-53
+
+
+@numba.njit(cache=True)
+def _step(side: _Steps, row: int, uniform: float) -> int:
+    """A target of a row, drawn in proportion to its weight."""
+    start, end = side.indptr[row], side.indptr[row + 1]
+    drawn = np.searchsorted(side.cumulative[start:end], uniform * side.cumulative[end - 1], side="right")
+    return int(side.targets[min(start + drawn, end - 1)])
+
+
+@numba.njit(cache=True)
+def _walk(by_label: _Steps, by_point: _Steps, start: int, walk: tuple[int, float, int]) -> Rows:
+    """The labels met by one walk from `start`, in order of visit."""
+    length, restart, seed = walk
+    key = np.uint64(seed) * np.uint64(0xDA942042E4DD58B5) ^ np.uint64(start + 1) * np.uint64(0xD1342543DE82EF95)
+    visited = np.empty(length, np.int32)
+    label = np.int64(start)
+    for step in range(length):
+        if _uniform(key, 3 * step) < restart:
+            label = np.int64(start)
+        point = _step(by_label, label, _uniform(key, 3 * step + 1))
+        label = _step(by_point, point, _uniform(key, 3 * step + 2))
+        visited[step] = label
+    return visited
+
+
+@numba.njit(cache=True)
+def _keep_heaviest(labels_M: Rows, visits_M: Rows, label: int, visits: int) -> None:
+    """Insert a label into a list that falls by visits; it goes behind its equals, the last one drops out."""
+    slot = len(visits_M)
+    while slot > 0 and visits > visits_M[slot - 1]:
+        slot -= 1
+    if slot < len(visits_M):
+        labels_M[slot + 1 :], visits_M[slot + 1 :] = labels_M[slot:-1].copy(), visits_M[slot:-1].copy()
+        labels_M[slot], visits_M[slot] = label, visits
+
+
+@numba.njit(parallel=True, cache=True)
+def _walk_all(
+    by_label: _Steps, by_point: _Steps, walk: tuple[int, float, int], neighbours: int
+) -> tuple[Rows, Rows, Rows]:
+    """For every label: the M other labels its walk met most, their visits, and the visits to itself."""
+    labels = len(by_label.indptr) - 1
+    neighbours_LM = np.zeros((labels, neighbours), np.int32)
+    visits_LM = np.zeros((labels, neighbours), np.int32)
+    own_visits_L = np.zeros(labels, np.int32)
+    for label in numba.prange(labels):
+        if by_label.indptr[label] == by_label.indptr[label + 1]:
+            continue
+        visited = np.sort(_walk(by_label, by_point, label, walk))
+        first = 0
+        while first < len(visited):
+            met, last = visited[first], np.searchsorted(visited, visited[first], side="right")
+            if met == label:
+                own_visits_L[label] = last - first
+            else:
+                _keep_heaviest(neighbours_LM[label], visits_LM[label], met, last - first)
+            first = last
+    return neighbours_LM, visits_LM, own_visits_L
