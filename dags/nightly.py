@@ -1,0 +1,45 @@
+"""What both DAGs agree on: which night a run is for, and which failures are worth another try."""
+
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowFailException
+
+RETRIES = {
+    "retries": 5,
+    "retry_delay": timedelta(minutes=5),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(hours=1),
+    # Named, not imported: a DAG file is parsed every few seconds and must not load the steps.
+    "retry_policy": ExceptionRetryPolicy(
+        [RetryRule(["tasks.errors.BadInput", "pydantic.ValidationError"], RetryAction.FAIL, reason="no retry can help")]
+    ),
+}
+
+
+def night_param() -> dict[str, Param]:
+    """The one parameter of a run; each DAG has its own, since a Param keeps the value it resolved."""
+    described = "The night, a UTC day (YYYY-MM-DD). Empty: the day on which the run's data interval starts."
+    return {"night": Param(None, type=["null", "string"], format="date", description=described)}
+
+
+def night_of(params: Mapping[str, Any], dag_run: Any) -> str:
+    """The night of a run, YYYY-MM-DD: its parameter, else the day its data interval starts.
+
+    Raises AirflowFailException for a run with neither.
+    """
+    if params["night"]:
+        return str(params["night"])
+    if dag_run.data_interval_start is None:
+        raise AirflowFailException(
+            f"run {dag_run.run_id} has no logical date, so no night: trigger it again with a logical date "
+            'or with the parameter night, for example {"night": "2017-06-30"}'
+        )
+    return str(dag_run.data_interval_start.astimezone(UTC).date())
+
+
+# Rendered where the task runs, so that the night of a task shows among its rendered arguments.
+NIGHT = "{{ night_of(params, dag_run) }}"
+MACROS = {"night_of": night_of}

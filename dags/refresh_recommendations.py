@@ -1,0 +1,101 @@
+"""
+Every night: the clicks of the window become a new version of related products, judged on its last days.
+
+Runs at 03:00 UTC for the day that has just ended, one run at a time. Every task can be cleared and run again: it
+overwrites its own artefact of that night and nothing else. Readers keep the live version until the last task moves the
+pointer; a run for a past night publishes a version of its own and never displaces a newer live one.
+
+Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
+
+- **build_interactions** reads the window's cleaned clicks and `CATALOGUE_URL`; writes `interactions/`. A day is
+  missing: run `ingest_clicks` for it. The catalogue is refused: the message names the file and its fault.
+- **build_label_graph** reads `interactions/`; writes `features/` and `label_graph/`. Out of memory: lower WINDOW_DAYS
+  or MAX_RELATED, then clear the run from its first task.
+- **train_model** (GPU) reads `interactions/`, `features/` and `label_graph/`; writes `model/`. Out of GPU memory:
+  lower the batch size in ECLARE_CONFIG, then clear it.
+- **evaluate_model** (GPU) reads `model/` and the held-out days of `interactions/`; writes the metrics, beside the
+  baseline's, to PostgreSQL. Clear it.
+- **recommend_products** (GPU) reads `model/` and `interactions/`; writes `recommendations/`. Clear it.
+- **publish_recommendations** reads `recommendations/`; writes a new version to PostgreSQL, then moves the live
+  pointer. Clear it once the database answers; until then the former version is live.
+
+`NotReady` (an input or a service is away) is tried again with growing pauses for two to three hours. `BadInput` fails
+at once, since only a changed input helps: correct it, then clear the failed task and those after it.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
+
+from dags.nightly import MACROS, NIGHT, RETRIES, night_param
+
+
+@task(execution_timeout=timedelta(hours=2))
+def build_interactions(night: str) -> dict[str, float]:
+    """Pair products over the window's sessions; keep the last days to judge on."""
+    from tasks.run import run
+
+    return run("build_interactions", night)
+
+
+@task(execution_timeout=timedelta(hours=2))
+def build_label_graph(night: str) -> dict[str, float]:
+    """Title features, and which related products are clicked together."""
+    from tasks.run import run
+
+    return run("build_label_graph", night)
+
+
+@task(pool="gpu", queue="gpu", execution_timeout=timedelta(hours=8))
+def train_model(night: str) -> dict[str, float]:
+    """Train ECLARE from scratch on the night's window."""
+    from tasks.run import run
+
+    return run("train_model", night)
+
+
+@task(pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2))
+def evaluate_model(night: str) -> dict[str, float]:
+    """Judge the model on the held-out days, beside the baseline."""
+    from tasks.run import run
+
+    return run("evaluate_model", night)
+
+
+@task(pool="gpu", queue="gpu", execution_timeout=timedelta(hours=4))
+def recommend_products(night: str) -> dict[str, float]:
+    """Predict the top-k related products of every product."""
+    from tasks.run import run
+
+    return run("recommend_products", night)
+
+
+@task(execution_timeout=timedelta(hours=2))
+def publish_recommendations(night: str) -> dict[str, float]:
+    """Copy the version into PostgreSQL, then move the live pointer."""
+    from tasks.run import run
+
+    return run("publish_recommendations", night)
+
+
+with DAG(
+    "refresh_recommendations",
+    description="Clicks of the window to published related products",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=20),
+    params=night_param(),
+    user_defined_macros=MACROS,
+    default_args={"owner": "recommendations", **RETRIES},
+    tags=["recommendations", "nightly", "gpu"],
+) as dag:
+    chain(
+        build_interactions(NIGHT),
+        build_label_graph(NIGHT),
+        train_model(NIGHT),
+        evaluate_model(NIGHT),
+        recommend_products(NIGHT),
+        publish_recommendations(NIGHT),
+    )

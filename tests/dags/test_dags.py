@@ -1,0 +1,97 @@
+from copy import deepcopy
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
+from airflow.serialization.encoders import coerce_to_core_timetable
+from airflow.timetables.base import DataInterval, TimeRestriction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dags.ingest_clicks import dag as ingest_clicks
+from dags.nightly import night_of
+from dags.refresh_recommendations import dag as refresh_recommendations
+from tasks.run import REFRESH
+
+DAGS = [ingest_clicks, refresh_recommendations]
+GPU_TASKS = {"train_model", "evaluate_model", "recommend_products"}
+
+
+def test_a_refresh_runs_its_steps_one_after_the_other_in_the_order_of_a_night() -> None:
+    assert [task.task_id for task in refresh_recommendations.topological_sort()] == list(REFRESH)
+    for before, after in pairwise(REFRESH):
+        assert refresh_recommendations.get_task(before).downstream_task_ids == {after}
+
+
+def test_ingest_is_one_task_and_never_retrains() -> None:
+    assert [task.task_id for task in ingest_clicks.tasks] == ["ingest_clicks"]
+
+
+def test_the_gpu_steps_alone_wait_for_the_gpu() -> None:
+    for task in [*ingest_clicks.tasks, *refresh_recommendations.tasks]:
+        expected = ("gpu", "gpu") if task.task_id in GPU_TASKS else ("default_pool", "default")
+        assert (task.pool, task.queue) == expected
+
+
+def test_days_are_ingested_side_by_side_and_nights_refreshed_one_at_a_time() -> None:
+    assert ingest_clicks.max_active_runs > 1
+    assert refresh_recommendations.max_active_runs == 1
+
+
+@pytest.mark.parametrize("dag", DAGS, ids=lambda dag: dag.dag_id)
+def test_every_task_retries_with_growing_pauses_and_has_a_limit(dag: DAG) -> None:
+    assert not dag.catchup
+    assert dag.doc_md
+    for task in dag.tasks:
+        assert task.doc_md
+        assert task.task_id in dag.doc_md
+        assert task.retries == 5
+        assert task.retry_exponential_backoff == 2
+        assert task.retry_delay < task.max_retry_delay
+        assert task.execution_timeout < timedelta(hours=12)
+
+
+def core_timetable(dag: DAG):
+    return coerce_to_core_timetable(dag.timetable)
+
+
+def run_over(interval: DataInterval | None) -> SimpleNamespace:
+    return SimpleNamespace(run_id="a run", data_interval_start=interval and interval.start)
+
+
+@pytest.mark.parametrize("dag", DAGS, ids=lambda dag: dag.dag_id)
+@given(day=st.dates(date(2000, 1, 1), date(2100, 1, 1)))
+def test_the_scheduled_run_of_a_day_starts_after_it_and_is_for_its_night(dag: DAG, day: date) -> None:
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    whole_day = TimeRestriction(earliest=midnight, latest=midnight + timedelta(days=1), catchup=True)
+    run = core_timetable(dag).next_dagrun_info(last_automated_data_interval=None, restriction=whole_day)
+    assert run.logical_date.date() == day
+    assert run.run_after >= midnight + timedelta(days=1)
+    assert night_of({"night": None}, run_over(run.data_interval)) == day.isoformat()
+
+
+@pytest.mark.parametrize("dag", DAGS, ids=lambda dag: dag.dag_id)
+def test_a_manual_run_without_a_night_is_for_the_last_day_that_has_ended(dag: DAG) -> None:
+    interval = core_timetable(dag).infer_manual_data_interval(run_after=datetime(2017, 7, 1, 12, tzinfo=UTC))
+    assert night_of({"night": None}, run_over(interval)) == "2017-06-30"
+
+
+def test_the_parameter_night_wins_and_a_run_without_any_night_says_what_to_do() -> None:
+    interval = DataInterval(datetime(2017, 6, 30, tzinfo=UTC), datetime(2017, 7, 1, tzinfo=UTC))
+    assert night_of({"night": "2017-06-01"}, run_over(interval)) == "2017-06-01"
+    assert night_of({"night": "2017-06-01"}, run_over(None)) == "2017-06-01"
+    with pytest.raises(AirflowFailException, match=r"a run has no logical date.*trigger it again"):
+        night_of({"night": None}, run_over(None))
+
+
+@pytest.mark.parametrize("dag", DAGS, ids=lambda dag: dag.dag_id)
+def test_the_parameter_night_is_a_date_or_empty(dag: DAG) -> None:
+    night = deepcopy(dag.params.get_param("night"))  # a Param keeps the value it resolved
+    assert night.resolve() is None
+    assert night.resolve("2017-06-30") == "2017-06-30"
+    for refused in ("30.06.2017", 20170630):
+        with pytest.raises(ParamValidationError):
+            night.resolve(refused)

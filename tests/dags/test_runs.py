@@ -1,0 +1,39 @@
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def ended(run_dags: Any) -> tuple[list[dict[str, Any]], str]:
+    return run_dags(
+        {"dag_id": "ingest_clicks", "conf": {"night": "2017-06-30"}, "retries": 0},
+        {"dag_id": "ingest_clicks", "logical_date": "2017-06-02T12:00:00+00:00", "retries": 0},
+        {"dag_id": "ingest_clicks", "logical_date": None},
+        {"dag_id": "ingest_clicks", "conf": {"night": "2999-12-31"}, "logical_date": "2017-06-04T12:00:00+00:00"},
+    )
+
+
+def test_a_night_without_a_folder_is_refused_in_our_words(ended: Any) -> None:
+    outcomes, log = ended
+    assert outcomes[0]["state"] == "failed"
+    assert "NotReady" in log
+    assert "date=2017-06-30" in log
+
+
+def test_a_manual_run_for_a_logical_date_is_for_the_day_that_ended_before_it(ended: Any) -> None:
+    outcomes, log = ended
+    assert outcomes[1]["state"] == "failed"
+    assert "date=2017-06-01" in log
+
+
+def test_a_run_without_any_night_fails_at_once_and_says_what_to_do(ended: Any) -> None:
+    outcomes, log = ended
+    assert outcomes[2]["tries"] == {"ingest_clicks": 1}
+    assert "has no logical date, so no night: trigger it again" in log
+
+
+def test_bad_input_is_not_tried_again(ended: Any) -> None:
+    outcomes, log = ended
+    assert outcomes[3]["state"] == "failed"
+    assert outcomes[3]["tries"] == {"ingest_clicks": 1}
+    assert "night 2999-12-31 is in the future" in log
