@@ -1,0 +1,14 @@
+"""Versions of recommendations, metrics and the ingest ledger."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    name = Path(__file__).with_suffix(".sql").name
+    op.get_bind().exec_driver_sql(Path(__file__).parents[1].joinpath(name).read_text())

@@ -1,0 +1,1 @@
+delete from metric where night = :night and model_hash = :model_hash;

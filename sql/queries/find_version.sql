@@ -1,0 +1,6 @@
+select version_id
+from recommendation_version
+where night = :night
+    and recommendations_hash = :recommendations_hash
+    and products_hash = :products_hash
+    and status = 'published';

@@ -1,0 +1,3 @@
+alter table recommendation_{version_id} add primary key (version_id, product_id, rank);
+alter table recommended_product_{version_id} add primary key (version_id, product_id);
+analyze recommendation_{version_id}, recommended_product_{version_id};

@@ -1,0 +1,14 @@
+-- Tables of their own until attached: filling them locks nobody. The checks spare the attaching a scan.
+create table recommendation_{version_id} (
+    like recommendation including comments including constraints,
+    check (version_id = {version_id})
+);
+alter table recommendation_{version_id} alter column version_id set default {version_id};
+comment on table recommendation_{version_id} is 'Partition of recommendation: version {version_id}.';
+
+create table recommended_product_{version_id} (
+    like recommended_product including comments including constraints,
+    check (version_id = {version_id})
+);
+alter table recommended_product_{version_id} alter column version_id set default {version_id};
+comment on table recommended_product_{version_id} is 'Partition of recommended_product: version {version_id}.';

@@ -1,0 +1,1 @@
+select version_num from recommendation_schema_version;

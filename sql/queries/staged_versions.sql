@@ -1,0 +1,1 @@
+select version_id from recommendation_version where status = 'staged';

@@ -1,0 +1,16 @@
+create or replace function related_products(product_id text, k integer default 10)
+returns table (rank smallint, related_product_id text, title text, score real)
+language sql stable
+begin atomic
+    select recommendation.rank, recommendation.related_product_id, related.title, recommendation.score
+    from recommendation
+    join recommended_product as related
+        on related.version_id = recommendation.version_id and related.product_id = recommendation.related_product_id
+    where recommendation.version_id = (select version_id from live_version)
+        and related.version_id = (select version_id from live_version)
+        and recommendation.product_id = related_products.product_id
+        and recommendation.rank <= k
+    order by recommendation.rank;
+end;
+
+comment on function related_products(text, integer) is 'The k best related products of one product in the live version, best first: select * from related_products(''1234'', 10).';

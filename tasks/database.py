@@ -1,0 +1,174 @@
+"""PostgreSQL: a server, or the embedded one; its schema; rows in by COPY. All SQL is in sql/."""
+
+import io
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import NamedTuple
+
+import pyarrow as pa
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from pyarrow import csv
+
+from tasks import embedded_postgres
+from tasks.errors import BadInput, NotReady
+from tasks.night import Night
+from tasks.settings import ROOT, Settings, code_version
+
+SQL = ROOT / "sql"
+VERSION_TABLE = "recommendation_schema_version"
+ROWS_PER_COPY = 100_000
+
+log = logging.getLogger("tasks")
+
+
+class Metric(NamedTuple):
+    """One held-out figure of one system (eclare, co-click); k is the cut-off, 0 where the metric has none."""
+
+    system: str
+    metric: str
+    k: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one load of a day's clicks read and kept; `files` hold name, bytes and sha256 of each raw file."""
+
+    day: date
+    files: Sequence[Mapping[str, object]]
+    clicks_hash: str
+    rows_read: int
+    accepted: int
+    refused: int
+    duplicates: int
+    refused_by_reason: Mapping[str, int]
+
+
+def open_database(settings: Settings) -> sa.Engine:
+    """The database of DATABASE_URL, or the embedded one started for it, with its schema brought up to date.
+
+    Connections are closed when given back, not pooled. Raises NotReady when the server does not answer, BadInput for a
+    URL that is not PostgreSQL's and for a schema newer than this code.
+    """
+    url = settings.database_url or embedded_postgres.start(settings.state_folder)
+    engine = sa.create_engine(_with_psycopg2(url), poolclass=sa.NullPool)
+    with _server_answers(engine), engine.connect() as connection:
+        _lock(connection, "schema")
+        with connection.begin():
+            _bring_schema_up_to_date(connection)
+    return engine
+
+
+@contextmanager
+def transaction(settings: Settings) -> Iterator[sa.Connection]:
+    """One transaction on the database, committed on leaving; raises what `open_database` raises."""
+    engine = open_database(settings)
+    with _server_answers(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def locked(settings: Settings, what: str) -> Iterator[sa.Connection]:
+    """A connection that alone holds the lock `what`; a second caller waits. Raises what `open_database` raises."""
+    engine = open_database(settings)
+    with _server_answers(engine), engine.connect() as connection:
+        _lock(connection, what)
+        yield connection
+
+
+def statement(name: str, **numbers: int) -> sa.TextClause:
+    """The SQL of sql/queries/{name}.sql; `numbers` fill the {placeholders} of its table names."""
+    text = (SQL / "queries" / f"{name}.sql").read_text()
+    return sa.text(text.format(**numbers) if numbers else text)
+
+
+def copy_rows(connection: sa.Connection, table: str, rows: pa.Table) -> None:
+    """Append rows to the table's columns of the same names by COPY; null stays null, an empty text stays empty.
+
+    Raises BadInput for a value that PostgreSQL does not take, such as a text with a zero byte.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    copy = f"copy {quote(table)} ({', '.join(map(quote, rows.column_names))}) from stdin (format csv)"
+    options = csv.WriteOptions(include_header=False, quoting_style="needed")
+    try:
+        for batch in rows.to_batches(max_chunksize=ROWS_PER_COPY):
+            buffer = io.BytesIO()
+            csv.write_csv(batch, buffer, options)
+            buffer.seek(0)
+            with closing(connection.connection.cursor()) as cursor:
+                cursor.copy_expert(copy, buffer, size=1 << 20)
+    except connection.dialect.loaded_dbapi.DataError as error:
+        raise BadInput(f"{table} takes only what PostgreSQL can store, got: {str(error).strip()}") from error
+
+
+def store_metrics(night: Night, model_hash: str, metrics: Iterable[Metric], settings: Settings) -> None:
+    """Replace the stored metrics of one night's model; raises what `open_database` raises."""
+    evaluated = {"night": night.day, "model_hash": model_hash}
+    rows = [evaluated | metric._asdict() for metric in metrics]
+    with transaction(settings) as connection:
+        connection.execute(statement("delete_metrics"), evaluated)
+        connection.execute(statement("insert_metric"), rows)
+
+
+def record_load(load: Load, settings: Settings) -> None:
+    """Add one load to the ingest ledger; raises what `open_database` raises."""
+    row = asdict(load) | {
+        "files": json.dumps(load.files),
+        "refused_by_reason": json.dumps(load.refused_by_reason),
+        "code_version": code_version(),
+    }
+    with transaction(settings) as connection:
+        connection.execute(statement("record_load"), row)
+
+
+def _with_psycopg2(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.drivername not in ("postgres", "postgresql", "postgresql+psycopg2"):
+        seen = f"one of {parsed.drivername!r}" if parsed is not None else "something that is no URL"
+        raise BadInput(f"DATABASE_URL must read postgresql://user:password@host:port/database, got {seen}")
+    return parsed.set(drivername="postgresql+psycopg2")
+
+
+@contextmanager
+def _server_answers(engine: sa.Engine) -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        shown = engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+        raise NotReady(
+            f"the database {shown} must take connections and writes, got: {str(error.orig).strip()}; "
+            "what was live still is: see to the server (or DATABASE_URL), then run the step again"
+        ) from error
+
+
+def _lock(connection: sa.Connection, what: str) -> None:
+    connection.execute(statement("lock"), {"what": what})
+    connection.commit()
+
+
+def _bring_schema_up_to_date(connection: sa.Connection) -> None:
+    scripts = ScriptDirectory(str(SQL / "migrations"))
+    known, newest = {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
+    fresh = not sa.inspect(connection).has_table(VERSION_TABLE)
+    current = None if fresh else connection.scalar(statement("schema_revision"))
+    if current == newest:
+        return
+    if current is not None and current not in known:
+        raise BadInput(
+            f"the database's schema must be at revision {newest} or before, got {current}, which this code does not "
+            "know: deploy the newer code"
+        )
+    config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    config.set_main_option("script_location", scripts.dir.replace("%", "%%"))
+    command.upgrade(config, "head")
+    log.info("database schema: from revision %s to %s", current or "nothing", newest)
