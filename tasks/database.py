@@ -105,7 +105,7 @@ def copy_rows(connection: sa.Connection, table: str, rows: pa.Table) -> None:
             with closing(connection.connection.cursor()) as cursor:
                 cursor.copy_expert(copy, buffer, size=1 << 20)
     except connection.dialect.loaded_dbapi.DataError as error:
-        raise BadInput(f"{table} takes only what PostgreSQL can store, got: {str(error).strip()}") from error
+        raise BadInput(f"{table} takes only what PostgreSQL can store, got: {_on_one_line(error)}") from error
 
 
 def store_metrics(night: Night, model_hash: str, metrics: Iterable[Metric], settings: Settings) -> None:
@@ -146,9 +146,13 @@ def _server_answers(engine: sa.Engine) -> Iterator[None]:
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         shown = engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
         raise NotReady(
-            f"the database {shown} must take connections and writes, got: {str(error.orig).strip()}; "
-            "what was live still is: see to the server (or DATABASE_URL), then run the step again"
+            f"the database {shown} must answer, got: {_on_one_line(error.orig)}; nothing that was live has changed: "
+            "see to the server (or DATABASE_URL), then run the step again"
         ) from error
+
+
+def _on_one_line(error: BaseException | None) -> str:
+    return " ".join(str(error).split())
 
 
 def _lock(connection: sa.Connection, what: str) -> None:
