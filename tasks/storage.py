@@ -37,7 +37,7 @@ class Storage:
     """
 
     def __init__(self, url: str) -> None:
-        self.files, self.root = url_to_fs(url)
+        self.files, self.root = url_to_fs(url, use_listings_cache=False)  # other workers write there too
         self.is_local = "file" in self.files.protocol
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Storage:
         Raises NotReady when the files cannot be written; the artefact that stood there before then still stands.
         """
         target, staging = f"{self.root}/{path}", f"{self.root}/{path}.writing-{uuid4().hex[:8]}"
-        scratch = self._scratch(staging)
+        scratch = self._scratch(target, staging)
         counts: dict[str, float] = {}
         try:
             yield scratch, counts
@@ -63,8 +63,9 @@ class Storage:
                 self.files.put(f"{scratch}/", staging, recursive=True)
             self._replace(staging, target, artefact)
         except OSError as error:
+            stands = "what stood there before still stands" if self.complete(path) else "nothing stands there now"
             raise NotReady(
-                f"{path} could not be written to {self.root} ({error}); what stood there before still stands: "
+                f"{path} could not be written to {self.root} ({error}); {stands}: "
                 "free space or restore access, then run the step again"
             ) from error
         finally:
@@ -104,23 +105,26 @@ class Storage:
             self.files.get(f"{self.root}/{artefact.path}/", folder, recursive=True)
             yield Path(folder)
 
-    def _scratch(self, staging: str) -> Path:
-        if not self.is_local:
-            return Path(tempfile.mkdtemp())
+    def _scratch(self, target: str, staging: str) -> Path:
+        """A folder to fill, after removing what a killed writer left; one still alive fails and is retried."""
         try:
+            for leftover in self.files.glob(f"{target}.writing-*"):
+                self.files.rm(leftover, recursive=True)
+            if not self.is_local:
+                return Path(tempfile.mkdtemp())
             Path(staging).mkdir(parents=True)
         except OSError as error:
             raise NotReady(f"{staging} could not be made ({error}): restore access, then run the step again") from error
         return Path(staging)
 
     def _replace(self, staging: str, target: str, artefact: Artefact) -> None:
-        if self.files.exists(f"{target}/{MARKER}"):
-            self.files.rm_file(f"{target}/{MARKER}")
+        """Everything that takes space is written before the old artefact goes; what remains is to rename."""
+        self.files.pipe_file(f"{staging}/{MARKER}.part", json.dumps(asdict(artefact), indent=1).encode())
         if self.files.exists(target):
+            if self.complete(artefact.path):
+                self.files.rm_file(f"{target}/{MARKER}")
             self.files.rm(target, recursive=True)
         self.files.mv(staging, target, recursive=True)
-        marker = json.dumps(asdict(artefact), indent=1)
-        self.files.pipe_file(f"{target}/{MARKER}.part", marker.encode())
         self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")
 
 
