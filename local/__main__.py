@@ -1,0 +1,81 @@
+"""python -m local demo | up | down | psql: the single-machine set-up."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from local import airflow
+from local.airflow_environment import PORT, ROLES, passwords_file
+from tasks import embedded_postgres
+from tasks.database import open_database
+from tasks.errors import TaskError
+from tasks.settings import Settings
+
+Port = Annotated[int, typer.Option(envvar="AIRFLOW_PORT", help="port of 127.0.0.1 for the user interface")]
+
+app = typer.Typer(
+    help="Airflow and PostgreSQL on this machine, on loopback only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def demo(
+    days: Annotated[int, typer.Option(min=2, help="days of the log to ingest, the night's own day last")] = 90,
+    port: Port = PORT,
+) -> None:
+    """A whole night on real data: logs in, both DAGs, published products out; Airflow is stopped at the end."""
+    from local.demo import demo
+
+    demo(days, port)
+
+
+@app.command()
+def up(
+    port: Port = PORT,
+    schedule: Annotated[bool, typer.Option(help="start each night by itself, not only when asked")] = False,
+) -> None:
+    """Start Airflow with both DAGs, and the embedded PostgreSQL where DATABASE_URL names no server."""
+    running = airflow.start(Settings(), port=port, schedule=schedule)
+    print(f"\nAirflow is up: {running.url}")
+    if running.passwords_are_new:
+        for user, password in running.passwords.items():
+            print(f"  {user:<8} {password}   ({ROLES[user]})")
+        print(f"  Passwords are shown this once; they are kept in {passwords_file(running.home)}")
+    else:
+        print(f"  log in as {', '.join(running.passwords)}; passwords are in {passwords_file(running.home)}")
+    print("  each night starts by itself" if schedule else "  runs start only when asked for (see up --schedule)")
+    print("Next: open the address, or `python -m local psql` for the tables, `python -m local down` to stop.")
+
+
+@app.command()
+def down() -> None:
+    """Stop Airflow and the embedded PostgreSQL, also after a crash; harmless where nothing runs."""
+    airflow.stop(Settings())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def psql(context: typer.Context) -> None:
+    """Open psql on our database, with any arguments of psql (-c "select ...")."""
+    url = open_database(Settings()).url
+    shown = url._replace(drivername="postgresql", password=None).render_as_string()
+    os.environ["PGPASSWORD"] = url.password or ""
+    program = str(embedded_postgres.psql())
+    os.execv(program, [program, shown, *context.args])  # noqa: S606
+
+
+def main() -> None:
+    """Show a refusal as one message, without a traceback, and exit with 1."""
+    try:
+        app()
+    except (TaskError, ValidationError) as refusal:
+        sys.exit(f"{type(refusal).__name__}: {refusal}")
+
+
+if __name__ == "__main__":
+    main()

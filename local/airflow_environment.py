@@ -1,0 +1,103 @@
+"""What every Airflow process of this machine is told: where things are, who may log in, and its own secrets."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+from cryptography.fernet import Fernet
+
+from tasks.database import open_database
+from tasks.errors import BadInput
+from tasks.settings import ROOT, Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+PORT = 8080
+ROLES = {"admin": "admin", "op": "op", "analyst": "viewer"}
+METADATA_URL = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+# Every process of ours inherits it, so a stop finds them all, even the orphans of a crash.
+MARK = "LOCAL_AIRFLOW_HOME"
+
+
+def home_of(settings: Settings) -> Path:
+    """Where Airflow keeps its logs, passwords and secrets."""
+    return settings.state_folder.resolve() / "airflow"
+
+
+def passwords_file(home: Path) -> Path:
+    """The one place that holds the users' passwords, readable by its owner only."""
+    return home / "passwords.json"
+
+
+def airflow_environment(settings: Settings, *, port: int = PORT, schedule: bool = False) -> dict[str, str]:
+    """The environment of every Airflow process and command; starts the embedded PostgreSQL where no server is given.
+
+    Raises what `open_database` raises, and BadInput where no database `airflow` is on the server nor may be made.
+    """
+    home = home_of(settings)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = open_database(settings)
+    own = _kept_privately(home / "secrets.json", _new_secrets)
+    _kept_privately(passwords_file(home), lambda: {user: secrets.token_urlsafe(12) for user in ROLES})
+    return {
+        **os.environ,
+        **{name.upper(): str(value) for name, value in settings if value is not None},
+        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "PYTHONPATH": str(ROOT),
+        MARK: str(home),
+        "SPT_NOENV": "1",  # a process that renames itself keeps its environment readable, and with it the mark
+        "AIRFLOW_HOME": str(home),
+        METADATA_URL: os.environ.get(METADATA_URL) or _metadata_database(engine),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": own["fernet_key"],
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in ROLES.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(home)),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__API__SECRET_KEY": own["api_secret"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": own["jwt_secret"],
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
+    }
+
+
+def _new_secrets() -> dict[str, str]:
+    return {
+        "fernet_key": Fernet.generate_key().decode(),
+        "api_secret": secrets.token_urlsafe(32),
+        "jwt_secret": secrets.token_urlsafe(32),
+    }
+
+
+def _kept_privately(file: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(make()))
+    return dict(json.loads(file.read_text()))
+
+
+def _metadata_database(engine: "Engine") -> str:
+    """The database `airflow` beside ours, made where it is missing."""
+    server = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        with closing(psycopg2.connect(server)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True  # CREATE DATABASE refuses a transaction
+            cursor.execute("select 1 from pg_database where datname = 'airflow'")
+            if cursor.fetchone() is None:
+                cursor.execute("create database airflow")
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise BadInput(
+            f"{engine.url.host} has no database airflow, and user {engine.url.username} may not make it "
+            f"({str(error).strip()}): have it made, or set {METADATA_URL} to the database that Airflow shall use"
+        ) from error
+    return str(engine.url.set(database="airflow").render_as_string(hide_password=False))
