@@ -1,6 +1,7 @@
 -- Grain: one row per product and rank of the live version.
 create or replace view current_recommendations as
 with live as (
+    -- A scalar, not a join: known before the scans begin, so that they read the live partition alone.
     select version_id, night
     from recommendation_version
     where version_id = (select version_id from live_version)
@@ -14,16 +15,12 @@ select
     recommendation.score,
     live.night,
     live.version_id
-from recommendation
-join live using (version_id)
+from live
+join recommendation on recommendation.version_id = live.version_id
 join recommended_product as product
-    on product.version_id = recommendation.version_id and product.product_id = recommendation.product_id
+    on product.version_id = live.version_id and product.product_id = recommendation.product_id
 join recommended_product as related
-    on related.version_id = recommendation.version_id and related.product_id = recommendation.related_product_id
--- Said for each table, so that each reads the live partition alone.
-where recommendation.version_id = (select version_id from live_version)
-    and product.version_id = (select version_id from live_version)
-    and related.version_id = (select version_id from live_version);
+    on related.version_id = live.version_id and related.product_id = recommendation.related_product_id;
 
 comment on view current_recommendations is 'What readers see: the related products of the live version, with titles. One row per product and rank.';
 comment on column current_recommendations.product_id is 'The product whose page shows the related product.';

@@ -2,12 +2,12 @@ create or replace function related_products(product_id text, k integer default 1
 returns table (rank smallint, related_product_id text, title text, score real)
 language sql stable
 begin atomic
+    -- A scalar, not a join: known before the scans begin, so that they read the live partition alone.
     select recommendation.rank, recommendation.related_product_id, related.title, recommendation.score
     from recommendation
     join recommended_product as related
         on related.version_id = recommendation.version_id and related.product_id = recommendation.related_product_id
     where recommendation.version_id = (select version_id from live_version)
-        and related.version_id = (select version_id from live_version)
         and recommendation.product_id = related_products.product_id
         and recommendation.rank <= k
     order by recommendation.rank;
