@@ -19,7 +19,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 
 START_LIMIT_SECONDS = 240
-STOP_LIMIT_SECONDS = 20
+STOP_LIMIT_SECONDS = 12
 
 Say = Callable[[str], None]
 
@@ -85,16 +85,17 @@ def stop_airflow(settings: Settings) -> int:
     home = home_of(settings)
     count = len(processes(home))
     for send in (psutil.Process.terminate, psutil.Process.kill):
-        remaining = processes(home)
-        for process in remaining:
+        for process in processes(home):
             with suppress(psutil.NoSuchProcess):
                 send(process)
-        psutil.wait_procs(remaining, timeout=STOP_LIMIT_SECONDS)
+        deadline = time.monotonic() + STOP_LIMIT_SECONDS
+        while processes(home) and time.monotonic() < deadline:
+            time.sleep(0.2)
     return count
 
 
 def processes(home: Path) -> list[psutil.Process]:
-    """Every living process of the Airflow whose home this is."""
+    """Every living process of the Airflow whose home this is; a zombie, which nobody can stop, has no environment."""
     return [process for process in psutil.process_iter() if _environment(process).get(MARK) == str(home)]
 
 

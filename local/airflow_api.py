@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tasks.errors import NotReady, TaskError
+from tasks.errors import BadInput, NotReady, TaskError
 
 DAGS = {"ingest_clicks", "refresh_recommendations"}
 FAILED = {"failed", "up_for_retry"}
@@ -30,19 +30,25 @@ class AirflowApi:
         self.url, self.user, self.password, self.logs = url, user, password, logs
 
     @cached_property
-    def _client(self) -> httpx.Client:
-        login = httpx.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password})
-        token = login.raise_for_status().json()["access_token"]
-        return httpx.Client(base_url=f"{self.url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    def _token(self) -> str:
+        return str(
+            self._answer("POST", "auth/token", json={"username": self.user, "password": self.password})["access_token"]
+        )
 
     def call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """The JSON answer to one request below /api/v2/; raises NotReady with Airflow's own words for a refusal."""
+        """The JSON answer to one request below /api/v2/.
+
+        Raises BadInput with Airflow's own words for a refusal, NotReady where nobody answers.
+        """
+        return self._answer(method, f"api/v2/{path}", headers={"Authorization": f"Bearer {self._token}"}, **request)
+
+    def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
-            answer = self._client.request(method, path, **request)
+            answer = httpx.request(method, f"{self.url}/{path}", timeout=30, **request)
         except httpx.TransportError as error:
             raise NotReady(f"Airflow at {self.url} does not answer ({error}): start it with `make up`") from error
         if answer.is_error:
-            raise NotReady(
+            raise BadInput(
                 f"Airflow refused {method} {path} for {self.user} ({answer.status_code}): {answer.text[:500]}"
             )
         return dict(answer.json()) if answer.content else {}
@@ -53,8 +59,8 @@ class AirflowApi:
         Raises NotReady when a DAG file has an import error.
         """
         try:
-            health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=10).raise_for_status().json()
-        except httpx.HTTPError:
+            health = self._answer("GET", "api/v2/monitor/health")
+        except NotReady:
             return "api-server"
         away = [name for name, part in health.items() if part["status"] != "healthy"]
         if away:
@@ -73,7 +79,7 @@ class AirflowApi:
     def backfill(self, dag_id: str, first: date, last: date, progress: Progress, *, at_once: int = 4) -> None:
         """Run a daily DAG for every day from `first` to `last`, both included, again where it ran; wait for the end.
 
-        `progress` is given the state of each day. At the first failed task the rest is cancelled; raises RunFailed.
+        `progress` is given the state of each day. Raises RunFailed at the first failed task; the rest is cancelled.
         """
         self._unpause(dag_id)
         days = {"from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z"}
@@ -82,9 +88,10 @@ class AirflowApi:
         within = {"logical_date_gte": days["from_date"], "logical_date_lte": days["to_date"]}
         try:
             self._wait(dag_id, "~", within, lambda task: task["logical_date"][:10], progress)
-        except RunFailed:
-            self.call("PUT", f"backfills/{backfill['id']}/cancel")
-            raise
+        finally:
+            # Airflow takes up to half a minute to call it complete, and refuses another backfill until then.
+            if self.call("GET", f"backfills/{backfill['id']}")["completed_at"] is None:
+                self.call("PUT", f"backfills/{backfill['id']}/cancel")
 
     def trigger(self, dag_id: str, night: date, progress: Progress) -> None:
         """Run a DAG once for a night and wait for its end.

@@ -100,4 +100,5 @@ def _metadata_database(engine: "Engine") -> str:
             f"{engine.url.host} has no database airflow, and user {engine.url.username} may not make it "
             f"({str(error).strip()}): have it made, or set {METADATA_URL} to the database that Airflow shall use"
         ) from error
-    return str(engine.url.set(database="airflow").render_as_string(hide_password=False))
+    beside = engine.url.set(database="airflow").difference_update_query(["options"])  # our search_path is not Airflow's
+    return str(beside.render_as_string(hide_password=False))

@@ -22,6 +22,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """The environment of an Airflow whose metadata, and our tables, are in an embedded PostgreSQL of this session."""
     folder = tmp_path_factory.mktemp("airflow")
     settings = Settings(
+        _env_file=None,
         database_url=None,
         state_folder=folder,
         storage_url=str(folder / "storage"),
