@@ -1,6 +1,7 @@
 """Where things are: the only reader of the environment."""
 
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -61,11 +62,9 @@ class Settings(BaseSettings):
 
 def code_version() -> str:
     """The commit of a checkout, else the version of the installed package."""
-    described = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    if described.returncode == 0:
-        return described.stdout.strip()
+    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    with suppress(FileNotFoundError, subprocess.CalledProcessError):  # an image has neither git nor a checkout
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     try:
         return version("eclare-nightly")
     except PackageNotFoundError:

@@ -1,0 +1,28 @@
+# One image for every Airflow process and worker: target cpu, or target gpu for hosts with an NVIDIA card.
+# Where an index holds CPU wheels of torch, name it: --build-arg PIP_EXTRA_INDEX_URL=...
+FROM python:3.11.13-slim-bookworm AS base
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONPATH=/opt/recommendations \
+    AIRFLOW_HOME=/opt/airflow \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/recommendations/dags \
+    AIRFLOW__CORE__LOAD_EXAMPLES=False
+# A named volume takes the owner of the folder it is mounted on.
+RUN useradd --uid 50000 --create-home airflow \
+    && install --directory --owner airflow --mode 700 /opt/airflow/passwords \
+    && install --directory --owner airflow /opt/airflow /opt/airflow/logs /data/storage
+WORKDIR /opt/recommendations
+
+FROM base AS cpu
+ARG PIP_EXTRA_INDEX_URL
+COPY requirements-cpu.lock .
+RUN pip install --no-cache-dir -r requirements-cpu.lock
+COPY . .
+RUN pip install --no-cache-dir --no-deps --editable .
+USER airflow
+
+FROM base AS gpu
+COPY requirements-gpu.lock .
+RUN pip install --no-cache-dir -r requirements-gpu.lock
+COPY . .
+RUN pip install --no-cache-dir --no-deps --editable .
+USER airflow
