@@ -44,7 +44,8 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
             ("training", settings.half_life_days, settings.max_related),
             ("held_out", None, len(ids)),
         ):
-            clicks = engine.read_parquet([files[day] for day in files if (day < cut) == (part == "training")])
+            of_part = [files[day] for day in files if (day < cut) == (part == "training")]
+            clicks = engine.read_parquet(of_part, hive_partitioning=False)
             pairs, counted = pair_products(engine, clicks, ids, cut, settings.max_session_products)
             weighed = weigh_pairs(pairs, half_life_days, settings.min_support, max_related)
             interactions = _interactions(weighed, ids)
