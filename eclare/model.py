@@ -74,7 +74,7 @@ class ECLARE(nn.Module):
         super().__init__()
         dim, dropout = config.embedding_dim, config.dropout
         self.config = config
-        self.tokens = nn.EmbeddingBag(tokens, dim, mode="sum", sparse=True)
+        self.tokens = nn.EmbeddingBag(tokens, dim, mode="sum")
         nn.init.normal_(self.tokens.weight, std=dim**-0.5)
         self.refinement = nn.Embedding(labels, dim, sparse=True)
         self.point_block = nn.Sequential(ResidualBlock(dim, dropout), nn.ReLU(), nn.Dropout(dropout))

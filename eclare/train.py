@@ -72,11 +72,13 @@ def train(weights_NL: sp.csr_matrix, texts: Texts, config: ECLAREConfig, device:
 
 
 def _optimisers(model: ECLARE, config: ECLAREConfig) -> list[torch.optim.Optimizer]:
-    """Adam for the blocks; its sparse form for the two tables of which a step sees few rows."""
-    tables = [model.tokens.weight, model.refinement.weight]
-    blocks = [*model.point_block.parameters(), *model.text_block.parameters()]
-    blocks += [*model.graph_block.parameters(), *model.attention.parameters()]
-    return [torch.optim.SparseAdam(tables, lr=config.learning_rate), torch.optim.Adam(blocks, lr=config.learning_rate)]
+    """Adam; its sparse form for the refinement vectors, the one table of which a step sees few rows."""
+    refinement = [*model.refinement.parameters()]
+    blocks = [model.tokens, model.point_block, model.text_block, model.graph_block, model.attention]
+    return [
+        torch.optim.SparseAdam(refinement, lr=config.learning_rate),
+        torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()], lr=config.learning_rate),
+    ]
 
 
 def _step(model: ECLARE, batch: Batch, texts: Texts, optimisers: list[torch.optim.Optimizer]) -> Tensor:

@@ -1,0 +1,55 @@
+# One command per chore; CI calls the same ones. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+LOCK ?= $(if $(shell command -v nvidia-smi),requirements-gpu.lock,requirements-cpu.lock)
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed-$(LOCK)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check up down psql bench night lock
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+
+$(INSTALLED): $(LOCK)
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {v}: make PYTHON=python3.11")'
+	@echo "Installing $(LOCK) into $(VENV)/ (about two minutes, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check --progress-bar off -r $(LOCK) | sed -u -n -E '/^(Collecting|Installing)/p'
+	@touch $@
+
+demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what was published (at most 10 minutes)
+	@$(RUN) -m local demo
+
+test: $(INSTALLED) ## All tests
+	$(RUN) -m pytest
+
+check: $(INSTALLED) ## Lint, format, types, dependencies
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pip check
+
+up: $(INSTALLED) ## Airflow's user interface on this machine
+	@$(RUN) -m local up
+
+down: $(INSTALLED) ## Stop Airflow and the embedded PostgreSQL
+	@$(RUN) -m local down
+
+psql: $(INSTALLED) ## Open psql on the recommendation tables
+	@$(RUN) -m local psql
+
+bench: $(INSTALLED) ## Seconds and peak memory of every step of a night
+	@$(RUN) -m benchmarks.night
+
+night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [SINCE=2017-05-01]
+	@$(RUN) -m tasks night --night "$(NIGHT)" $(if $(SINCE),--since "$(SINCE)")
+
+# Every Python from 3.11 on gets its markers. Where pip finds a CPU wheel of torch, the CPU lock leaves CUDA out;
+# the local version of that wheel is cut off, because the index has none of that name.
+COMPILE = $(RUN) -m uv pip compile pyproject.toml -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links
+lock: $(INSTALLED) ## Compile both locks from pyproject.toml
+	$(COMPILE) --extra cpu --extra demo --extra dev $(addprefix --find-links ,$(PIP_FIND_LINKS)) | sed 's/+cpu//' > requirements-cpu.lock
+	$(COMPILE) --extra gpu --extra demo --extra dev > requirements-gpu.lock
