@@ -49,7 +49,9 @@ def night(night: Day, since: Since = "") -> None:
 
 def main() -> None:
     """Show a step's refusal as one message, without a traceback, and exit with 1."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for ours in ("tasks", "eclare"):  # the libraries' own news is noise here
+        logging.getLogger(ours).setLevel(logging.INFO)
     try:
         app()
     except (TaskError, ValidationError) as refusal:

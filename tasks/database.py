@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import NamedTuple
 
+import psycopg2
 import pyarrow as pa
 import sqlalchemy as sa
 from alembic import command
@@ -24,6 +25,8 @@ from tasks.settings import ROOT, Settings, code_version
 SQL = ROOT / "sql"
 VERSION_TABLE = "recommendation_schema_version"
 ROWS_PER_COPY = 100_000
+# SQLAlchemy's, and those of psycopg2 itself, which alone sees what happens during a COPY.
+SERVER_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 log = logging.getLogger("tasks")
 
@@ -104,7 +107,7 @@ def copy_rows(connection: sa.Connection, table: str, rows: pa.Table) -> None:
             buffer.seek(0)
             with closing(connection.connection.cursor()) as cursor:
                 cursor.copy_expert(copy, buffer, size=1 << 20)
-    except connection.dialect.loaded_dbapi.DataError as error:
+    except psycopg2.DataError as error:
         raise BadInput(f"{table} takes only what PostgreSQL can store, got: {_on_one_line(error)}") from error
 
 
@@ -143,15 +146,16 @@ def _with_psycopg2(url: str) -> sa.URL:
 def _server_answers(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+    except SERVER_ERRORS as error:
         shown = engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+        seen = _on_one_line(getattr(error, "orig", error))
         raise NotReady(
-            f"the database {shown} must answer, got: {_on_one_line(error.orig)}; nothing that was live has changed: "
+            f"the database {shown} must answer, got: {seen}; nothing that was live has changed: "
             "see to the server (or DATABASE_URL), then run the step again"
         ) from error
 
 
-def _on_one_line(error: BaseException | None) -> str:
+def _on_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 

@@ -35,8 +35,8 @@ def start(state_folder: Path) -> str:
     of the server's log, where it does not start.
     """
     data = _data_folder(state_folder)
-    with _one_caller_at_a_time(data):
-        try:
+    try:
+        with _one_caller_at_a_time(data):
             if not (data / "PG_VERSION").exists():
                 _initialise(data)
             if not _postmaster(data):
@@ -44,11 +44,11 @@ def start(state_folder: Path) -> str:
                 _launch(data)
             socket_folder = _postmaster_file(data)[4]
             _make_databases(socket_folder)
-        except (OSError, subprocess.SubprocessError, psycopg2.Error) as error:
-            raise NotReady(
-                f"the embedded PostgreSQL in {data} did not start: {str(error).strip()}; its log ends: "
-                f"{_end_of_log(data)!r}; mend that, or give DATABASE_URL, then run this again"
-            ) from error
+    except (OSError, subprocess.SubprocessError, psycopg2.Error) as error:
+        raise NotReady(
+            f"the embedded PostgreSQL in {data} did not start: {str(error).strip()}; its log ends: "
+            f"{_end_of_log(data)!r}; mend that, or give DATABASE_URL, then run this again"
+        ) from error
     return f"postgresql+psycopg2://postgres@/recommendations?host={quote(socket_folder)}"
 
 

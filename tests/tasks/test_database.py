@@ -87,12 +87,22 @@ def test_a_database_that_is_down_is_not_ready_and_its_password_not_shown(setting
     assert "secret" not in str(refusal.value)
 
 
-def test_a_server_that_goes_away_in_the_middle_is_not_ready(settings):
-    with pytest.raises(NotReady, match=r"terminating|server closed"), transaction(settings) as connection:
-        with transaction(settings) as administrator:
+def select_one(connection: sa.Connection) -> None:
+    connection.execute(sa.text("select 1"))
+
+
+def copy_one(connection: sa.Connection) -> None:
+    copy_rows(connection, "metric", pa.table({"night": ["2017-06-30"]}))
+
+
+@pytest.mark.parametrize("use", [select_one, copy_one])
+def test_a_server_that_goes_away_in_the_middle_is_not_ready(settings, use):
+    with pytest.raises(NotReady, match=r"must answer, got: .*(terminating|closed)"):  # noqa: SIM117
+        with transaction(settings) as connection:
             mine = connection.execute(sa.text("select pg_backend_pid()")).scalar_one()
-            administrator.execute(sa.text("select pg_terminate_backend(:pid)"), {"pid": mine})
-        connection.execute(sa.text("select 1"))
+            with transaction(settings) as administrator:
+                administrator.execute(sa.text("select pg_terminate_backend(:pid, 10000)"), {"pid": mine})
+            use(connection)
 
 
 def test_without_a_url_the_embedded_server_is_used(settings, request):
