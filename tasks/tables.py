@@ -76,7 +76,7 @@ def read_table(engine: Backend, file: Path, required: Sequence[str]) -> ibis.Tab
             f"{shown} has no column {', '.join(missing)}; its columns are {', '.join(table.columns)}: "
             f"name the columns {', '.join(required)}"
         )
-    return table
+    return table.mutate(**{name: ibis.null("string") for name in missing})
 
 
 def materialise(engine: Backend, table: ibis.Table) -> ibis.Table:
