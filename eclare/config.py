@@ -26,7 +26,7 @@ class ECLAREConfig:
 
     loss: str = "softmax"  # "softmax": over the labels of a step; "bce": binary cross-entropy, the paper's
     dropout: float = 0.2
-    epochs: int = 20
+    epochs: int = 10
     batch_size: int = 256  # points a step
     positives_per_point: int = 16  # clicked labels drawn per point and step
     negatives_per_batch: int = 2048  # further labels drawn per step, shared by its points

@@ -26,13 +26,13 @@ app = typer.Typer(
 
 @app.command()
 def demo(
-    days: Annotated[int, typer.Option(min=2, help="days of the log to ingest, the night's own day last")] = 90,
+    days: Annotated[int, typer.Option(min=8, max=90, help="days of the log to ingest, the night's own day last")] = 28,
     port: Port = PORT,
 ) -> None:
     """A whole night on real data: logs in, both DAGs, published products out; Airflow is stopped at the end."""
-    from local.demo import demo
+    from local.demo import demo as run_demo
 
-    demo(days, port)
+    run_demo(days, port)
 
 
 @app.command()

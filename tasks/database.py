@@ -16,11 +16,25 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from pyarrow import csv
+from sqlalchemy import Connection
 
 from tasks import embedded_postgres
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import ROOT, Settings, code_version
+
+__all__ = [
+    "Connection",
+    "Load",
+    "Metric",
+    "copy_rows",
+    "locked",
+    "open_database",
+    "record_load",
+    "statement",
+    "store_metrics",
+    "transaction",
+]
 
 SQL = ROOT / "sql"
 VERSION_TABLE = "recommendation_schema_version"
@@ -70,7 +84,7 @@ def open_database(settings: Settings) -> sa.Engine:
 
 
 @contextmanager
-def transaction(settings: Settings) -> Iterator[sa.Connection]:
+def transaction(settings: Settings) -> Iterator[Connection]:
     """One transaction on the database, committed on leaving; raises what `open_database` raises."""
     engine = open_database(settings)
     with _server_answers(engine), engine.begin() as connection:
@@ -78,7 +92,7 @@ def transaction(settings: Settings) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def locked(settings: Settings, what: str) -> Iterator[sa.Connection]:
+def locked(settings: Settings, what: str) -> Iterator[Connection]:
     """A connection that alone holds the lock `what`; a second caller waits. Raises what `open_database` raises."""
     engine = open_database(settings)
     with _server_answers(engine), engine.connect() as connection:
@@ -92,7 +106,7 @@ def statement(name: str, **numbers: int) -> sa.TextClause:
     return sa.text(text.format(**numbers) if numbers else text)
 
 
-def copy_rows(connection: sa.Connection, table: str, rows: pa.Table) -> None:
+def copy_rows(connection: Connection, table: str, rows: pa.Table) -> None:
     """Append rows to the table's columns of the same names by COPY; null stays null, an empty text stays empty.
 
     Raises BadInput for a value that PostgreSQL does not take, such as a text with a zero byte.
@@ -159,12 +173,12 @@ def _on_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _lock(connection: sa.Connection, what: str) -> None:
+def _lock(connection: Connection, what: str) -> None:
     connection.execute(statement("lock"), {"what": what})
     connection.commit()
 
 
-def _bring_schema_up_to_date(connection: sa.Connection) -> None:
+def _bring_schema_up_to_date(connection: Connection) -> None:
     scripts = ScriptDirectory(str(SQL / "migrations"))
     known, newest = {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
     fresh = not sa.inspect(connection).has_table(VERSION_TABLE)

@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import sqlalchemy as sa
 
 from eclare.recommendations import NOTHING, Recommendations
-from tasks.database import copy_rows, locked, statement
+from tasks.database import Connection, copy_rows, locked, statement
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.settings import Settings, code_version
@@ -109,14 +108,14 @@ def _described(products: pa.Table, rows: pa.Table) -> pa.Table:
     return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
 
 
-def _drop_staged_versions(connection: sa.Connection) -> None:
+def _drop_staged_versions(connection: Connection) -> None:
     """Remove what a killed publish left behind: whoever holds the lock knows that nobody is writing it."""
     with connection.begin():
         for version_id in connection.scalars(statement("staged_versions")).all():
             connection.execute(statement("drop_version", version_id=version_id))
 
 
-def _find(connection: sa.Connection, version: _Version) -> int | None:
+def _find(connection: Connection, version: _Version) -> int | None:
     """The published version with the same content, if there is one and it still holds every row."""
     with connection.begin():
         version_id: int | None = connection.scalar(statement("find_version"), version.description)
@@ -125,7 +124,7 @@ def _find(connection: sa.Connection, version: _Version) -> int | None:
     return version_id
 
 
-def _stage(connection: sa.Connection, version: _Version) -> int:
+def _stage(connection: Connection, version: _Version) -> int:
     """Write a version that nobody reads yet; killed before the first commit it leaves nothing behind."""
     with connection.begin():
         version_id: int = connection.execute(statement("stage_version"), version.description).scalar_one()
@@ -139,7 +138,7 @@ def _stage(connection: sa.Connection, version: _Version) -> int:
     return version_id
 
 
-def _check_row_count(connection: sa.Connection, version_id: int, version: _Version) -> None:
+def _check_row_count(connection: Connection, version_id: int, version: _Version) -> None:
     expected = len(version.recommendations)
     seen = connection.execute(statement("count_rows", version_id=version_id)).scalar_one()
     if seen != expected:
@@ -149,7 +148,7 @@ def _check_row_count(connection: sa.Connection, version_id: int, version: _Versi
         )
 
 
-def _make_live(connection: sa.Connection, version_id: int) -> bool:
+def _make_live(connection: Connection, version_id: int) -> bool:
     """Mark the version published and move the pointer to it, unless the live version is of a newer night."""
     with connection.begin():
         connection.execute(statement("publish_version"), {"version_id": version_id})

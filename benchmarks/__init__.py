@@ -1,0 +1,1 @@
+"""Measurements, one command each: python -m benchmarks.<name>; figures and machines are in README.md."""

@@ -1,0 +1,110 @@
+"""Seconds and peak memory of every step of one whole night, each step a process of its own as in Airflow."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from local.complete_journey import write_complete_journey
+from tasks import embedded_postgres
+from tasks.night import Night
+from tasks.run import REFRESH
+from tasks.settings import ROOT, Settings
+from tasks.storage import Storage
+
+console = Console(stderr=True)
+
+
+class Cost(NamedTuple):
+    """What one process cost: wall-clock seconds and the most memory it held, in GiB."""
+
+    seconds: float
+    peak_gib: float
+
+
+def main(
+    night: Annotated[str, typer.Option(help="the night, YYYY-MM-DD, in 2017")] = "2017-06-30",
+    days: Annotated[int, typer.Option(help="days of clicks, the night's own included", min=8)] = 90,
+) -> None:
+    """Run a night on the Complete Journey groceries in a folder and an embedded PostgreSQL of its own.
+
+    Prints a table by step, then one JSON line: seconds and peak GiB by step and in all, and the held-out metrics at 10
+    of ECLARE over those of the co-click baseline.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        environment = _environment(folder, days)
+        first, last = date.fromisoformat(night) - timedelta(days=days - 1), date.fromisoformat(night)
+        write_complete_journey(folder / "clicks", folder / "catalogue.parquet", first, last)
+        embedded_postgres.start(folder)
+        try:
+            costs = _run_all(first, last, environment)
+            metrics = _metrics(folder, night)
+        finally:
+            embedded_postgres.stop(folder)
+    _show(costs)
+    total = Cost(sum(cost.seconds for cost in costs.values()), max(cost.peak_gib for cost in costs.values()))
+    rounded = {step: {"seconds": round(c.seconds, 1), "peak_gib": round(c.peak_gib, 2)} for step, c in costs.items()}
+    print(json.dumps({
+        "night": night, "days": days, "seconds": round(total.seconds, 1), "peak_gib": round(total.peak_gib, 2),
+        "steps": rounded, "ratio_to_co_click": metrics,
+    }))  # fmt: skip
+
+
+def _environment(folder: Path, days: int) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    return {
+        **kept,
+        "STATE_FOLDER": str(folder),
+        "STORAGE_URL": str(folder / "storage"),
+        "CLICK_LOG_URL": str(folder / "clicks"),
+        "CATALOGUE_URL": str(folder / "catalogue.parquet"),
+        "WINDOW_DAYS": str(days),
+    }
+
+
+def _run_all(first: date, last: date, environment: dict[str, str]) -> dict[str, Cost]:
+    every_day = [first + timedelta(days=age) for age in range((last - first).days + 1)]
+    ingested = [_cost_of("ingest_clicks", day, environment) for day in every_day]
+    one_day = Cost(sum(cost.seconds for cost in ingested) / len(ingested), max(cost.peak_gib for cost in ingested))
+    return {"ingest_clicks": one_day} | {step: _cost_of(step, last, environment) for step in REFRESH}
+
+
+def _cost_of(step: str, day: date, environment: dict[str, str]) -> Cost:
+    console.print(f"{step} {day}", style="dim")
+    command = [sys.executable, "-m", "tasks", step, "--night", str(day)]
+    start = time.perf_counter()
+    process = os.posix_spawn(sys.executable, command, {**environment, "PYTHONPATH": str(ROOT)})
+    _, status, usage = os.wait4(process, 0)
+    if status:
+        raise typer.Exit(1)
+    return Cost(time.perf_counter() - start, usage.ru_maxrss / 2**20)
+
+
+def _metrics(folder: Path, night: str) -> dict[str, float]:
+    storage = Storage(str(folder / "storage"))
+    settings = Settings()
+    with storage.open(storage.read(Night.of(night, settings).artefact("evaluation"))) as evaluation:
+        rows = json.loads((evaluation / "metrics.json").read_text())
+    value = {(row["system"], f"{row['metric']}@{row['k']}"): row["value"] for row in rows}
+    cut = [name for system, name in value if system == "eclare" and name.endswith("@10")]
+    return {name: round(value["eclare", name] / value["co-click", name], 3) for name in cut}
+
+
+def _show(costs: dict[str, Cost]) -> None:
+    table = Table("step", "seconds", "peak GiB", title="ingest_clicks: the mean of a day, the peak of all days")
+    for step, cost in costs.items():
+        table.add_row(step, f"{cost.seconds:.1f}", f"{cost.peak_gib:.2f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

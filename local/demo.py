@@ -1,0 +1,132 @@
+"""The demo: real logs through both DAGs on this machine, then a look at what was published."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from local import airflow
+from local.complete_journey import write_complete_journey
+from tasks.database import statement, transaction
+from tasks.errors import BadInput
+from tasks.settings import Settings
+
+NIGHT = date(2017, 6, 30)
+ITS_OWN = ("click_log_url", "catalogue_url", "storage_url")
+
+console = Console(highlight=False)
+
+
+def demo(days: int, port: int) -> None:
+    """Load `days` days of groceries, ingest them and publish one night through Airflow, then show the tables.
+
+    Airflow is stopped at the end, PostgreSQL stays up. Raises BadInput where the settings name data of your own.
+    """
+    settings, began = Settings(), time.monotonic()
+    _refuse_data_of_your_own(settings)
+    first = NIGHT - timedelta(days=days - 1)
+    console.rule(f"1 of 4: groceries of {first} to {NIGHT} as a click log and a catalogue")
+    _say(_counted(write_complete_journey(Path(settings.click_log_url), Path(settings.catalogue_url), first, NIGHT)))
+    console.rule("2 of 4: PostgreSQL and Airflow come up")
+    running = airflow.start(settings, port=port, say=_say)
+    try:
+        console.rule(f"3 of 4: Airflow ingests {days} days (DAG ingest_clicks)")
+        with _States() as states:
+            running.api().backfill("ingest_clicks", first, NIGHT, states.show)
+        console.rule(f"4 of 4: Airflow refreshes the recommendations of {NIGHT} (DAG refresh_recommendations)")
+        with _States(each=True) as states:
+            running.api().trigger("refresh_recommendations", NIGHT, states.show)
+    finally:
+        airflow.stop(settings, say=_say)
+    _show_published(settings)
+    console.print(f"All of it took {time.monotonic() - began:.0f} s.\n")
+    _show_next_steps()
+
+
+def _refuse_data_of_your_own(settings: Settings) -> None:
+    for name in ITS_OWN:
+        if name in settings.model_fields_set:
+            raise BadInput(
+                f"the demo writes its own data to the default places, but {name.upper()} is set to "
+                f"{getattr(settings, name)}: run it with {', '.join(ITS_OWN).upper()} unset (see .env)"
+            )
+
+
+def _say(line: str) -> None:
+    console.print(f"   {line}", style="dim")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+class _States:
+    """The states of an Airflow run on a terminal, redrawn each second; in a log file, a line at each change."""
+
+    def __init__(self, *, each: bool = False) -> None:
+        self.each, self.began, self.shown = each, time.monotonic(), ""
+        self.live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "_States":
+        if console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if console.is_terminal:
+            self.live.stop()
+            console.print(self.shown, style="dim")
+
+    def show(self, state_of: Mapping[str, str]) -> None:
+        """Draw the state of each day or step."""
+        if self.each:
+            words = ", ".join(f"{name} {state}" for name, state in state_of.items() if state != "waiting")
+        else:
+            words = ", ".join(f"{count} {state}" for state, count in sorted(Counter(state_of.values()).items()))
+        seconds = f"   {time.monotonic() - self.began:4.0f} s  "
+        if console.is_terminal:
+            self.live.update(seconds + words)
+        elif words != self.shown.split("s  ", 1)[-1]:
+            console.print(seconds + words, style="dim")
+        self.shown = seconds + words
+
+
+def _show_published(settings: Settings) -> None:
+    sample = _rows(settings, "sample_products", products=6, related=4)
+    table = Table(
+        "product", "", "customers who bought it also bought", "score", title="What was published", expand=True
+    )
+    for row in sample:
+        first = row["rank"] == 1
+        table.add_row(row["title"] if first else "", str(row["rank"]), row["related_title"], f"{row['score']:.2f}")
+    console.print(table)
+    metrics = Table("held-out metric", "ECLARE", "co-click baseline", title=f"Night {NIGHT}, judged on its last days")
+    for row in _rows(settings, "metrics_of_night", night=NIGHT):
+        metrics.add_row(f"{row['metric']}@{row['k']}", f"{row['eclare']:.3f}", f"{row['co_click']:.3f}")
+    console.print(metrics)
+    counts = Table("table", "rows", title="In PostgreSQL")
+    for row in _rows(settings, "table_rows"):
+        counts.add_row(row["name"], f"{row['rows']:,}")
+    console.print(counts)
+
+
+def _rows(settings: Settings, query: str, **values: Any) -> list[dict[str, Any]]:
+    with transaction(settings) as connection:
+        return [dict(row) for row in connection.execute(statement(query), values).mappings()]
+
+
+def _show_next_steps() -> None:
+    console.print("What to type next:")
+    for command, effect in (
+        ("make psql", "psql on these tables; try: select * from current_recommendations limit 20;"),
+        ("make up", "the same Airflow with its user interface, to watch, backfill and trigger nights"),
+        ("make night NIGHT=2017-06-29", "another night without Airflow; a past one never displaces the live one"),
+        ("make down", "stop everything, PostgreSQL too; var/ keeps the data"),
+    ):
+        console.print(f"   {command:<28} {effect}")
