@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import scipy.sparse as sp
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -112,7 +112,9 @@ class ECLARE(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and config.json."""
-        save_file({name: value.contiguous() for name, value in self.state_dict().items()}, folder / "model.safetensors")
+        state = {name: value.contiguous() for name, value in self.state_dict().items()}
+        # Not save_file: its errors hide that the disk is full.
+        (folder / "model.safetensors").write_bytes(save(state))
         self.config.save(folder / "config.json")
 
     @classmethod

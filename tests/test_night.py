@@ -1,0 +1,201 @@
+"""A whole night without Airflow: raw files in, related products out, and what a spoilt night leaves behind."""
+
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from tasks.database import VERSION_TABLE, transaction
+from tasks.errors import BadInput, NotReady, TaskError
+from tasks.run import REFRESH, STEPS, run
+from tasks.settings import Settings
+from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
+
+LIVE = "select product_id, rank, related_product_id, score, version_id from current_recommendations order by 1, 2"
+METRICS = "select system, metric, k, value, model_hash from metrics_by_night order by 1, 2, 3"
+
+
+def rows_of(settings: Settings, query: str) -> list[tuple]:
+    with transaction(settings) as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+def ingest(settings: Settings) -> None:
+    for day in pd.date_range(FIRST, NIGHT):
+        run("ingest_clicks", str(day.date()), settings)
+
+
+def refresh(settings: Settings) -> dict[str, dict[str, float]]:
+    return {step: run(step, str(NIGHT), settings) for step in REFRESH}
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Settings:
+    """The raw files of the shop are there, nothing has run."""
+    deliver_log(Path(settings.click_log_url))
+    deliver_catalogue(Path(settings.catalogue_url))
+    return settings
+
+
+@pytest.fixture
+def live(shop: Settings) -> Settings:
+    """The night has run once."""
+    ingest(shop)
+    refresh(shop)
+    return shop
+
+
+@pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+class TestAGoodNight:
+    def test_every_product_gets_products_of_its_group(self, live: Settings) -> None:
+        rows = rows_of(live, LIVE)
+        best = [(product, related) for product, rank, related, *_ in rows if rank <= 5]
+        assert {product for product, *_ in rows} == set(IDS)
+        assert all(product != related for product, _, related, *_ in rows)
+        assert sum(GROUP_OF[product] == GROUP_OF[related] for product, related in best) > 0.95 * len(best)
+        assert not {related for _, _, related, *_ in rows} & {IDS[0], IDS[1]}, "blocked and out of stock"
+
+    def test_new_products_are_related_by_their_title(self, live: Settings) -> None:
+        rows = rows_of(live, LIVE)
+        best = [(product, related) for product, rank, related, *_ in rows if product in NEVER_CLICKED and rank <= 5]
+        assert len(best) == 5 * len(NEVER_CLICKED)
+        assert sum(GROUP_OF[product] == GROUP_OF[related] for product, related in best) > 0.9 * len(best)
+
+    def test_the_metrics_stand_beside_the_baseline(self, live: Settings) -> None:
+        value = {(system, f"{metric}@{k}"): value for system, metric, k, value, _ in rows_of(live, METRICS)}
+        for metric in ("P", "PSP", "nDCG", "recall", "coverage"):
+            for k in (1, 3, 5, 10):
+                assert 0 <= value["co-click", f"{metric}@{k}"] <= 1
+                assert 0 <= value["eclare", f"{metric}@{k}"] <= 1
+        # Ten of the eleven clicked products of a group are right, two of all are not recommendable.
+        assert value["eclare", "P@5"] > 0.9
+
+    def test_a_rerun_gives_the_same_rows_and_the_same_version(self, live: Settings) -> None:
+        before, metrics = rows_of(live, LIVE), rows_of(live, METRICS)
+        ingest(live)
+        counts = refresh(live)
+        assert counts["publish_recommendations"]["live"] == 1
+        assert rows_of(live, LIVE) == before
+        assert rows_of(live, METRICS) == metrics
+        assert rows_of(live, "select count(*) from recommendation_version") == [(1,)]
+
+
+def no_folder(settings: Settings) -> Settings:
+    (Path(settings.click_log_url) / f"date={NIGHT}" / "log.csv").unlink()
+    (Path(settings.click_log_url) / f"date={NIGHT}").rmdir()
+    return settings
+
+
+def empty_day(settings: Settings) -> Settings:
+    (Path(settings.click_log_url) / f"date={NIGHT}" / "log.csv").write_text("event_time,session_id,product_id\n")
+    return settings
+
+
+def missing_column(settings: Settings) -> Settings:
+    (Path(settings.click_log_url) / f"date={NIGHT}" / "log.csv").write_text("event_time,product_id\n2017-06-30,P0001\n")
+    return settings
+
+
+def wrong_suffix(settings: Settings) -> Settings:
+    folder = Path(settings.click_log_url) / f"date={NIGHT}"
+    (folder / "log.csv").rename(folder / "log.parquet")
+    return settings
+
+
+def duplicate_ids(settings: Settings) -> Settings:
+    catalogue = pd.read_parquet(settings.catalogue_url)
+    pd.concat([catalogue, catalogue.head(1)]).to_parquet(settings.catalogue_url)
+    return settings
+
+
+def no_title_at_all(settings: Settings) -> Settings:
+    pd.read_parquet(settings.catalogue_url).assign(title=None).to_parquet(settings.catalogue_url)
+    return settings
+
+
+def database_down(settings: Settings) -> Settings:
+    return settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:1/nothing"})
+
+
+def newer_schema(settings: Settings) -> Settings:
+    with transaction(settings) as connection:
+        connection.execute(sa.text(f"update {VERSION_TABLE} set version_num = '9999'"))
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (no_folder, NotReady, "has not arrived"),
+        (empty_day, BadInput, "empty day 2017-06-30"),
+        (missing_column, BadInput, "session_id"),
+        (wrong_suffix, BadInput, "log.parquet"),
+        (duplicate_ids, BadInput, "P0000 (2 rows)"),
+        (no_title_at_all, BadInput, "no product with an id and a title"),
+        (database_down, NotReady, "127.0.0.1"),
+        (newer_schema, BadInput, "deploy the newer code"),
+    ],
+)
+def test_a_spoilt_night_is_refused_and_the_live_version_stays(
+    live: Settings, spoil: Callable[[Settings], Settings], error: type[TaskError], message: str
+) -> None:
+    engine = sa.create_engine(sa.make_url(live.database_url or "").set(drivername="postgresql+psycopg2"))
+    with engine.connect() as reader:
+        before = reader.execute(sa.text(LIVE)).all()
+    settings = spoil(live)
+    with pytest.raises(error) as refused:
+        for step in STEPS:
+            run(step, str(NIGHT), settings)
+    assert message in str(refused.value)
+    with engine.connect() as reader:
+        assert reader.execute(sa.text(LIVE)).all() == before
+
+
+def test_a_night_in_the_future_is_refused_and_the_live_version_stays(live: Settings) -> None:
+    before = rows_of(live, LIVE)
+    with pytest.raises(BadInput, match="night 2999-12-31 is in the future"):
+        run("ingest_clicks", "2999-12-31", live)
+    assert rows_of(live, LIVE) == before
+
+
+def test_a_product_without_title_is_counted_and_the_others_are_published(shop: Settings) -> None:
+    catalogue = pd.read_parquet(shop.catalogue_url)
+    catalogue.loc[5, "title"] = None
+    catalogue.to_parquet(shop.catalogue_url)
+    ingest(shop)
+    assert refresh(shop)["build_interactions"]["refused_products"] == 1
+    rows = rows_of(shop, LIVE)
+    assert {product for product, *_ in rows} == set(IDS) - {IDS[5]}
+    assert IDS[5] not in {related for _, _, related, *_ in rows}
+
+
+@pytest.mark.parametrize("full_for", STEPS)
+def test_a_full_disk_stops_the_step_and_the_live_version_stays(live: Settings, tmp_path: Path, full_for: str) -> None:
+    before = rows_of(live, LIVE)
+    storage = Path(live.storage_url)
+    moved, disk = storage.rename(tmp_path / "moved"), storage
+    disk.mkdir()
+    used_kib = sum(file.stat().st_size // 4096 * 4 + 8 for file in moved.rglob("*"))
+    size = f"size={used_kib + 512}k"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", disk], check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        subprocess.run(["cp", "-a", f"{moved}/.", str(disk)], check=True)
+        with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+        if full_for == "publish_recommendations":  # writes to PostgreSQL alone: a full disk of artefacts is no matter
+            assert run(full_for, str(NIGHT), live)["live"] == 1
+        else:
+            with pytest.raises(NotReady, match="No space left"):
+                run(full_for, str(NIGHT), live)
+        assert rows_of(live, LIVE) == before
+        (disk / "filler").unlink()
+        refresh(live)
+        assert rows_of(live, LIVE) == before
+    finally:
+        subprocess.run(["umount", disk], check=True)
