@@ -9,13 +9,13 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
 
 - **build_interactions** reads the window's cleaned clicks and `CATALOGUE_URL`; writes `interactions/`. A day is
   missing: run `ingest_clicks` for it. The catalogue is refused: the message names the file and its fault.
-- **build_label_graph** reads `interactions/`; writes `features/` and `label_graph/`. Out of memory: lower WINDOW_DAYS
-  or MAX_RELATED, then clear the run from its first task.
-- **train_model** (GPU) reads `interactions/`, `features/` and `label_graph/`; writes `model/`. Out of GPU memory:
-  lower the batch size in ECLARE_CONFIG, then clear it.
-- **evaluate_model** (GPU) reads `model/` and the held-out days of `interactions/`; writes the metrics, beside the
-  baseline's, to PostgreSQL. Clear it.
-- **recommend_products** (GPU) reads `model/` and `interactions/`; writes `recommendations/`. Clear it.
+- **build_label_graph** reads `interactions/`; writes `label_graph/`, with the words of the titles in it. Out of memory:
+  lower WINDOW_DAYS or MAX_RELATED, then clear the run from its first task.
+- **train_model** (GPU) reads `interactions/` and `label_graph/`; writes `model/`. Out of GPU memory: lower the batch
+  size in ECLARE_CONFIG, then clear it.
+- **evaluate_model** (GPU) reads `model/`, `label_graph/` and the held-out days of `interactions/`; writes the metrics,
+  beside the baseline's, to `evaluation/` and PostgreSQL. Clear it.
+- **recommend_products** (GPU) reads `model/`, `label_graph/` and `interactions/`; writes `recommendations/`. Clear it.
 - **publish_recommendations** reads `recommendations/`; writes a new version to PostgreSQL, then moves the live
   pointer. Clear it once the database answers; until then the former version is live.
 
