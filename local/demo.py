@@ -15,6 +15,8 @@ from local import airflow
 from local.complete_journey import write_complete_journey
 from tasks.database import statement, transaction
 from tasks.errors import BadInput
+from tasks.metrics_table import metrics_table
+from tasks.night import Night
 from tasks.settings import Settings
 
 NIGHT = date(2017, 6, 30)
@@ -54,12 +56,12 @@ def _refuse_data_of_your_own(settings: Settings) -> None:
         if name in settings.model_fields_set:
             raise BadInput(
                 f"the demo writes its own data to the default places, but {name.upper()} is set to "
-                f"{getattr(settings, name)}: run it with {', '.join(ITS_OWN).upper()} unset (see .env)"
+                f"{getattr(settings, name)}: run it with {', '.join(ITS_OWN).upper()} unset, also in .env"
             )
 
 
 def _say(line: str) -> None:
-    console.print(f"   {line}", style="dim")
+    console.print(f"   {line}", style="dim", soft_wrap=True)
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -81,7 +83,7 @@ class _States:
     def __exit__(self, *_: object) -> None:
         if console.is_terminal:
             self.live.stop()
-            console.print(self.shown, style="dim")
+            console.print(self.shown, style="dim", soft_wrap=True)
 
     def show(self, state_of: Mapping[str, str]) -> None:
         """Draw the state of each day or step."""
@@ -93,7 +95,7 @@ class _States:
         if console.is_terminal:
             self.live.update(seconds + words)
         elif words != self.shown.split("s  ", 1)[-1]:
-            console.print(seconds + words, style="dim")
+            console.print(seconds + words, style="dim", soft_wrap=True)
         self.shown = seconds + words
 
 
@@ -106,10 +108,7 @@ def _show_published(settings: Settings) -> None:
         first = row["rank"] == 1
         table.add_row(row["title"] if first else "", str(row["rank"]), row["related_title"], f"{row['score']:.2f}")
     console.print(table)
-    metrics = Table("held-out metric", "ECLARE", "co-click baseline", title=f"Night {NIGHT}, judged on its last days")
-    for row in _rows(settings, "metrics_of_night", night=NIGHT):
-        metrics.add_row(f"{row['metric']}@{row['k']}", f"{row['eclare']:.3f}", f"{row['co_click']:.3f}")
-    console.print(metrics)
+    console.print(metrics_table(Night.of(NIGHT, settings), settings))
     counts = Table("table", "rows", title="In PostgreSQL")
     for row in _rows(settings, "table_rows"):
         counts.add_row(row["name"], f"{row['rows']:,}")
@@ -129,4 +128,4 @@ def _show_next_steps() -> None:
         ("make night NIGHT=2017-06-29", "another night without Airflow; a past one never displaces the live one"),
         ("make down", "stop everything, PostgreSQL too; var/ keeps the data"),
     ):
-        console.print(f"   {command:<28} {effect}")
+        console.print(f"   {command:<28} {effect}", soft_wrap=True)
