@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.recommendations import NOTHING
+from eclare.sparse import best_per_row, rows_of
 
 
 def co_clicks(
@@ -15,18 +15,6 @@ def co_clicks(
     own_N: the label that is the point itself and must not come back, if there is one. Points with fewer clicked labels
     than k end with NOTHING and score 0.
     """
-    points = weights_NL.shape[0]
-    row = np.repeat(np.arange(points, dtype=np.int32), np.diff(weights_NL.indptr))
-    label, weight = weights_NL.indices, weights_NL.data
+    row, label = rows_of(weights_NL), weights_NL.indices
     kept = allowed_L[label] if own_N is None else allowed_L[label] & (label != own_N[row])
-    row, label, weight = row[kept], label[kept], weight[kept]
-    order = np.lexsort((label, -weight, row))
-    row, label, weight = row[order], label[order], weight[order]
-    first_of_row = np.searchsorted(row, np.arange(points))
-    place = np.arange(len(row)) - first_of_row[row]
-    labels_NK = np.full((points, k), NOTHING, np.int32)
-    scores_NK = np.zeros((points, k), np.float32)
-    best = place < k
-    labels_NK[row[best], place[best]] = label[best]
-    scores_NK[row[best], place[best]] = weight[best]
-    return labels_NK, scores_NK
+    return best_per_row(row[kept], label[kept], weights_NL.data[kept], weights_NL.shape[0], k)

@@ -24,6 +24,15 @@ class ECLAREConfig:
     graph_neighbours: int = 10  # heaviest edges kept per label, beside its self-loop
     head_label_points: int = 500  # labels with more points are cut out of the walk
 
+    use_graph: bool = True  # the ablations of the paper's section 5: without neighbours' texts,
+    use_label_text: bool = True  # without the label's own text,
+    use_refinement: bool = True  # without a free vector a label,
+    use_attention: bool = True  # with the plain sum of these three views
+
+    weighting: str = "clicks"  # "clicks": heavier clicks count more; "paper": every clicked pair counts the same
+    label_point_targets: int = 20  # co-occurring labels that a label's own text learns to find; 0: texts are no points
+    evidence_weight: float = 0.5  # of observed co-clicks beside the model's score; 0: the model alone
+
     loss: str = "softmax"  # "softmax": over the labels of a step; "bce": binary cross-entropy, the paper's
     dropout: float = 0.2
     epochs: int = 10
@@ -40,14 +49,28 @@ class ECLAREConfig:
             value = getattr(self, field.name)
             if type(value) is not field.type and not (field.type is float and type(value) is int):
                 raise ValueError(f"{field.name} must be {field.type.__name__}, got {value!r}")  # type: ignore[union-attr]
-        if self.loss not in ("softmax", "bce"):
-            raise ValueError(f"loss must be softmax or bce, got {self.loss!r}")
+        for name, known in (("loss", ("softmax", "bce")), ("weighting", ("clicks", "paper"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}")
+        if not self.views:
+            raise ValueError(
+                "use_graph, use_label_text and use_refinement are all off: a label needs at least one view"
+            )
+        for name in ("label_point_targets", "evidence_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("restart_probability", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Which embeddings of a label its classifier mixes."""
+        used = {"text": self.use_label_text, "graph": self.use_graph, "refinement": self.use_refinement}
+        return tuple(view for view, is_used in used.items() if is_used)
 
     def save(self, file: Path) -> None:
         """Write every option as JSON."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.config import ECLAREConfig
+from eclare.interactions import weighted
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int32]
@@ -56,9 +57,11 @@ def build_label_graph(weights_NL: sp.csr_matrix, config: ECLAREConfig) -> LabelG
     A step goes from the current label to one of its points and on to one of that point's labels, each drawn in
     proportion to the click weights (equal weights are the paper's walk). Labels with more than
     `config.head_label_points` points are cut out and keep only their self-loop. The result depends on the clicks and
-    `config.seed` alone, not on the number of threads.
+    `config.seed` alone, not on the number of threads. With `config.use_graph` off, nobody has a neighbour.
     """
-    walked = weights_NL.tocsc(copy=True)
+    if not config.use_graph:
+        return LabelGraph(sp.identity(weights_NL.shape[1], np.float32, format="csr"))
+    walked = weighted(weights_NL, config).tocsc(copy=True)
     walked.data[np.repeat(np.diff(walked.indptr) > config.head_label_points, np.diff(walked.indptr))] = 0
     walked.eliminate_zeros()
     neighbours_LM, visits_LM, own_visits_L = _walk_all(

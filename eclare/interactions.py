@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from eclare.config import ECLAREConfig
+
 Ids = npt.NDArray[np.str_]
 
 
@@ -60,3 +62,12 @@ class Interactions:
             points, labels = file["point_ids"], file["label_ids"]
             parts = (file["data"], file["indices"], file["indptr"])
             return cls(sp.csr_matrix(parts, shape=(len(points), len(labels))), points, labels)
+
+
+def weighted(weights_NL: sp.csr_matrix, config: ECLAREConfig) -> sp.csr_matrix:
+    """The clicks as `config.weighting` counts them: as heavy as they are, or all alike."""
+    if config.weighting == "clicks":
+        return weights_NL
+    alike = weights_NL.copy()
+    alike.data = np.ones_like(alike.data)
+    return alike

@@ -29,6 +29,14 @@ class Bags(NamedTuple):
         )
 
 
+class LabelRows(NamedTuple):
+    """S labels, and where to find their texts in a table of U embedded ones."""
+
+    labels_S: Tensor  # int64, rows of the refinement table
+    own_S: Tensor  # int64, the row of each label's own text
+    neighbours: Bags  # the rows of its graph neighbours' texts, weighted by edge
+
+
 def identity_linear(dim: int) -> nn.Module:
     """A square linear layer that starts as the identity and keeps spectral norm 1."""
     linear = nn.Linear(dim, dim)
@@ -64,6 +72,13 @@ class Attention(nn.Module):
         return torch.einsum("sz,szd->sd", weights_SZ, views_SZD), weights_SZ
 
 
+def _sum_rows(table_UD: Tensor, bags: Bags) -> Tensor:
+    summed: Tensor = nn.functional.embedding_bag(
+        bags.tokens, table_UD, bags.offsets, mode="sum", per_sample_weights=bags.weights
+    )
+    return summed
+
+
 class ECLARE(nn.Module):
     """Scores <encode(x), w_l> of points and labels (Mittal et al., WWW 2021, section 4).
 
@@ -80,7 +95,7 @@ class ECLARE(nn.Module):
         self.point_block = nn.Sequential(ResidualBlock(dim, dropout), nn.ReLU(), nn.Dropout(dropout))
         self.text_block = ResidualBlock(dim, dropout)
         self.graph_block = ResidualBlock(dim, dropout)
-        self.attention = Attention(dim, 3, dropout)
+        self.attention = Attention(dim, len(config.views), dropout)
 
     def embed(self, bags: Bags) -> Tensor:
         """Token embeddings summed by TF-IDF weight, B x D."""
@@ -92,23 +107,25 @@ class ECLARE(nn.Module):
         encoded: Tensor = self.point_block(self.embed(points))
         return encoded
 
-    def classifiers(self, labels_S: Tensor, texts: Bags, neighbour_texts: Bags) -> Tensor:
-        """Classifiers w_l of S labels: their text, their neighbours' text over one graph hop, refinement, mixed."""
-        views_SZD = torch.stack(
-            [
-                self.text_block(self.embed(texts)),
-                self.graph_block(self.embed(neighbour_texts)),
-                self.refinement(labels_S),
-            ],
-            dim=1,
-        )
-        mixed: Tensor = self.attention(views_SZD)[0]
+    def views(self, rows: LabelRows, texts_UD: Tensor) -> Tensor:
+        """The embeddings of S labels that the config uses, S x Z x D: text, neighbours' text (one hop), refinement."""
+        made = {
+            "text": lambda: self.text_block(texts_UD[rows.own_S]),
+            "graph": lambda: self.graph_block(_sum_rows(texts_UD, rows.neighbours)),
+            "refinement": lambda: self.refinement(rows.labels_S),
+        }
+        return torch.stack([made[view]() for view in self.config.views], dim=1)
+
+    def classifiers(self, rows: LabelRows, texts_UD: Tensor) -> Tensor:
+        """Classifiers w_l of S labels, S x D: their views mixed."""
+        views_SZD = self.views(rows, texts_UD)
+        mixed: Tensor = self.attention(views_SZD)[0] if self.config.use_attention else views_SZD.sum(dim=1)
         return mixed
 
     @torch.no_grad()
-    def start_refinement(self, neighbour_texts: Bags) -> None:
+    def start_refinement(self, texts: Bags, neighbours: Bags) -> None:
         """Refinement starts at the graph-augmented label text embedding (ECLARE, section 4.4)."""
-        self.refinement.weight.copy_(self.embed(neighbour_texts))
+        self.refinement.weight.copy_(_sum_rows(self.embed(texts), neighbours))
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and config.json."""

@@ -1,15 +1,19 @@
 """The best labels of every point, exactly: a maximum inner-product search over all label classifiers."""
 
-import math
+from typing import NamedTuple
 
 import faiss
+import numba
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 import torch
 from tqdm import tqdm
 
-from eclare.model import ECLARE, Bags
+from eclare.evidence import Evidence, bonus_of
+from eclare.model import ECLARE, Bags, LabelRows
 from eclare.recommendations import NOTHING
+from eclare.sparse import best_per_row, rows_of
 from eclare.train import Texts
 
 Floats = npt.NDArray[np.float32]
@@ -21,51 +25,94 @@ _CHUNK = 8192  # rows in memory at a time
 @torch.no_grad()
 def classifiers_of(model: ECLARE, texts: Texts) -> Floats:
     """All label classifiers w_l, L x D."""
-    device = model.refinement.weight.device
-    chunks = np.array_split(np.arange(texts.labels_LV.shape[0]), math.ceil(texts.labels_LV.shape[0] / _CHUNK))
-    mixed = [
-        model.classifiers(
-            torch.from_numpy(rows).to(device),
-            Bags.of(texts.labels_LV[rows], device),
-            Bags.of(texts.neighbours_LV[rows], device),
-        )
-        for rows in chunks
-    ]
+    device, labels = model.refinement.weight.device, texts.labels_LV.shape[0]
+    texts_LD = model.embed(Bags.of(texts.labels_LV, device))
+    mixed = []
+    for start in range(0, labels, _CHUNK):
+        rows = torch.arange(start, min(start + _CHUNK, labels), device=device)
+        edges = Bags.of(texts.edges_LL[start : start + _CHUNK], device)
+        mixed.append(model.classifiers(LabelRows(rows, rows, edges), texts_LD))
     return np.asarray(torch.cat(mixed).cpu().numpy())
 
 
 @torch.no_grad()
 def top_labels(
-    model: ECLARE, texts: Texts, k: int, allowed_L: npt.NDArray[np.bool_], own_N: Rows | None = None
+    model: ECLARE,
+    texts: Texts,
+    k: int,
+    allowed_L: npt.NDArray[np.bool_],
+    *,
+    own_N: Rows | None = None,
+    evidence: Evidence | None = None,
 ) -> tuple[Rows, Floats]:
     """The k best allowed labels of every point and their scores, N x k, best first, ties by lower label row.
 
-    own_N: the label that is the point itself and must not come back, if there is one. Where fewer than k labels are
-    left, a row ends with NOTHING and score 0.
+    A score is the model's, plus a bonus for observed co-clicks where there is `evidence`. own_N: the label that is the
+    point itself and must not come back, if there is one. Where fewer than k labels are left, a row ends with NOTHING
+    and score 0.
     """
+    device = model.refinement.weight.device
     candidates = np.flatnonzero(allowed_L).astype(np.int32)
-    index = _index(classifiers_of(model, texts)[candidates], model.refinement.weight.device)
-    points, device = texts.points_NV, model.refinement.weight.device
+    classifiers_LD = classifiers_of(model, texts)
+    index = build_index(classifiers_LD[candidates], device)
     found: list[tuple[Rows, Floats]] = []
-    for start in tqdm(range(0, points.shape[0], _CHUNK), desc="recommend", unit="chunk", disable=None):
-        encoded = model.encode(Bags.of(points[start : start + _CHUNK], device)).cpu().numpy()
-        scores, positions = index.search(encoded, k + 1)
-        labels = np.where(positions >= 0, candidates[positions], NOTHING).astype(np.int32)
-        own = np.full(len(labels), NOTHING, np.int32) if own_N is None else own_N[start : start + _CHUNK]
-        found.append(_without(own, labels, scores, k))
+    for start in tqdm(range(0, texts.points_NV.shape[0], _CHUNK), desc="recommend", unit="chunk", disable=None):
+        points = texts.points_NV[start : start + _CHUNK]
+        encoded = model.encode(Bags.of(points, device)).cpu().numpy()
+        own = np.full(len(encoded), NOTHING, np.int32) if own_N is None else own_N[start : start + _CHUNK]
+        pairs = search(index, candidates, encoded, k + 1)
+        if evidence is not None and model.config.evidence_weight:
+            bonus = bonus_of(evidence.co_clicks(points), model.config)
+            pairs = add_evidence(pairs, bonus, encoded, classifiers_LD)
+        row, label, score = pairs
+        kept = (label != own[row]) & allowed_L[label]
+        found.append(best_per_row(row[kept], label[kept], score[kept], len(encoded), k))
     labels_NK, scores_NK = zip(*found, strict=True)
     return np.concatenate(labels_NK), np.concatenate(scores_NK)
 
 
-def _index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
+class Pairs(NamedTuple):
+    """Scored pairs of a point and a label, in no order."""
+
+    row: Rows
+    label: Rows
+    score: Floats
+
+
+def search(index: faiss.Index, candidates: Rows, encoded_ND: Floats, k: int) -> Pairs:
+    """The k best-scored of the indexed candidates for every encoded point."""
+    scores_NK, positions_NK = index.search(encoded_ND, k)
+    row, place = np.nonzero(positions_NK >= 0)
+    return Pairs(row.astype(np.int32), candidates[positions_NK[row, place]], scores_NK[row, place])
+
+
+def add_evidence(pairs: Pairs, bonus: sp.csr_matrix, encoded_ND: Floats, classifiers_LD: Floats) -> Pairs:
+    """The model's best pairs and all pairs with evidence, bonus added.
+
+    Nothing is missed: a label without a bonus is beaten by those that the model alone ranks above it.
+    """
+    row, label = rows_of(bonus), bonus.indices.astype(np.int32)
+    labels = np.int64(len(classifiers_LD))
+    known = np.isin(pairs.row * labels + pairs.label, row * labels + label)
+    score = inner_products(encoded_ND, classifiers_LD, row, label) + bonus.data
+    return Pairs(*(np.concatenate([a[~known], b]) for a, b in zip(pairs, (row, label, score), strict=True)))
+
+
+@numba.njit(parallel=True, cache=True)
+def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label: Rows) -> Floats:
+    """<encoded_ND[row], classifiers_LD[label]> of every pair, without gathering either."""
+    scores = np.empty(len(row), np.float32)
+    for pair in numba.prange(len(row)):
+        total = np.float32(0)
+        for d in range(encoded_ND.shape[1]):
+            total += encoded_ND[row[pair], d] * classifiers_LD[label[pair], d]
+        scores[pair] = total
+    return scores
+
+
+def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
+    """An exact maximum-inner-product index, on the GPU where the model is on one and faiss has a GPU build."""
     index = faiss.IndexFlatIP(classifiers_CD.shape[1])
     index.add(classifiers_CD)
-    return faiss.index_cpu_to_all_gpus(index) if device.type == "cuda" and faiss.get_num_gpus() else index
-
-
-def _without(own_N: Rows, labels_NK: Rows, scores_NK: Floats, k: int) -> tuple[Rows, Floats]:
-    """Move each point's own label and missing ones to the end, order ties by label, cut to k."""
-    dropped = (labels_NK == own_N[:, None]) | (labels_NK == NOTHING)
-    labels, scores = np.where(dropped, NOTHING, labels_NK), np.where(dropped, np.float32(0), scores_NK)
-    order = np.lexsort((labels, -scores, dropped), axis=1)[:, :k]
-    return np.take_along_axis(labels, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    on_gpu = device.type == "cuda" and hasattr(faiss, "get_num_gpus") and faiss.get_num_gpus()
+    return faiss.index_cpu_to_all_gpus(index) if on_gpu else index

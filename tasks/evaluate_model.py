@@ -46,7 +46,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         allowed = recommendable(pq.read_table(clicks / "products.parquet"))
         model = ECLARE.load(weights).to(choose_device(settings.device))
         answers = {
-            "eclare": top_labels(model, load_texts(texts).of_points(judged), max(CUTS), allowed, judged),
+            "eclare": top_labels(model, load_texts(texts).of_points(judged), max(CUTS), allowed, own_N=judged),
             "co-click": co_clicks(training[judged], max(CUTS), allowed, judged),
         }
         importance = inverse_propensities(training)

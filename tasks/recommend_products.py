@@ -28,7 +28,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         products = pq.read_table(clicks / "products.parquet")
         model = ECLARE.load(weights).to(choose_device(settings.device))
         own = np.arange(len(products), dtype=np.int32)
-        labels, scores = top_labels(model, load_texts(texts), settings.top_k, recommendable(products), own)
+        labels, scores = top_labels(model, load_texts(texts), settings.top_k, recommendable(products), own_N=own)
         ids = Interactions.load(clicks / "training").point_ids_N
         recommendations = Recommendations(labels, scores, ids, ids)
         recommendations.save(folder)

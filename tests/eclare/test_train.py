@@ -42,7 +42,7 @@ def own(shop: Shop) -> np.ndarray:
 def test_it_learns_the_groups_also_for_products_without_clicks(loss: str, device: str) -> None:
     shop = shop_of_groups()
     model = fit(shop, ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, learning_rate=0.01, loss=loss), device)
-    labels, _ = top_labels(model, texts_of(shop), 5, everything(shop), own(shop))
+    labels, _ = top_labels(model, texts_of(shop), 5, everything(shop), own_N=own(shop))
     same_group = shop.group_of_P[labels] == shop.group_of_P[:, None]
     new = np.diff(shop.clicks.weights_NL.indptr) == 0
     assert same_group[~new].mean() > 0.95
@@ -57,7 +57,7 @@ def test_clicks_to_come_are_found_where_the_baseline_has_none() -> None:
         np.tile(later.toarray().max(axis=0), (len(new), 1)) * (shop.group_of_P == shop.group_of_P[new][:, None])
     )
     weight = inverse_propensities(shop.clicks.weights_NL)
-    ours, _ = top_labels(fit(shop), texts_of(shop).of_points(new), 5, everything(shop), new)
+    ours, _ = top_labels(fit(shop), texts_of(shop).of_points(new), 5, everything(shop), own_N=new)
     theirs, _ = co_clicks(shop.clicks.weights_NL[new], 5, everything(shop), new)
     precision_of_ours, precision_of_theirs = (evaluate(found, truth, weight, [5])[0].value for found in (ours, theirs))
     assert precision_of_ours > 0.8
@@ -67,7 +67,7 @@ def test_clicks_to_come_are_found_where_the_baseline_has_none() -> None:
 def test_top_labels_are_the_best_scores_without_the_point_itself_or_what_is_not_allowed() -> None:
     shop, allowed = shop_of_groups(), np.arange(96) % 5 != 0
     model, texts = fit(shop), texts_of(shop)
-    labels, scores = top_labels(model, texts, 7, allowed, own(shop))
+    labels, scores = top_labels(model, texts, 7, allowed, own_N=own(shop))
     with torch.no_grad():
         encoded = model.encode(Bags.of(texts.points_NV, torch.device("cpu"))).numpy()
     slowly = encoded @ classifiers_of(model, texts).T
@@ -82,7 +82,7 @@ def test_top_labels_are_the_best_scores_without_the_point_itself_or_what_is_not_
 def test_rows_end_with_nothing_where_too_few_labels_are_allowed() -> None:
     shop = shop_of_groups(groups=2, products_per_group=8)
     allowed = np.arange(16) < 3
-    labels, scores = top_labels(fit(shop), texts_of(shop), 5, allowed, own(shop))
+    labels, scores = top_labels(fit(shop), texts_of(shop), 5, allowed, own_N=own(shop))
     assert [sorted(row[row != NOTHING].tolist()) for row in labels[:3]] == [[1, 2], [0, 2], [0, 1]]
     assert (labels[:3, 2:] == NOTHING).all() and (labels[3:, 3:] == NOTHING).all() and (labels[3:, :3] != NOTHING).all()
     assert (scores[labels == NOTHING] == 0).all()

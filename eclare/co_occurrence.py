@@ -1,0 +1,37 @@
+"""Labels that share points: how likely a shopper who chose one label also meets the other."""
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from eclare.sparse import keep_heaviest, scale_rows, with_largest_one
+
+_CHUNK = 4096  # labels in memory at a time
+
+
+def co_occurring_labels(weights_NL: sp.csr_matrix, heaviest: int, damping: float = 0.0) -> sp.csr_matrix:
+    """For every label the labels that share most of its points, CSR float32 L x L without a diagonal, row maximum 1.
+
+    An entry is the chance to go from the label to one of its points and on to the other label, D_L^-1 Y^T D_N^-1 Y
+    (the targets of Gandalf, Kharbanda et al., KDD 2024), over the other label's number of clicks to the power
+    `damping`, which favours rare labels. Only the `heaviest` of each row stay.
+    """
+    by_label = weights_NL.T.tocsr()
+    onwards = scale_rows(weights_NL, _inverse(weights_NL.sum(axis=1)))
+    onwards = sp.csr_matrix(onwards @ sp.diags_array(_inverse(weights_NL.sum(axis=0)) ** damping))
+    chunks = [
+        keep_heaviest(_without_diagonal(by_label[start : start + _CHUNK] @ onwards, start), heaviest)
+        for start in range(0, by_label.shape[0], _CHUNK)
+    ]
+    return with_largest_one(sp.vstack(chunks, format="csr"))
+
+
+def _inverse(total: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    flat = np.asarray(total, dtype=np.float64).ravel()
+    return np.divide(1, flat, out=np.zeros_like(flat), where=flat > 0)
+
+
+def _without_diagonal(rows: sp.csr_matrix, first: int) -> sp.csr_matrix:
+    coo = rows.tocoo()
+    kept = (coo.row + first != coo.col) & (coo.data > 0)
+    return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=rows.shape)
