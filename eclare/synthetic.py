@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from eclare.interactions import Interactions
+from eclare.sessions import Sessions
 
 
 class Shop(NamedTuple):
@@ -39,3 +40,25 @@ def shop_of_groups(groups: int = 8, products_per_group: int = 12, clicks_per_pro
     matrix = sp.csr_matrix((weights, (row, np.concatenate(related))), shape=(products, products))
     ids = np.array([f"P{product:04d}" for product in range(products)])
     return Shop(titles, Interactions(matrix, ids, ids), group_of_P)
+
+
+class DatedShop(NamedTuple):
+    """Titles of P products, the dated sessions they were chosen in, and the group of each."""
+
+    titles: list[str]
+    sessions: Sessions
+    group_of_P: "np.ndarray[tuple[int], np.dtype[np.int64]]"
+
+
+def sessions_of_groups(groups: int, products_per_group: int, days: int, seed: int = 0) -> DatedShop:
+    """Sessions of four products of one group, ten a day; the last product of each group is never chosen."""
+    random = np.random.default_rng(seed)
+    products = groups * products_per_group
+    group_of_P = np.arange(products) // products_per_group
+    titles = [f"theme{group} kind{group} item{product}" for product, group in enumerate(group_of_P)]
+    group_of_S = random.integers(groups, size=10 * days)
+    within = np.argsort(random.random((len(group_of_S), products_per_group - 1)), axis=1)[:, :4]
+    chosen = (group_of_S[:, None] * products_per_group + within).ravel()
+    row = np.repeat(np.arange(len(group_of_S)), 4)
+    matrix = sp.csr_matrix((np.ones(len(row), np.float32), (row, chosen)), shape=(len(group_of_S), products))
+    return DatedShop(titles, Sessions(matrix, np.arange(len(group_of_S))[::-1] / 10), group_of_P)
