@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.interactions import Ids
+from eclare.sparse import scale_rows
 
 _TOKEN = re.compile(r"\w+")
 
@@ -47,7 +49,7 @@ class Vocabulary:
 
     def features(self, titles: Iterable[str]) -> sp.csr_matrix:
         """TF-IDF of titles, L2-normalised: CSR float32, titles x V; words outside the vocabulary are left out."""
-        column = {token: index for index, token in enumerate(self.tokens_V.tolist())}
+        column = self._column
         counted = [Counter(column[token] for token in tokens_of(title) if token in column) for title in titles]
         indptr = np.cumsum([0, *map(len, counted)])
         indices = np.fromiter(chain.from_iterable(counted), dtype=np.int32, count=indptr[-1])
@@ -57,6 +59,10 @@ class Vocabulary:
         )
         matrix.sort_indices()
         return normalise_rows(matrix)
+
+    @cached_property
+    def _column(self) -> dict[str, int]:
+        return {token: index for index, token in enumerate(self.tokens_V.tolist())}
 
     def save(self, folder: Path) -> None:
         """Write vocabulary.npz: plain arrays, no pickle."""
@@ -73,4 +79,4 @@ def normalise_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
     """The same rows with Euclidean norm 1; rows of zeros stay zero."""
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     scale = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
-    return sp.csr_matrix(sp.diags_array(scale.astype(np.float32)) @ matrix)
+    return scale_rows(matrix, scale)

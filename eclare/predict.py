@@ -1,5 +1,6 @@
 """The best labels of every point, exactly: a maximum inner-product search over all label classifiers."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import faiss
@@ -20,19 +21,38 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
 _CHUNK = 8192  # rows in memory at a time
+EXACT_BELOW = 500_000  # classifiers
+SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
 
 
 @torch.no_grad()
 def classifiers_of(model: ECLARE, texts: Texts) -> Floats:
     """All label classifiers w_l, L x D."""
+    return _of_all_labels(model, texts, model.classifiers)
+
+
+@torch.no_grad()
+def attention_of(model: ECLARE, texts: Texts) -> Floats:
+    """How every label mixes its views, L x Z, rows sum to 1; equal shares where the config sums them."""
+
+    def weights(rows: LabelRows, texts_LD: torch.Tensor) -> torch.Tensor:
+        views_SZD = model.views(rows, texts_LD)
+        equal = torch.full(views_SZD.shape[:2], 1 / views_SZD.shape[1])
+        shares: torch.Tensor = model.attention(views_SZD)[1] if model.config.use_attention else equal
+        return shares
+
+    return _of_all_labels(model, texts, weights)
+
+
+def _of_all_labels(model: ECLARE, texts: Texts, compute: Callable[[LabelRows, torch.Tensor], torch.Tensor]) -> Floats:
     device, labels = model.refinement.weight.device, texts.labels_LV.shape[0]
     texts_LD = model.embed(Bags.of(texts.labels_LV, device))
-    mixed = []
+    computed = []
     for start in range(0, labels, _CHUNK):
         rows = torch.arange(start, min(start + _CHUNK, labels), device=device)
         edges = Bags.of(texts.edges_LL[start : start + _CHUNK], device)
-        mixed.append(model.classifiers(LabelRows(rows, rows, edges), texts_LD))
-    return np.asarray(torch.cat(mixed).cpu().numpy())
+        computed.append(compute(LabelRows(rows, rows, edges), texts_LD))
+    return np.asarray(torch.cat(computed).cpu().numpy())
 
 
 @torch.no_grad()
@@ -111,8 +131,27 @@ def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label:
 
 
 def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
-    """An exact maximum-inner-product index, on the GPU where the model is on one and faiss has a GPU build."""
-    index = faiss.IndexFlatIP(classifiers_CD.shape[1])
+    """A maximum-inner-product index: exact up to EXACT_BELOW classifiers, then inverted lists (IVF), seeded.
+
+    On the GPU where the model is on one and faiss has a GPU build.
+    """
+    labels, dim = classifiers_CD.shape
+    index: faiss.Index = faiss.IndexFlatIP(dim)
+    if labels > EXACT_BELOW:
+        lists = int(4 * labels**0.5)
+        index = faiss.IndexIVFFlat(index, dim, lists, faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = max(1, int(lists * SEARCHED_LISTS))
+        index.train(classifiers_CD)
     index.add(classifiers_CD)
     on_gpu = device.type == "cuda" and hasattr(faiss, "get_num_gpus") and faiss.get_num_gpus()
     return faiss.index_cpu_to_all_gpus(index) if on_gpu else index
+
+
+def build_quick_index(classifiers_LD: Floats) -> faiss.Index:
+    """An index over 16-bit copies, for one title at a time: reading the classifiers is all that such a search does."""
+    index = faiss.IndexScalarQuantizer(
+        classifiers_LD.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(classifiers_LD)
+    index.add(classifiers_LD)
+    return index

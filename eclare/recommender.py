@@ -22,11 +22,22 @@ from eclare.features import Vocabulary, normalise_rows
 from eclare.graph import LabelGraph, build_label_graph
 from eclare.interactions import Ids, weighted
 from eclare.model import ECLARE, Bags
-from eclare.predict import Floats, Rows, add_evidence, build_index, classifiers_of, search, top_labels
+from eclare.predict import (
+    Floats,
+    Rows,
+    add_evidence,
+    attention_of,
+    build_quick_index,
+    classifiers_of,
+    inner_products,
+    search,
+    top_labels,
+)
 from eclare.sparse import best_per_row
-from eclare.train import Texts, label_rows, train
+from eclare.train import Texts, train
 
 Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
+SPARE = 20  # further labels that a search over 16-bit copies looks at, so that rounding loses none
 PACKAGES = ("torch", "numpy", "scipy", "numba")
 
 
@@ -103,7 +114,8 @@ class Recommender:
             encoded = self.model.encode(Bags.of(point, self._device)).cpu().numpy()
         similar = self.evidence.similar_labels(point)
         co_clicks = sp.csr_matrix(similar @ self.evidence.co_clicks_LL)
-        pairs = search(self._index, self._every_row, encoded, min(k, len(self.label_ids_L)))
+        pairs = search(self._index, self._every_row, encoded, min(k + SPARE, len(self.label_ids_L)))
+        pairs = pairs._replace(score=inner_products(encoded, self._classifiers, pairs.row, pairs.label))
         if self.model.config.evidence_weight:
             pairs = add_evidence(pairs, bonus_of(co_clicks, self.model.config), encoded, self._classifiers)
         labels, scores = best_per_row(*pairs, 1, k)
@@ -111,14 +123,14 @@ class Recommender:
         found = labels[0][labels[0] >= 0]
         return [
             Recommended(
-                str(self.label_ids_L[label]),
+                self._id(label),
                 float(score),
                 dict(zip(self.model.config.views, weights, strict=True)),
                 self._neighbours(label),
                 seen.get(label, 0.0),
                 self._spoke_for(label, similar),
             )
-            for label, score, weights in zip(found.tolist(), scores[0], self._attention(found), strict=False)
+            for label, score, weights in zip(found.tolist(), scores[0], self._attention[found].tolist(), strict=False)
         ]
 
     def save(self, folder: Path) -> None:
@@ -191,31 +203,29 @@ class Recommender:
 
     @cached_property
     def _index(self) -> faiss.Index:
-        return build_index(self._classifiers, self._device)
+        return build_quick_index(self._classifiers)
 
-    @torch.no_grad()
-    def _attention(self, labels: Rows) -> list[list[float]]:
-        views_SZD = self.model.views(*label_rows(self.model, self._texts, labels.astype(np.int64)))
-        if self.model.config.use_attention:
-            weights: list[list[float]] = self.model.attention(views_SZD)[1].tolist()
-            return weights
-        return [[1 / views_SZD.shape[1]] * views_SZD.shape[1]] * len(labels)
+    @cached_property
+    def _attention(self) -> Floats:
+        return attention_of(self.model, self._texts)
 
     def _neighbours(self, label: int) -> dict[str, float]:
-        edges = self.graph.edges_LL[[label]]
-        order = np.argsort(-edges.data, kind="stable")
-        return {
-            str(self.label_ids_L[edges.indices[e]]): float(edges.data[e]) for e in order if edges.indices[e] != label
-        }
+        edges = self.graph.edges_LL
+        row = slice(edges.indptr[label], edges.indptr[label + 1])
+        heaviest = sorted(zip(edges.data[row].tolist(), edges.indices[row].tolist(), strict=True), reverse=True)
+        return {self._id(other): weight for weight, other in heaviest if other != label}
 
     def _spoke_for(self, label: int, similar: sp.csr_matrix) -> dict[str, float]:
         """Ids and title similarity of the labels that were met together with `label`."""
-        rows = self.evidence.co_clicks_LL[similar.indices][:, [label]].toarray().ravel() > 0
+        met = self.evidence.co_clicks_LL
         return {
-            str(self.label_ids_L[one]): float(share)
-            for one, share, met in zip(similar.indices, similar.data, rows, strict=True)
-            if met
+            self._id(one): share
+            for one, share in zip(similar.indices.tolist(), similar.data.tolist(), strict=True)
+            if (met.indices[met.indptr[one] : met.indptr[one + 1]] == label).any()
         }
+
+    def _id(self, label: int) -> str:
+        return str(self.label_ids_L[label])
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -43,8 +43,9 @@ def keep_heaviest(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
 
 
 def scale_rows(matrix: sp.csr_matrix, scale_N: npt.NDArray[np.floating]) -> sp.csr_matrix:
-    """Every row times its number, float32."""
-    return sp.csr_matrix(sp.diags_array(scale_N) @ matrix, dtype=np.float32)
+    """Every row times its number, float32, entries in the same order."""
+    data = (matrix.data * np.repeat(scale_N, np.diff(matrix.indptr))).astype(np.float32)
+    return sp.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def with_largest_one(matrix: sp.csr_matrix) -> sp.csr_matrix:

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from eclare.co_occurrence import co_occurring_labels
 from eclare.config import ECLAREConfig
 from eclare.evidence import Evidence, bonus_of
-from eclare.features import Vocabulary
+from eclare.features import Vocabulary, normalise_rows
 from eclare.sparse import best_per_row, keep_heaviest, with_largest_one, with_sum_one
 from eclare.train import with_label_points
 
@@ -76,8 +76,26 @@ def test_evidence_comes_through_the_titles_that_resemble_the_question() -> None:
     assert bonus[1].tolist() == [0, 0, 0]
 
 
+@given(
+    arrays(np.float32, (4, 6), elements=st.integers(0, 3)),
+    arrays(np.float32, (9, 6), elements=st.sampled_from([0, 1, 5])),
+)
+def test_the_most_similar_titles_are_those_of_all_cosines(points_NV, labels_LV) -> None:
+    points, labels = (normalise_rows(sp.csr_matrix(matrix)) for matrix in (points_NV, labels_LV))
+    cosine = (points @ labels.T).toarray()
+    cosine[cosine < 0.35 + 1e-6] = 0
+    slowly = np.sort(np.minimum(cosine, 1), axis=1)[:, ::-1][:, :5] ** 8
+    slowly /= np.maximum(slowly.sum(axis=1, keepdims=True), 1e-30)
+    found = Evidence.of(sp.csr_matrix((2, 9), dtype=np.float32), labels).similar_labels(points).toarray()
+    near_the_edge = (np.abs((points @ labels.T).toarray() - 0.35) < 1e-5).any()
+    assert near_the_edge or np.allclose(np.sort(found, axis=1)[:, ::-1][:, :5], slowly, atol=1e-4)
+
+
 def test_evidence_saved_is_evidence_loaded(tmp_path) -> None:
-    weights, titles = sp.random(20, 8, 0.3, "csr", np.float32, 0), sp.random(8, 5, 0.5, "csr", np.float32, 1)
+    weights, titles = (
+        sp.random(20, 8, 0.3, "csr", np.float32, 0),
+        normalise_rows(sp.random(8, 5, 0.5, "csr", np.float32, 1)),
+    )
     evidence = Evidence.of(weights, titles)
     evidence.save(tmp_path)
     assert (Evidence.load(tmp_path, titles).co_clicks(titles) != evidence.co_clicks(titles)).nnz == 0

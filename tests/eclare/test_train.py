@@ -3,6 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from eclare import predict
 from eclare.baseline import co_clicks
 from eclare.batches import Batches
 from eclare.config import ECLAREConfig
@@ -11,7 +12,7 @@ from eclare.graph import build_label_graph
 from eclare.interactions import Interactions
 from eclare.metrics import evaluate, inverse_propensities
 from eclare.model import ECLARE, Bags
-from eclare.predict import classifiers_of, top_labels
+from eclare.predict import attention_of, build_index, build_quick_index, classifiers_of, top_labels
 from eclare.recommendations import NOTHING
 from eclare.synthetic import Shop, shop_of_groups
 from eclare.train import Texts, loss_of, train
@@ -162,3 +163,24 @@ def test_titles_and_graph_of_different_sizes_are_refused() -> None:
 def test_ids_that_occur_twice_are_refused() -> None:
     with pytest.raises(ValueError, match="must be unique, got 'a' 2 times"):
         Interactions(sp.csr_matrix((2, 2), dtype=np.float32), np.array(["a", "a"]), np.array(["a", "b"]))
+
+
+def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeypatch) -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(40, 16))
+    vectors = (centres[random.integers(40, size=4000)] + 0.3 * random.normal(size=(4000, 16))).astype(np.float32)
+    questions = vectors[:200] + 0.1
+    exact = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
+    monkeypatch.setattr(predict, "EXACT_BELOW", 1000)
+    for index in (build_index(vectors, torch.device("cpu")), build_quick_index(vectors)):
+        found = index.search(questions, 10)[1]
+        assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(exact, found, strict=True)]) > 0.95
+    again = build_index(vectors, torch.device("cpu")).search(questions, 10)[1]
+    assert np.array_equal(again, build_index(vectors, torch.device("cpu")).search(questions, 10)[1])
+
+
+def test_attention_of_every_label_sums_to_one() -> None:
+    shop = shop_of_groups(groups=3)
+    shares = attention_of(fit(shop, ECLAREConfig(embedding_dim=16, epochs=2)), texts_of(shop))
+    assert shares.shape == (36, 3)
+    assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)

@@ -1,0 +1,73 @@
+"""Milliseconds per title and recall against exact search, for a catalogue of any size."""
+
+import json
+import time
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from benchmarks.made_clicks import clicks, titles
+from eclare.config import ECLAREConfig
+from eclare.evidence import Evidence
+from eclare.features import Vocabulary
+from eclare.graph import build_label_graph
+from eclare.model import ECLARE, Bags
+from eclare.predict import build_index, classifiers_of
+from eclare.recommender import Recommender
+
+TOP, BATCH, SINGLE = 100, 8192, 1000
+
+
+def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
+    """Ends with one line of JSON. The model is not trained: its weights do not change what a search costs."""
+    made, label_titles = clicks(labels, labels, 5.15), titles(labels)
+    config = ECLAREConfig(walk_length=40)
+    vocabulary = Vocabulary.of(label_titles)
+    features = vocabulary.features(label_titles)
+    torch.manual_seed(0)
+    graph = build_label_graph(made, config)
+    model = ECLARE(features.shape[1], labels, config).eval()
+    model.start_refinement(Bags.of(features, torch.device("cpu")), Bags.of(graph.edges_LL, torch.device("cpu")))
+    recommender = Recommender(
+        model, vocabulary, features, graph, Evidence.of(made, features), np.arange(labels).astype(str), ""
+    )
+    questions = titles(BATCH, seed=1)
+    recommender.predict(questions[:10], TOP)  # compiles
+    start = time.perf_counter()
+    recommender.predict(questions, TOP)
+    with_classifiers = time.perf_counter() - start
+    start = time.perf_counter()
+    classifiers_LD = classifiers_of(model, recommender._texts)
+    classifiers_s = time.perf_counter() - start
+    single = [_seconds_of(recommender, title) for title in questions[:SINGLE]]
+    figures = {
+        "ms_per_point": 1e3 * (with_classifiers - classifiers_s) / BATCH,
+        "classifiers_s": classifiers_s,
+        "recall_of_exact": _recall(recommender, classifiers_LD, questions[:200]),
+        "p50_single_ms": 1e3 * float(np.percentile(single[10:], 50)),
+        "p99_single_ms": 1e3 * float(np.percentile(single[10:], 99)),
+    }
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+def _seconds_of(recommender: Recommender, title: str) -> float:
+    start = time.perf_counter()
+    recommender.recommend(title, 10)
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def _recall(recommender: Recommender, classifiers_LD: np.ndarray, questions: list[str]) -> float:
+    """Share of the exact top that the index finds."""
+    assert recommender.vocabulary is not None
+    bags = Bags.of(recommender.vocabulary.features(questions), torch.device("cpu"))
+    encoded = recommender.model.encode(bags).numpy()
+    exact = np.argpartition(-(encoded @ classifiers_LD.T), TOP, axis=1)[:, :TOP]
+    found = build_index(classifiers_LD, torch.device("cpu")).search(encoded, TOP)[1]
+    return float(np.mean([len(np.intersect1d(a, b)) / TOP for a, b in zip(exact, found, strict=True)]))
+
+
+if __name__ == "__main__":
+    typer.run(main)
