@@ -11,6 +11,7 @@ Reproduce a row of its tables:
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from eclare.config import ECLAREConfig
+from eclare import distributed
+from eclare.config import PRESETS, ECLAREConfig
 from eclare.features import Vocabulary
 from eclare.metrics import PROPENSITY_A, PROPENSITY_B, Metric, inverse_propensities
 from eclare.metrics import evaluate as judge
-from eclare.recommender import Recommender
+from eclare.plots import plot_losses
+from eclare.recommender import Recommender, choose_device
 from eclare.sparse import best_per_row, rows_of
 from eclare.xc_format import drop_pairs, read_points, read_training, read_truth, write_sparse
 
@@ -53,15 +56,24 @@ def _explained() -> Iterator[None]:
 def fit(
     data: DataSet,
     model: Annotated[Path, typer.Option(help="Folder to write the trained model to")],
-    config: Annotated[Path | None, typer.Option(help="JSON file of options; defaults for those left out")] = None,
+    preset: Annotated[str, typer.Option(help=f"Options: one of {', '.join(PRESETS)}")] = "default",
+    config: Annotated[
+        Path | None, typer.Option(help="JSON file of options instead; defaults for those left out")
+    ] = None,
+    warm_start: Annotated[Path | None, typer.Option(help="Earlier model of like options to start from")] = None,
     device: Device = "auto",
 ) -> None:
-    """Learn from the training points of DATA and write the model."""
+    """Learn from the training points of DATA and write the model, beside it its loss curve.
+
+    Killed, it goes on where it was when called again with the same words. Several processes: torchrun --nproc-per-node
+    2 -m eclare fit ...
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with _explained():
+    with _explained(), distributed.process_group(choose_device(device)):
         training = read_training(data)
         start = time.perf_counter()
-        options = ECLAREConfig.load(config) if config else ECLAREConfig()
+        options = ECLAREConfig.load(config) if config else ECLAREConfig.preset(preset)
+        checkpoints = model.with_name(f"{model.name}.checkpoints")
         fitted = Recommender.fit(
             training.points,
             training.labels,
@@ -69,8 +81,14 @@ def fit(
             options,
             label_ids=training.label_ids_L.tolist(),
             device=device,
+            checkpoints=checkpoints,
+            warm_start=Recommender.load(warm_start, device) if warm_start else None,
         )
         fitted.save(model)
+        if distributed.process():
+            return
+        plot_losses(fitted.history, model / "losses.png")
+        shutil.rmtree(checkpoints, ignore_errors=True)
     typer.echo(f"{fitted} in {time.perf_counter() - start:.1f} s, written to {model}")
 
 

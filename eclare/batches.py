@@ -1,7 +1,7 @@
 """What one training step looks at: some points, the labels it scores them against, and which of those were clicked."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,52 +11,82 @@ import scipy.sparse as sp
 from eclare.config import ECLAREConfig
 
 Rows = npt.NDArray[np.int64]
+Shortlist = Callable[[Rows], npt.NDArray[np.int32]]  # from points to the labels that look right for them, repeated
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B points, S labels shared by all of them, and the click weight of every pair (0: not clicked)."""
+    """B points, S labels shared by all of them, and the click weight of every pair (0: not clicked).
+
+    share: points here over the mean number of points that the processes of a step have.
+    """
 
     points_B: Rows
     labels_S: Rows
     weights_BS: npt.NDArray[np.float32]
+    share: float = 1.0
 
 
+@dataclass(frozen=True)
 class Batches:
     """An endless supply of epochs; the same seed gives the same batches.
 
     weights_NL: CSR, N points x L labels. Points without a clicked label are left out.
     The S labels of a batch are at most `positives_per_point` clicked labels per point, drawn by weight, and
-    `negatives_per_batch` drawn uniformly, so a step costs the same however many labels there are.
+    `negatives_per_batch` drawn among the shortlisted labels of its points, the rest uniformly (all labels where there
+    are no more), so a step costs the same however many labels there are. Each of several processes gets its own part
+    of every batch's points.
+    Raises ValueError where no point has a clicked label.
     """
 
-    def __init__(self, weights_NL: sp.csr_matrix, config: ECLAREConfig) -> None:
-        self.weights_NL = weights_NL
-        self.points = np.flatnonzero(np.diff(weights_NL.indptr))
-        self.config = config
-        self.steps_per_epoch = math.ceil(len(self.points) / config.batch_size)
-        self.random = np.random.default_rng(config.seed)
-        if not len(self.points):
+    weights_NL: sp.csr_matrix
+    config: ECLAREConfig
+    process: int = 0
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.weights_NL.nnz:
             raise ValueError("training needs at least one point with a clicked label, got none")
 
-    def epoch(self) -> Iterator[Batch]:
-        """Every point once, in a new order."""
-        order = self.random.permutation(self.points)
-        for start in range(0, len(order), self.config.batch_size):
-            yield self._batch(order[start : start + self.config.batch_size])
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch."""
+        return math.ceil(np.count_nonzero(np.diff(self.weights_NL.indptr)) / self.config.batch_size)
 
-    def _batch(self, points_B: Rows) -> Batch:
+    def epoch(self, number: int, shortlist: Shortlist | None = None) -> Iterator[Batch]:
+        """Every point once, in the order of this epoch."""
+        points = np.random.default_rng([self.config.seed, number]).permutation(
+            np.flatnonzero(np.diff(self.weights_NL.indptr))
+        )
+        random = np.random.default_rng([self.config.seed, number, self.process])
+        for start in range(0, len(points), self.config.batch_size):
+            of_all = points[start : start + self.config.batch_size]
+            mine = of_all[self.process :: self.processes]
+            # A process without points in the last step still takes part in it, with a weight of 0.
+            share = len(mine) * self.processes / len(of_all)
+            yield self._batch(mine if share else of_all[:1], share, shortlist, random)
+
+    def _batch(self, points_B: Rows, share: float, shortlist: Shortlist | None, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
-        negatives = self.random.integers(self.weights_NL.shape[1], size=self.config.negatives_per_batch)
-        labels_S = np.union1d(clicked.indices[self._drawn(clicked)], negatives)
-        return Batch(points_B, labels_S, clicked[:, labels_S].toarray())
+        positives = clicked.indices[self._drawn(clicked, random)]
+        shortlisted = np.empty(0, np.int64) if shortlist is None else np.unique(shortlist(points_B)).astype(np.int64)
+        labels_S = np.union1d(positives, self._negatives(shortlisted, random))
+        return Batch(points_B, labels_S, clicked[:, labels_S].toarray(), share)
 
-    def _drawn(self, clicked: sp.csr_matrix) -> Rows:
+    def _negatives(self, shortlisted: Rows, random: np.random.Generator) -> Rows:
+        labels, wanted = self.weights_NL.shape[1], self.config.negatives_per_batch
+        if wanted >= labels:
+            return np.arange(labels)
+        if len(shortlisted) >= wanted:
+            return random.choice(shortlisted, wanted, replace=False)
+        return np.concatenate([shortlisted, random.integers(labels, size=wanted - len(shortlisted))])
+
+    def _drawn(self, clicked: sp.csr_matrix, random: np.random.Generator) -> Rows:
         """Positions of at most `positives_per_point` entries a row, without replacement, heavier ones more likely.
 
         The entries with the smallest Exponential(weight) variates are such a draw (Efraimidis, Spirakis, 2006).
         """
-        arrival = self.random.exponential(size=clicked.nnz) / clicked.data
+        arrival = random.exponential(size=clicked.nnz) / clicked.data
         row = np.repeat(np.arange(clicked.shape[0]), np.diff(clicked.indptr))
         order = np.lexsort((arrival, row))
         place_in_row = np.arange(clicked.nnz) - np.repeat(clicked.indptr[:-1], np.diff(clicked.indptr))

@@ -26,6 +26,17 @@ def co_occurring_labels(weights_NL: sp.csr_matrix, heaviest: int, damping: float
     return with_largest_one(sp.vstack(chunks, format="csr"))
 
 
+def with_label_points(weights_NL: sp.csr_matrix, targets: int) -> sp.csr_matrix:
+    """Clicks with L more points, the labels: each finds itself and the `targets` labels it shares most points with.
+
+    The soft targets of Gandalf (Kharbanda et al., KDD 2024): own label 1, the others by their share of the heaviest.
+    """
+    own = sp.identity(weights_NL.shape[1], np.float32, format="csr")
+    points = sp.vstack([weights_NL, co_occurring_labels(weights_NL, targets) + own], format="csr")
+    points.sort_indices()
+    return points
+
+
 def _inverse(total: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     flat = np.asarray(total, dtype=np.float64).ravel()
     return np.divide(1, flat, out=np.zeros_like(flat), where=flat > 0)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -19,6 +20,15 @@ LEAST_SIMILARITY = 0.35  # cosine of two titles below which neither speaks for t
 SHARPNESS = 8  # power of the cosine of two titles: near-identical ones speak, vaguely similar ones do not
 DAMPING = 0.25  # power of a label's popularity that its co-occurrence is divided by
 FLOOR = 0.01  # evidence below which the model alone decides
+
+
+class Heard(NamedTuple):
+    """What one title hears: the labels similar to it and their shares, the labels met with those and the evidence."""
+
+    similar: npt.NDArray[np.int32]
+    share: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32]
+    co_clicks: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +64,19 @@ class Evidence:
         """Evidence for every point and label between 0 and 1: CSR float32 N x L, most pairs have none."""
         return sp.csr_matrix(self.similar_labels(points_NV) @ self.co_clicks_LL, dtype=np.float32)
 
+    def of_one(self, point_1V: sp.csr_matrix) -> "Heard":
+        """The same for a single title, without the cost of making sparse matrices."""
+        found_1S, cosine_1S = _most_similar(_parts(point_1V), *self._titles, SIMILAR_LABELS, LEAST_SIMILARITY)
+        similar = found_1S[0][cosine_1S[0] > 0]
+        share = np.minimum(cosine_1S[0][cosine_1S[0] > 0], 1) ** SHARPNESS
+        share = (share / max(share.sum(), np.float32(1e-30))).astype(np.float32)
+        met = self.co_clicks_LL
+        rows = [slice(met.indptr[label], met.indptr[label + 1]) for label in similar]
+        labels = np.concatenate([met.indices[row] for row in rows] or [np.empty(0, np.int32)])
+        heard = np.concatenate([one * met.data[row] for one, row in zip(share, rows, strict=True)] or [np.empty(0)])
+        labels, place = np.unique(labels, return_inverse=True)
+        return Heard(similar, share, labels, np.bincount(place, heard, len(labels)).astype(np.float32))
+
     def save(self, folder: Path) -> None:
         """Write co_clicks.npz: plain arrays, no pickle."""
         sp.save_npz(folder / "co_clicks.npz", self.co_clicks_LL)
@@ -67,8 +90,13 @@ class Evidence:
 def bonus_of(co_clicks: sp.csr_matrix, config: ECLAREConfig) -> sp.csr_matrix:
     """What evidence adds to the model's score of a pair: evidence_weight * log(1 + evidence / FLOOR)."""
     bonus = co_clicks.copy()
-    bonus.data = (config.evidence_weight * np.log1p(bonus.data / FLOOR)).astype(np.float32)
+    bonus.data = bonus_of_each(bonus.data, config)
     return bonus
+
+
+def bonus_of_each(co_clicks: npt.NDArray[np.float32], config: ECLAREConfig) -> npt.NDArray[np.float32]:
+    """The same for an array."""
+    return np.asarray(config.evidence_weight * np.log1p(co_clicks / FLOOR), dtype=np.float32)
 
 
 Parts = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]  # indptr, indices, data

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from eclare.config import ECLAREConfig
-from eclare.predict import Floats, Rows
+from eclare.search import Floats, Rows
 from eclare.sessions import Sessions
 from eclare.signals import NAMES, Signals
 from eclare.sparse import best_per_row

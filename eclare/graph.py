@@ -51,13 +51,17 @@ class LabelGraph:
         return cls(sp.load_npz(folder / "label_graph.npz").tocsr())
 
 
-def build_label_graph(weights_NL: sp.csr_matrix, config: ECLAREConfig) -> LabelGraph:
+def build_label_graph(
+    weights_NL: sp.csr_matrix, config: ECLAREConfig, embedded_LD: npt.NDArray[np.float32] | None = None
+) -> LabelGraph:
     """Walk from every label and keep the labels it meets most (ECLARE, section 4.2, algorithm 1).
 
     A step goes from the current label to one of its points and on to one of that point's labels, each drawn in
     proportion to the click weights (equal weights are the paper's walk). Labels with more than
     `config.head_label_points` points are cut out and keep only their self-loop. The result depends on the clicks and
     `config.seed` alone, not on the number of threads. With `config.use_graph` off, nobody has a neighbour.
+    embedded_LD: embeddings of the labels' texts, once there are some; two labels whose embeddings have a negative
+    cosine are no neighbours.
     """
     if not config.use_graph:
         return LabelGraph(sp.identity(weights_NL.shape[1], np.float32, format="csr"))
@@ -69,6 +73,7 @@ def build_label_graph(weights_NL: sp.csr_matrix, config: ECLAREConfig) -> LabelG
         _steps(walked.tocsr()),
         (config.walk_length, config.restart_probability, config.seed),
         config.graph_neighbours,
+        np.zeros((0, 0), np.float32) if embedded_LD is None else embedded_LD,
     )
     return LabelGraph(_normalised(neighbours_LM, visits_LM, own_visits_L))
 
@@ -77,9 +82,13 @@ def _normalised(neighbours_LM: Rows, visits_LM: Rows, own_visits_L: Rows) -> sp.
     labels = len(own_visits_L)
     row, column = np.nonzero(visits_LM)
     visits = sp.csr_matrix((visits_LM[row, column], (row, neighbours_LM[row, column])), shape=(labels, labels))
-    visits = sp.csr_matrix(visits + sp.diags_array(np.maximum(own_visits_L, 1.0)))
-    of_row, of_column = (np.asarray(visits.sum(axis=axis)).ravel() ** -0.5 for axis in (1, 0))
-    return sp.csr_matrix(sp.diags_array(of_row) @ visits @ sp.diags_array(of_column), dtype=np.float32)
+    return normalised_edges(sp.csr_matrix(visits + sp.diags_array(np.maximum(own_visits_L, 1.0))))
+
+
+def normalised_edges(weights_LL: sp.csr_matrix) -> sp.csr_matrix:
+    """D_row^-1/2 A D_col^-1/2 of non-negative weights without an empty row or column."""
+    of_row, of_column = (np.asarray(weights_LL.sum(axis=axis)).ravel() ** -0.5 for axis in (1, 0))
+    return sp.csr_matrix(sp.diags_array(of_row) @ weights_LL @ sp.diags_array(of_column), dtype=np.float32)
 
 
 class _Steps(NamedTuple):
@@ -141,9 +150,24 @@ def _keep_heaviest(labels_M: Rows, visits_M: Rows, label: int, visits: int) -> N
         labels_M[slot], visits_M[slot] = label, visits
 
 
+@numba.njit(cache=True)
+def _may_be_neighbours(embedded_LD: npt.NDArray[np.float32], one: int, other: int) -> bool:
+    """Whether two texts do not point away from each other; without embeddings, everyone may."""
+    if not len(embedded_LD):
+        return True
+    product = np.float32(0)
+    for d in range(embedded_LD.shape[1]):
+        product += embedded_LD[one, d] * embedded_LD[other, d]
+    return bool(product >= 0)
+
+
 @numba.njit(parallel=True, cache=True)
 def _walk_all(
-    by_label: _Steps, by_point: _Steps, walk: tuple[int, float, int], neighbours: int
+    by_label: _Steps,
+    by_point: _Steps,
+    walk: tuple[int, float, int],
+    neighbours: int,
+    embedded_LD: npt.NDArray[np.float32],
 ) -> tuple[Rows, Rows, Rows]:
     """For every label: the M other labels its walk met most, their visits, and the visits to itself."""
     labels = len(by_label.indptr) - 1
@@ -159,7 +183,7 @@ def _walk_all(
             met, last = visited[first], np.searchsorted(visited, visited[first], side="right")
             if met == label:
                 own_visits_L[label] = last - first
-            else:
+            elif _may_be_neighbours(embedded_LD, label, met):
                 _keep_heaviest(neighbours_LM[label], visits_LM[label], met, last - first)
             first = last
     return neighbours_LM, visits_LM, own_visits_L

@@ -97,6 +97,11 @@ class ECLARE(nn.Module):
         self.graph_block = ResidualBlock(dim, dropout)
         self.attention = Attention(dim, len(config.views), dropout)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.refinement.weight.device
+
     def embed(self, bags: Bags) -> Tensor:
         """Token embeddings summed by TF-IDF weight, B x D."""
         summed: Tensor = self.tokens(bags.tokens, bags.offsets, per_sample_weights=bags.weights)

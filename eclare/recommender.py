@@ -1,11 +1,10 @@
 """From titles to related products, in four words: fit, recommend, save, load."""
 
-import hashlib
 import json
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -16,25 +15,20 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from eclare import distributed
+from eclare.checkpoint import Epoch
 from eclare.config import ECLAREConfig
-from eclare.evidence import Evidence, bonus_of
+from eclare.ensemble import Ensemble
+from eclare.evidence import Evidence, Heard, bonus_of_each
 from eclare.features import Vocabulary, normalise_rows
-from eclare.graph import LabelGraph, build_label_graph
+from eclare.graph import build_label_graph
+from eclare.hashes import hash_of, hash_of_bytes, hash_of_config
 from eclare.interactions import Ids, weighted
-from eclare.model import ECLARE, Bags
-from eclare.predict import (
-    Floats,
-    Rows,
-    add_evidence,
-    attention_of,
-    build_quick_index,
-    classifiers_of,
-    inner_products,
-    search,
-    top_labels,
-)
-from eclare.sparse import best_per_row
-from eclare.train import Texts, train
+from eclare.predict import probabilities, top_labels
+from eclare.search import Floats, Rows, attention_of, build_quick_index
+from eclare.stages import Training
+from eclare.texts import Texts
+from eclare.warm_start import Known
 
 Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
 SPARE = 20  # further labels that a search over 16-bit copies looks at, so that rounding loses none
@@ -60,16 +54,15 @@ class Recommended(NamedTuple):
 class Recommender:
     """A trained ECLARE with all that is needed to answer for a title.
 
-    vocabulary is None where it was fitted on ready features. labels_LV, edges: see Texts.
+    vocabulary is None where it was fitted on ready features; history: every epoch of the training.
     """
 
-    model: ECLARE
+    ensemble: Ensemble
     vocabulary: Vocabulary | None
-    labels_LV: sp.csr_matrix
-    graph: LabelGraph
     evidence: Evidence
     label_ids_L: Ids
     data_hash: str
+    history: Sequence[Epoch] = ()
 
     @classmethod
     def fit(
@@ -81,11 +74,15 @@ class Recommender:
         *,
         label_ids: Sequence[str] | None = None,
         device: str = "auto",
+        checkpoints: Path | None = None,
+        warm_start: "Recommender | None" = None,
     ) -> "Recommender":
         """Learn from N points, L labels and the clicks between them, CSR N x L.
 
-        points and labels are both titles or both features (rows x V). Raises ValueError where shapes disagree or
-        nothing was clicked, FloatingPointError when the training diverges.
+        points and labels are both titles or both features (rows x V). checkpoints: folder that lets a killed training
+        go on when the same is asked for again. warm_start: an earlier recommender of like config to start from, however
+        its words and labels differ. Raises ValueError where shapes disagree or nothing was clicked, FloatingPointError
+        when the training diverges.
         """
         config = config or ECLAREConfig()
         if clicks_NL.shape != (_rows(points), _rows(labels)):
@@ -96,61 +93,100 @@ class Recommender:
         vocabulary = None
         if not isinstance(points, sp.csr_matrix):
             vocabulary = Vocabulary.of([*points, *labels])
-        points_NV, labels_LV = _features(points, vocabulary), _features(labels, vocabulary)
-        graph = build_label_graph(clicks_NL, config)
-        model = train(clicks_NL, Texts.of(points_NV, labels_LV, graph), config, choose_device(device))
-        evidence = Evidence.of(weighted(clicks_NL, config), labels_LV)
-        return cls(model, vocabulary, labels_LV, graph, evidence, ids, _hash(points_NV, labels_LV, clicks_NL))
+        texts = Texts.of(
+            _features(points, vocabulary), _features(labels, vocabulary), build_label_graph(clicks_NL, config)
+        )
+        weights_NL = weighted(clicks_NL, config)
+        training = Training(weights_NL, texts, choose_device(device), checkpoints)
+        if warm_start:
+            known = warm_start.known_to(config)
+            starts = known.starts(_tokens(vocabulary, texts.labels_LV), ids, texts)
+            training = Training(
+                weights_NL, texts, training.device, checkpoints, tuple(starts), f"{warm_start.data_hash} {config}"
+            )
+        ensemble = training.ensemble(config)
+        return cls(
+            ensemble,
+            vocabulary,
+            Evidence.of(weights_NL, texts.labels_LV),
+            ids,
+            hash_of([texts.points_NV, texts.labels_LV, clicks_NL]),
+            training.history,
+        )
+
+    def known_to(self, config: ECLAREConfig) -> Known:
+        """What a training with this config can start from; raises ValueError where the two do not fit."""
+        for option in ("embedding_dim", "views", "shortlister"):
+            old, new = getattr(self.config, option), getattr(config, option)
+            if old != new:
+                raise ValueError(f"a warm start needs the same {option}, got {old!r} before and {new!r} now")
+        if config.shortlister != "faiss":
+            raise ValueError("a warm start needs shortlister faiss: the paper's stages start from the surrogate")
+        return Known(self.ensemble, _tokens(self.vocabulary, self.evidence.titles_LV), self.label_ids_L)
+
+    @property
+    def config(self) -> ECLAREConfig:
+        """How it was trained."""
+        return self.ensemble.config
 
     def predict(self, points: Titles, k: int) -> tuple[Rows, Floats]:
         """The k best label rows of every title and their scores, N x k, best first; NOTHING where there are fewer."""
-        texts = Texts.of(_features(points, self.vocabulary), self.labels_LV, self.graph)
-        return top_labels(self.model, texts, k, np.ones(len(self.label_ids_L), bool), evidence=self.evidence)
+        features = _features(points, self.vocabulary)
+        return top_labels(self.ensemble, features, k, np.ones(len(self.label_ids_L), bool), evidence=self.evidence)
 
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
         point = _features([title], self.vocabulary)
-        with torch.no_grad():
-            encoded = self.model.encode(Bags.of(point, self._device)).cpu().numpy()
-        similar = self.evidence.similar_labels(point)
-        co_clicks = sp.csr_matrix(similar @ self.evidence.co_clicks_LL)
-        pairs = search(self._index, self._every_row, encoded, min(k + SPARE, len(self.label_ids_L)))
-        pairs = pairs._replace(score=inner_products(encoded, self._classifiers, pairs.row, pairs.label))
-        if self.model.config.evidence_weight:
-            pairs = add_evidence(pairs, bonus_of(co_clicks, self.model.config), encoded, self._classifiers)
-        labels, scores = best_per_row(*pairs, 1, k)
-        seen = dict(zip(co_clicks.indices.tolist(), co_clicks.data.tolist(), strict=True))
-        found = labels[0][labels[0] >= 0]
+        heard = self.evidence.of_one(point)
+        labels, scores = self._candidates(point, heard, k)
+        best = np.lexsort((labels, -scores))[:k]
+        seen = dict(zip(heard.labels.tolist(), heard.co_clicks.tolist(), strict=True))
         return [
             Recommended(
                 self._id(label),
-                float(score),
-                dict(zip(self.model.config.views, weights, strict=True)),
+                score,
+                dict(zip(self.config.views, self._attention[label].tolist(), strict=True)),
                 self._neighbours(label),
                 seen.get(label, 0.0),
-                self._spoke_for(label, similar),
+                self._spoke_for(label, heard),
             )
-            for label, score, weights in zip(found.tolist(), scores[0], self._attention[found].tolist(), strict=False)
+            for label, score in zip(labels[best].tolist(), scores[best].tolist(), strict=True)
         ]
+
+    def _candidates(self, point: sp.csr_matrix, heard: Heard, k: int) -> tuple[Rows, Floats]:
+        """Labels among which are the k best, and their scores."""
+        if self.config.shortlister == "clusters":
+            found = probabilities(self.ensemble, point)
+            return found.indices, found.data
+        encoded = self.ensemble.encode(point)
+        labels = self._index.search(encoded, min(k + SPARE, len(self.label_ids_L)))[1][0]
+        if not self.config.evidence_weight:
+            return labels, self.ensemble.classifiers_LD[labels] @ encoded[0]
+        labels = np.union1d(labels, heard.labels)
+        scores = self.ensemble.classifiers_LD[labels] @ encoded[0]
+        scores[np.searchsorted(labels, heard.labels)] += bonus_of_each(heard.co_clicks, self.config)
+        return labels, scores
 
     def save(self, folder: Path) -> None:
         """Write the model's files and manifest.json, with the hash of each; whatever stood there before goes last."""
+        if distributed.process():
+            return
         aside = folder.with_name(f"{folder.name}.writing")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        self.model.save(aside)
-        self.graph.save(aside)
+        self.ensemble.save(aside)
         self.evidence.save(aside)
         if self.vocabulary is not None:
             self.vocabulary.save(aside)
-        sp.save_npz(aside / "labels.npz", self.labels_LV)
+        sp.save_npz(aside / "labels.npz", self.evidence.titles_LV)
         np.savez(aside / "label_ids.npz", ids=self.label_ids_L)
-        config = json.dumps(asdict(self.model.config), sort_keys=True).encode()
+        (aside / "training.json").write_text(json.dumps([epoch._asdict() for epoch in self.history], indent=1) + "\n")
+        files = sorted(file for file in aside.rglob("*") if file.is_file())
         manifest = {
-            "files": {file.name: _sha256(file.read_bytes()) for file in sorted(aside.iterdir())},
-            "config_hash": _sha256(config),
+            "files": {str(file.relative_to(aside)): hash_of_bytes(file.read_bytes()) for file in files},
+            "config_hash": hash_of_config(self.config),
             "data_hash": self.data_hash,
-            "seed": self.model.config.seed,
+            "seed": self.config.seed,
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         }
         (aside / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
@@ -167,60 +203,43 @@ class Recommender:
             raise FileNotFoundError(f"{folder} has no manifest.json: it must be the folder that fit wrote")
         manifest = json.loads((folder / "manifest.json").read_text())
         for name, expected in manifest["files"].items():
-            if _sha256((folder / name).read_bytes()) != expected:
+            if not (folder / name).exists() or hash_of_bytes((folder / name).read_bytes()) != expected:
                 raise ValueError(f"{folder / name} is not the file that fit wrote: fit the model again")
         labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
             ids = file["ids"]
         return cls(
-            ECLARE.load(folder).to(choose_device(device)),
+            Ensemble.load(folder, labels_LV, choose_device(device)),
             Vocabulary.load(folder) if "vocabulary.npz" in manifest["files"] else None,
-            labels_LV,
-            LabelGraph.load(folder),
             Evidence.load(folder, labels_LV),
             ids,
             manifest["data_hash"],
+            [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())],
         )
 
     def __repr__(self) -> str:
-        return f"Recommender({self.model!r}, {self.graph!r})"
-
-    @property
-    def _device(self) -> torch.device:
-        return self.model.refinement.weight.device
-
-    @cached_property
-    def _texts(self) -> Texts:
-        return Texts.of(self.labels_LV[:0], self.labels_LV, self.graph)
-
-    @cached_property
-    def _every_row(self) -> Rows:
-        return np.arange(len(self.label_ids_L), dtype=np.int32)
-
-    @cached_property
-    def _classifiers(self) -> Floats:
-        return classifiers_of(self.model, self._texts)
+        return f"Recommender({self.ensemble!r})"
 
     @cached_property
     def _index(self) -> faiss.Index:
-        return build_quick_index(self._classifiers)
+        return build_quick_index(self.ensemble.classifiers_LD)
 
     @cached_property
     def _attention(self) -> Floats:
-        return attention_of(self.model, self._texts)
+        return attention_of(self.ensemble.members[0].ranker.model, self.ensemble.texts)
 
     def _neighbours(self, label: int) -> dict[str, float]:
-        edges = self.graph.edges_LL
+        edges = self.ensemble.texts.edges_LL
         row = slice(edges.indptr[label], edges.indptr[label + 1])
         heaviest = sorted(zip(edges.data[row].tolist(), edges.indices[row].tolist(), strict=True), reverse=True)
         return {self._id(other): weight for weight, other in heaviest if other != label}
 
-    def _spoke_for(self, label: int, similar: sp.csr_matrix) -> dict[str, float]:
+    def _spoke_for(self, label: int, heard: Heard) -> dict[str, float]:
         """Ids and title similarity of the labels that were met together with `label`."""
         met = self.evidence.co_clicks_LL
         return {
             self._id(one): share
-            for one, share in zip(similar.indices.tolist(), similar.data.tolist(), strict=True)
+            for one, share in zip(heard.similar.tolist(), heard.share.tolist(), strict=True)
             if (met.indices[met.indptr[one] : met.indptr[one + 1]] == label).any()
         }
 
@@ -235,7 +254,7 @@ def choose_device(wanted: str) -> torch.device:
         raise ValueError(f"device must be auto, cpu or cuda, got {wanted!r}")
     if wanted == "cuda" and not found:
         raise ValueError("device cuda needs a GPU, torch sees none here: use auto or cpu")
-    return torch.device("cuda" if found and wanted != "cpu" else "cpu")
+    return distributed.device_of_process("cuda" if found and wanted != "cpu" else "cpu")
 
 
 def _rows(texts: Titles) -> int:
@@ -250,13 +269,6 @@ def _features(texts: Titles, vocabulary: Vocabulary | None) -> sp.csr_matrix:
     return vocabulary.features(texts)
 
 
-def _hash(*matrices: sp.csr_matrix) -> str:
-    total = hashlib.sha256()
-    for matrix in matrices:
-        for part in (matrix.data, matrix.indices, matrix.indptr):
-            total.update(np.ascontiguousarray(part).tobytes())
-    return total.hexdigest()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _tokens(vocabulary: Vocabulary | None, texts: sp.csr_matrix) -> Ids:
+    """Names of the columns; ready features have their numbers."""
+    return np.arange(texts.shape[1]).astype(str) if vocabulary is None else vocabulary.tokens_V

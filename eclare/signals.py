@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from eclare.config import ECLAREConfig
 from eclare.graph import build_label_graph
-from eclare.model import Bags
-from eclare.predict import Floats, Rows, classifiers_of
+from eclare.search import Floats, Rows
 from eclare.sessions import Sessions
 from eclare.sparse import keep_heaviest, with_sum_one
-from eclare.train import Texts, train
+from eclare.stages import train
+from eclare.texts import Texts
 
 HALF_LIVES = (7.0, 30.0, 90.0, 365.0)  # days
 MODEL_HALF_LIFE = 90.0  # days, of the clicks that the model is trained on
@@ -104,14 +104,9 @@ def _log(matrix: sp.csr_matrix, floor: float) -> Floats:
     return np.asarray(np.log(matrix.toarray() + np.float32(floor)), dtype=np.float32)
 
 
-@torch.no_grad()
-def _encoded(model: torch.nn.Module, titles_PV: sp.csr_matrix, device: torch.device) -> Floats:
-    return np.asarray(model.encode(Bags.of(titles_PV, device)).cpu().numpy())  # type: ignore[operator]
-
-
 def _learn(
     weights_PP: sp.csr_matrix, titles_PV: sp.csr_matrix, config: ECLAREConfig, device: torch.device
 ) -> tuple[Floats, Floats]:
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(weights_PP, config))
-    model = train(weights_PP, texts, config, device)
-    return _encoded(model, titles_PV, device), classifiers_of(model, texts)
+    ensemble = train(weights_PP, texts, config, device)
+    return ensemble.encode(titles_PV), ensemble.classifiers_LD

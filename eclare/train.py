@@ -1,132 +1,151 @@
-"""Learns ECLARE from clicks, titles and the label graph."""
+"""One stage of training: epochs of steps over points and drawn labels, resumable, in one process or several."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from eclare.batches import Batch, Batches
-from eclare.co_occurrence import co_occurring_labels
-from eclare.config import ECLAREConfig
-from eclare.graph import LabelGraph
-from eclare.interactions import weighted
-from eclare.model import ECLARE, Bags, LabelRows
+from eclare import distributed
+from eclare.batches import Batch, Batches, Shortlist
+from eclare.checkpoint import Checkpoint, Epoch, Progress
+from eclare.metrics import evaluate
+from eclare.model import ECLARE, Bags
+from eclare.search import top_rows
+from eclare.texts import Texts, label_rows
 
 log = logging.getLogger(__name__)
 
+JUDGED_AT = 5  # nDCG@5 on validation points decides when to stop
+
+
+class Stage(NamedTuple):
+    """A part of training: its name, its length, its learning rate, and whether token embeddings stay as they are."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    halve_every: int  # epochs
+    frozen_tokens: bool = False
+
 
 @dataclass(frozen=True, eq=False)
-class Texts:
-    """Titles as TF-IDF over V tokens, of N points and of L labels, and the label graph over which texts are shared."""
+class Lesson:
+    """What a model learns: clicks of N points on L labels with the texts of both.
 
-    points_NV: sp.csr_matrix
-    labels_LV: sp.csr_matrix
-    edges_LL: sp.csr_matrix
-
-    @classmethod
-    def of(cls, points_NV: sp.csr_matrix, labels_LV: sp.csr_matrix, graph: LabelGraph) -> "Texts":
-        """Raises ValueError where the shapes do not fit together."""
-        if points_NV.shape[1] != labels_LV.shape[1] or graph.edges_LL.shape[0] != labels_LV.shape[0]:
-            raise ValueError(
-                "points and labels must share a vocabulary, and graph and texts their labels: "
-                f"got points {points_NV.shape}, labels {labels_LV.shape}, graph {graph.edges_LL.shape}"
-            )
-        return cls(points_NV, labels_LV, graph.edges_LL)
-
-    def of_points(self, rows: npt.NDArray[np.int32]) -> "Texts":
-        """The same labels with some of the points."""
-        return replace(self, points_NV=self.points_NV[rows])
-
-    def with_label_points(self) -> "Texts":
-        """The labels' own texts as further points, behind the others."""
-        return replace(self, points_NV=sp.vstack([self.points_NV, self.labels_LV], format="csr"))
-
-
-def with_label_points(weights_NL: sp.csr_matrix, targets: int) -> sp.csr_matrix:
-    """Clicks with L more points, the labels: each finds itself and the `targets` labels it shares most points with.
-
-    The soft targets of Gandalf (Kharbanda et al., KDD 2024): own label 1, the others by their share of the heaviest.
+    shortlist: labels that a point's negatives are drawn from; without one they are drawn from all, or, with
+    `hard_negatives`, from those that the model itself scores highest.
+    validation: points and clicks that are judged after each epoch and never trained on.
     """
-    own = sp.identity(weights_NL.shape[1], np.float32, format="csr")
-    points = sp.vstack([weights_NL, co_occurring_labels(weights_NL, targets) + own], format="csr")
-    points.sort_indices()
-    return points
+
+    clicks_NL: sp.csr_matrix
+    texts: Texts
+    shortlist: Shortlist | None = None
+    validation: tuple[sp.csr_matrix, sp.csr_matrix] | None = None
 
 
-def train(weights_NL: sp.csr_matrix, texts: Texts, config: ECLAREConfig, device: torch.device) -> ECLARE:
-    """Fit the encoder and all label classifiers together on clicked and drawn labels (ECLARE, section 4.4).
+def run_stage(model: ECLARE, lesson: Lesson, stage: Stage, checkpoint: Checkpoint | None = None) -> list[Epoch]:
+    """Train the model in place, from the checkpoint on where there is one (ECLARE, section 4.4).
 
-    weights_NL: clicks, points x labels, CSR. Returns the model ready to predict. The same seed gives the same model on
-    one device. Raises ValueError without a single click, FloatingPointError when the loss stops being a number.
+    The same seed gives the same model on one device, interrupted or not. Raises ValueError without a single click,
+    FloatingPointError when the loss stops being a number.
     """
-    torch.manual_seed(config.seed)
-    model = ECLARE(texts.labels_LV.shape[1], texts.labels_LV.shape[0], config).to(device)
-    model.start_refinement(Bags.of(texts.labels_LV, device), Bags.of(texts.edges_LL, device))
-    weights_NL = weighted(weights_NL, config)
-    if config.label_point_targets:
-        weights_NL = with_label_points(weights_NL, config.label_point_targets)
-        texts = texts.with_label_points()
-    batches = Batches(weights_NL, config)
-    optimisers = _optimisers(model, config)
-    schedules = [
-        torch.optim.lr_scheduler.StepLR(each, config.halve_learning_rate_every, gamma=0.5) for each in optimisers
-    ]
-    with tqdm(total=config.epochs * batches.steps_per_epoch, unit="step", desc="train", disable=None) as progress:
-        for epoch in range(1, config.epochs + 1):
-            losses = []
-            for batch in batches.epoch():
-                losses.append(_step(model, batch, texts, optimisers))
-                progress.update()
-            for schedule in schedules:
-                schedule.step()
-            mean = float(torch.stack(losses).mean())
-            if not np.isfinite(mean):
-                raise FloatingPointError(f"the loss of epoch {epoch} is {mean}: lower learning_rate")
-            progress.set_postfix(loss=f"{mean:.4f}")
-            log.info("epoch %d of %d: loss %.4f", epoch, config.epochs, mean)
-    return model.eval()
+    model.tokens.weight.requires_grad_(not stage.frozen_tokens)
+    run = _Run(model, lesson, stage, _optimisers(model))
+    progress = checkpoint.read(model, run.optimisers) if checkpoint else Progress()
+    first = len(progress.epochs) + 1
+    total, done = (epochs * run.batches.steps_per_epoch for epochs in (stage.epochs, first - 1))
+    with tqdm(total=total, initial=done, unit="step", desc=stage.name, disable=None) as bar:
+        for number in range(first, stage.epochs + 1):
+            if lesson.validation and progress.epochs_without_better() >= model.config.patience:
+                break
+            progress.epochs.append(run.epoch(number, bar))
+            if lesson.validation and not progress.epochs_without_better():
+                progress.best = {name: value.clone() for name, value in model.state_dict().items()}
+            if checkpoint and not distributed.process():
+                checkpoint.write(model, run.optimisers, progress)
+    if progress.best:
+        model.load_state_dict(progress.best)
+    model.eval()
+    return progress.epochs
 
 
-def _optimisers(model: ECLARE, config: ECLAREConfig) -> list[torch.optim.Optimizer]:
+@dataclass(frozen=True, eq=False)
+class _Run:
+    model: ECLARE
+    lesson: Lesson
+    stage: Stage
+    optimisers: list[torch.optim.Optimizer]
+
+    @cached_property
+    def batches(self) -> Batches:
+        return Batches(self.lesson.clicks_NL, self.model.config, distributed.process(), distributed.processes())
+
+    def epoch(self, number: int, bar: tqdm) -> Epoch:
+        # Every epoch draws afresh, so that one that follows a restart draws what it would have drawn.
+        seeds = np.random.SeedSequence([self.model.config.seed, number, distributed.process()])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        for optimiser in self.optimisers:
+            optimiser.param_groups[0]["lr"] = self.stage.learning_rate * 0.5 ** ((number - 1) // self.stage.halve_every)
+        shortlist = self.lesson.shortlist or self._hardest(number)
+        self.model.train()
+        losses = []
+        for batch in self.batches.epoch(number, shortlist):
+            losses.append(self._step(batch))
+            bar.update()
+        mean = float(torch.stack(losses).mean())
+        if not np.isfinite(mean):
+            raise FloatingPointError(f"the loss of {self.stage.name}, epoch {number}, is {mean}: lower learning_rate")
+        epoch = Epoch(self.stage.name, number, mean, self._judge())
+        bar.set_postfix(loss=f"{mean:.4f}")
+        log.info("%s, epoch %d of %d: loss %.4f", self.stage.name, number, self.stage.epochs, mean)
+        return epoch
+
+    def _step(self, batch: Batch) -> Tensor:
+        model, texts = self.model, self.lesson.texts
+        points = Bags.of(texts.points_NV[batch.points_B], model.device)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+            scores_BS = model.encode(points) @ model.classifiers(*label_rows(model, texts, batch.labels_S)).T
+        clicked_BS = torch.from_numpy(batch.weights_BS).to(model.device)
+        loss = loss_of(scores_BS.float(), clicked_BS, model.config.loss) * batch.share
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        distributed.average_gradients(model)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        return loss.detach()
+
+    def _hardest(self, number: int) -> Shortlist | None:
+        """The labels that the model scores highest for each point; before the first epoch it knows none."""
+        if not self.model.config.hard_negatives or number == 1:
+            return None
+        self.model.eval()
+        texts = self.lesson.texts
+        found_NK = top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives)
+        return lambda points_B: found_NK[points_B].ravel()
+
+    def _judge(self) -> float | None:
+        """nDCG on the validation points, where there are some."""
+        if self.lesson.validation is None:
+            return None
+        points_NV, clicks_NL = self.lesson.validation
+        self.model.eval()
+        found_NK = top_rows(self.model, self.lesson.texts, points_NV, JUDGED_AT)
+        metrics = evaluate(found_NK, clicks_NL, np.ones(clicks_NL.shape[1]), [found_NK.shape[1]])
+        return {metric.name: metric.value for metric in metrics}["nDCG"]
+
+
+def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:
     """Adam; its sparse form for the refinement vectors, the one table of which a step sees few rows."""
-    refinement = [*model.refinement.parameters()]
-    blocks = [model.tokens, model.point_block, model.text_block, model.graph_block, model.attention]
-    return [
-        torch.optim.SparseAdam(refinement, lr=config.learning_rate),
-        torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()], lr=config.learning_rate),
-    ]
-
-
-def _step(model: ECLARE, batch: Batch, texts: Texts, optimisers: list[torch.optim.Optimizer]) -> Tensor:
-    device = model.refinement.weight.device
-    points = Bags.of(texts.points_NV[batch.points_B], device)
-    scores_BS = model.encode(points) @ model.classifiers(*label_rows(model, texts, batch.labels_S)).T
-    loss = loss_of(scores_BS, torch.from_numpy(batch.weights_BS).to(device), model.config.loss)
-    for optimiser in optimisers:
-        optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    for optimiser in optimisers:
-        optimiser.step()
-    return loss.detach()
-
-
-def label_rows(model: ECLARE, texts: Texts, labels_S: npt.NDArray[np.int64]) -> tuple[LabelRows, Tensor]:
-    """S labels and the embedded texts that their classifiers need: their own and their neighbours', U x D."""
-    device = model.refinement.weight.device
-    edges = texts.edges_LL[labels_S]
-    labels_U, position = np.unique(edges.indices, return_inverse=True)
-    edges = sp.csr_matrix((edges.data, position, edges.indptr), shape=(len(labels_S), len(labels_U)))
-    rows = LabelRows(
-        torch.from_numpy(labels_S).to(device),
-        torch.from_numpy(np.searchsorted(labels_U, labels_S)).to(device),
-        Bags.of(edges, device),
-    )
-    return rows, model.embed(Bags.of(texts.labels_LV[labels_U], device))
+    refinement = set(model.refinement.parameters())
+    dense = [each for each in model.parameters() if each not in refinement and each.requires_grad]
+    return [torch.optim.SparseAdam(list(refinement)), torch.optim.Adam(dense)]
 
 
 def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str) -> Tensor:

@@ -23,7 +23,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     Every product with a held-out related product is judged; blocked and out-of-stock ones are never an answer.
     Raises BadInput where no product can be judged.
     """
-    from eclare.model import ECLARE
+    from eclare.ensemble import Ensemble
     from eclare.predict import top_labels
     from tasks.model_inputs import choose_device, load_texts, recommendable
 
@@ -44,9 +44,10 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
                 f"{night.first_held_out_day} on with more clicks, set HELD_OUT_DAYS higher or MIN_SUPPORT lower"
             )
         allowed = recommendable(pq.read_table(clicks / "products.parquet"))
-        model = ECLARE.load(weights).to(choose_device(settings.device))
+        titles = load_texts(texts).labels_LV
+        ensemble = Ensemble.load(weights, titles, choose_device(settings.device))
         answers = {
-            "eclare": top_labels(model, load_texts(texts).of_points(judged), max(CUTS), allowed, own_N=judged),
+            "eclare": top_labels(ensemble, titles[judged], max(CUTS), allowed, own_N=judged),
             "co-click": co_clicks(training[judged], max(CUTS), allowed, judged),
         }
         importance = inverse_propensities(training)

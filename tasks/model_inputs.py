@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from eclare.graph import LabelGraph
-from eclare.train import Texts
+from eclare.texts import Texts
 from tasks.errors import NotReady
 
 

@@ -12,7 +12,7 @@ from tasks.storage import Storage
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz."""
-    from eclare.model import ECLARE
+    from eclare.ensemble import Ensemble
     from eclare.predict import top_labels
     from tasks.model_inputs import choose_device, load_texts, recommendable
 
@@ -26,9 +26,10 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("recommendations"), made_from=artefacts) as (folder, counts),
     ):
         products = pq.read_table(clicks / "products.parquet")
-        model = ECLARE.load(weights).to(choose_device(settings.device))
+        titles = load_texts(texts).labels_LV
+        ensemble = Ensemble.load(weights, titles, choose_device(settings.device))
         own = np.arange(len(products), dtype=np.int32)
-        labels, scores = top_labels(model, load_texts(texts), settings.top_k, recommendable(products), own_N=own)
+        labels, scores = top_labels(ensemble, titles, settings.top_k, recommendable(products), own_N=own)
         ids = Interactions.load(clicks / "training").point_ids_N
         recommendations = Recommendations(labels, scores, ids, ids)
         recommendations.save(folder)

@@ -9,11 +9,11 @@ from tasks.storage import Storage
 
 
 def train_model(night: Night, settings: Settings) -> dict[str, float]:
-    """Train on the days before the cut; write model.safetensors and config.json.
+    """Train on the days before the cut; write member_1/ with model.safetensors, config.json and label_graph.npz.
 
     Raises BadInput for a config that cannot work and for a training that diverges.
     """
-    from eclare.train import train
+    from eclare.stages import train
     from tasks.model_inputs import choose_device, load_texts
 
     storage, config = Storage(settings.storage_url), read_config(settings)
@@ -25,9 +25,9 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("model"), made_from=[interactions, label_graph]) as (folder, counts),
     ):
         try:
-            model = train(Interactions.load(clicks / "training").weights_NL, load_texts(texts), config, device)
+            ensemble = train(Interactions.load(clicks / "training").weights_NL, load_texts(texts), config, device)
         except FloatingPointError as error:
             raise BadInput(f"the model of night {night} did not learn: {error}") from error
-        model.save(folder)
-        counts |= {"parameters": sum(parameter.numel() for parameter in model.parameters()), "epochs": config.epochs}
+        ensemble.save(folder)
+        counts |= {"parameters": ensemble.parameters, "epochs": config.epochs}
     return counts

@@ -5,12 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.co_occurrence import co_occurring_labels
+from eclare.co_occurrence import co_occurring_labels, with_label_points
 from eclare.config import ECLAREConfig
 from eclare.evidence import Evidence, bonus_of
 from eclare.features import Vocabulary, normalise_rows
 from eclare.sparse import best_per_row, keep_heaviest, with_largest_one, with_sum_one
-from eclare.train import with_label_points
 
 clicks = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 7)), elements=st.integers(0, 4))
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from eclare.__main__ import app
 from eclare.config import ECLAREConfig
+from eclare.evidence import bonus_of
 from eclare.recommender import Recommender
 from eclare.synthetic import Shop, shop_of_groups
 
@@ -50,16 +51,10 @@ def test_one_title_is_answered_like_many() -> None:
 
 
 def test_scores_are_the_model_plus_the_evidence_over_every_label() -> None:
-    from eclare.evidence import bonus_of
-    from eclare.model import Bags
-    from eclare.predict import classifiers_of
-
     shop = shop_of_groups(groups=4)
     recommender = fit(shop)
     features = recommender.vocabulary.features(shop.titles)
-    with torch.no_grad():
-        encoded = recommender.model.encode(Bags.of(features, torch.device("cpu"))).numpy()
-    slowly = encoded @ classifiers_of(recommender.model, recommender._texts).T
+    slowly = recommender.ensemble.encode(features) @ recommender.ensemble.classifiers_LD.T
     slowly += bonus_of(recommender.evidence.co_clicks(features), CONFIG).toarray()
     _, scores = recommender.predict(shop.titles, 9)
     assert np.allclose(scores, -np.sort(-slowly, axis=1)[:, :9], atol=1e-4)

@@ -3,19 +3,23 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from eclare import predict
+from eclare import search
 from eclare.baseline import co_clicks
 from eclare.batches import Batches
 from eclare.config import ECLAREConfig
+from eclare.ensemble import Ensemble
 from eclare.features import Vocabulary
 from eclare.graph import build_label_graph
 from eclare.interactions import Interactions
 from eclare.metrics import evaluate, inverse_propensities
-from eclare.model import ECLARE, Bags
-from eclare.predict import attention_of, build_index, build_quick_index, classifiers_of, top_labels
+from eclare.model import ECLARE
+from eclare.predict import top_labels
 from eclare.recommendations import NOTHING
+from eclare.search import attention_of, build_index, build_quick_index
+from eclare.stages import train
 from eclare.synthetic import Shop, shop_of_groups
-from eclare.train import Texts, loss_of, train
+from eclare.texts import Texts
+from eclare.train import loss_of
 
 CONFIG = ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, negatives_per_batch=32, learning_rate=0.01)
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
@@ -26,7 +30,7 @@ def texts_of(shop: Shop) -> Texts:
     return Texts.of(features, features, build_label_graph(shop.clicks.weights_NL, CONFIG))
 
 
-def fit(shop: Shop, config: ECLAREConfig = CONFIG, device: str = "cpu") -> ECLARE:
+def fit(shop: Shop, config: ECLAREConfig = CONFIG, device: str = "cpu") -> Ensemble:
     return train(shop.clicks.weights_NL, texts_of(shop), config, torch.device(device))
 
 
@@ -43,7 +47,7 @@ def own(shop: Shop) -> np.ndarray:
 def test_it_learns_the_groups_also_for_products_without_clicks(loss: str, device: str) -> None:
     shop = shop_of_groups()
     model = fit(shop, ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, learning_rate=0.01, loss=loss), device)
-    labels, _ = top_labels(model, texts_of(shop), 5, everything(shop), own_N=own(shop))
+    labels, _ = top_labels(model, texts_of(shop).points_NV, 5, everything(shop), own_N=own(shop))
     same_group = shop.group_of_P[labels] == shop.group_of_P[:, None]
     new = np.diff(shop.clicks.weights_NL.indptr) == 0
     assert same_group[~new].mean() > 0.95
@@ -58,7 +62,7 @@ def test_clicks_to_come_are_found_where_the_baseline_has_none() -> None:
         np.tile(later.toarray().max(axis=0), (len(new), 1)) * (shop.group_of_P == shop.group_of_P[new][:, None])
     )
     weight = inverse_propensities(shop.clicks.weights_NL)
-    ours, _ = top_labels(fit(shop), texts_of(shop).of_points(new), 5, everything(shop), own_N=new)
+    ours, _ = top_labels(fit(shop), texts_of(shop).points_NV[new], 5, everything(shop), own_N=new)
     theirs, _ = co_clicks(shop.clicks.weights_NL[new], 5, everything(shop), new)
     precision_of_ours, precision_of_theirs = (evaluate(found, truth, weight, [5])[0].value for found in (ours, theirs))
     assert precision_of_ours > 0.8
@@ -68,10 +72,8 @@ def test_clicks_to_come_are_found_where_the_baseline_has_none() -> None:
 def test_top_labels_are_the_best_scores_without_the_point_itself_or_what_is_not_allowed() -> None:
     shop, allowed = shop_of_groups(), np.arange(96) % 5 != 0
     model, texts = fit(shop), texts_of(shop)
-    labels, scores = top_labels(model, texts, 7, allowed, own_N=own(shop))
-    with torch.no_grad():
-        encoded = model.encode(Bags.of(texts.points_NV, torch.device("cpu"))).numpy()
-    slowly = encoded @ classifiers_of(model, texts).T
+    labels, scores = top_labels(model, texts.points_NV, 7, allowed, own_N=own(shop))
+    slowly = model.encode(texts.points_NV) @ model.classifiers_LD.T
     slowly[:, ~allowed] = -np.inf
     np.fill_diagonal(slowly, -np.inf)
     assert np.allclose(scores, -np.sort(-slowly, axis=1)[:, :7], atol=1e-5)
@@ -83,7 +85,7 @@ def test_top_labels_are_the_best_scores_without_the_point_itself_or_what_is_not_
 def test_rows_end_with_nothing_where_too_few_labels_are_allowed() -> None:
     shop = shop_of_groups(groups=2, products_per_group=8)
     allowed = np.arange(16) < 3
-    labels, scores = top_labels(fit(shop), texts_of(shop), 5, allowed, own_N=own(shop))
+    labels, scores = top_labels(fit(shop), texts_of(shop).points_NV, 5, allowed, own_N=own(shop))
     assert [sorted(row[row != NOTHING].tolist()) for row in labels[:3]] == [[1, 2], [0, 2], [0, 1]]
     assert (labels[:3, 2:] == NOTHING).all() and (labels[3:, 3:] == NOTHING).all() and (labels[3:, :3] != NOTHING).all()
     assert (scores[labels == NOTHING] == 0).all()
@@ -91,18 +93,21 @@ def test_rows_end_with_nothing_where_too_few_labels_are_allowed() -> None:
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another() -> None:
     shop = shop_of_groups(groups=3)
-    first, again, other = (fit(shop, ECLAREConfig(embedding_dim=16, epochs=3, seed=s)).state_dict() for s in (5, 5, 6))
+    first, again, other = (
+        fit(shop, ECLAREConfig(embedding_dim=16, epochs=3, seed=s)).members[0].ranker.model.state_dict()
+        for s in (5, 5, 6)
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["tokens.weight"], other["tokens.weight"])
 
 
 def test_a_saved_model_scores_the_same(tmp_path) -> None:
     shop = shop_of_groups(groups=3)
-    model = fit(shop)
-    model.save(tmp_path)
-    loaded = ECLARE.load(tmp_path)
-    assert loaded.config == model.config
-    assert np.array_equal(classifiers_of(loaded, texts_of(shop)), classifiers_of(model, texts_of(shop)))
+    trained = fit(shop)
+    trained.save(tmp_path)
+    loaded = Ensemble.load(tmp_path, texts_of(shop).labels_LV, torch.device("cpu"))
+    assert loaded.config == trained.config
+    assert np.array_equal(loaded.classifiers_LD, trained.classifiers_LD)
 
 
 def test_the_views_of_a_label_are_mixed_by_weights_that_sum_to_one() -> None:
@@ -126,7 +131,7 @@ def test_losses_equal_their_definitions() -> None:
 def test_a_batch_holds_drawn_clicks_their_weights_and_negatives() -> None:
     clicks = shop_of_groups().clicks.weights_NL
     batches = Batches(clicks, ECLAREConfig(batch_size=10, positives_per_point=2, negatives_per_batch=4))
-    epoch = list(batches.epoch())
+    epoch = list(batches.epoch(1))
     assert (
         sorted(np.concatenate([batch.points_B for batch in epoch])) == np.flatnonzero(np.diff(clicks.indptr)).tolist()
     )
@@ -138,8 +143,11 @@ def test_a_batch_holds_drawn_clicks_their_weights_and_negatives() -> None:
 
 def test_heavier_clicks_are_drawn_more_often() -> None:
     clicks = sp.csr_matrix(np.array([[9, 1, 0]], dtype=np.float32))
-    batches = Batches(clicks, ECLAREConfig(positives_per_point=1, negatives_per_batch=1))
-    drawn = [batches._drawn(clicks)[0] for _ in range(2000)]
+    batches, random = (
+        Batches(clicks, ECLAREConfig(positives_per_point=1, negatives_per_batch=1)),
+        np.random.default_rng(0),
+    )
+    drawn = [batches._drawn(clicks, random)[0] for _ in range(2000)]
     assert np.mean(np.array(drawn) == 0) == pytest.approx(0.9, abs=0.03)
 
 
@@ -171,7 +179,7 @@ def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeyp
     vectors = (centres[random.integers(40, size=4000)] + 0.3 * random.normal(size=(4000, 16))).astype(np.float32)
     questions = vectors[:200] + 0.1
     exact = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
-    monkeypatch.setattr(predict, "EXACT_BELOW", 1000)
+    monkeypatch.setattr(search, "EXACT_BELOW", 1000)
     for index in (build_index(vectors, torch.device("cpu")), build_quick_index(vectors)):
         found = index.search(questions, 10)[1]
         assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(exact, found, strict=True)]) > 0.95
@@ -181,6 +189,6 @@ def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeyp
 
 def test_attention_of_every_label_sums_to_one() -> None:
     shop = shop_of_groups(groups=3)
-    shares = attention_of(fit(shop, ECLAREConfig(embedding_dim=16, epochs=2)), texts_of(shop))
+    shares = attention_of(fit(shop, ECLAREConfig(embedding_dim=16, epochs=2)).members[0].ranker.model, texts_of(shop))
     assert shares.shape == (36, 3)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)

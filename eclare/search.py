@@ -1,0 +1,122 @@
+"""Maximum inner-product search over label classifiers (faiss), and their scores."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import faiss
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+
+from eclare.model import ECLARE, Bags, LabelRows
+from eclare.texts import Texts
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+CHUNK = 8192  # rows in memory at a time
+EXACT_BELOW = 500_000  # classifiers
+SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
+
+
+@torch.no_grad()
+def encoded_by(model: ECLARE, points_NV: sp.csr_matrix) -> Floats:
+    """Points from their titles, N x D."""
+    return np.asarray(model.encode(Bags.of(points_NV, model.device)).cpu().numpy())
+
+
+@torch.no_grad()
+def classifiers_of(model: ECLARE, texts: Texts) -> Floats:
+    """All label classifiers w_l, L x D."""
+    return _of_all_labels(model, texts, model.classifiers)
+
+
+@torch.no_grad()
+def attention_of(model: ECLARE, texts: Texts) -> Floats:
+    """How every label mixes its views, L x Z, rows sum to 1; equal shares where the config sums them."""
+
+    def weights(rows: LabelRows, texts_LD: torch.Tensor) -> torch.Tensor:
+        views_SZD = model.views(rows, texts_LD)
+        equal = torch.full(views_SZD.shape[:2], 1 / views_SZD.shape[1])
+        shares: torch.Tensor = model.attention(views_SZD)[1] if model.config.use_attention else equal
+        return shares
+
+    return _of_all_labels(model, texts, weights)
+
+
+def _of_all_labels(model: ECLARE, texts: Texts, compute: Callable[[LabelRows, torch.Tensor], torch.Tensor]) -> Floats:
+    labels = texts.labels_LV.shape[0]
+    texts_LD = model.embed(Bags.of(texts.labels_LV, model.device))
+    computed = []
+    for start in range(0, labels, CHUNK):
+        rows = torch.arange(start, min(start + CHUNK, labels), device=model.device)
+        edges = Bags.of(texts.edges_LL[start : start + CHUNK], model.device)
+        computed.append(compute(LabelRows(rows, rows, edges), texts_LD))
+    return np.asarray(torch.cat(computed).cpu().numpy())
+
+
+class Pairs(NamedTuple):
+    """Scored pairs of a point and a label, in no order."""
+
+    row: Rows
+    label: Rows
+    score: Floats
+
+
+def search(index: faiss.Index, candidates: Rows, encoded_ND: Floats, k: int) -> Pairs:
+    """The k best-scored of the indexed candidates for every encoded point."""
+    scores_NK, positions_NK = index.search(encoded_ND, k)
+    row, place = np.nonzero(positions_NK >= 0)
+    return Pairs(row.astype(np.int32), candidates[positions_NK[row, place]], scores_NK[row, place])
+
+
+def top_rows(model: ECLARE, texts: Texts, points_NV: sp.csr_matrix, k: int) -> Rows:
+    """The k best labels of every point, N x min(k, L), best first."""
+    index = build_index(classifiers_of(model, texts), model.device)
+    k = min(k, index.ntotal)
+    found_NK = np.empty((points_NV.shape[0], k), np.int32)
+    for start in range(0, len(found_NK), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        found_NK[chunk] = index.search(encoded_by(model, points_NV[chunk]), k)[1]
+    return found_NK
+
+
+@numba.njit(parallel=True, cache=True)
+def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label: Rows) -> Floats:
+    """<encoded_ND[row], classifiers_LD[label]> of every pair, without gathering either."""
+    scores = np.empty(len(row), np.float32)
+    for pair in numba.prange(len(row)):
+        total = np.float32(0)
+        for d in range(encoded_ND.shape[1]):
+            total += encoded_ND[row[pair], d] * classifiers_LD[label[pair], d]
+        scores[pair] = total
+    return scores
+
+
+def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
+    """A maximum-inner-product index: exact up to EXACT_BELOW classifiers, then inverted lists (IVF), seeded.
+
+    On the GPU where the model is on one and faiss has a GPU build.
+    """
+    labels, dim = classifiers_CD.shape
+    index: faiss.Index = faiss.IndexFlatIP(dim)
+    if labels > EXACT_BELOW:
+        lists = int(4 * labels**0.5)
+        index = faiss.IndexIVFFlat(index, dim, lists, faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = max(1, int(lists * SEARCHED_LISTS))
+        index.train(classifiers_CD)
+    index.add(classifiers_CD)
+    on_gpu = device.type == "cuda" and hasattr(faiss, "get_num_gpus") and faiss.get_num_gpus()
+    return faiss.index_cpu_to_all_gpus(index) if on_gpu else index
+
+
+def build_quick_index(classifiers_LD: Floats) -> faiss.Index:
+    """An index over 16-bit copies, for one title at a time: reading the classifiers is all that such a search does."""
+    index = faiss.IndexScalarQuantizer(
+        classifiers_LD.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(classifiers_LD)
+    index.add(classifiers_LD)
+    return index
