@@ -11,7 +11,7 @@ import typer
 from eclare.__main__ import as_matrix
 from eclare.config import ECLAREConfig
 from eclare.recommender import Recommender
-from eclare.xc_format import layout_of, read_points, read_training
+from eclare.xc_format import read_points, read_training, test_file
 
 
 def main(
@@ -21,7 +21,7 @@ def main(
 ) -> None:
     """Ends with one line of JSON: seconds of training, milliseconds per test point."""
     training = read_training(data)
-    test = read_points(data / ("tst.json.gz" if layout_of(data) == "raw" else "tst_X_Xf.txt"))
+    test = read_points(test_file(data))
     start = time.perf_counter()
     options = ECLAREConfig.load(config) if config else ECLAREConfig()
     fitted = Recommender.fit(training.points, training.labels, training.clicks_NL, options)

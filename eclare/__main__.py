@@ -32,7 +32,7 @@ from eclare.metrics import evaluate as judge
 from eclare.plots import plot_losses
 from eclare.recommender import Recommender, choose_device
 from eclare.sparse import best_per_row, rows_of
-from eclare.xc_format import drop_pairs, read_points, read_training, read_truth, write_sparse
+from eclare.xc_format import drop_pairs, read_points, read_training, read_truth, test_file, write_sparse
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 DataSet = Annotated[
@@ -142,7 +142,7 @@ def convert(
     """Turn a data set of titles into bags of words, for tools that want those."""
     with _explained():
         training = read_training(data)
-        test, (truth, _) = read_points(_test_file(data)), read_truth(data, training.clicks_NL.shape[1])
+        test, (truth, _) = read_points(test_file(data)), read_truth(data, training.clicks_NL.shape[1])
         if isinstance(training.points, sp.csr_matrix) or isinstance(training.labels, sp.csr_matrix):
             raise ValueError(f"{data} must have the raw layout (titles), it holds bags of words already")
         vocabulary = Vocabulary.of([*training.points, *training.labels])
@@ -160,10 +160,6 @@ def as_matrix(labels_NK: np.ndarray, scores_NK: np.ndarray, labels: int) -> sp.c
     row, place = np.nonzero(labels_NK >= 0)
     score = scores_NK[row, place]
     return sp.csr_matrix((score - score.min(initial=0) + 1, (row, labels_NK[row, place])), (len(labels_NK), labels))
-
-
-def _test_file(folder: Path) -> Path:
-    return folder / "tst.json" if (folder / "tst.json").exists() else folder / "tst.json.gz"
 
 
 def _table(metrics: list[Metric]) -> Table:

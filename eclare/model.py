@@ -89,7 +89,7 @@ class ECLARE(nn.Module):
         super().__init__()
         dim, dropout = config.embedding_dim, config.dropout
         self.config = config
-        self.tokens = nn.EmbeddingBag(tokens, dim, mode="sum")
+        self.tokens = nn.Embedding(tokens, dim, sparse=True)
         nn.init.normal_(self.tokens.weight, std=dim**-0.5)
         self.refinement = nn.Embedding(labels, dim, sparse=True)
         self.point_block = nn.Sequential(ResidualBlock(dim, dropout), nn.ReLU(), nn.Dropout(dropout))
@@ -104,8 +104,11 @@ class ECLARE(nn.Module):
 
     def embed(self, bags: Bags) -> Tensor:
         """Token embeddings summed by TF-IDF weight, B x D."""
-        summed: Tensor = self.tokens(bags.tokens, bags.offsets, per_sample_weights=bags.weights)
-        return summed
+        if not torch.is_grad_enabled():
+            return _sum_rows(self.tokens.weight, bags)
+        # A gradient for the tokens of this step alone: that of the whole table would cost more than the step.
+        used_U, place = torch.unique(bags.tokens, return_inverse=True)
+        return _sum_rows(self.tokens(used_U), bags._replace(tokens=place))
 
     def encode(self, points: Bags) -> Tensor:
         """Points from their titles, B x D."""

@@ -141,14 +141,15 @@ class Recommender:
         labels, scores = self._candidates(point, heard, k)
         best = np.lexsort((labels, -scores))[:k]
         seen = dict(zip(heard.labels.tolist(), heard.co_clicks.tolist(), strict=True))
+        views, met = self.config.views, self._met_with(heard)
         return [
             Recommended(
-                self._id(label),
+                self._ids[label],
                 score,
-                dict(zip(self.config.views, self._attention[label].tolist(), strict=True)),
+                dict(zip(views, self._attention[label].tolist(), strict=True)),
                 self._neighbours(label),
                 seen.get(label, 0.0),
-                self._spoke_for(label, heard),
+                {one: share for one, share, others in met if label in others},
             )
             for label, score in zip(labels[best].tolist(), scores[best].tolist(), strict=True)
         ]
@@ -228,23 +229,23 @@ class Recommender:
     def _attention(self) -> Floats:
         return attention_of(self.ensemble.members[0].ranker.model, self.ensemble.texts)
 
+    @cached_property
+    def _ids(self) -> list[str]:
+        return [str(label_id) for label_id in self.label_ids_L]
+
     def _neighbours(self, label: int) -> dict[str, float]:
         edges = self.ensemble.texts.edges_LL
         row = slice(edges.indptr[label], edges.indptr[label + 1])
         heaviest = sorted(zip(edges.data[row].tolist(), edges.indices[row].tolist(), strict=True), reverse=True)
-        return {self._id(other): weight for weight, other in heaviest if other != label}
+        return {self._ids[other]: weight for weight, other in heaviest if other != label}
 
-    def _spoke_for(self, label: int, heard: Heard) -> dict[str, float]:
-        """Ids and title similarity of the labels that were met together with `label`."""
+    def _met_with(self, heard: Heard) -> list[tuple[str, float, set[int]]]:
+        """The labels with a title like this one: id, title similarity, and the labels that each was met with."""
         met = self.evidence.co_clicks_LL
-        return {
-            self._id(one): share
+        return [
+            (self._ids[one], share, set(met.indices[met.indptr[one] : met.indptr[one + 1]].tolist()))
             for one, share in zip(heard.similar.tolist(), heard.share.tolist(), strict=True)
-            if (met.indices[met.indptr[one] : met.indptr[one + 1]] == label).any()
-        }
-
-    def _id(self, label: int) -> str:
-        return str(self.label_ids_L[label])
+        ]
 
 
 def choose_device(wanted: str) -> torch.device:

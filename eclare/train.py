@@ -142,10 +142,13 @@ class _Run:
 
 
 def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:
-    """Adam; its sparse form for the refinement vectors, the one table of which a step sees few rows."""
-    refinement = set(model.refinement.parameters())
-    dense = [each for each in model.parameters() if each not in refinement and each.requires_grad]
-    return [torch.optim.SparseAdam(list(refinement)), torch.optim.Adam(dense)]
+    """Adam; its sparse form for the two tables of which a step sees few rows."""
+    tables = [table.weight for table in (model.refinement, model.tokens) if table.weight.requires_grad]
+    blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
+    return [
+        torch.optim.SparseAdam(tables),
+        torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()]),
+    ]
 
 
 def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str) -> Tensor:

@@ -56,6 +56,13 @@ def read_points(file: Path) -> Texts:
     return read_sparse(file) if file.suffix == ".txt" else [_title(line) for line in _json_lines(file)]
 
 
+def test_file(folder: Path) -> Path:
+    """Where a data set keeps its test points, in either layout."""
+    if layout_of(folder) == "raw":
+        return _raw(folder, "tst")
+    return folder / "tst_X_Xf.txt"
+
+
 def read_truth(folder: Path, labels: int) -> tuple[sp.csr_matrix, Pairs]:
     """What the test points were clicked with, and the (point, label) pairs that do not count, P x 2.
 
