@@ -24,7 +24,9 @@ PARTS: dict[str, dict[str, Any]] = {
     "sum in place of attention": {"use_attention": False},
     "no label points": {"label_point_targets": 0},
     "no co-click evidence": {"evidence_weight": 0.0},
-    "neither label points nor evidence": {"label_point_targets": 0, "evidence_weight": 0.0},
+    "no learnt weighing of signals": {"held_back_share": 0.0},
+    "model alone": {"held_back_share": 0.0, "evidence_weight": 0.0},
+    "model alone, no label points": {"held_back_share": 0.0, "evidence_weight": 0.0, "label_point_targets": 0},
     "binary cross-entropy": {"loss": "bce"},
 }
 PAPER_PARTS: dict[str, dict[str, Any]] = {
@@ -48,8 +50,7 @@ def main(
     truth, _ = read_truth(data, training.clicks_NL.shape[1])
     importance = inverse_propensities(training.clicks_NL)
     published = ECLAREConfig.preset("paper-131k").__dict__ | {"cluster_bits": 0}
-    rows = {name: part for name, part in PARTS.items()}
-    rows |= {name: published | part for name, part in PAPER_PARTS.items()} if paper else {}
+    rows = PARTS | ({name: published | part for name, part in PAPER_PARTS.items()} if paper else {})
     table = Table("", *SHOWN, "train s")
     for name, options in rows.items():
         figures = []
@@ -63,7 +64,9 @@ def main(
             figures.append([*(value[metric] for metric in SHOWN), seconds])
         means = np.mean(figures, axis=0)
         table.add_row(name, *(f"{mean:.1f}" for mean in means))
-        print(json.dumps({"row": name} | dict(zip([*SHOWN, "train_s"], means.round(2).tolist(), strict=True))), flush=True)
+        print(
+            json.dumps({"row": name} | dict(zip([*SHOWN, "train_s"], means.round(2).tolist(), strict=True))), flush=True
+        )
     Console().print(table)
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import typer
 
 from eclare.features import Vocabulary
-from eclare.fusion import related_products
+from eclare.related import related_products
 from eclare.sessions import Sessions
 
 LARGEST_SESSION = 60  # products; larger ones are wholesale orders

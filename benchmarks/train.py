@@ -11,9 +11,9 @@ import typer
 from benchmarks.made_clicks import clicks, titles
 from eclare.config import ECLAREConfig
 from eclare.features import Vocabulary
-from eclare.recommender import choose_device
 from eclare.graph import build_label_graph
-from eclare.stages import fresh_model, lesson_of, Training
+from eclare.recommender import choose_device
+from eclare.stages import Training, fresh_model, lesson_of
 from eclare.texts import Texts
 from eclare.train import Stage, run_stage
 

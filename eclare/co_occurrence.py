@@ -16,14 +16,26 @@ def co_occurring_labels(weights_NL: sp.csr_matrix, heaviest: int, damping: float
     (the targets of Gandalf, Kharbanda et al., KDD 2024), over the other label's number of clicks to the power
     `damping`, which favours rare labels. Only the `heaviest` of each row stay.
     """
-    by_label = weights_NL.T.tocsr()
     onwards = scale_rows(weights_NL, _inverse(weights_NL.sum(axis=1)))
     onwards = sp.csr_matrix(onwards @ sp.diags_array(_inverse(weights_NL.sum(axis=0)) ** damping))
+    return with_largest_one(_product_of_others(weights_NL, onwards, heaviest))
+
+
+def shared_points(weights_NL: sp.csr_matrix, heaviest: int) -> sp.csr_matrix:
+    """How many points two labels share, CSR float32 L x L without a diagonal; the `heaviest` of each row stay."""
+    clicked = weights_NL.copy()
+    clicked.data = np.ones_like(clicked.data)
+    return _product_of_others(clicked, clicked, heaviest)
+
+
+def _product_of_others(left_NL: sp.csr_matrix, right_NL: sp.csr_matrix, heaviest: int) -> sp.csr_matrix:
+    """The heaviest entries of every row of left^T right beside the diagonal, a chunk of labels in memory at a time."""
+    by_label = left_NL.T.tocsr()
     chunks = [
-        keep_heaviest(_without_diagonal(by_label[start : start + _CHUNK] @ onwards, start), heaviest)
+        keep_heaviest(_without_diagonal(by_label[start : start + _CHUNK] @ right_NL, start), heaviest)
         for start in range(0, by_label.shape[0], _CHUNK)
     ]
-    return with_largest_one(sp.vstack(chunks, format="csr"))
+    return sp.vstack(chunks, format="csr")
 
 
 def with_label_points(weights_NL: sp.csr_matrix, targets: int) -> sp.csr_matrix:

@@ -112,6 +112,11 @@ class Ensemble:
         """Classifiers side by side, over the number of members: inner products are the mean score."""
         return np.hstack([member.ranker.classifiers_LD for member in self.members]) / np.float32(len(self.members))
 
+    @cached_property
+    def index(self) -> faiss.Index:
+        """Inner-product search over them."""
+        return build_index(self.classifiers_LD, self.device)
+
     def save(self, folder: Path) -> None:
         """Write member_1/, member_2/, ..."""
         for number, member in enumerate(self.members, start=1):

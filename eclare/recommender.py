@@ -4,7 +4,7 @@ import json
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -21,14 +21,17 @@ from eclare.config import ECLAREConfig
 from eclare.ensemble import Ensemble
 from eclare.evidence import Evidence, Heard, bonus_of_each
 from eclare.features import Vocabulary, normalise_rows
+from eclare.fusion import Fusion
 from eclare.graph import build_label_graph
 from eclare.hashes import hash_of, hash_of_bytes, hash_of_config
 from eclare.interactions import Ids, weighted
-from eclare.predict import probabilities, top_labels
+from eclare.predict import probabilities
+from eclare.reranking import CANDIDATES, Known, Reranker, learn_fusion
 from eclare.search import Floats, Rows, attention_of, build_quick_index
+from eclare.similar import Parts, one_thread
 from eclare.stages import Training
 from eclare.texts import Texts
-from eclare.warm_start import Known
+from eclare.warm_start import Earlier
 
 Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
 SPARE = 20  # further labels that a search over 16-bit copies looks at, so that rounding loses none
@@ -57,9 +60,8 @@ class Recommender:
     vocabulary is None where it was fitted on ready features; history: every epoch of the training.
     """
 
-    ensemble: Ensemble
+    reranker: Reranker
     vocabulary: Vocabulary | None
-    evidence: Evidence
     label_ids_L: Ids
     data_hash: str
     history: Sequence[Epoch] = ()
@@ -104,17 +106,21 @@ class Recommender:
             training = Training(
                 weights_NL, texts, training.device, checkpoints, tuple(starts), f"{warm_start.data_hash} {config}"
             )
-        ensemble = training.ensemble(config)
+        fusion = None
+        if config.held_back_share:
+            fusion = learn_fusion(
+                weights_NL, texts.points_NV, texts.labels_LV, config, lambda *some: _learn(training, config, *some)
+            )
+        evidence = Evidence.of(weights_NL, texts.labels_LV, texts.points_NV)
         return cls(
-            ensemble,
+            Reranker(training.ensemble(config), evidence, fusion),
             vocabulary,
-            Evidence.of(weights_NL, texts.labels_LV),
             ids,
             hash_of([texts.points_NV, texts.labels_LV, clicks_NL]),
             training.history,
         )
 
-    def known_to(self, config: ECLAREConfig) -> Known:
+    def known_to(self, config: ECLAREConfig) -> Earlier:
         """What a training with this config can start from; raises ValueError where the two do not fit."""
         for option in ("embedding_dim", "views", "shortlister"):
             old, new = getattr(self.config, option), getattr(config, option)
@@ -122,7 +128,17 @@ class Recommender:
                 raise ValueError(f"a warm start needs the same {option}, got {old!r} before and {new!r} now")
         if config.shortlister != "faiss":
             raise ValueError("a warm start needs shortlister faiss: the paper's stages start from the surrogate")
-        return Known(self.ensemble, _tokens(self.vocabulary, self.evidence.titles_LV), self.label_ids_L)
+        return Earlier(self.ensemble, _tokens(self.vocabulary, self.evidence.titles_LV), self.label_ids_L)
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The trained models."""
+        return self.reranker.ensemble
+
+    @property
+    def evidence(self) -> Evidence:
+        """The clicks they were trained on."""
+        return self.reranker.evidence
 
     @property
     def config(self) -> ECLAREConfig:
@@ -131,17 +147,16 @@ class Recommender:
 
     def predict(self, points: Titles, k: int) -> tuple[Rows, Floats]:
         """The k best label rows of every title and their scores, N x k, best first; NOTHING where there are fewer."""
-        features = _features(points, self.vocabulary)
-        return top_labels(self.ensemble, features, k, np.ones(len(self.label_ids_L), bool), evidence=self.evidence)
+        return self.reranker.top_labels(_features(points, self.vocabulary), k)
 
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
-        point = _features([title], self.vocabulary)
-        heard = self.evidence.of_one(point)
-        labels, scores = self._candidates(point, heard, k)
-        best = np.lexsort((labels, -scores))[:k]
+        with one_thread():
+            known = self.reranker.known(_features([title], self.vocabulary))
+            heard = self.evidence.heard(known.neighbours.labels)
+            labels, scores = self._best(known, heard, k)
         seen = dict(zip(heard.labels.tolist(), heard.co_clicks.tolist(), strict=True))
-        views, met = self.config.views, self._met_with(heard)
+        views, met = self.config.views, self._met_with(known.neighbours.labels)
         return [
             Recommended(
                 self._ids[label],
@@ -151,20 +166,29 @@ class Recommender:
                 seen.get(label, 0.0),
                 {one: share for one, share, others in met if label in others},
             )
-            for label, score in zip(labels[best].tolist(), scores[best].tolist(), strict=True)
+            for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
         ]
 
-    def _candidates(self, point: sp.csr_matrix, heard: Heard, k: int) -> tuple[Rows, Floats]:
-        """Labels among which are the k best, and their scores."""
+    def _best(self, known: Known, heard: Heard, k: int) -> tuple[Rows, Floats]:
+        """The k best labels and their scores, best first."""
         if self.config.shortlister == "clusters":
-            found = probabilities(self.ensemble, point)
-            return found.indices, found.data
-        encoded = self.ensemble.encode(point)
-        labels = self._index.search(encoded, min(k + SPARE, len(self.label_ids_L)))[1][0]
+            found = probabilities(self.ensemble, known.points_NV)
+            return _highest(found.indices, found.data, k)
+        wanted = k if self.reranker.fusion is None else max(CANDIDATES, 2 * k)
+        labels, scores = _highest(*self._scored(known, heard, wanted + SPARE), wanted)
+        if self.reranker.fusion is None:
+            return labels, scores
+        ranked, scores = self.reranker.ranked(known, labels[None].astype(np.int32), min(k, len(labels)))
+        return ranked[0], scores[0]
+
+    def _scored(self, known: Known, heard: Heard, count: int) -> tuple[Rows, Floats]:
+        """The labels that the model scores highest and those with evidence, scored by both."""
+        classifiers_LD = self.ensemble.classifiers_LD
+        labels = self._index.search(known.encoded_ND, min(count, len(classifiers_LD)))[1][0]
         if not self.config.evidence_weight:
-            return labels, self.ensemble.classifiers_LD[labels] @ encoded[0]
+            return labels, classifiers_LD[labels] @ known.encoded_ND[0]
         labels = np.union1d(labels, heard.labels)
-        scores = self.ensemble.classifiers_LD[labels] @ encoded[0]
+        scores = classifiers_LD[labels] @ known.encoded_ND[0]
         scores[np.searchsorted(labels, heard.labels)] += bonus_of_each(heard.co_clicks, self.config)
         return labels, scores
 
@@ -177,6 +201,8 @@ class Recommender:
         aside.mkdir(parents=True)
         self.ensemble.save(aside)
         self.evidence.save(aside)
+        if self.reranker.fusion is not None:
+            self.reranker.fusion.save(aside / "fusion.safetensors")
         if self.vocabulary is not None:
             self.vocabulary.save(aside)
         sp.save_npz(aside / "labels.npz", self.evidence.titles_LV)
@@ -209,10 +235,11 @@ class Recommender:
         labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
             ids = file["ids"]
+        fusion = Fusion.load(folder / "fusion.safetensors") if "fusion.safetensors" in manifest["files"] else None
+        ensemble = Ensemble.load(folder, labels_LV, choose_device(device))
         return cls(
-            Ensemble.load(folder, labels_LV, choose_device(device)),
+            Reranker(ensemble, Evidence.load(folder, labels_LV), fusion),
             Vocabulary.load(folder) if "vocabulary.npz" in manifest["files"] else None,
-            Evidence.load(folder, labels_LV),
             ids,
             manifest["data_hash"],
             [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())],
@@ -239,13 +266,25 @@ class Recommender:
         heaviest = sorted(zip(edges.data[row].tolist(), edges.indices[row].tolist(), strict=True), reverse=True)
         return {self._ids[other]: weight for weight, other in heaviest if other != label}
 
-    def _met_with(self, heard: Heard) -> list[tuple[str, float, set[int]]]:
+    def _met_with(self, similar: Parts) -> list[tuple[str, float, set[int]]]:
         """The labels with a title like this one: id, title similarity, and the labels that each was met with."""
         met = self.evidence.co_clicks_LL
         return [
             (self._ids[one], share, set(met.indices[met.indptr[one] : met.indptr[one + 1]].tolist()))
-            for one, share in zip(heard.similar.tolist(), heard.share.tolist(), strict=True)
+            for one, share in zip(similar[1].tolist(), similar[2].tolist(), strict=True)
         ]
+
+
+def _highest(labels: Rows, scores: Floats, k: int) -> tuple[Rows, Floats]:
+    best = np.lexsort((labels, -scores))[:k]
+    return labels[best], scores[best]
+
+
+def _learn(training: Training, config: ECLAREConfig, clicks_NL: sp.csr_matrix, points_NV: sp.csr_matrix) -> Ensemble:
+    """One model from some of the points."""
+    texts = Texts.of(points_NV, training.texts.labels_LV, build_label_graph(clicks_NL, config))
+    aside = training.checkpoints / "held_back" if training.checkpoints else None
+    return Training(clicks_NL, texts, training.device, aside).ensemble(replace(config, ensemble=1))
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -18,6 +18,8 @@ Rows = npt.NDArray[np.int32]
 
 CHUNK = 8192  # rows in memory at a time
 EXACT_BELOW = 500_000  # classifiers
+QUICK_EXACT_BELOW = 30_000  # the same for one title at a time, where reading them all would take milliseconds
+QUICKLY_SEARCHED_LISTS = 0.15
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
 
 
@@ -113,10 +115,66 @@ def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
 
 
 def build_quick_index(classifiers_LD: Floats) -> faiss.Index:
-    """An index over 16-bit copies, for one title at a time: reading the classifiers is all that such a search does."""
-    index = faiss.IndexScalarQuantizer(
-        classifiers_LD.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-    )
+    """An index for one title at a time: 16-bit copies, all of them read up to QUICK_EXACT_BELOW, then inverted lists."""
+    labels, dim = classifiers_LD.shape
+    kind = (faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    if labels <= QUICK_EXACT_BELOW:
+        index = faiss.IndexScalarQuantizer(dim, *kind)
+    else:
+        coarse, lists = faiss.IndexFlatIP(dim), int(4 * labels**0.5)
+        index = faiss.IndexIVFScalarQuantizer(coarse, dim, lists, *kind)
+        coarse.this.disown()
+        index.own_fields = True
+        index.nprobe = max(1, int(lists * QUICKLY_SEARCHED_LISTS))
     index.train(classifiers_LD)
     index.add(classifiers_LD)
     return index
+
+
+@numba.njit(parallel=True, cache=True)
+def with_bonus(
+    found_NK: Rows, scores_NK: Floats, bonus: tuple[Rows, Rows, Floats], encoded_ND: Floats, classifiers_LD: Floats
+) -> tuple[Rows, Floats]:
+    """The K best of the labels found and of those with a bonus, best first, ties by lower label.
+
+    found_NK: label rows, -1 for none; bonus: CSR N x L, added to inner products.
+    """
+    labels_NK, totals_NK = np.full_like(found_NK, -1), np.zeros_like(scores_NK)
+    for row in numba.prange(len(found_NK)):
+        known = np.sort(bonus[1][bonus[0][row] : bonus[0][row + 1]])
+        labels = np.empty(len(known) + found_NK.shape[1], np.int32)
+        scores = np.empty(len(labels), np.float32)
+        filled = 0
+        for entry in range(bonus[0][row], bonus[0][row + 1]):
+            label, total = bonus[1][entry], bonus[2][entry]
+            for d in range(encoded_ND.shape[1]):
+                total += encoded_ND[row, d] * classifiers_LD[label, d]
+            labels[filled], scores[filled] = label, total
+            filled += 1
+        for place in range(found_NK.shape[1]):
+            label = found_NK[row, place]
+            at = np.searchsorted(known, label)
+            if label >= 0 and not (at < len(known) and known[at] == label):
+                labels[filled], scores[filled] = label, scores_NK[row, place]
+                filled += 1
+        best_of_row(labels[:filled], scores[:filled], labels_NK[row], totals_NK[row])
+    return labels_NK, totals_NK
+
+
+@numba.njit(cache=True)
+def best_of_row(labels: Rows, scores: Floats, best_K: Rows, best_scores_K: Floats) -> None:
+    """Fill the two lists with the best-scored labels, best first, ties by lower label."""
+    by_label = np.argsort(labels)
+    order = by_label[np.argsort(-scores[by_label], kind="mergesort")][: len(best_K)]
+    for place in range(len(order)):
+        best_K[place], best_scores_K[place] = labels[order[place]], scores[order[place]]
+
+
+@numba.njit(parallel=True, cache=True)
+def best_of_rows(labels_NC: Rows, scores_NC: Floats, k: int) -> tuple[Rows, Floats]:
+    """The k best-scored of every row's labels, best first, ties by lower label; -1 is no label: N x k."""
+    best_NK, best_scores_NK = np.full((len(labels_NC), k), -1, np.int32), np.zeros((len(labels_NC), k), np.float32)
+    for row in numba.prange(len(labels_NC)):
+        there = labels_NC[row] >= 0
+        best_of_row(labels_NC[row][there], scores_NC[row][there], best_NK[row], best_scores_NK[row])
+    return best_NK, best_scores_NK

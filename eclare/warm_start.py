@@ -14,7 +14,7 @@ from eclare.texts import Texts
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Earlier:
     """What an earlier training knew: its ensemble, and the names of its tokens and labels."""
 
     ensemble: Ensemble

@@ -65,7 +65,7 @@ def test_evidence_comes_through_the_titles_that_resemble_the_question() -> None:
     titles = ["red mug", "blue plate", "green lamp"]
     vocabulary = Vocabulary.of(titles)
     weights = sp.csr_matrix(np.array([[3, 2, 0], [0, 1, 0]], np.float32))
-    evidence = Evidence.of(weights, vocabulary.features(titles))
+    evidence = Evidence.of(weights, vocabulary.features(titles), vocabulary.features([""] * 2))
     seen = evidence.co_clicks(vocabulary.features(["red mug", "lamp", "unknown", "blue plate blue"])).toarray()
     assert seen[0].tolist() == [0, 1, 0]
     assert seen[1].tolist() == seen[2].tolist() == [0, 0, 0]
@@ -85,7 +85,7 @@ def test_the_most_similar_titles_are_those_of_all_cosines(points_NV, labels_LV) 
     cosine[cosine < 0.35 + 1e-6] = 0
     slowly = np.sort(np.minimum(cosine, 1), axis=1)[:, ::-1][:, :5] ** 8
     slowly /= np.maximum(slowly.sum(axis=1, keepdims=True), 1e-30)
-    found = Evidence.of(sp.csr_matrix((2, 9), dtype=np.float32), labels).similar_labels(points).toarray()
+    found = Evidence.of(sp.csr_matrix((2, 9), dtype=np.float32), labels, points[:2]).similar_labels(points).toarray()
     near_the_edge = (np.abs((points @ labels.T).toarray() - 0.35) < 1e-5).any()
     assert near_the_edge or np.allclose(np.sort(found, axis=1)[:, ::-1][:, :5], slowly, atol=1e-4)
 
@@ -95,6 +95,6 @@ def test_evidence_saved_is_evidence_loaded(tmp_path) -> None:
         sp.random(20, 8, 0.3, "csr", np.float32, 0),
         normalise_rows(sp.random(8, 5, 0.5, "csr", np.float32, 1)),
     )
-    evidence = Evidence.of(weights, titles)
+    evidence = Evidence.of(weights, titles, sp.csr_matrix((20, 5), dtype=np.float32))
     evidence.save(tmp_path)
     assert (Evidence.load(tmp_path, titles).co_clicks(titles) != evidence.co_clicks(titles)).nnz == 0

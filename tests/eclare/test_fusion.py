@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from eclare.config import ECLAREConfig
 from eclare.features import Vocabulary
-from eclare.fusion import Examples, fit_fusion, past_examples, related_products
+from eclare.related import examples_of, related_products
 from eclare.sessions import Sessions
 from eclare.signals import NAMES, Signals
 from eclare.synthetic import sessions_of_groups
@@ -86,7 +86,7 @@ def test_examples_are_what_was_known_then_and_what_was_shared_later() -> None:
     features = Vocabulary.of(shop.titles).features(shop.titles)
     known, later = shop.sessions.until(20), shop.sessions.since(20)
     signals = Signals.of(known, features, CONFIG, CPU)
-    examples = Examples.of(signals, later)
+    examples = examples_of(signals, later)
     dense = later.chosen_SP.toarray()
     right = dense.T @ dense
     np.fill_diagonal(right, 0)
@@ -95,11 +95,11 @@ def test_examples_are_what_was_known_then_and_what_was_shared_later() -> None:
     ((candidates, known_then),) = list(signals.examples(queries))
     assert len(queries) == 14
     assert np.array_equal(examples.signals_QCF, known_then)
-    assert np.array_equal(examples.shared_QC, np.take_along_axis(right[queries], candidates, axis=1))
+    assert np.array_equal(examples.right_QC, np.take_along_axis(right[queries], candidates, axis=1))
 
 
 def test_a_log_that_is_too_short_says_so() -> None:
     sessions = Sessions(sp.csr_matrix(np.ones((3, 4), np.float32)), np.array([0.0, 1.0, 2.0]))
     features = sp.csr_matrix(np.eye(4, dtype=np.float32))
     with pytest.raises(ValueError, match="it has none: use a longer log"):
-        fit_fusion(past_examples(sessions, features, CONFIG, CPU), seed=0)
+        related_products(sessions, features, 5, CONFIG)

@@ -1,0 +1,158 @@
+"""Titles nearest to a title: the highest cosines between sparse rows, without looking at most of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Rows = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Parts = tuple[Rows, Rows, Floats]  # indptr, indices, data
+
+
+def parts(matrix: sp.csr_matrix) -> Parts:
+    """A CSR matrix as numba takes it, columns sorted."""
+    if not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()
+    return matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data.astype(np.float32)
+
+
+class Nearest:
+    """Rows of norm 1 or 0 that can be asked for the nearest of them."""
+
+    def __init__(self, rows_NV: sp.csr_matrix) -> None:
+        self.rows_NV = rows_NV
+        self._by_row, self._by_word = parts(rows_NV), parts(rows_NV.T.tocsr())
+
+    def to(self, points_QV: sp.csr_matrix, most: int, least: float) -> tuple[Rows, Floats]:
+        """Per point the `most` rows with a cosine of at least `least`, highest first, ties by lower row: Q x most.
+
+        Where there are fewer, the cosine is 0.
+        """
+        workers = min(numba.get_num_threads(), max(points_QV.shape[0], 1))
+        reached = np.zeros((workers, self.rows_NV.shape[0]), np.float32)
+        return _nearest(parts(points_QV), self._by_row, self._by_word, reached, (most, least))
+
+
+def shares(found: tuple[Rows, Floats], sharpness: int) -> Parts:
+    """What each found row has to say: its cosine to the power `sharpness`, over the sum of its point's."""
+    said = np.minimum(found[1], 1) ** sharpness
+    said /= np.maximum(said.sum(axis=1, keepdims=True), 1e-30)
+    known = found[1] > 0
+    indptr = np.zeros(len(said) + 1, np.int32)
+    np.cumsum(known.sum(axis=1), out=indptr[1:])
+    return indptr, found[0][known], said[known]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Waking other threads up costs more than a single title does."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(threads)
+
+
+@numba.njit(parallel=True, cache=True)
+def _nearest(
+    points: Parts, by_row: Parts, by_word: Parts, reached: Floats, limits: tuple[int, float]
+) -> tuple[Rows, Floats]:
+    """reached: zeros, workers x rows, and zeros again afterwards."""
+    most, least = limits
+    count = len(points[0]) - 1
+    found, cosines = np.zeros((count, most), np.int32), np.zeros((count, most), np.float32)
+    for worker in numba.prange(len(reached)):
+        for point in range(worker, count, len(reached)):
+            start, end = points[0][point], points[0][point + 1]
+            words, weights = points[1][start:end], points[2][start:end]
+            for row in _within_reach(words, weights, by_word, reached[worker], least):
+                cosine = _cosine(words, weights, by_row, row)
+                if cosine >= least:
+                    _insert(found[point], cosines[point], row, cosine)
+    return found, cosines
+
+
+@numba.njit(cache=True)
+def _within_reach(words: Rows, weights: Floats, by_word: Parts, reached: Floats, least: float) -> Rows:
+    """The rows that can have a cosine of `least`, sorted. reached: zeros, and zeros again afterwards.
+
+    Words whose weights have a norm below `least` cannot bring two titles that close by themselves (Cauchy-Schwarz), so
+    the commonest ones are passed over as long as that holds (prefix filtering, Bayardo et al., WWW 2007). What the
+    others bring together says which rows such words could still lift over it.
+    """
+    length = by_word[0][words + 1] - by_word[0][words]
+    order = np.argsort(-length, kind="mergesort")
+    passed_over, first, total = 0.0, 0, 0
+    while first < len(order) and passed_over + weights[order[first]] ** 2 < (0.999 * least) ** 2:
+        passed_over += weights[order[first]] ** 2
+        first += 1
+    for place in order[first:]:
+        total += length[place]
+    rows, filled = np.empty(total, np.int32), 0
+    for place in order[first:]:
+        for entry in range(by_word[0][words[place]], by_word[0][words[place] + 1]):
+            row = by_word[1][entry]
+            if reached[row] == 0:
+                rows[filled] = row
+                filled += 1
+            reached[row] += weights[place] * by_word[2][entry]
+    kept = 0
+    for row in rows[:filled]:
+        if reached[row] + passed_over**0.5 >= 0.999 * least:
+            rows[kept] = row
+            kept += 1
+        reached[row] = 0
+    return np.sort(rows[:kept])
+
+
+@numba.njit(cache=True)
+def _insert(found: Rows, cosines: Floats, row: int, cosine: np.float32) -> None:
+    """Into a list that falls by cosine; behind its equals, the last one drops out."""
+    slot = len(found)
+    while slot > 0 and cosine > cosines[slot - 1]:
+        slot -= 1
+    if slot < len(found):
+        for moved in range(len(found) - 1, slot, -1):
+            found[moved], cosines[moved] = found[moved - 1], cosines[moved - 1]
+        found[slot], cosines[slot] = row, cosine
+
+
+@numba.njit(cache=True)
+def _cosine(words: Rows, weights: Floats, rows: Parts, row: int) -> np.float32:
+    """Inner product of a title and a row, both with sorted words."""
+    total = np.float32(0)
+    here, there, end = 0, rows[0][row], rows[0][row + 1]
+    while here < len(words) and there < end:
+        if words[here] == rows[1][there]:
+            total += weights[here] * rows[2][there]
+            here += 1
+            there += 1
+        elif words[here] < rows[1][there]:
+            here += 1
+        else:
+            there += 1
+    return total
+
+
+@numba.njit(parallel=True, cache=True)
+def sampled_product(left: Parts, right: Parts, columns_NC: Rows) -> Floats:
+    """Entries of a sparse product that are asked for: (left @ right)[n, columns_NC[n]], N x C; 0 for column -1.
+
+    left: N x M; right: M x L with sorted columns.
+    """
+    entries = np.zeros(columns_NC.shape, np.float32)
+    for row in numba.prange(len(columns_NC)):
+        for place in range(columns_NC.shape[1]):
+            column, total = columns_NC[row, place], np.float32(0)
+            for entry in range(left[0][row], left[0][row + 1]):
+                start, end = right[0][left[1][entry]], right[0][left[1][entry] + 1]
+                at = start + np.searchsorted(right[1][start:end], column)
+                if at < end and right[1][at] == column:
+                    total += left[2][entry] * right[2][at]
+            entries[row, place] = total
+    return entries
