@@ -34,7 +34,7 @@ from eclare.texts import Texts
 from eclare.warm_start import Earlier
 
 Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
-SPARE = 20  # further labels that a search over 16-bit copies looks at, so that rounding loses none
+SPARE = 100  # further labels that a search over rounded copies looks at, so that rounding loses none
 PACKAGES = ("torch", "numpy", "scipy", "numba")
 
 

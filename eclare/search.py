@@ -18,8 +18,8 @@ Rows = npt.NDArray[np.int32]
 
 CHUNK = 8192  # rows in memory at a time
 EXACT_BELOW = 500_000  # classifiers
-QUICK_EXACT_BELOW = 30_000  # the same for one title at a time, where reading them all would take milliseconds
-QUICKLY_SEARCHED_LISTS = 0.15
+QUICK_EXACT_BELOW = 10_000  # the same for one title at a time, where reading them all would take milliseconds
+ROUNDED_FROM = 4096  # classifiers that the levels of rounding are learnt from
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
 
 
@@ -115,18 +115,17 @@ def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
 
 
 def build_quick_index(classifiers_LD: Floats) -> faiss.Index:
-    """An index for one title at a time: 16-bit copies, all of them read up to QUICK_EXACT_BELOW, then inverted lists."""
+    """An index for one title at a time, for scores that are looked up again: exact up to QUICK_EXACT_BELOW classifiers.
+
+    Above, every number is rounded to one of 16 levels, so that a search reads an eighth.
+    """
     labels, dim = classifiers_LD.shape
-    kind = (faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     if labels <= QUICK_EXACT_BELOW:
-        index = faiss.IndexScalarQuantizer(dim, *kind)
+        index: faiss.Index = faiss.IndexFlatIP(dim)
     else:
-        coarse, lists = faiss.IndexFlatIP(dim), int(4 * labels**0.5)
-        index = faiss.IndexIVFScalarQuantizer(coarse, dim, lists, *kind)
-        coarse.this.disown()
-        index.own_fields = True
-        index.nprobe = max(1, int(lists * QUICKLY_SEARCHED_LISTS))
-    index.train(classifiers_LD)
+        index = faiss.IndexPQFastScan(dim, dim, 4, faiss.METRIC_INNER_PRODUCT)
+        drawn = np.random.default_rng(0).choice(labels, ROUNDED_FROM, replace=False)
+        index.train(classifiers_LD[drawn])
     index.add(classifiers_LD)
     return index
 
