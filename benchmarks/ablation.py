@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from eclare.__main__ import as_matrix, best_of
 from eclare.config import ECLAREConfig
 from eclare.metrics import evaluate, inverse_propensities
 from eclare.recommender import Recommender
-from eclare.xc_format import read_points, read_training, read_truth, test_file
+from eclare.xc_format import drop_pairs, read_points, read_training, read_truth, test_file
 
 SHOWN = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "recall@10")
 PARTS: dict[str, dict[str, Any]] = {
@@ -47,7 +48,7 @@ def main(
     """Train once per row and seed; ends with one line of JSON per row."""
     training = read_training(data)
     points = read_points(test_file(data))
-    truth, _ = read_truth(data, training.clicks_NL.shape[1])
+    truth, dropped = read_truth(data, training.clicks_NL.shape[1])
     importance = inverse_propensities(training.clicks_NL)
     published = ECLAREConfig.preset("paper-131k").__dict__ | {"cluster_bits": 0}
     rows = PARTS | ({name: published | part for name, part in PAPER_PARTS.items()} if paper else {})
@@ -59,8 +60,9 @@ def main(
             config = ECLAREConfig(**options | {"seed": seed})
             fitted = Recommender.fit(training.points, training.labels, training.clicks_NL, config)
             seconds = time.perf_counter() - start
-            found, _ = fitted.predict(points, 10)
-            value = {f"{m.name}@{m.k}": 100 * m.value for m in evaluate(found, truth, importance, (1, 3, 5, 10))}
+            scores = drop_pairs(as_matrix(*fitted.predict(points, 100), truth.shape[1]), dropped)
+            metrics = evaluate(best_of(scores, 10), truth, importance, (1, 3, 5, 10))
+            value = {f"{metric.name}@{metric.k}": 100 * metric.value for metric in metrics}
             figures.append([*(value[metric] for metric in SHOWN), seconds])
         means = np.mean(figures, axis=0)
         table.add_row(name, *(f"{mean:.1f}" for mean in means))

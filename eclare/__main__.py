@@ -126,8 +126,9 @@ def evaluate(
         if scores.shape != truth.shape:
             raise ValueError(f"{predictions} must be test points x labels = {truth.shape}, got {scores.shape}")
         scores = drop_pairs(scores, dropped)
-        labels, _ = best_per_row(rows_of(scores), scores.indices, scores.data, scores.shape[0], max(CUTS))
-        metrics = judge(labels, truth, inverse_propensities(clicks, propensity_a, propensity_b), CUTS)
+        metrics = judge(
+            best_of(scores, max(CUTS)), truth, inverse_propensities(clicks, propensity_a, propensity_b), CUTS
+        )
     if as_json:
         typer.echo(json.dumps({f"{metric.name}@{metric.k}": round(100 * metric.value, 2) for metric in metrics}))
     else:
@@ -160,6 +161,11 @@ def as_matrix(labels_NK: np.ndarray, scores_NK: np.ndarray, labels: int) -> sp.c
     row, place = np.nonzero(labels_NK >= 0)
     score = scores_NK[row, place]
     return sp.csr_matrix((score - score.min(initial=0) + 1, (row, labels_NK[row, place])), (len(labels_NK), labels))
+
+
+def best_of(scores: sp.csr_matrix, k: int) -> np.ndarray:
+    """The k best-scored labels of every point, N x k."""
+    return best_per_row(rows_of(scores), scores.indices, scores.data, scores.shape[0], k)[0]
 
 
 def _table(metrics: list[Metric]) -> Table:

@@ -42,9 +42,12 @@ def with_label_points(weights_NL: sp.csr_matrix, targets: int) -> sp.csr_matrix:
     """Clicks with L more points, the labels: each finds itself and the `targets` labels it shares most points with.
 
     The soft targets of Gandalf (Kharbanda et al., KDD 2024): own label 1, the others by their share of the heaviest.
+    Labels without a click find nothing: most of a catalogue would otherwise teach that a title is like itself.
     """
-    own = sp.identity(weights_NL.shape[1], np.float32, format="csr")
+    clicked = np.bincount(weights_NL.indices, minlength=weights_NL.shape[1]) > 0
+    own = sp.diags_array(clicked.astype(np.float32))
     points = sp.vstack([weights_NL, co_occurring_labels(weights_NL, targets) + own], format="csr")
+    points.eliminate_zeros()
     points.sort_indices()
     return points
 

@@ -1,6 +1,6 @@
 """What clicks say directly: the labels that were met together with the labels whose titles a title resembles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from eclare.co_occurrence import co_occurring_labels, shared_points
 from eclare.config import ECLAREConfig
 from eclare.similar import Nearest, Parts, parts, shares
-from eclare.sparse import with_sum_one
+from eclare.sparse import scale_rows, with_largest_one, with_sum_one
 
 KEPT_LABELS = 50  # co-occurring labels kept per label
 KEPT_SHARED = 200  # labels kept per label with the number of points they share
@@ -20,6 +20,7 @@ SIMILAR_LABELS = 5  # labels whose titles speak for a title
 LEAST_SIMILARITY = 0.35  # cosine of two titles below which neither speaks for the other
 SHARPNESS = 8  # power of the cosine of two titles: near-identical ones speak, vaguely similar ones do not
 LIKE_POINTS, LIKE_SHARPNESS = 20, 4  # the same for training points, of which more speak
+OWN_SHARE = 0.9  # of a product's evidence that its own co-clicks bring, if it has some
 DAMPING = 0.25  # power of a label's popularity that its co-occurrence is divided by
 FLOOR = 0.01  # evidence below which the model alone decides
 
@@ -63,6 +64,14 @@ class Evidence:
             shared_points(weights_NL, KEPT_SHARED),
         )
 
+    @classmethod
+    def of_products(cls, weights_PP: sp.csr_matrix, titles_PV: sp.csr_matrix) -> "Evidence":
+        """Where points and labels are the same P products: what was clicked beside a product speaks for itself.
+
+        Other products are heard only as far as their titles resemble its own.
+        """
+        return replace(cls.of(weights_PP, titles_PV, titles_PV), co_clicks_LL=with_largest_one(weights_PP))
+
     def neighbours(self, points_QV: sp.csr_matrix) -> Neighbours:
         """Labels and training points whose titles speak for each title; shares sum to 1 or there are none."""
         return Neighbours(
@@ -73,9 +82,18 @@ class Evidence:
         """The labels whose titles speak for each title and by how much: CSR N x L, rows sum to 1 or are empty."""
         return self.over_labels(self._similar(points_NV))
 
-    def co_clicks(self, points_NV: sp.csr_matrix) -> sp.csr_matrix:
-        """Evidence for every point and label between 0 and 1: CSR float32 N x L, most pairs have none."""
-        return sp.csr_matrix(self.similar_labels(points_NV) @ self.co_clicks_LL, dtype=np.float32)
+    def co_clicks(self, points_NV: sp.csr_matrix, own_N: npt.NDArray[np.int32] | None = None) -> sp.csr_matrix:
+        """Evidence for every point and label between 0 and 1: CSR float32 N x L, most pairs have none.
+
+        own_N: the label that is each point itself, if there is one. Where it has co-clicks they count OWN_SHARE, those
+        of labels with similar titles the rest.
+        """
+        similar = self.similar_labels(points_NV)
+        if own_N is not None:
+            share = OWN_SHARE * (np.diff(self.co_clicks_LL.indptr)[own_N] > 0).astype(np.float32)
+            own = sp.csr_matrix((share, own_N, np.arange(len(own_N) + 1)), shape=similar.shape)
+            similar = scale_rows(similar, 1 - share) + own
+        return sp.csr_matrix(similar @ self.co_clicks_LL, dtype=np.float32)
 
     def over_labels(self, similar: Parts) -> sp.csr_matrix:
         """The shares of similar labels as a matrix, N x L."""

@@ -7,7 +7,6 @@ from tqdm import tqdm
 
 from eclare.ensemble import Ensemble, Member, Trained
 from eclare.evidence import Evidence, bonus_of
-from eclare.recommendations import NOTHING
 from eclare.search import CHUNK, Floats, Pairs, Rows, build_index, encoded_by, inner_products, search
 from eclare.sparse import best_per_row, keep_heaviest, rows_of
 
@@ -35,25 +34,20 @@ def top_labels(
     found: list[tuple[Rows, Floats]] = []
     for start in tqdm(range(0, points_NV.shape[0], CHUNK), desc="recommend", unit="chunk", disable=None):
         points = points_NV[start : start + CHUNK]
+        own = None if own_N is None else own_N[start : start + CHUNK]
         if index is None:
             row, label, score = as_pairs(probabilities(ensemble, points))
         else:
             encoded = ensemble.encode(points)
             pairs = search(index, candidates, encoded, k + 1)
-            row, label, score = _with_evidence(ensemble, evidence, points, encoded, pairs)
-        own = np.full(points.shape[0], NOTHING, np.int32) if own_N is None else own_N[start : start + CHUNK]
-        kept = (label != own[row]) & allowed_L[label]
+            if evidence is not None and ensemble.config.evidence_weight:
+                bonus = bonus_of(evidence.co_clicks(points, own), ensemble.config)
+                pairs = add_evidence(pairs, bonus, encoded, ensemble.classifiers_LD)
+            row, label, score = pairs
+        kept = allowed_L[label] if own is None else allowed_L[label] & (label != own[row])
         found.append(best_per_row(row[kept], label[kept], score[kept], points.shape[0], k))
     labels_NK, scores_NK = zip(*found, strict=True)
     return np.concatenate(labels_NK), np.concatenate(scores_NK)
-
-
-def _with_evidence(
-    ensemble: Ensemble, evidence: Evidence | None, points: sp.csr_matrix, encoded: Floats, pairs: Pairs
-) -> Pairs:
-    if evidence is None or not ensemble.config.evidence_weight:
-        return pairs
-    return add_evidence(pairs, bonus_of(evidence.co_clicks(points), ensemble.config), encoded, ensemble.classifiers_LD)
 
 
 def add_evidence(pairs: Pairs, bonus: sp.csr_matrix, encoded_ND: Floats, classifiers_LD: Floats) -> Pairs:

@@ -61,9 +61,10 @@ class Reranker:
         scores_NC, found_NC = self.ensemble.index.search(known.encoded_ND, min(count, self.ensemble.index.ntotal))
         co_clicks = sp.csr_matrix(self.evidence.over_labels(known.neighbours.labels) @ self.evidence.co_clicks_LL)
         bonus = parts(bonus_of(co_clicks, self.ensemble.config))
-        return with_bonus(found_NC.astype(np.int32), scores_NC, bonus, known.encoded_ND, self.ensemble.classifiers_LD)[
-            0
-        ]
+        found_NC = found_NC.astype(np.int32)
+        best: Rows
+        best, _ = with_bonus(found_NC, scores_NC, bonus, known.encoded_ND, self.ensemble.classifiers_LD)
+        return best
 
     def ranked(self, known: "Known", labels_NC: Rows, k: int) -> tuple[Rows, Floats]:
         """The k best of the candidates of every point by the fusion of their signals."""

@@ -24,6 +24,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     Raises BadInput where no product can be judged.
     """
     from eclare.ensemble import Ensemble
+    from eclare.evidence import Evidence
     from eclare.predict import top_labels
     from tasks.model_inputs import choose_device, load_texts, recommendable
 
@@ -46,8 +47,9 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         allowed = recommendable(pq.read_table(clicks / "products.parquet"))
         titles = load_texts(texts).labels_LV
         ensemble = Ensemble.load(weights, titles, choose_device(settings.device))
+        evidence = Evidence.of_products(training, titles)
         answers = {
-            "eclare": top_labels(ensemble, titles[judged], max(CUTS), allowed, own_N=judged),
+            "eclare": top_labels(ensemble, titles[judged], max(CUTS), allowed, own_N=judged, evidence=evidence),
             "co-click": co_clicks(training[judged], max(CUTS), allowed, judged),
         }
         importance = inverse_propensities(training)

@@ -13,6 +13,7 @@ from tasks.storage import Storage
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz."""
     from eclare.ensemble import Ensemble
+    from eclare.evidence import Evidence
     from eclare.predict import top_labels
     from tasks.model_inputs import choose_device, load_texts, recommendable
 
@@ -28,9 +29,16 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         products = pq.read_table(clicks / "products.parquet")
         titles = load_texts(texts).labels_LV
         ensemble = Ensemble.load(weights, titles, choose_device(settings.device))
-        own = np.arange(len(products), dtype=np.int32)
-        labels, scores = top_labels(ensemble, titles, settings.top_k, recommendable(products), own_N=own)
-        ids = Interactions.load(clicks / "training").point_ids_N
+        training = Interactions.load(clicks / "training")
+        labels, scores = top_labels(
+            ensemble,
+            titles,
+            settings.top_k,
+            recommendable(products),
+            own_N=np.arange(len(products), dtype=np.int32),
+            evidence=Evidence.of_products(training.weights_NL, titles),
+        )
+        ids = training.point_ids_N
         recommendations = Recommendations(labels, scores, ids, ids)
         recommendations.save(folder)
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
