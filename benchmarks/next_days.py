@@ -10,9 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 import typer
 
+from eclare.dated_pairs import DatedPairs
 from eclare.features import Vocabulary
 from eclare.related import related_products
-from eclare.sessions import Sessions
 
 LARGEST_SESSION = 60  # products; larger ones are wholesale orders
 K = 20
@@ -31,9 +31,9 @@ def main(
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
     start = time.perf_counter()
     titles = catalogue_on(rows, pd.Timestamp(cut))
-    sessions = sessions_before(rows, pd.Timestamp(cut), titles.index)
-    features = Vocabulary.of(titles.tolist()).features(titles)
-    labels, _ = related_products(sessions, features, K)
+    pairs = pairs_before(rows, pd.Timestamp(cut), titles.index)
+    features = Vocabulary.of(titles.tolist(), word_pairs=True).features(titles)
+    labels, _ = related_products(pairs, features, K)
     product, rank = np.nonzero(labels >= 0)
     related = pd.DataFrame(
         {
@@ -55,18 +55,18 @@ def catalogue_on(rows: pd.DataFrame, cut: pd.Timestamp) -> pd.Series:
     return known.combine_first(new).fillna("").sort_index()
 
 
-def sessions_before(rows: pd.DataFrame, cut: pd.Timestamp, products: pd.Index) -> Sessions:
-    """Sessions of 2 to LARGEST_SESSION products before the cut."""
+def pairs_before(rows: pd.DataFrame, cut: pd.Timestamp, products: pd.Index) -> DatedPairs:
+    """Pairs of the sessions of 2 to LARGEST_SESSION products before the cut."""
     rows = rows[rows.event_time < cut].drop_duplicates(["session_id", "product_id"])
     session = pd.factorize(rows.session_id)[0]
-    days = (cut - rows.event_time).dt.total_seconds().groupby(session).min().to_numpy() / 86_400
+    days = (cut - rows.event_time).dt.days.groupby(session).min().to_numpy()
     ones = np.ones(len(rows), np.float32)
     chosen = sp.csr_matrix(
         (ones, (session, products.get_indexer(pd.Index(rows.product_id)))), (len(days), len(products))
     )
     size = np.diff(chosen.indptr)
     kept = (size > 1) & (size <= LARGEST_SESSION)
-    return Sessions(chosen[kept], days[kept])
+    return DatedPairs.of_sessions(chosen[kept], days[kept])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import scipy.sparse as sp
 from eclare.config import ECLAREConfig
 
 Rows = npt.NDArray[np.int64]
+LEAST_STEPS = 4  # an epoch, whatever the batch size
+
 Shortlist = Callable[[Rows], npt.NDArray[np.int32]]  # from points to the labels that look right for them, repeated
 
 
@@ -49,9 +51,18 @@ class Batches:
             raise ValueError("training needs at least one point with a clicked label, got none")
 
     @property
+    def batch_size(self) -> int:
+        """Points a step: as many as the config says, fewer where an epoch would have less than LEAST_STEPS."""
+        return min(self.config.batch_size, math.ceil(self._points / LEAST_STEPS))
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps of one epoch."""
-        return math.ceil(np.count_nonzero(np.diff(self.weights_NL.indptr)) / self.config.batch_size)
+        return math.ceil(self._points / self.batch_size)
+
+    @property
+    def _points(self) -> int:
+        return int(np.count_nonzero(np.diff(self.weights_NL.indptr)))
 
     def epoch(self, number: int, shortlist: Shortlist | None = None) -> Iterator[Batch]:
         """Every point once, in the order of this epoch."""
@@ -59,8 +70,8 @@ class Batches:
             np.flatnonzero(np.diff(self.weights_NL.indptr))
         )
         random = np.random.default_rng([self.config.seed, number, self.process])
-        for start in range(0, len(points), self.config.batch_size):
-            of_all = points[start : start + self.config.batch_size]
+        for start in range(0, len(points), self.batch_size):
+            of_all = points[start : start + self.batch_size]
             mine = of_all[self.process :: self.processes]
             # A process without points in the last step still takes part in it, with a weight of 0.
             share = len(mine) * self.processes / len(of_all)

@@ -4,9 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.sparse import keep_heaviest, scale_rows, with_largest_one
-
-_CHUNK = 4096  # labels in memory at a time
+from eclare.sparse import heaviest_of_product, scale_rows, with_largest_one
 
 
 def co_occurring_labels(weights_NL: sp.csr_matrix, heaviest: int, damping: float = 0.0) -> sp.csr_matrix:
@@ -18,24 +16,14 @@ def co_occurring_labels(weights_NL: sp.csr_matrix, heaviest: int, damping: float
     """
     onwards = scale_rows(weights_NL, _inverse(weights_NL.sum(axis=1)))
     onwards = sp.csr_matrix(onwards @ sp.diags_array(_inverse(weights_NL.sum(axis=0)) ** damping))
-    return with_largest_one(_product_of_others(weights_NL, onwards, heaviest))
+    return with_largest_one(heaviest_of_product(weights_NL.T.tocsr(), onwards, heaviest, with_diagonal=False))
 
 
 def shared_points(weights_NL: sp.csr_matrix, heaviest: int) -> sp.csr_matrix:
     """How many points two labels share, CSR float32 L x L without a diagonal; the `heaviest` of each row stay."""
     clicked = weights_NL.copy()
     clicked.data = np.ones_like(clicked.data)
-    return _product_of_others(clicked, clicked, heaviest)
-
-
-def _product_of_others(left_NL: sp.csr_matrix, right_NL: sp.csr_matrix, heaviest: int) -> sp.csr_matrix:
-    """The heaviest entries of every row of left^T right beside the diagonal, a chunk of labels in memory at a time."""
-    by_label = left_NL.T.tocsr()
-    chunks = [
-        keep_heaviest(_without_diagonal(by_label[start : start + _CHUNK] @ right_NL, start), heaviest)
-        for start in range(0, by_label.shape[0], _CHUNK)
-    ]
-    return sp.vstack(chunks, format="csr")
+    return heaviest_of_product(clicked.T.tocsr(), clicked, heaviest, with_diagonal=False)
 
 
 def with_label_points(weights_NL: sp.csr_matrix, targets: int) -> sp.csr_matrix:
@@ -55,9 +43,3 @@ def with_label_points(weights_NL: sp.csr_matrix, targets: int) -> sp.csr_matrix:
 def _inverse(total: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     flat = np.asarray(total, dtype=np.float64).ravel()
     return np.divide(1, flat, out=np.zeros_like(flat), where=flat > 0)
-
-
-def _without_diagonal(rows: sp.csr_matrix, first: int) -> sp.csr_matrix:
-    coo = rows.tocoo()
-    kept = (coo.row + first != coo.col) & (coo.data > 0)
-    return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=rows.shape)

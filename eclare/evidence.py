@@ -11,8 +11,8 @@ import scipy.sparse as sp
 
 from eclare.co_occurrence import co_occurring_labels, shared_points
 from eclare.config import ECLAREConfig
-from eclare.similar import Nearest, Parts, parts, shares
-from eclare.sparse import scale_rows, with_largest_one, with_sum_one
+from eclare.similar import Nearest, shares
+from eclare.sparse import Parts, parts, scale_rows, with_largest_one, with_sum_one
 
 KEPT_LABELS = 50  # co-occurring labels kept per label
 KEPT_SHARED = 200  # labels kept per label with the number of points they share

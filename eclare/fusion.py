@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save
 from torch import nn
@@ -16,19 +17,31 @@ from eclare.search import Floats
 log = logging.getLogger(__name__)
 
 HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 24, 0.01, 1e-3
+NOT_THERE = -1e4  # score of a candidate that is not there
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Signals of the candidates of Q points, Q x C x F, and how right each candidate was, Q x C (0: wrong)."""
+    """Signals of the candidates of Q points, Q x C x F, how right each was, Q x C (0: wrong), and which are there."""
 
     signals_QCF: Floats
     right_QC: Floats
+    there_QC: npt.NDArray[np.bool_]
 
     def that_teach(self) -> "Examples":
         """Without the points that have no right candidate."""
-        teaches = self.right_QC.sum(axis=1) > 0
-        return Examples(self.signals_QCF[teaches], self.right_QC[teaches])
+        return self._of(self.right_QC.sum(axis=1) > 0)
+
+    def with_candidates(self, count: int) -> "Examples":
+        """Room for more candidates, which are not there."""
+        more = count - self.right_QC.shape[1]
+        rows = (0, 0), (0, more)
+        return Examples(
+            np.pad(self.signals_QCF, (*rows, (0, 0))), np.pad(self.right_QC, rows), np.pad(self.there_QC, rows)
+        )
+
+    def _of(self, points: npt.NDArray[np.bool_]) -> "Examples":
+        return Examples(self.signals_QCF[points], self.right_QC[points], self.there_QC[points])
 
 
 class Fusion(nn.Module):
@@ -71,21 +84,25 @@ def fit_fusion(examples: Sequence[Examples], seed: int, steps: int, points_per_s
 
     Raises ValueError where there is nothing to learn from.
     """
-    taught = [some.that_teach() for some in examples]
-    signals = torch.from_numpy(np.concatenate([some.signals_QCF for some in taught]))
-    right = torch.from_numpy(np.concatenate([some.right_QC for some in taught]))
+    widest = max((some.right_QC.shape[1] for some in examples), default=0)
+    taught = [some.that_teach().with_candidates(widest) for some in examples]
+    signals, right, there = (
+        torch.from_numpy(np.concatenate([getattr(some, name) for some in taught]))
+        for name in ("signals_QCF", "right_QC", "there_QC")
+    )
     if not len(signals):
         raise ValueError("fusing signals needs at least one point with a right candidate, got none")
     share = right / right.sum(dim=1, keepdim=True)
     random = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    flat = signals.flatten(0, 1)
-    fusion = Fusion(flat.mean(dim=0), flat.std(dim=0) + 1e-6)
+    known = signals[there]
+    fusion = Fusion(known.mean(dim=0), known.std(dim=0, correction=0) + 1e-6)
     optimiser = torch.optim.Adam(fusion.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, steps)
     for _ in range(steps):
         drawn = torch.randint(len(signals), (points_per_step,), generator=random)
-        loss = nn.functional.cross_entropy(fusion(signals[drawn]), share[drawn])
+        scores = fusion(signals[drawn]).masked_fill(~there[drawn], NOT_THERE)
+        loss = nn.functional.cross_entropy(scores, share[drawn])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

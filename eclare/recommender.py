@@ -28,7 +28,8 @@ from eclare.interactions import Ids, weighted
 from eclare.predict import probabilities
 from eclare.reranking import CANDIDATES, Known, Reranker, learn_fusion
 from eclare.search import Floats, Rows, attention_of, build_quick_index
-from eclare.similar import Parts, one_thread
+from eclare.similar import one_thread
+from eclare.sparse import Parts
 from eclare.stages import Training
 from eclare.texts import Texts
 from eclare.warm_start import Earlier
@@ -94,7 +95,7 @@ class Recommender:
         ids = np.array([str(label) for label in (range(_rows(labels)) if label_ids is None else label_ids)])
         vocabulary = None
         if not isinstance(points, sp.csr_matrix):
-            vocabulary = Vocabulary.of([*points, *labels])
+            vocabulary = Vocabulary.of([*points, *labels], word_pairs=config.word_pairs)
         texts = Texts.of(
             _features(points, vocabulary), _features(labels, vocabulary), build_label_graph(clicks_NL, config)
         )

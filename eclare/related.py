@@ -1,62 +1,89 @@
 """Related products on the day after a log: all signals ranked together, with weights learnt on past nights of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 import torch
+from tqdm import tqdm
 
 from eclare.config import ECLAREConfig
-from eclare.fusion import Examples, fit_fusion
-from eclare.search import Floats, Rows
-from eclare.sessions import Sessions
-from eclare.signals import NAMES, Signals
-from eclare.sparse import best_per_row
+from eclare.dated_pairs import DatedPairs
+from eclare.ensemble import Ensemble
+from eclare.fusion import Examples, Fusion, fit_fusion
+from eclare.graph import build_label_graph
+from eclare.recommendations import NOTHING
+from eclare.search import Floats, Rows, best_of_rows
+from eclare.signals import Signals
+from eclare.sparse import keep_heaviest, look_up
+from eclare.stages import train
+from eclare.texts import Texts
 
-HELD_BACK_DAYS = (45.0, 90.0, 180.0)  # three nights of the past on which the ranking is learned
-JUDGED_DAYS = 60.0  # after such a night that say what was right
+HELD_BACK_DAYS = (45, 90, 180)  # three nights of the past on which the ranking is learned
+JUDGED_DAYS = 60  # after such a night that say what was right
 SHARED_SESSIONS = 2  # that make a pair right, as fewer are chance
 FEWEST_RIGHT = 5  # right products a query needs to teach anything
-STEPS, QUERIES_PER_STEP = 800, 256
+MOST_QUERIES = 5000  # of a past night that teach; a few hundred weights need no more
+MODEL_HALF_LIFE, MODEL_PAIRS = 90.0, 50  # clicks that the model learns: days to a half, heaviest ones of a product
+STEPS, QUERIES_PER_STEP = 800, 64
+CHUNK = 1024  # queries in memory at a time
+
+Learn = Callable[[DatedPairs], Ensemble]
 
 
-def examples_of(signals: Signals, later: Sessions) -> Examples:
+def learn_ranking(pairs: DatedPairs, titles_PV: sp.csr_matrix, learn: Learn, seed: int) -> Fusion | None:
+    """Weights of all signals, from past nights: what was known then, and what the days after them then brought.
+
+    A log too short for the usual nights takes a sixth, a third and two thirds of itself; None where it teaches nothing.
+    """
+    scale = min(1.0, pairs.days / (1.5 * HELD_BACK_DAYS[-1]))
+    examples = []
+    for held_back in HELD_BACK_DAYS:
+        days_ago = max(1, round(held_back * scale))
+        known, later = pairs.until(days_ago), pairs.since(days_ago)
+        later = later.until(max(0, days_ago - round(JUDGED_DAYS * scale)))
+        if len(known.pairs.key_E) and len(queries := queries_that_teach(later, seed)):
+            signals = Signals(known, titles_PV, learn(known), np.ones(len(pairs), bool))
+            examples.append(examples_of(signals, later, queries))
+    taught = [some for some in examples if len(some.right_QC)]
+    return fit_fusion(taught, seed, STEPS, QUERIES_PER_STEP) if taught else None
+
+
+def queries_that_teach(later: DatedPairs, seed: int) -> Rows:
+    """Queries with FEWEST_RIGHT right products or more, MOST_QUERIES of them at most, sorted."""
+    right = later.together()
+    count = np.bincount(np.repeat(np.arange(len(later)), np.diff(right.indptr))[right.data >= SHARED_SESSIONS])
+    queries = np.flatnonzero(count >= FEWEST_RIGHT).astype(np.int32)
+    return np.sort(np.random.default_rng(seed).permutation(queries)[:MOST_QUERIES])
+
+
+def examples_of(signals: Signals, later: DatedPairs, queries: Rows) -> Examples:
     """What was known, and what then happened; queries without a right candidate are left out."""
     right = later.together()
     right.data[right.data < SHARED_SESSIONS] = 0
-    right.eliminate_zeros()
-    queries = np.flatnonzero(np.diff(right.indptr) >= FEWEST_RIGHT).astype(np.int32)
-    known, happened, start = [], [], 0
-    for candidates, features in signals.examples(queries):
-        rows = queries[start : start + len(candidates)]
-        start += len(rows)
-        known.append(features)
-        happened.append(np.take_along_axis(right[rows].toarray(), candidates, axis=1))
-    if not known:
-        return Examples(np.zeros((0, 1, len(NAMES)), np.float32), np.zeros((0, 1), np.float32))
-    return Examples(np.concatenate(known), np.concatenate(happened)).that_teach()
+    candidates = signals.candidates(queries)
+    happened = look_up((right.indptr, right.indices, right.data[:, None]), queries, candidates)[..., 0]
+    return Examples(signals.of(queries, candidates), happened, candidates != NOTHING).that_teach()
 
 
-def past_examples(
-    sessions: Sessions, titles_PV: sp.csr_matrix, config: ECLAREConfig, device: torch.device
-) -> list[Examples]:
-    """Examples of past nights: the log as it stood, and the days that followed it.
+def rank(signals: Signals, fusion: Fusion, queries: Rows, k: int) -> tuple[Rows, Floats]:
+    """The k best allowed products for every query and their scores, Q x k, best first, ties by lower row.
 
-    A log too short for the usual nights takes a sixth, a third and two thirds of itself.
+    Where there are fewer, a row ends with NOTHING and score 0.
     """
-    scale = min(1.0, sessions.days / (1.5 * HELD_BACK_DAYS[-1]))
-    found = []
-    for held_back in HELD_BACK_DAYS:
-        days_ago = held_back * scale
-        known, later = sessions.until(days_ago), sessions.since(days_ago)
-        later = later.until(max(0.0, days_ago - JUDGED_DAYS * scale))
-        if known.chosen_SP.shape[0]:
-            found.append(examples_of(Signals.of(known, titles_PV, config, device), later))
-    return found
+    found_QK, scores_QK = np.full((len(queries), k), NOTHING, np.int32), np.zeros((len(queries), k), np.float32)
+    for start in tqdm(range(0, len(queries), CHUNK), desc="rank", unit="chunk", disable=None):
+        chunk = slice(start, start + CHUNK)
+        candidates = signals.candidates(queries[chunk], k)
+        scores = fusion.scores(signals.of(queries[chunk], candidates))
+        found_QK[chunk], scores_QK[chunk] = best_of_rows(candidates, scores, k)
+    return found_QK, scores_QK
 
 
 def related_products(
-    sessions: Sessions,
+    pairs: DatedPairs,
     titles_PV: sp.csr_matrix,
     k: int,
     config: ECLAREConfig | None = None,
@@ -66,19 +93,18 @@ def related_products(
 
     titles_PV: TF-IDF of every product, those without a session too. Raises ValueError where the log is too short.
     """
-    config, device = config or replace(ECLAREConfig(), epochs=8), device or torch.device("cpu")
-    examples = [some for some in past_examples(sessions, titles_PV, config, device) if len(some.right_QC)]
-    if not examples:
+    config, where = config or replace(ECLAREConfig(), epochs=8), device or torch.device("cpu")
+
+    def learn(known: DatedPairs) -> Ensemble:
+        clicks_PP = keep_heaviest(known.together(MODEL_HALF_LIFE), MODEL_PAIRS)
+        return train(clicks_PP, Texts.of(titles_PV, titles_PV, build_label_graph(clicks_PP, config)), config, where)
+
+    fusion = learn_ranking(pairs, titles_PV, learn, config.seed)
+    if fusion is None:
         raise ValueError(
             f"the log must hold products that share {SHARED_SESSIONS} sessions with {FEWEST_RIGHT} others within "
-            f"{JUDGED_DAYS:.0f} days, it has none: use a longer log"
+            f"{JUDGED_DAYS} days, it has none: use a longer log"
         )
-    fusion = fit_fusion(examples, config.seed, STEPS, QUERIES_PER_STEP)
-    signals = Signals.of(sessions, titles_PV, config, device)
-    found = []
-    for candidates, features in signals.examples(np.arange(titles_PV.shape[0], dtype=np.int32)):
-        scores = fusion.scores(features)
-        row = np.repeat(np.arange(len(candidates), dtype=np.int32), candidates.shape[1])
-        found.append(best_per_row(row, candidates.ravel(), scores.ravel(), len(candidates), k))
-    labels_PK, scores_PK = zip(*found, strict=True)
-    return np.concatenate(labels_PK), np.concatenate(scores_PK)
+    everything: npt.NDArray[np.bool_] = np.ones(len(pairs), bool)
+    signals = Signals(pairs, titles_PV, learn(pairs), everything)
+    return rank(signals, fusion, np.arange(len(pairs), dtype=np.int32), k)

@@ -20,7 +20,8 @@ from eclare.fusion import Examples, Fusion, fit_fusion
 from eclare.predict import top_labels
 from eclare.recommendations import NOTHING
 from eclare.search import CHUNK, Floats, Rows, best_of_rows, inner_products, with_bonus
-from eclare.similar import Nearest, parts, sampled_product
+from eclare.similar import Nearest
+from eclare.sparse import parts, sampled_product
 
 NAMES = ("model", "shared points", "history", "clicks of like points", "same words", "popularity")
 CANDIDATES = 200  # best labels of the model and of the evidence that are ranked again
@@ -122,7 +123,7 @@ def learn_fusion(
     each = parts(sp.identity(len(held), np.float32, format="csr"))
     labels_NC[sampled_product(each, parts(_known_pairs(evidence, points_NV[held])), labels_NC) > 0] = NOTHING
     right = sampled_product(each, parts(clicks_NL[held]), labels_NC)
-    examples = Examples(blind.signals(known, labels_NC), right).that_teach()
+    examples = Examples(blind.signals(known, labels_NC), right, labels_NC != NOTHING).that_teach()
     if len(examples.right_QC) < FEWEST_HELD_BACK:
         return None
     return fit_fusion([examples], config.seed, STEPS, POINTS_PER_STEP)

@@ -1,112 +1,178 @@
 """What is known about a pair of products before a day: counts, recency, popularity, titles and the model's score."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
-from tqdm import tqdm
 
-from eclare.config import ECLAREConfig
-from eclare.graph import build_label_graph
-from eclare.search import Floats, Rows
-from eclare.sessions import Sessions
-from eclare.sparse import keep_heaviest, with_sum_one
-from eclare.stages import train
-from eclare.texts import Texts
+from eclare.dated_pairs import DatedPairs
+from eclare.ensemble import Ensemble
+from eclare.recommendations import NOTHING
+from eclare.search import Floats, Rows, build_index, inner_products
+from eclare.similar import Nearest, cosines_at
+from eclare.sparse import (
+    Parts,
+    distinct_per_row,
+    heaviest_of_product,
+    keep_heaviest,
+    look_up,
+    parts,
+    product_at,
+    with_sum_one,
+)  # fmt: skip
 
 HALF_LIVES = (7.0, 30.0, 90.0, 365.0)  # days
-MODEL_HALF_LIFE = 90.0  # days, of the clicks that the model is trained on
-MODEL_PAIRS = 50  # heaviest related products a product that it is trained on
-SHARPNESS, LEAST_SIMILARITY = 8, 1e-3  # of titles, as in eclare.evidence; weaker ones say nothing
+LIKE_TITLES, LIKE_COSINE, SHARPNESS = 20, 0.4, 8  # titles that speak for another: how many, how near, how sharply
+KEPT = 200  # heaviest entries a row of a product of sparse matrices
+HOP = 100  # heaviest related products over which one more is reached
+FROM_COUNTS, FROM_LIKE_TITLES, FROM_MODEL, FROM_POPULAR = 150, 100, 100, 50  # candidates of a query
 COUNT_FLOOR, CHANCE_FLOOR = 0.1, 1e-4  # what is added before the logarithm
-CANDIDATES = 300
 NAMES = (
     *(f"together, {days:g} days" for days in HALF_LIVES),
     *(f"popularity, {days:g} days" for days in HALF_LIVES),
     "over one more product", "similar queries", "similar answers", "similar both", "same words", "model", "history",
 )  # fmt: skip
-_CHUNK = 256  # queries in memory at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Signals:
-    """Everything that sessions before a day and P titles say, ready to be looked up for any query product."""
+    """Everything that dated pairs, P titles and an ensemble say, ready to be looked up for any query product.
 
-    together_PP: tuple[sp.csr_matrix, ...]
-    popularity_P: tuple[npt.NDArray[np.float32], ...]
-    onwards_PP: sp.csr_matrix
-    same_words_PP: sp.csr_matrix
-    similar_PP: sp.csr_matrix
-    encoded_PD: Floats
-    classifiers_PD: Floats
+    titles_PV: CSR TF-IDF with rows of norm 1 or 0; allowed_P: products that may be an answer.
+    """
 
-    @classmethod
-    def of(cls, sessions: Sessions, titles_PV: sp.csr_matrix, config: ECLAREConfig, device: torch.device) -> "Signals":
-        """Count, compare titles and train ECLARE on the same sessions."""
-        same_words = sp.csr_matrix(titles_PV @ titles_PV.T, dtype=np.float32)
-        same_words.setdiag(0)
-        same_words.eliminate_zeros()
-        similar = same_words.copy()
-        similar.data = np.minimum(similar.data, 1) ** SHARPNESS
-        similar.data[similar.data < LEAST_SIMILARITY] = 0
-        similar.eliminate_zeros()
-        together = tuple(sessions.together(days) for days in HALF_LIVES)
-        return cls(
-            together,
-            tuple(sessions.popularity(days) for days in HALF_LIVES),
-            with_sum_one(together[-1]),
-            same_words,
-            similar,
-            *_learn(keep_heaviest(sessions.together(MODEL_HALF_LIFE), MODEL_PAIRS), titles_PV, config, device),
+    pairs: DatedPairs
+    titles_PV: sp.csr_matrix
+    ensemble: Ensemble
+    allowed_P: npt.NDArray[np.bool_]
+
+    def candidates(self, queries: Rows, at_least: int = FROM_MODEL) -> Rows:
+        """The allowed products that counts, like titles, the model or popularity speak for, sorted, Q x C.
+
+        C is `at_least` or more where so many are allowed. NOTHING ends a row with fewer than C; a query is never its
+        own candidate.
+        """
+        by_model, index = self._index
+        encoded = self.ensemble.encode(self.titles_PV[queries])
+        found = index.search(encoded, min(max(FROM_MODEL, at_least) + 1, index.ntotal))[1]
+        lists = [self._by_counts[queries], self._by_like_titles[queries], by_model[found]]
+        popular = np.broadcast_to(self._popular, (len(queries), len(self._popular)))
+        distinct: Rows = distinct_per_row(np.hstack([*lists, popular]).astype(np.int32), queries)
+        return distinct
+
+    def of(self, queries: Rows, candidates: Rows) -> Floats:
+        """The signals of every candidate in the order of NAMES, Q x C x F; NOTHING as if nobody knew it."""
+        there = candidates != NOTHING
+        signals = np.empty((*candidates.shape, len(NAMES)), np.float32)
+        lives, like = len(HALF_LIVES), parts(self._like_PP[queries])
+        longest, onwards = parts(self._longest_PP), parts(self._onwards_PP)
+        signals[..., :lives] = _log(look_up(self._together, queries, candidates), COUNT_FLOOR)
+        for place, popularity_P in enumerate(self._popularity_P):
+            signals[..., lives + place] = _log(np.where(there, popularity_P[candidates], 0), COUNT_FLOOR)
+        reached = {
+            "over one more product": (parts(self._onwards_PP[queries]), onwards, CHANCE_FLOOR),
+            "similar queries": (like, longest, COUNT_FLOOR),
+            "similar answers": (_own(queries), self._to_like_titles, COUNT_FLOOR),
+            "similar both": (like, self._to_like_titles, COUNT_FLOOR),
+        }
+        for name, (left, right, floor) in reached.items():
+            signals[..., NAMES.index(name)] = _log(product_at(left, right, candidates, self.pairs.products), floor)
+        signals[..., -3] = cosines_at(parts(self.titles_PV[queries]), parts(self.titles_PV), candidates)
+        signals[..., -2] = self._model(queries, candidates)
+        signals[..., -1] = _log(self._history_P[queries], COUNT_FLOOR)[:, None]
+        return signals
+
+    def _model(self, queries: Rows, candidates: Rows) -> Floats:
+        """Log of the model's softmax over the candidates."""
+        encoded = self.ensemble.encode(self.titles_PV[queries])
+        row = np.repeat(np.arange(len(queries), dtype=np.int32), candidates.shape[1])
+        scores = inner_products(encoded, self.ensemble.classifiers_LD, row, np.maximum(candidates, 0).ravel())
+        scores = np.where(candidates != NOTHING, scores.reshape(candidates.shape), -np.inf)
+        highest = scores.max(axis=1, keepdims=True, initial=-1e30)
+        scores = scores - highest - np.log(np.exp(scores - highest).sum(axis=1, keepdims=True) + 1e-30)
+        return np.asarray(np.maximum(scores, -100))
+
+    @cached_property
+    def _index(self) -> tuple[Rows, faiss.Index]:
+        allowed = np.flatnonzero(self.allowed_P).astype(np.int32)
+        return allowed, build_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)
+
+    @cached_property
+    def _together(self) -> tuple[Rows, Rows, Floats]:
+        """The pattern of all pairs, and their counts by half-life."""
+        counts = [self.pairs.together(days) for days in HALF_LIVES]
+        return counts[0].indptr, counts[0].indices, np.stack([each.data for each in counts], axis=1)
+
+    @cached_property
+    def _longest_PP(self) -> sp.csr_matrix:
+        indptr, indices, counts = self._together
+        return sp.csr_matrix((counts[:, -1], indices, indptr), shape=(self.pairs.products, self.pairs.products))
+
+    @cached_property
+    def _history_P(self) -> Floats:
+        return np.asarray(self._longest_PP.sum(axis=1), dtype=np.float32).ravel()
+
+    @cached_property
+    def _popularity_P(self) -> list[npt.NDArray[np.float32]]:
+        return [self.pairs.popularity(days) for days in HALF_LIVES]
+
+    @cached_property
+    def _like_PP(self) -> sp.csr_matrix:
+        """Cosines of the nearest titles to the power SHARPNESS; a product is not like itself."""
+        found, cosines = Nearest(self.titles_PV).to(self.titles_PV, LIKE_TITLES + 1, LIKE_COSINE)
+        cosines = np.where(found == np.arange(len(found))[:, None], 0, np.minimum(cosines, 1))
+        row, place = np.nonzero(cosines)
+        like = sp.csr_matrix((cosines[row, place] ** SHARPNESS, (row, found[row, place])), shape=self._longest_PP.shape)
+        return sp.csr_matrix(like, dtype=np.float32)
+
+    @cached_property
+    def _onwards_PP(self) -> sp.csr_matrix:
+        """The chance to go from a product to another one of its sessions."""
+        return keep_heaviest(with_sum_one(self._longest_PP), HOP)
+
+    @cached_property
+    def _to_like_titles(self) -> Parts:
+        """Sessions with products whose titles are like the answer's."""
+        return parts(heaviest_of_product(self._longest_PP, self._like_PP.T.tocsr(), KEPT))
+
+    @cached_property
+    def _by_counts(self) -> Rows:
+        return _heaviest_columns(self._allowed(self._longest_PP), FROM_COUNTS)
+
+    @cached_property
+    def _by_like_titles(self) -> Rows:
+        return _heaviest_columns(
+            heaviest_of_product(self._like_PP, self._allowed(self._longest_PP), FROM_LIKE_TITLES), FROM_LIKE_TITLES
         )
 
-    def examples(self, queries: Rows) -> Iterator[tuple[Rows, Floats]]:
-        """In chunks of Q queries: C candidates each, Q x C, and their signals in the order of NAMES, Q x C x F.
+    @cached_property
+    def _popular(self) -> Rows:
+        popularity_P = np.where(self.allowed_P, self._popularity_P[1], 0)
+        best = np.argsort(-popularity_P, kind="stable")[:FROM_POPULAR]
+        return best[popularity_P[best] > 0].astype(np.int32)
 
-        Where there are fewer products than candidates, C is their number; a query is never its own candidate.
-        """
-        for start in tqdm(range(0, len(queries), _CHUNK), desc="signals", unit="chunk", disable=None):
-            rows = queries[start : start + _CHUNK]
-            dense = self._dense(rows)
-            cheap = dense[2] + 0.3 * dense[5] + 0.2 * dense[9] + 0.2 * dense[10] + 0.3 * dense[13]
-            cheap[np.arange(len(rows)), rows] = -np.inf
-            count = min(CANDIDATES, cheap.shape[1] - 1)
-            candidates = np.sort(np.argpartition(-cheap, count - 1, axis=1)[:, :count], axis=1).astype(np.int32)
-            yield candidates, np.stack([np.take_along_axis(signal, candidates, axis=1) for signal in dense], axis=-1)
-
-    def _dense(self, queries: Rows) -> list[Floats]:
-        """Every signal of Q queries and all products, each Q x P."""
-        products, longest = len(self.encoded_PD), self.together_PP[-1]
-        similar = self.similar_PP[queries]
-        through_similar = similar @ longest
-        counted = [*(counts[queries] for counts in self.together_PP)]
-        logs = [_log(counts, COUNT_FLOOR) for counts in counted]
-        popularity = [np.tile(np.log(p + COUNT_FLOOR), (len(queries), 1)) for p in self.popularity_P]
-        scores = self.encoded_PD[queries] @ self.classifiers_PD.T
-        history = np.log(np.asarray(longest[queries].sum(axis=1)).reshape(-1, 1) + COUNT_FLOOR)
-        return [
-            *logs,
-            *popularity,
-            _log(self.onwards_PP[queries] @ self.onwards_PP, CHANCE_FLOOR),
-            _log(through_similar, COUNT_FLOOR),
-            _log(longest[queries] @ self.similar_PP, COUNT_FLOOR),
-            _log(through_similar @ self.similar_PP, COUNT_FLOOR),
-            self.same_words_PP[queries].toarray(),
-            scores - np.logaddexp.reduce(scores, axis=1, keepdims=True),
-            np.tile(history, (1, products)).astype(np.float32),
-        ]
+    def _allowed(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
+        kept = matrix.copy()
+        kept.data = kept.data * self.allowed_P[kept.indices]
+        kept.eliminate_zeros()
+        return kept
 
 
-def _log(matrix: sp.csr_matrix, floor: float) -> Floats:
-    return np.asarray(np.log(matrix.toarray() + np.float32(floor)), dtype=np.float32)
+def _own(queries: Rows) -> Parts:
+    return np.arange(len(queries) + 1, dtype=np.int32), queries, np.ones(len(queries), np.float32)
 
 
-def _learn(
-    weights_PP: sp.csr_matrix, titles_PV: sp.csr_matrix, config: ECLAREConfig, device: torch.device
-) -> tuple[Floats, Floats]:
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(weights_PP, config))
-    ensemble = train(weights_PP, texts, config, device)
-    return ensemble.encode(titles_PV), ensemble.classifiers_LD
+def _heaviest_columns(matrix: sp.csr_matrix, k: int) -> Rows:
+    """The columns of the k largest entries of every row, P x k, NOTHING where there are fewer."""
+    kept = keep_heaviest(matrix, k)
+    count = np.diff(kept.indptr)
+    columns = np.full((matrix.shape[0], int(count.max(initial=0))), NOTHING, np.int32)
+    columns[np.arange(columns.shape[1]) < count[:, None]] = kept.indices
+    return columns
+
+
+def _log(counts: Floats, floor: float) -> Floats:
+    return np.asarray(np.log(counts + np.float32(floor)), dtype=np.float32)

@@ -5,19 +5,9 @@ from contextlib import contextmanager
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-Rows = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
-Parts = tuple[Rows, Rows, Floats]  # indptr, indices, data
-
-
-def parts(matrix: sp.csr_matrix) -> Parts:
-    """A CSR matrix as numba takes it, columns sorted."""
-    if not matrix.has_sorted_indices:
-        matrix = matrix.sorted_indices()
-    return matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data.astype(np.float32)
+from eclare.sparse import Floats, Parts, Rows, parts
 
 
 class Nearest:
@@ -140,19 +130,12 @@ def _cosine(words: Rows, weights: Floats, rows: Parts, row: int) -> np.float32:
 
 
 @numba.njit(parallel=True, cache=True)
-def sampled_product(left: Parts, right: Parts, columns_NC: Rows) -> Floats:
-    """Entries of a sparse product that are asked for: (left @ right)[n, columns_NC[n]], N x C; 0 for column -1.
-
-    left: N x M; right: M x L with sorted columns.
-    """
-    entries = np.zeros(columns_NC.shape, np.float32)
-    for row in numba.prange(len(columns_NC)):
-        for place in range(columns_NC.shape[1]):
-            column, total = columns_NC[row, place], np.float32(0)
-            for entry in range(left[0][row], left[0][row + 1]):
-                start, end = right[0][left[1][entry]], right[0][left[1][entry] + 1]
-                at = start + np.searchsorted(right[1][start:end], column)
-                if at < end and right[1][at] == column:
-                    total += left[2][entry] * right[2][at]
-            entries[row, place] = total
-    return entries
+def cosines_at(points: Parts, rows: Parts, rows_QC: Rows) -> Floats:
+    """Cosines of every point and the rows asked for, all of norm 1 or 0, Q x C; 0 for row -1."""
+    cosines = np.zeros(rows_QC.shape, np.float32)
+    for point in numba.prange(len(rows_QC)):
+        start, end = points[0][point], points[0][point + 1]
+        for place in range(rows_QC.shape[1]):
+            if rows_QC[point, place] >= 0:
+                cosines[point, place] = _cosine(points[1][start:end], points[2][start:end], rows, rows_QC[point, place])
+    return cosines

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from eclare.dated_pairs import DatedPairs
 from eclare.interactions import Interactions
-from eclare.sessions import Sessions
 
 
 class Shop(NamedTuple):
@@ -43,10 +43,10 @@ def shop_of_groups(groups: int = 8, products_per_group: int = 12, clicks_per_pro
 
 
 class DatedShop(NamedTuple):
-    """Titles of P products, the dated sessions they were chosen in, and the group of each."""
+    """Titles of P products, the pairs that dated sessions chose, and the group of each."""
 
     titles: list[str]
-    sessions: Sessions
+    pairs: DatedPairs
     group_of_P: "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
 
@@ -61,4 +61,4 @@ def sessions_of_groups(groups: int, products_per_group: int, days: int, seed: in
     chosen = (group_of_S[:, None] * products_per_group + within).ravel()
     row = np.repeat(np.arange(len(group_of_S)), 4)
     matrix = sp.csr_matrix((np.ones(len(row), np.float32), (row, chosen)), shape=(len(group_of_S), products))
-    return DatedShop(titles, Sessions(matrix, np.arange(len(group_of_S))[::-1] / 10), group_of_P)
+    return DatedShop(titles, DatedPairs.of_sessions(matrix, np.arange(len(group_of_S))[::-1] // 10), group_of_P)

@@ -3,16 +3,20 @@
 from contextlib import ExitStack
 from datetime import date
 
+import ibis
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
+from ibis.backends.duckdb import Backend
 
+from eclare.dated_pairs import Dated, DatedPairs
 from eclare.interactions import Interactions
 from tasks.catalogue import read_catalogue
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
-from tasks.pairs import pair_products, weigh_pairs
+from tasks.pairs import dated_pairs, dated_products, pair_products, weigh_pairs
 from tasks.settings import Settings
 from tasks.storage import Artefact, Storage
 from tasks.tables import duckdb_engine
@@ -21,8 +25,9 @@ from tasks.tables import duckdb_engine
 def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     """Pair the products of the window's sessions into training and held-out Interactions over the catalogue.
 
-    Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz. A training weight is
-    the sessions that share the pair, each halved every half_life_days before the cut; a held-out weight counts them.
+    Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz, and dated_pairs.npz of
+    the whole window. A training weight is the sessions that share the pair, each halved every half_life_days before the
+    cut; a held-out weight counts them.
     Raises NotReady where the night's own day is not ingested, BadInput where no day or no pair is left to train on.
     """
     storage = Storage(settings.storage_url)
@@ -52,6 +57,8 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
             (folder / part).mkdir()
             interactions.save(folder / part)
             counts |= {f"{part}_{name}": count for name, count in counted.items()} | {f"{part}_pairs": len(weighed)}
+        clicks = engine.read_parquet(list(files.values()), hive_partitioning=False)
+        _dated_pairs(engine, clicks, ids, night, settings).save(folder)
         if not counts["training_pairs"]:
             raise BadInput(_nothing_to_train_on(night, counts, settings))
     return counts
@@ -67,6 +74,22 @@ def _ingested_days(night: Night, storage: Storage) -> dict[date, Artefact]:
             f"{night.first_held_out_day}, but there are none: run ingest_clicks for them, oldest first"
         )
     return {day: storage.read(Night.clicks(day)) for day in days}
+
+
+def _dated_pairs(
+    engine: Backend, clicks: ibis.Table, ids: pa.ChunkedArray, night: Night, settings: Settings
+) -> DatedPairs:
+    """The pairs of the whole window, held-out days included, by their age on the night."""
+    pairs, _ = pair_products(engine, clicks, ids, night.day, settings.max_session_products)
+    by_age, seen = dated_pairs(pairs, settings.min_support), dated_products(engine, clicks, ids, night.day)
+    query, related, product = (
+        column.to_numpy().astype(np.int64) for column in (by_age["query"], by_age["related"], seen["product"])
+    )
+    return DatedPairs(_dated(query * len(ids) + related, by_age), _dated(product, seen), len(ids))
+
+
+def _dated(key: npt.NDArray[np.int64], table: pa.Table) -> Dated:
+    return Dated(key, table["age"].to_numpy().astype(np.int32), table["sessions"].to_numpy().astype(np.float32))
 
 
 def _interactions(weighed: pa.Table, product_ids: pa.ChunkedArray) -> Interactions:

@@ -25,7 +25,7 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("label_graph"), made_from=[interactions]) as (folder, counts),
     ):
         titles = pq.read_table(inputs / "products.parquet", columns=["title"])["title"].to_pylist()
-        vocabulary = Vocabulary.of(titles)
+        vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs)
         vocabulary.save(folder)
         sp.save_npz(folder / "titles.npz", vocabulary.features(titles))
         graph = walk_label_graph(Interactions.load(inputs / "training").weights_NL, config)

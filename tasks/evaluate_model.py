@@ -23,10 +23,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     Every product with a held-out related product is judged; blocked and out-of-stock ones are never an answer.
     Raises BadInput where no product can be judged.
     """
-    from eclare.ensemble import Ensemble
-    from eclare.evidence import Evidence
-    from eclare.predict import top_labels
-    from tasks.model_inputs import choose_device, load_texts, recommendable
+    from tasks.model_inputs import answer_of, recommendable
 
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -45,11 +42,9 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
                 f"{night.first_held_out_day} on with more clicks, set HELD_OUT_DAYS higher or MIN_SUPPORT lower"
             )
         allowed = recommendable(pq.read_table(clicks / "products.parquet"))
-        titles = load_texts(texts).labels_LV
-        ensemble = Ensemble.load(weights, titles, choose_device(settings.device))
-        evidence = Evidence.of_products(training, titles)
+        answer = answer_of(clicks, texts, weights, settings, known_until=night.held_out_days)
         answers = {
-            "eclare": top_labels(ensemble, titles[judged], max(CUTS), allowed, own_N=judged, evidence=evidence),
+            "eclare": answer(judged, max(CUTS)),
             "co-click": co_clicks(training[judged], max(CUTS), allowed, judged),
         }
         importance = inverse_propensities(training)

@@ -1,17 +1,32 @@
 """What the three steps with a model share: its device, its texts, the products it may recommend. Imports torch."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
 
+from eclare.dated_pairs import DatedPairs
+from eclare.ensemble import Ensemble
+from eclare.evidence import Evidence
+from eclare.fusion import Fusion
 from eclare.graph import LabelGraph
+from eclare.interactions import Interactions
+from eclare.predict import top_labels
+from eclare.related import rank
+from eclare.search import Floats, Rows
+from eclare.signals import Signals
 from eclare.texts import Texts
 from tasks.errors import NotReady
+from tasks.settings import Settings
+
+Answer = Callable[[Rows, int], tuple[Rows, Floats]]  # from query products and k to the k best for each, and scores
+FUSION = "fusion.safetensors"  # beside the model, where past nights taught how to weigh what is known
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -26,6 +41,23 @@ def load_texts(folder: Path) -> Texts:
     """Titles and graph neighbours as build_label_graph wrote them; points and labels are the same products."""
     titles = sp.load_npz(folder / "titles.npz").tocsr()
     return Texts.of(titles, titles, LabelGraph.load(folder))
+
+
+def answer_of(inputs: Path, texts: Path, model: Path, settings: Settings, *, known_until: int) -> Answer:
+    """The night's model with all clicks that were known `known_until` days before the night, ready to be asked.
+
+    inputs, texts, model: what build_interactions, build_label_graph and train_model wrote. Without learnt weights the
+    model's score and a bonus for co-clicks of the training days are added up.
+    """
+    titles = load_texts(texts).labels_LV
+    ensemble = Ensemble.load(model, titles, choose_device(settings.device))
+    allowed = recommendable(pq.read_table(inputs / "products.parquet"))
+    if (model / FUSION).exists():
+        signals = Signals(DatedPairs.load(inputs).until(known_until), titles, ensemble, allowed)
+        fusion = Fusion.load(model / FUSION)
+        return lambda queries, k: rank(signals, fusion, queries, k)
+    evidence = Evidence.of_products(Interactions.load(inputs / "training").weights_NL, titles)
+    return lambda queries, k: top_labels(ensemble, titles[queries], k, allowed, own_N=queries, evidence=evidence)
 
 
 def recommendable(products: pa.Table) -> npt.NDArray[np.bool_]:

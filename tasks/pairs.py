@@ -37,6 +37,20 @@ def pair_products(
     return counted.filter(inside), {name: int(count) for name, count in counts.items()}
 
 
+def dated_pairs(pairs: ibis.Table, min_support: int) -> pa.Table:
+    """(query, related, age, sessions) of the pairs that min_support sessions of any age share, in this order."""
+    support = ibis._.sessions.sum().over(group_by=["query", "related"])
+    kept = pairs.mutate(support=support).filter(ibis._.support >= min_support)
+    return kept.order_by("query", "related", "age").select("query", "related", "age", "sessions").to_pyarrow()
+
+
+def dated_products(engine: Backend, clicks: ibis.Table, product_ids: pa.Array, cut: date) -> pa.Table:
+    """How many sessions held each product of product_ids, by age: (product, age, sessions), in this order."""
+    held = _with_rows(engine, clicks, product_ids, cut).filter(ibis._["product"] >= 0)
+    counted = held.group_by("product", "age").agg(sessions=ibis._.session.nunique())
+    return counted.order_by("product", "age").to_pyarrow()
+
+
 def weigh_pairs(pairs: ibis.Table, half_life_days: float | None, min_support: int, max_related: int) -> pa.Table:
     """Add up each pair's sessions, halved every half_life_days (None: never); returns (query, related, weight).
 

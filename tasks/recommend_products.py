@@ -3,7 +3,6 @@
 import numpy as np
 import pyarrow.parquet as pq
 
-from eclare.interactions import Interactions
 from eclare.recommendations import Recommendations
 from tasks.night import Night
 from tasks.settings import Settings
@@ -11,11 +10,11 @@ from tasks.storage import Storage
 
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
-    """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz."""
-    from eclare.ensemble import Ensemble
-    from eclare.evidence import Evidence
-    from eclare.predict import top_labels
-    from tasks.model_inputs import choose_device, load_texts, recommendable
+    """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz.
+
+    The model is the one that was judged; what it is told of clicks goes up to the night itself.
+    """
+    from tasks.model_inputs import answer_of, recommendable
 
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -27,18 +26,9 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("recommendations"), made_from=artefacts) as (folder, counts),
     ):
         products = pq.read_table(clicks / "products.parquet")
-        titles = load_texts(texts).labels_LV
-        ensemble = Ensemble.load(weights, titles, choose_device(settings.device))
-        training = Interactions.load(clicks / "training")
-        labels, scores = top_labels(
-            ensemble,
-            titles,
-            settings.top_k,
-            recommendable(products),
-            own_N=np.arange(len(products), dtype=np.int32),
-            evidence=Evidence.of_products(training.weights_NL, titles),
-        )
-        ids = training.point_ids_N
+        answer = answer_of(clicks, texts, weights, settings, known_until=0)
+        labels, scores = answer(np.arange(len(products), dtype=np.int32), settings.top_k)
+        ids = products["product_id"].to_numpy().astype(str)
         recommendations = Recommendations(labels, scores, ids, ids)
         recommendations.save(folder)
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}

@@ -24,7 +24,7 @@ NOT_AT_TOP = {
 }
 ONLY_IN = {"sqlalchemy": {"tasks/database.py"}}
 # Imported inside the GPU steps only: importing it means importing torch.
-TORCH_FILES = {"tasks/model_inputs.py"}
+TORCH_FILES = {"tasks/model_inputs.py", "tasks/past_nights.py"}
 
 
 def modules_of(folder: str) -> list[Path]:
