@@ -32,7 +32,7 @@ def main(
     start = time.perf_counter()
     titles = catalogue_on(rows, pd.Timestamp(cut))
     pairs = pairs_before(rows, pd.Timestamp(cut), titles.index)
-    features = Vocabulary.of(titles.tolist(), word_pairs=True).features(titles)
+    features = Vocabulary.of(titles.tolist()).features(titles)
     labels, _ = related_products(pairs, features, K)
     product, rank = np.nonzero(labels >= 0)
     related = pd.DataFrame(

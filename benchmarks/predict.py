@@ -29,7 +29,7 @@ def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
     """Ends with one line of JSON. The model is not trained: its weights do not change what a search costs."""
     made, label_titles = clicks(labels, labels, 5.15), titles(labels)
     config = ECLAREConfig(walk_length=40)
-    vocabulary = Vocabulary.of(label_titles)
+    vocabulary = Vocabulary.of(label_titles, word_pairs=True)
     features = vocabulary.features(label_titles)
     torch.manual_seed(0)
     graph = build_label_graph(made, config)

@@ -46,7 +46,7 @@ def main(
     build_label_graph(clicks(100, 50, 2), config)  # compiles
     made, (point_titles, label_titles) = clicks(points, labels, per_point), (titles(points, 1), titles(labels, 2))
     start = time.perf_counter()
-    vocabulary = Vocabulary.of([*point_titles, *label_titles])
+    vocabulary = Vocabulary.of([*point_titles, *label_titles], word_pairs=config.word_pairs)
     features = vocabulary.features(point_titles), vocabulary.features(label_titles)
     training = Training(made, Texts.of(*features, build_label_graph(made, config)), where)
     lesson = lesson_of(training, config)

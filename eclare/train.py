@@ -154,9 +154,12 @@ def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:
 def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str) -> Tensor:
     """How far the scores of B points for S labels are from their clicks, averaged.
 
-    "bce" asks of each label whether it was clicked (ECLARE, section 4.4); "softmax" asks for the share of the point's
-    click weight that each label got, so heavier clicks end up higher.
+    "bce" asks of each label whether it was clicked (ECLARE, section 4.4), and weighs a clicked one by its weight over
+    the mean of the point's; "softmax" asks for the share of the point's click weight that each label got.
     """
     if loss == "bce":
-        return nn.functional.binary_cross_entropy_with_logits(scores_BS, (weights_BS > 0).to(scores_BS.dtype))
+        clicked_BS = weights_BS > 0
+        mean_B1 = weights_BS.sum(dim=1, keepdim=True) / clicked_BS.sum(dim=1, keepdim=True)
+        importance_BS = torch.where(clicked_BS, weights_BS / mean_B1, 1.0)
+        return nn.functional.binary_cross_entropy_with_logits(scores_BS, clicked_BS.to(scores_BS.dtype), importance_BS)
     return nn.functional.cross_entropy(scores_BS, weights_BS / weights_BS.sum(dim=1, keepdim=True))

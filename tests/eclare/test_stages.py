@@ -135,10 +135,18 @@ def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
 def test_negatives_come_from_the_shortlist_before_chance() -> None:
     clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
     batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
-    (batch,) = batches.epoch(1, lambda _: np.arange(500, 510, dtype=np.int32))
-    assert set(range(500, 510)) <= set(batch.labels_S.tolist())
-    (batch,) = batches.epoch(1, lambda _: np.arange(500, 600, dtype=np.int32))
-    assert set(batch.labels_S.tolist()) - set(range(500, 600)) == {0, 1, 2, 3}
+    for batch in batches.epoch(1, lambda _: np.arange(500, 510, dtype=np.int32)):
+        assert set(range(500, 510)) <= set(batch.labels_S.tolist())
+    for batch in batches.epoch(1, lambda _: np.arange(500, 600, dtype=np.int32)):
+        assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
+
+
+def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
+    clicks = sp.csr_matrix((np.ones(40, np.float32), (np.arange(40), np.arange(40))), shape=(40, 40))
+    batches = Batches(clicks, replace(QUICK, batch_size=1024))
+    steps = [batch.points_B for batch in batches.epoch(1)]
+    assert len(steps) == batches.steps_per_epoch == 4
+    assert sorted(np.concatenate(steps)) == list(range(40))
 
 
 def test_hard_negatives_are_those_the_model_scores_highest() -> None:

@@ -125,7 +125,10 @@ def test_losses_equal_their_definitions() -> None:
     )
     clicked = torch.sigmoid(scores)[0]
     by_hand = -(clicked[0].log() + clicked[1].log() + (1 - clicked[2]).log()) / 3
-    assert loss_of(scores, weights, "bce").item() == pytest.approx(by_hand.item())
+    alike = (weights > 0).float()
+    assert loss_of(scores, alike, "bce").item() == pytest.approx(by_hand.item())
+    heavier = -(1.5 * clicked[0].log() + 0.5 * clicked[1].log() + (1 - clicked[2]).log()) / 3
+    assert loss_of(scores, weights, "bce").item() == pytest.approx(heavier.item())
 
 
 def test_a_batch_holds_drawn_clicks_their_weights_and_negatives() -> None:
