@@ -15,7 +15,7 @@ from eclare.config import ECLAREConfig
 from eclare.features import normalise_rows
 from eclare.graph import LabelGraph, normalised_edges
 from eclare.model import ECLARE
-from eclare.search import Floats, build_index, classifiers_of, encoded_by
+from eclare.search import Floats, build_index, build_quick_index, classifiers_of, encoded_by
 from eclare.sparse import keep_heaviest
 from eclare.texts import Texts
 
@@ -116,6 +116,11 @@ class Ensemble:
     def index(self) -> faiss.Index:
         """Inner-product search over them."""
         return build_index(self.classifiers_LD, self.device)
+
+    @cached_property
+    def quick_index(self) -> faiss.Index:
+        """The same over rounded classifiers, for scores that are looked up again."""
+        return build_quick_index(self.classifiers_LD, self.device)
 
     def save(self, folder: Path) -> None:
         """Write member_1/, member_2/, ..."""

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import faiss
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -27,15 +26,13 @@ from eclare.hashes import hash_of, hash_of_bytes, hash_of_config
 from eclare.interactions import Ids, weighted
 from eclare.predict import probabilities
 from eclare.reranking import CANDIDATES, Known, Reranker, learn_fusion
-from eclare.search import Floats, Rows, attention_of, build_quick_index
-from eclare.similar import one_thread
+from eclare.search import SPARE, Floats, Rows, attention_of, one_thread
 from eclare.sparse import Parts
 from eclare.stages import Training
 from eclare.texts import Texts
 from eclare.warm_start import Earlier
 
 Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
-SPARE = 100  # further labels that a search over rounded copies looks at, so that rounding loses none
 PACKAGES = ("torch", "numpy", "scipy", "numba")
 
 
@@ -185,7 +182,7 @@ class Recommender:
     def _scored(self, known: Known, heard: Heard, count: int) -> tuple[Rows, Floats]:
         """The labels that the model scores highest and those with evidence, scored by both."""
         classifiers_LD = self.ensemble.classifiers_LD
-        labels = self._index.search(known.encoded_ND, min(count, len(classifiers_LD)))[1][0]
+        labels = self.ensemble.quick_index.search(known.encoded_ND, min(count, len(classifiers_LD)))[1][0]
         if not self.config.evidence_weight:
             return labels, classifiers_LD[labels] @ known.encoded_ND[0]
         labels = np.union1d(labels, heard.labels)
@@ -248,10 +245,6 @@ class Recommender:
 
     def __repr__(self) -> str:
         return f"Recommender({self.ensemble!r})"
-
-    @cached_property
-    def _index(self) -> faiss.Index:
-        return build_quick_index(self.ensemble.classifiers_LD)
 
     @cached_property
     def _attention(self) -> Floats:

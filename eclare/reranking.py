@@ -19,7 +19,7 @@ from eclare.evidence import Evidence, Neighbours, bonus_of
 from eclare.fusion import Examples, Fusion, fit_fusion
 from eclare.predict import top_labels
 from eclare.recommendations import NOTHING
-from eclare.search import CHUNK, Floats, Rows, best_of_rows, inner_products, with_bonus
+from eclare.search import CHUNK, SPARE, Floats, Rows, best_of_rows, inner_products, with_bonus
 from eclare.similar import Nearest
 from eclare.sparse import parts, sampled_product
 
@@ -59,13 +59,14 @@ class Reranker:
 
     def candidates(self, known: "Known", count: int) -> Rows:
         """The labels that model and evidence together score highest, N x C, NOTHING where there are fewer."""
-        scores_NC, found_NC = self.ensemble.index.search(known.encoded_ND, min(count, self.ensemble.index.ntotal))
+        index, classifiers_LD = self.ensemble.quick_index, self.ensemble.classifiers_LD
+        found_NC = index.search(known.encoded_ND, min(count + SPARE, index.ntotal))[1].astype(np.int32)
+        scores_NC = self._scores(known, found_NC)
         co_clicks = sp.csr_matrix(self.evidence.over_labels(known.neighbours.labels) @ self.evidence.co_clicks_LL)
         bonus = parts(bonus_of(co_clicks, self.ensemble.config))
-        found_NC = found_NC.astype(np.int32)
         best: Rows
-        best, _ = with_bonus(found_NC, scores_NC, bonus, known.encoded_ND, self.ensemble.classifiers_LD)
-        return best
+        best, _ = with_bonus(found_NC, scores_NC, bonus, known.encoded_ND, classifiers_LD)
+        return best[:, :count]
 
     def ranked(self, known: "Known", labels_NC: Rows, k: int) -> tuple[Rows, Floats]:
         """The k best of the candidates of every point by the fusion of their signals."""
@@ -90,11 +91,15 @@ class Reranker:
 
     def _model(self, known: "Known", labels_NC: Rows) -> Floats:
         """Log of the model's softmax over the candidates."""
-        row = np.repeat(np.arange(len(labels_NC), dtype=np.int32), labels_NC.shape[1])
-        scores = inner_products(known.encoded_ND, self.ensemble.classifiers_LD, row, np.maximum(labels_NC, 0).ravel())
-        scores = scores.reshape(labels_NC.shape)
+        scores = self._scores(known, labels_NC)
         highest = scores.max(axis=1, keepdims=True)
         return np.asarray(scores - highest - np.log(np.exp(scores - highest).sum(axis=1, keepdims=True)))
+
+    def _scores(self, known: "Known", labels_NC: Rows) -> Floats:
+        """The model's inner products."""
+        row = np.repeat(np.arange(len(labels_NC), dtype=np.int32), labels_NC.shape[1])
+        scores = inner_products(known.encoded_ND, self.ensemble.classifiers_LD, row, np.maximum(labels_NC, 0).ravel())
+        return np.asarray(scores.reshape(labels_NC.shape))
 
 
 class Known(NamedTuple):

@@ -1,6 +1,7 @@
 """Maximum inner-product search over label classifiers (faiss), and their scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import faiss
@@ -18,7 +19,8 @@ Rows = npt.NDArray[np.int32]
 
 CHUNK = 8192  # rows in memory at a time
 EXACT_BELOW = 500_000  # classifiers
-QUICK_EXACT_BELOW = 10_000  # the same for one title at a time, where reading them all would take milliseconds
+QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
+SPARE = 100  # further labels that a search over rounded copies looks at, so that rounding loses none
 ROUNDED_FROM = 4096  # classifiers that the levels of rounding are learnt from
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
 
@@ -57,6 +59,19 @@ def _of_all_labels(model: ECLARE, texts: Texts, compute: Callable[[LabelRows, to
         edges = Bags.of(texts.edges_LL[start : start + CHUNK], model.device)
         computed.append(compute(LabelRows(rows, rows, edges), texts_LD))
     return np.asarray(torch.cat(computed).cpu().numpy())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Waking other threads up costs more than a single title does."""
+    of_numba, of_torch = numba.get_num_threads(), torch.get_num_threads()
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(of_numba)
+        torch.set_num_threads(of_torch)
 
 
 class Pairs(NamedTuple):
@@ -114,11 +129,14 @@ def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
     return faiss.index_cpu_to_all_gpus(index) if on_gpu else index
 
 
-def build_quick_index(classifiers_LD: Floats) -> faiss.Index:
-    """An index for one title at a time, for scores that are looked up again: exact up to QUICK_EXACT_BELOW classifiers.
+def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Index:
+    """An index whose scores are looked up again, with SPARE labels more than wanted.
 
-    Above, every number is rounded to one of 16 levels, so that a search reads an eighth.
+    Exact up to QUICK_EXACT_BELOW classifiers and on a GPU; above, every number is rounded to one of 16 levels, so that
+    a search reads an eighth.
     """
+    if device.type == "cuda":
+        return build_index(classifiers_LD, device)
     labels, dim = classifiers_LD.shape
     if labels <= QUICK_EXACT_BELOW:
         index: faiss.Index = faiss.IndexFlatIP(dim)

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from eclare.dated_pairs import DatedPairs
 from eclare.ensemble import Ensemble
 from eclare.recommendations import NOTHING
-from eclare.search import Floats, Rows, build_index, inner_products
+from eclare.search import Floats, Rows, build_quick_index, inner_products
 from eclare.similar import Nearest, cosines_at
 from eclare.sparse import (
     Parts,
@@ -98,7 +98,7 @@ class Signals:
     @cached_property
     def _index(self) -> tuple[Rows, faiss.Index]:
         allowed = np.flatnonzero(self.allowed_P).astype(np.int32)
-        return allowed, build_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)
+        return allowed, build_quick_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)
 
     @cached_property
     def _together(self) -> tuple[Rows, Rows, Floats]:

@@ -1,8 +1,5 @@
 """Titles nearest to a title: the highest cosines between sparse rows, without looking at most of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numba
 import numpy as np
 import scipy.sparse as sp
@@ -35,17 +32,6 @@ def shares(found: tuple[Rows, Floats], sharpness: int) -> Parts:
     indptr = np.zeros(len(said) + 1, np.int32)
     np.cumsum(known.sum(axis=1), out=indptr[1:])
     return indptr, found[0][known], said[known]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Waking other threads up costs more than a single title does."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(threads)
 
 
 @numba.njit(parallel=True, cache=True)

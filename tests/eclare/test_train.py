@@ -185,7 +185,10 @@ def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeyp
     monkeypatch.setattr(search, "EXACT_BELOW", 1000)
     monkeypatch.setattr(search, "QUICK_EXACT_BELOW", 1000)
     monkeypatch.setattr(search, "ROUNDED_FROM", 1000)
-    for index, k in ((build_index(vectors, torch.device("cpu")), 10), (build_quick_index(vectors), 100)):
+    for index, k in (
+        (build_index(vectors, torch.device("cpu")), 10),
+        (build_quick_index(vectors, torch.device("cpu")), 100),
+    ):
         found = index.search(questions, k)[1]
         assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(exact, found, strict=True)]) > 0.95
     again = build_index(vectors, torch.device("cpu")).search(questions, 10)[1]
