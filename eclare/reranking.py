@@ -19,7 +19,7 @@ from eclare.evidence import Evidence, Neighbours, bonus_of
 from eclare.fusion import Examples, Fusion, fit_fusion
 from eclare.predict import top_labels
 from eclare.recommendations import NOTHING
-from eclare.search import CHUNK, SPARE, Floats, Rows, best_of_rows, inner_products, with_bonus
+from eclare.search import CHUNK, Floats, Rows, best_of_rows, inner_products, with_bonus
 from eclare.similar import Nearest
 from eclare.sparse import parts, sampled_product
 
@@ -58,9 +58,12 @@ class Reranker:
         return Known(points_NV, self.ensemble.encode(points_NV), self.evidence.neighbours(points_NV))
 
     def candidates(self, known: "Known", count: int) -> Rows:
-        """The labels that model and evidence together score highest, N x C, NOTHING where there are fewer."""
+        """The labels that model and evidence together score highest, N x C, NOTHING where there are fewer.
+
+        Twice as many are looked up, so that an index of rounded classifiers loses next to none.
+        """
         index, classifiers_LD = self.ensemble.quick_index, self.ensemble.classifiers_LD
-        found_NC = index.search(known.encoded_ND, min(count + SPARE, index.ntotal))[1].astype(np.int32)
+        found_NC = index.search(known.encoded_ND, min(2 * count, index.ntotal))[1].astype(np.int32)
         scores_NC = self._scores(known, found_NC)
         co_clicks = sp.csr_matrix(self.evidence.over_labels(known.neighbours.labels) @ self.evidence.co_clicks_LL)
         bonus = parts(bonus_of(co_clicks, self.ensemble.config))
