@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,9 @@ import scipy.sparse as sp
 from eclare.config import ECLAREConfig
 
 Rows = npt.NDArray[np.int64]
-LEAST_STEPS = 4  # an epoch, whatever the batch size
-
 Shortlist = Callable[[Rows], npt.NDArray[np.int32]]  # from points to the labels that look right for them, repeated
+
+LEAST_STEPS = 4  # an epoch, whatever the batch size
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,25 +51,23 @@ class Batches:
         if not self.weights_NL.nnz:
             raise ValueError("training needs at least one point with a clicked label, got none")
 
-    @property
+    @cached_property
     def batch_size(self) -> int:
         """Points a step: as many as the config says, fewer where an epoch would have less than LEAST_STEPS."""
-        return min(self.config.batch_size, math.ceil(self._points / LEAST_STEPS))
+        return min(self.config.batch_size, math.ceil(len(self._clicked_points) / LEAST_STEPS))
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of one epoch."""
-        return math.ceil(self._points / self.batch_size)
+        return math.ceil(len(self._clicked_points) / self.batch_size)
 
-    @property
-    def _points(self) -> int:
-        return int(np.count_nonzero(np.diff(self.weights_NL.indptr)))
+    @cached_property
+    def _clicked_points(self) -> Rows:
+        return np.flatnonzero(np.diff(self.weights_NL.indptr))
 
     def epoch(self, number: int, shortlist: Shortlist | None = None) -> Iterator[Batch]:
         """Every point once, in the order of this epoch."""
-        points = np.random.default_rng([self.config.seed, number]).permutation(
-            np.flatnonzero(np.diff(self.weights_NL.indptr))
-        )
+        points = np.random.default_rng([self.config.seed, number]).permutation(self._clicked_points)
         random = np.random.default_rng([self.config.seed, number, self.process])
         for start in range(0, len(points), self.batch_size):
             of_all = points[start : start + self.batch_size]

@@ -44,27 +44,32 @@ def learn_ranking(pairs: DatedPairs, titles_PV: sp.csr_matrix, learn: Learn, see
         days_ago = max(1, round(held_back * scale))
         known, later = pairs.until(days_ago), pairs.since(days_ago)
         later = later.until(max(0, days_ago - round(JUDGED_DAYS * scale)))
-        if len(known.pairs.key_E) and len(queries := queries_that_teach(later, seed)):
+        right = right_products(later)
+        if len(known.pairs.key_E) and len(queries := queries_that_teach(right, seed)):
             signals = Signals(known, titles_PV, learn(known), np.ones(len(pairs), bool))
-            examples.append(examples_of(signals, later, queries))
+            examples.append(examples_of(signals, right, queries))
     taught = [some for some in examples if len(some.right_QC)]
     return fit_fusion(taught, seed, STEPS, QUERIES_PER_STEP) if taught else None
 
 
-def queries_that_teach(later: DatedPairs, seed: int) -> Rows:
-    """Queries with FEWEST_RIGHT right products or more, MOST_QUERIES of them at most, sorted."""
+def right_products(later: DatedPairs) -> sp.csr_matrix:
+    """The sessions that every product shared with those that shared SHARED_SESSIONS or more with it, P x P."""
     right = later.together()
-    count = np.bincount(np.repeat(np.arange(len(later)), np.diff(right.indptr))[right.data >= SHARED_SESSIONS])
-    queries = np.flatnonzero(count >= FEWEST_RIGHT).astype(np.int32)
+    right.data[right.data < SHARED_SESSIONS] = 0
+    right.eliminate_zeros()
+    return right
+
+
+def queries_that_teach(right_PP: sp.csr_matrix, seed: int) -> Rows:
+    """Queries with FEWEST_RIGHT right products or more, MOST_QUERIES of them at most, sorted."""
+    queries = np.flatnonzero(np.diff(right_PP.indptr) >= FEWEST_RIGHT).astype(np.int32)
     return np.sort(np.random.default_rng(seed).permutation(queries)[:MOST_QUERIES])
 
 
-def examples_of(signals: Signals, later: DatedPairs, queries: Rows) -> Examples:
+def examples_of(signals: Signals, right_PP: sp.csr_matrix, queries: Rows) -> Examples:
     """What was known, and what then happened; queries without a right candidate are left out."""
-    right = later.together()
-    right.data[right.data < SHARED_SESSIONS] = 0
     candidates = signals.candidates(queries)
-    happened = look_up((right.indptr, right.indices, right.data[:, None]), queries, candidates)[..., 0]
+    happened = look_up((right_PP.indptr, right_PP.indices, right_PP.data[:, None]), queries, candidates)[..., 0]
     return Examples(signals.of(queries, candidates), happened, candidates != NOTHING).that_teach()
 
 

@@ -19,7 +19,7 @@ from eclare.evidence import Evidence, Neighbours, bonus_of
 from eclare.fusion import Examples, Fusion, fit_fusion
 from eclare.predict import top_labels
 from eclare.recommendations import NOTHING
-from eclare.search import CHUNK, Floats, Rows, best_of_rows, inner_products, with_bonus
+from eclare.search import CHUNK, Floats, Rows, best_of_rows, inner_products, log_shares, with_bonus
 from eclare.similar import Nearest
 from eclare.sparse import parts, sampled_product
 
@@ -67,9 +67,8 @@ class Reranker:
         scores_NC = self._scores(known, found_NC)
         co_clicks = sp.csr_matrix(self.evidence.over_labels(known.neighbours.labels) @ self.evidence.co_clicks_LL)
         bonus = parts(bonus_of(co_clicks, self.ensemble.config))
-        best: Rows
         best, _ = with_bonus(found_NC, scores_NC, bonus, known.encoded_ND, classifiers_LD)
-        return best[:, :count]
+        return np.ascontiguousarray(best[:, :count])
 
     def ranked(self, known: "Known", labels_NC: Rows, k: int) -> tuple[Rows, Floats]:
         """The k best of the candidates of every point by the fusion of their signals."""
@@ -84,19 +83,13 @@ class Reranker:
         history_N = sampled_product(similar, evidence.parts_of_history, np.zeros((len(labels_NC), 1), np.int32))
         there = labels_NC != NOTHING
         signals = np.empty((*labels_NC.shape, len(NAMES)), np.float32)
-        signals[..., 0] = self._model(known, labels_NC)
+        signals[..., 0] = log_shares(known.encoded_ND, self.ensemble.classifiers_LD, labels_NC)
         signals[..., 1] = np.log(sampled_product(similar, evidence.parts_of_shared, labels_NC) + COUNT_FLOOR)
         signals[..., 2] = np.log(history_N + COUNT_FLOOR)
         signals[..., 3] = np.log(sampled_product(near, evidence.parts_of_clicks, labels_NC) + SHARE_FLOOR)
         signals[..., 4] = sampled_product(parts(known.points_NV), evidence.parts_of_words, labels_NC)
         signals[..., 5] = np.log(np.where(there, evidence.popularity_L[labels_NC], 0) + COUNT_FLOOR)
         return signals
-
-    def _model(self, known: "Known", labels_NC: Rows) -> Floats:
-        """Log of the model's softmax over the candidates."""
-        scores = self._scores(known, labels_NC)
-        highest = scores.max(axis=1, keepdims=True)
-        return np.asarray(scores - highest - np.log(np.exp(scores - highest).sum(axis=1, keepdims=True)))
 
     def _scores(self, known: "Known", labels_NC: Rows) -> Floats:
         """The model's inner products."""

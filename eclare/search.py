@@ -20,9 +20,10 @@ Rows = npt.NDArray[np.int32]
 CHUNK = 8192  # rows in memory at a time
 EXACT_BELOW = 500_000  # classifiers
 QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
-SPARE = 100  # further labels that a search over rounded copies looks at, so that rounding loses none
+SPARE = 100  # further labels that a search over rounded copies looks at for a single title
 ROUNDED_FROM = 4096  # classifiers that the levels of rounding are learnt from
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
+LEAST_LOG_SHARE = -100.0
 
 
 @torch.no_grad()
@@ -130,7 +131,7 @@ def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
 
 
 def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Index:
-    """An index whose scores are looked up again, with SPARE labels more than wanted.
+    """An index whose scores are looked up again, for more labels than wanted, so that rounding loses next to none.
 
     Exact up to QUICK_EXACT_BELOW classifiers and on a GPU; above, every number is rounded to one of 16 levels, so that
     a search reads an eighth.
@@ -146,6 +147,30 @@ def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Ind
         index.train(classifiers_LD[drawn])
     index.add(classifiers_LD)
     return index
+
+
+@numba.njit(parallel=True, cache=True)
+def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> Floats:
+    """Log of the softmax of inner products over every point's own labels, N x C.
+
+    Label -1 is none: it takes no part and has the LEAST_LOG_SHARE, below which no share falls.
+    """
+    logs_NC = np.full(labels_NC.shape, np.float32(LEAST_LOG_SHARE), np.float32)
+    for row in numba.prange(len(labels_NC)):
+        there = np.flatnonzero(labels_NC[row] >= 0)
+        if not len(there):
+            continue
+        scores = np.empty(len(there), np.float32)
+        for place in range(len(there)):
+            label, total = labels_NC[row, there[place]], np.float32(0)
+            for d in range(encoded_ND.shape[1]):
+                total += encoded_ND[row, d] * classifiers_LD[label, d]
+            scores[place] = total
+        scores -= scores.max()
+        scores -= np.log(np.exp(scores).sum())
+        for place in range(len(there)):
+            logs_NC[row, there[place]] = max(scores[place], np.float32(LEAST_LOG_SHARE))
+    return logs_NC
 
 
 @numba.njit(parallel=True, cache=True)

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from eclare.dated_pairs import DatedPairs
 from eclare.ensemble import Ensemble
 from eclare.recommendations import NOTHING
-from eclare.search import Floats, Rows, build_quick_index, inner_products
+from eclare.search import CHUNK, Floats, Rows, build_quick_index, log_shares
 from eclare.similar import Nearest, cosines_at
 from eclare.sparse import (
     Parts,
@@ -56,8 +56,7 @@ class Signals:
         own candidate.
         """
         by_model, index = self._index
-        encoded = self.ensemble.encode(self.titles_PV[queries])
-        found = index.search(encoded, min(max(FROM_MODEL, at_least) + 1, index.ntotal))[1]
+        found = index.search(self._encoded_PD[queries], min(max(FROM_MODEL, at_least) + 1, index.ntotal))[1]
         lists = [self._by_counts[queries], self._by_like_titles[queries], by_model[found]]
         popular = np.broadcast_to(self._popular, (len(queries), len(self._popular)))
         distinct: Rows = distinct_per_row(np.hstack([*lists, popular]).astype(np.int32), queries)
@@ -68,32 +67,26 @@ class Signals:
         there = candidates != NOTHING
         signals = np.empty((*candidates.shape, len(NAMES)), np.float32)
         lives, like = len(HALF_LIVES), parts(self._like_PP[queries])
-        longest, onwards = parts(self._longest_PP), parts(self._onwards_PP)
         signals[..., :lives] = _log(look_up(self._together, queries, candidates), COUNT_FLOOR)
         for place, popularity_P in enumerate(self._popularity_P):
             signals[..., lives + place] = _log(np.where(there, popularity_P[candidates], 0), COUNT_FLOOR)
         reached = {
-            "over one more product": (parts(self._onwards_PP[queries]), onwards, CHANCE_FLOOR),
-            "similar queries": (like, longest, COUNT_FLOOR),
+            "over one more product": (parts(self._onwards_PP[queries]), self._onwards, CHANCE_FLOOR),
+            "similar queries": (like, self._longest, COUNT_FLOOR),
             "similar answers": (_own(queries), self._to_like_titles, COUNT_FLOOR),
             "similar both": (like, self._to_like_titles, COUNT_FLOOR),
         }
         for name, (left, right, floor) in reached.items():
             signals[..., NAMES.index(name)] = _log(product_at(left, right, candidates, self.pairs.products), floor)
-        signals[..., -3] = cosines_at(parts(self.titles_PV[queries]), parts(self.titles_PV), candidates)
-        signals[..., -2] = self._model(queries, candidates)
+        signals[..., -3] = cosines_at(parts(self.titles_PV[queries]), self._titles, candidates)
+        signals[..., -2] = log_shares(self._encoded_PD[queries], self.ensemble.classifiers_LD, candidates)
         signals[..., -1] = _log(self._history_P[queries], COUNT_FLOOR)[:, None]
         return signals
 
-    def _model(self, queries: Rows, candidates: Rows) -> Floats:
-        """Log of the model's softmax over the candidates."""
-        encoded = self.ensemble.encode(self.titles_PV[queries])
-        row = np.repeat(np.arange(len(queries), dtype=np.int32), candidates.shape[1])
-        scores = inner_products(encoded, self.ensemble.classifiers_LD, row, np.maximum(candidates, 0).ravel())
-        scores = np.where(candidates != NOTHING, scores.reshape(candidates.shape), -np.inf)
-        highest = scores.max(axis=1, keepdims=True, initial=-1e30)
-        scores = scores - highest - np.log(np.exp(scores - highest).sum(axis=1, keepdims=True) + 1e-30)
-        return np.asarray(np.maximum(scores, -100))
+    @cached_property
+    def _encoded_PD(self) -> Floats:
+        chunks = range(0, len(self.pairs), CHUNK)
+        return np.concatenate([self.ensemble.encode(self.titles_PV[start : start + CHUNK]) for start in chunks])
 
     @cached_property
     def _index(self) -> tuple[Rows, faiss.Index]:
@@ -110,6 +103,18 @@ class Signals:
     def _longest_PP(self) -> sp.csr_matrix:
         indptr, indices, counts = self._together
         return sp.csr_matrix((counts[:, -1], indices, indptr), shape=(self.pairs.products, self.pairs.products))
+
+    @cached_property
+    def _longest(self) -> Parts:
+        return parts(self._longest_PP)
+
+    @cached_property
+    def _onwards(self) -> Parts:
+        return parts(self._onwards_PP)
+
+    @cached_property
+    def _titles(self) -> Parts:
+        return parts(self.titles_PV)
 
     @cached_property
     def _history_P(self) -> Floats:

@@ -193,7 +193,7 @@ def distinct_per_row(columns_NC: Rows, without_N: Rows) -> Rows:
     longest = 0
     for row in range(len(columns_NC)):
         longest = max(longest, counts[row])
-    return distinct[:, :longest]
+    return distinct[:, :longest].copy()  # one layout, one compiled kernel: see CONTRIBUTING.md
 
 
 def scale_rows(matrix: sp.csr_matrix, scale_N: npt.NDArray[np.floating]) -> sp.csr_matrix:

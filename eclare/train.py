@@ -16,6 +16,7 @@ from eclare.batches import Batch, Batches, Shortlist
 from eclare.checkpoint import Checkpoint, Epoch, Progress
 from eclare.metrics import evaluate
 from eclare.model import ECLARE, Bags
+from eclare.optimiser import RowAdam
 from eclare.search import top_rows
 from eclare.texts import Texts, label_rows
 
@@ -145,10 +146,7 @@ def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:
     """Adam; its sparse form for the two tables of which a step sees few rows."""
     tables = [table.weight for table in (model.refinement, model.tokens) if table.weight.requires_grad]
     blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
-    return [
-        torch.optim.SparseAdam(tables),
-        torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()]),
-    ]
+    return [RowAdam(tables), torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()])]
 
 
 def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str) -> Tensor:

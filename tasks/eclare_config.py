@@ -5,7 +5,6 @@ from tasks.errors import BadInput
 from tasks.settings import Settings
 
 EVIDENCE_WEIGHT = 2.0  # most products of a night have clicks of their own, which then count more than in a catalogue
-
 WORD_PAIRS = False  # on dated logs they bring nothing: benchmarks/README.md
 
 

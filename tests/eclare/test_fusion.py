@@ -14,7 +14,7 @@ from eclare.ensemble import Ensemble
 from eclare.features import Vocabulary
 from eclare.graph import build_label_graph
 from eclare.recommendations import NOTHING
-from eclare.related import examples_of, queries_that_teach, rank, related_products
+from eclare.related import examples_of, queries_that_teach, rank, related_products, right_products
 from eclare.signals import NAMES, Signals
 from eclare.sparse import distinct_per_row
 from eclare.stages import train
@@ -151,10 +151,11 @@ def test_examples_are_what_was_known_then_and_what_was_shared_later() -> None:
     signals = signals_of(known, made.titles)
     right = later.together().toarray()
     right[right < 2] = 0
-    queries = queries_that_teach(later, seed=0)
+    assert np.array_equal(right_products(later).toarray(), right)
+    queries = queries_that_teach(right_products(later), seed=0)
     assert queries.tolist() == np.flatnonzero((right > 0).sum(axis=1) >= 5).tolist()
     assert len(queries) == 14
-    examples, candidates = examples_of(signals, later, queries), signals.candidates(queries)
+    examples, candidates = examples_of(signals, right_products(later), queries), signals.candidates(queries)
     assert np.array_equal(examples.signals_QCF, signals.of(queries, candidates))
     expected = np.where(candidates == NOTHING, 0, np.take_along_axis(right[queries], candidates, axis=1))
     assert np.array_equal(examples.right_QC, expected)

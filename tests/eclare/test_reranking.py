@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import log_softmax
 
 from eclare.config import ECLAREConfig
 from eclare.evidence import Evidence
@@ -15,7 +16,7 @@ from eclare.fusion import Examples, Fusion, fit_fusion
 from eclare.predict import top_labels
 from eclare.recommender import Recommender
 from eclare.reranking import NAMES, Reranker, _known_pairs, held_back
-from eclare.search import best_of_rows, with_bonus
+from eclare.search import best_of_rows, log_shares, with_bonus
 from eclare.sparse import parts
 from eclare.stages import train
 from eclare.synthetic import shop_of_groups
@@ -39,6 +40,21 @@ def test_the_best_with_a_bonus_are_those_of_all_labels(bonus, encoded, classifie
     slowly = np.argsort(-(scores + bonus), axis=1, kind="stable")[:, :4]
     assert np.allclose(totals, np.take_along_axis(scores + bonus, slowly, axis=1))
     assert np.array_equal(best, slowly) or (np.sort(scores, axis=1)[:, :-1] == np.sort(scores, axis=1)[:, 1:]).any()
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.int32, st.tuples(st.integers(1, 4), st.integers(0, 6)), elements=st.integers(-1, 7)), st.integers(0, 9)
+)
+def test_log_shares_are_the_log_of_a_softmax_over_the_labels_that_are_there(labels_NC, seed) -> None:
+    random = np.random.default_rng(seed)
+    encoded, classifiers = (random.normal(size=(rows, 3)).astype(np.float32) for rows in (len(labels_NC), 8))
+    found = log_shares(encoded, classifiers, labels_NC)
+    for row, labels in enumerate(labels_NC):
+        there = labels >= 0
+        if there.any():
+            assert np.allclose(found[row, there], log_softmax(classifiers[labels[there]] @ encoded[row]), atol=1e-5)
+        assert (found[row, ~there] == -100).all()
 
 
 def test_the_best_of_rows_fall_without_what_is_no_label() -> None:
