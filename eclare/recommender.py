@@ -297,7 +297,11 @@ def _rows(texts: Titles) -> int:
 
 def _features(texts: Titles, vocabulary: Vocabulary | None) -> sp.csr_matrix:
     if isinstance(texts, sp.csr_matrix):
-        return normalise_rows(texts)
+        if texts.nnz and not texts.data.min() >= 0:
+            raise ValueError(f"features must be numbers of 0 or more, got {texts.data.min()}")
+        features = normalise_rows(texts)
+        features.eliminate_zeros()
+        return features
     if vocabulary is None:
         raise ValueError("this model was fitted on ready features and knows no words: pass features, not titles")
     return vocabulary.features(texts)

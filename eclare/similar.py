@@ -6,6 +6,8 @@ import scipy.sparse as sp
 
 from eclare.sparse import Floats, Parts, Rows, parts
 
+COSINE_COST = 30  # words of a list that are read in the time of one cosine
+
 
 class Nearest:
     """Rows of norm 1 or 0 that can be asked for the nearest of them."""
@@ -46,7 +48,7 @@ def _nearest(
         for point in range(worker, count, len(reached)):
             start, end = points[0][point], points[0][point + 1]
             words, weights = points[1][start:end], points[2][start:end]
-            for row in _within_reach(words, weights, by_word, reached[worker], least):
+            for row in _within_reach(words, weights, by_word, reached[worker], limits):
                 cosine = _cosine(words, weights, by_row, row)
                 if cosine >= least:
                     _insert(found[point], cosines[point], row, cosine)
@@ -54,36 +56,51 @@ def _nearest(
 
 
 @numba.njit(cache=True)
-def _within_reach(words: Rows, weights: Floats, by_word: Parts, reached: Floats, least: float) -> Rows:
-    """The rows that can have a cosine of `least`, sorted. reached: zeros, and zeros again afterwards.
+def _within_reach(words: Rows, weights: Floats, by_word: Parts, reached: Floats, limits: tuple[int, float]) -> Rows:
+    """The rows that can be among the `most` nearest with a cosine of `least`. reached: zeros, and zeros afterwards.
 
-    Words whose weights have a norm below `least` cannot bring two titles that close by themselves (Cauchy-Schwarz), so
-    the commonest ones are passed over as long as that holds (prefix filtering, Bayardo et al., WWW 2007). What the
-    others bring together says which rows such words could still lift over it.
+    Rare words come first. What they bring to the `most` best rows so far is a bar; words that are left bring no row
+    over it once their weights have a smaller norm (Cauchy-Schwarz; prefix filtering, Bayardo et al., WWW 2007). The
+    commonest ones are then read only as far as that costs less than the cosines of the rows that they may rule out.
     """
+    most, bar = limits
     length = by_word[0][words + 1] - by_word[0][words]
-    order = np.argsort(-length, kind="mergesort")
-    passed_over, first, total = 0.0, 0, 0
-    while first < len(order) and passed_over + weights[order[first]] ** 2 < (0.999 * least) ** 2:
-        passed_over += weights[order[first]] ** 2
-        first += 1
-    for place in order[first:]:
-        total += length[place]
-    rows, filled = np.empty(total, np.int32), 0
-    for place in order[first:]:
-        for entry in range(by_word[0][words[place]], by_word[0][words[place] + 1]):
+    order = np.argsort(length, kind="mergesort")
+    words, weights, length = words[order], weights[order], length[order]
+    left = np.append(np.cumsum(weights[::-1] ** 2)[::-1] ** 0.5, np.float32(0))
+    rows, filled, done = np.empty(length.sum(), np.int32), 0, 0
+    while done < len(words) and left[done] >= 0.999 * bar:
+        for entry in range(by_word[0][words[done]], by_word[0][words[done] + 1]):
             row = by_word[1][entry]
             if reached[row] == 0:
                 rows[filled] = row
                 filled += 1
-            reached[row] += weights[place] * by_word[2][entry]
+            reached[row] += weights[done] * by_word[2][entry]
+        done += 1
+        if filled >= most and done < len(words) and length[done] > filled:
+            bar = max(bar, np.partition(reached[rows[:filled]], filled - most)[filled - most])
+    filled = _still_within_reach(rows[:filled], reached, 0.999 * bar - left[done])
+    while done < len(words) and filled * COSINE_COST > length[done]:
+        for entry in range(by_word[0][words[done]], by_word[0][words[done] + 1]):
+            if reached[by_word[1][entry]] > 0:
+                reached[by_word[1][entry]] += weights[done] * by_word[2][entry]
+        done += 1
+        filled = _still_within_reach(rows[:filled], reached, 0.999 * bar - left[done])
+    reached[rows[:filled]] = 0
+    return np.sort(rows[:filled])
+
+
+@numba.njit(cache=True)
+def _still_within_reach(rows: Rows, reached: Floats, bar: float) -> int:
+    """Move the rows that have reached the bar to the front, count them, and forget the others."""
     kept = 0
-    for row in rows[:filled]:
-        if reached[row] + passed_over**0.5 >= 0.999 * least:
+    for row in rows:
+        if reached[row] >= bar:
             rows[kept] = row
             kept += 1
-        reached[row] = 0
-    return np.sort(rows[:kept])
+        else:
+            reached[row] = 0
+    return kept
 
 
 @numba.njit(cache=True)

@@ -83,6 +83,13 @@ def test_a_file_that_changed_and_a_folder_without_a_model_are_refused(tmp_path) 
         Recommender.load(tmp_path)
 
 
+@pytest.mark.parametrize("number", [-1.0, np.nan])
+def test_features_that_no_text_can_have_are_refused(number) -> None:
+    features = sp.csr_matrix(np.diag([1, 1, number]).astype(np.float32))
+    with pytest.raises(ValueError, match=f"features must be numbers of 0 or more, got {str(number)[:3]}"):
+        Recommender.fit(features, features, sp.identity(3, np.float32, format="csr"), QUICK)
+
+
 @pytest.mark.parametrize("views", [("use_graph",), ("use_label_text",), ("use_refinement",), ("use_attention",)])
 def test_every_ablation_learns_and_explains_itself(views) -> None:
     config = ECLAREConfig(embedding_dim=32, epochs=10, batch_size=32, learning_rate=0.01, **dict.fromkeys(views, False))
