@@ -2,6 +2,7 @@
 
 import json
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +41,26 @@ PAPER_PARTS: dict[str, dict[str, Any]] = {
     "paper, 1, no refinement": {"ensemble": 1, "use_refinement": False},
     "paper, 1, sum in place of attention": {"ensemble": 1, "use_attention": False},
 }
+CHOICES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "batches of 256, learning rate 0.005": {"batch_size": 256, "learning_rate": 0.005},
+    "batches of 512, learning rate 0.005": {"batch_size": 512, "learning_rate": 0.005},
+    "words alone": {"word_pairs": False},
+    "15 epochs": {"epochs": 15},
+    "4,096 negatives a step": {"negatives_per_batch": 4096},
+    "10 label point targets": {"label_point_targets": 10},
+    "evidence weight 0.7": {"evidence_weight": 0.7},
+    "15% held back": {"held_back_share": 0.15},
+    "ensemble of 2": {"ensemble": 2},
+}
+
+
+class Question(StrEnum):
+    """What is asked of the method: what its parts bring, the same with the paper's stages, or how it is best set."""
+
+    PARTS = "parts"
+    PAPER = "paper"
+    CHOICES = "choices"
 
 
 def main(
@@ -47,13 +68,17 @@ def main(
     withheld: Annotated[
         int, typer.Option(help="splits of the training points to choose on instead of the test points", min=0)
     ] = 0,
-    paper: Annotated[bool, typer.Option(help="the paper's stages as well")] = True,
+    question: Annotated[Question, typer.Option(help="rows of the table")] = Question.PARTS,
 ) -> None:
     """Train once per row, or once per row and split; ends with one line of JSON per row."""
     seeds = range(1, withheld + 1)
     trials = [Trial.of_withheld_points(data, seed) for seed in seeds] or [Trial.of_test_points(data)]
     published = ECLAREConfig.preset("paper-131k").__dict__ | {"cluster_bits": 0}
-    rows = PARTS | ({name: published | part for name, part in PAPER_PARTS.items()} if paper else {})
+    rows = {
+        Question.PARTS: PARTS,
+        Question.PAPER: {name: published | part for name, part in PAPER_PARTS.items()},
+        Question.CHOICES: CHOICES,
+    }[question]
     table = Table("", *METRICS, "seconds")
     for name, options in rows.items():
         start = time.perf_counter()

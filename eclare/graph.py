@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from eclare.config import ECLAREConfig
 from eclare.interactions import weighted
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
 
@@ -96,13 +96,26 @@ class _Steps(NamedTuple):
 
     indptr: Rows
     targets: Rows
-    cumulative: Floats  # running sum of the weights within each row
+    share: Floats  # of its row's weight that a target and those before it have; 1 at the end of a row
 
 
 def _steps(matrix: sp.csr_matrix | sp.csc_matrix) -> _Steps:
-    total = np.cumsum(matrix.data, dtype=np.float64)
-    before = np.concatenate([[0.0], total])[matrix.indptr[:-1]]
-    return _Steps(matrix.indptr, matrix.indices, total - np.repeat(before, np.diff(matrix.indptr)))
+    share = np.empty(matrix.nnz, np.float32)
+    _add_up(matrix.indptr, matrix.data, share)
+    return _Steps(matrix.indptr, matrix.indices, share)
+
+
+@numba.njit(parallel=True, cache=True)
+def _add_up(indptr: Rows, weights: Floats, share: Floats) -> None:
+    for row in numba.prange(len(indptr) - 1):
+        start, end = indptr[row], indptr[row + 1]
+        whole = weights[start:end].astype(np.float64).sum()
+        total = 0.0
+        for entry in range(start, end):
+            total += weights[entry]
+            share[entry] = total / whole
+        if end > start:
+            share[end - 1] = 1.0
 
 
 @numba.njit(cache=True)
@@ -116,11 +129,16 @@ def _uniform(key: np.uint64, counter: int) -> float:
 
 
 @numba.njit(cache=True)
-def _step(side: _Steps, row: int, uniform: float) -> int:
-    """A target of a row, drawn in proportion to its weight."""
+def _step(side: _Steps, row: int, uniform: float) -> np.int64:
+    """A target of a row, drawn in proportion to its weight.
+
+    Most rows have equal weights; there one look finds it, and every look more is a cache miss.
+    """
     start, end = side.indptr[row], side.indptr[row + 1]
-    drawn = np.searchsorted(side.cumulative[start:end], uniform * side.cumulative[end - 1], side="right")
-    return int(side.targets[min(start + drawn, end - 1)])
+    drawn = start + int(uniform * (end - start))
+    if not (side.share[drawn] > uniform and (drawn == start or side.share[drawn - 1] <= uniform)):
+        drawn = start + np.searchsorted(side.share[start:end], uniform, side="right")
+    return np.int64(side.targets[drawn])  # one type, so that what is called with it has one signature
 
 
 @numba.njit(cache=True)
@@ -174,13 +192,14 @@ def _walk_all(
     neighbours_LM = np.zeros((labels, neighbours), np.int32)
     visits_LM = np.zeros((labels, neighbours), np.int32)
     own_visits_L = np.zeros(labels, np.int32)
-    for label in numba.prange(labels):
+    for row in numba.prange(labels):
+        label = np.int64(row)
         if by_label.indptr[label] == by_label.indptr[label + 1]:
             continue
         visited = np.sort(_walk(by_label, by_point, label, walk))
         first = 0
         while first < len(visited):
-            met, last = visited[first], np.searchsorted(visited, visited[first], side="right")
+            met, last = np.int64(visited[first]), np.searchsorted(visited, visited[first], side="right")
             if met == label:
                 own_visits_L[label] = last - first
             elif _may_be_neighbours(embedded_LD, label, met):
