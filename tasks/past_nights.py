@@ -22,6 +22,7 @@ def learn_from_past_nights(inputs: Path, training: Training, night: Night, setti
     inputs: what build_interactions wrote. None where the training days are too few to teach anything.
     """
     config, titles = read_config(settings), training.texts.labels_LV
+    config = replace(config, epochs=max(1, config.epochs // 2))  # weights learnt are as good: benchmarks/README.md
     pairs = DatedPairs.load(inputs).until(night.held_out_days)
 
     def learn(known: DatedPairs) -> Ensemble:
