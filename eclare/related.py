@@ -22,12 +22,11 @@ from eclare.stages import train
 from eclare.texts import Texts
 
 HELD_BACK_DAYS = (45, 90, 180)  # three nights of the past on which the ranking is learned
-JUDGED_DAYS = 60  # after such a night that say what was right
 SHARED_SESSIONS = 2  # that make a pair right, as fewer are chance
 FEWEST_RIGHT = 5  # right products a query needs to teach anything
 MOST_QUERIES = 5000  # of a past night that teach; a few hundred weights need no more
 MODEL_HALF_LIFE, MODEL_PAIRS = 90.0, 50  # clicks that the model learns: days to a half, heaviest ones of a product
-STEPS, QUERIES_PER_STEP = 800, 64
+STEPS, QUERIES_PER_STEP = 1600, 64
 CHUNK = 1024  # queries in memory at a time
 
 Learn = Callable[[DatedPairs], Ensemble]
@@ -43,7 +42,6 @@ def learn_ranking(pairs: DatedPairs, titles_PV: sp.csr_matrix, learn: Learn, see
     for held_back in HELD_BACK_DAYS:
         days_ago = max(1, round(held_back * scale))
         known, later = pairs.until(days_ago), pairs.since(days_ago)
-        later = later.until(max(0, days_ago - round(JUDGED_DAYS * scale)))
         right = right_products(later)
         if len(known.pairs.key_E) and len(queries := queries_that_teach(right, seed)):
             signals = Signals(known, titles_PV, learn(known), np.ones(len(pairs), bool))
@@ -70,7 +68,8 @@ def examples_of(signals: Signals, right_PP: sp.csr_matrix, queries: Rows) -> Exa
     """What was known, and what then happened; queries without a right candidate are left out."""
     candidates = signals.candidates(queries)
     happened = look_up((right_PP.indptr, right_PP.indices, right_PP.data[:, None]), queries, candidates)[..., 0]
-    return Examples(signals.of(queries, candidates), happened, candidates != NOTHING).that_teach()
+    new = signals.history_P[queries] == 0
+    return Examples(signals.of(queries, candidates), happened, candidates != NOTHING, new).that_teach()
 
 
 def rank(signals: Signals, fusion: Fusion, queries: Rows, k: int) -> tuple[Rows, Floats]:
@@ -107,8 +106,8 @@ def related_products(
     fusion = learn_ranking(pairs, titles_PV, learn, config.seed)
     if fusion is None:
         raise ValueError(
-            f"the log must hold products that share {SHARED_SESSIONS} sessions with {FEWEST_RIGHT} others within "
-            f"{JUDGED_DAYS} days, it has none: use a longer log"
+            f"the log must hold products that share {SHARED_SESSIONS} sessions with {FEWEST_RIGHT} others after a "
+            "night of the past, it has none: use a longer log"
         )
     everything: npt.NDArray[np.bool_] = np.ones(len(pairs), bool)
     signals = Signals(pairs, titles_PV, learn(pairs), everything)
