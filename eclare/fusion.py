@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +18,15 @@ log = logging.getLogger(__name__)
 
 HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 24, 0.01, 1e-3
 NOT_THERE = -1e4  # score of a candidate that is not there
-NEW_SHARE = 0.3  # of the points that are learnt from, where some are new
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Signals of the candidates of Q points, Q x C x F, how right each was, Q x C (0: wrong), and which are there.
-
-    new_Q: points without a history, which are few and still must be learnt well.
-    """
+    """Signals of the candidates of Q points, Q x C x F, how right each was, Q x C (0: wrong), and which are there."""
 
     signals_QCF: Floats
     right_QC: Floats
     there_QC: npt.NDArray[np.bool_]
-    new_Q: npt.NDArray[np.bool_]
 
     def that_teach(self) -> "Examples":
         """Without the points that have no right candidate."""
@@ -41,13 +36,12 @@ class Examples:
         """Room for more candidates, which are not there."""
         more = count - self.right_QC.shape[1]
         rows = (0, 0), (0, more)
-        signals = np.pad(self.signals_QCF, (*rows, (0, 0)))
-        return replace(
-            self, signals_QCF=signals, right_QC=np.pad(self.right_QC, rows), there_QC=np.pad(self.there_QC, rows)
+        return Examples(
+            np.pad(self.signals_QCF, (*rows, (0, 0))), np.pad(self.right_QC, rows), np.pad(self.there_QC, rows)
         )
 
     def _of(self, points: npt.NDArray[np.bool_]) -> "Examples":
-        return Examples(self.signals_QCF[points], self.right_QC[points], self.there_QC[points], self.new_Q[points])
+        return Examples(self.signals_QCF[points], self.right_QC[points], self.there_QC[points])
 
 
 class Fusion(nn.Module):
@@ -85,14 +79,6 @@ class Fusion(nn.Module):
         return fusion
 
 
-def chances(new_Q: torch.Tensor) -> torch.Tensor:
-    """How likely each point is drawn, Q: NEW_SHARE of all draws are for new points, where both kinds are there."""
-    new, known = int(new_Q.sum()), int((~new_Q).sum())
-    if not (new and known):
-        return torch.full(new_Q.shape, 1 / len(new_Q))
-    return torch.where(new_Q, NEW_SHARE / new, (1 - NEW_SHARE) / known)
-
-
 def fit_fusion(examples: Sequence[Examples], seed: int, steps: int, points_per_step: int) -> Fusion:
     """Learn to give each candidate its share of what was right for the point (softmax cross-entropy, Adam).
 
@@ -100,13 +86,13 @@ def fit_fusion(examples: Sequence[Examples], seed: int, steps: int, points_per_s
     """
     widest = max((some.right_QC.shape[1] for some in examples), default=0)
     taught = [some.that_teach().with_candidates(widest) for some in examples]
-    signals, right, there, new = (
+    signals, right, there = (
         torch.from_numpy(np.concatenate([getattr(some, name) for some in taught]))
-        for name in ("signals_QCF", "right_QC", "there_QC", "new_Q")
+        for name in ("signals_QCF", "right_QC", "there_QC")
     )
     if not len(signals):
         raise ValueError("fusing signals needs at least one point with a right candidate, got none")
-    share, chance = right / right.sum(dim=1, keepdim=True), chances(new)
+    share = right / right.sum(dim=1, keepdim=True)
     random = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     known = signals[there]
@@ -114,7 +100,7 @@ def fit_fusion(examples: Sequence[Examples], seed: int, steps: int, points_per_s
     optimiser = torch.optim.Adam(fusion.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, steps)
     for _ in range(steps):
-        drawn = torch.multinomial(chance, points_per_step, replacement=True, generator=random)
+        drawn = torch.randint(len(signals), (points_per_step,), generator=random)
         scores = fusion(signals[drawn]).masked_fill(~there[drawn], NOT_THERE)
         loss = nn.functional.cross_entropy(scores, share[drawn])
         optimiser.zero_grad()

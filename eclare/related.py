@@ -68,8 +68,7 @@ def examples_of(signals: Signals, right_PP: sp.csr_matrix, queries: Rows) -> Exa
     """What was known, and what then happened; queries without a right candidate are left out."""
     candidates = signals.candidates(queries)
     happened = look_up((right_PP.indptr, right_PP.indices, right_PP.data[:, None]), queries, candidates)[..., 0]
-    new = signals.history_P[queries] == 0
-    return Examples(signals.of(queries, candidates), happened, candidates != NOTHING, new).that_teach()
+    return Examples(signals.of(queries, candidates), happened, candidates != NOTHING).that_teach()
 
 
 def rank(signals: Signals, fusion: Fusion, queries: Rows, k: int) -> tuple[Rows, Floats]:

@@ -124,8 +124,7 @@ def learn_fusion(
     each = parts(sp.identity(len(held), np.float32, format="csr"))
     labels_NC[sampled_product(each, parts(_known_pairs(evidence, points_NV[held])), labels_NC) > 0] = NOTHING
     right = sampled_product(each, parts(clicks_NL[held]), labels_NC)
-    nobody = np.zeros(len(held), bool)  # is new: all are held back alike
-    examples = Examples(blind.signals(known, labels_NC), right, labels_NC != NOTHING, nobody).that_teach()
+    examples = Examples(blind.signals(known, labels_NC), right, labels_NC != NOTHING).that_teach()
     if len(examples.right_QC) < FEWEST_HELD_BACK:
         return None
     return fit_fusion([examples], config.seed, STEPS, POINTS_PER_STEP)

@@ -80,7 +80,7 @@ class Signals:
             signals[..., NAMES.index(name)] = _log(product_at(left, right, candidates, self.pairs.products), floor)
         signals[..., -3] = cosines_at(parts(self.titles_PV[queries]), self._titles, candidates)
         signals[..., -2] = log_shares(self._encoded_PD[queries], self.ensemble.classifiers_LD, candidates)
-        signals[..., -1] = _log(self.history_P[queries], COUNT_FLOOR)[:, None]
+        signals[..., -1] = _log(self._history_P[queries], COUNT_FLOOR)[:, None]
         return signals
 
     @cached_property
@@ -117,8 +117,7 @@ class Signals:
         return parts(self.titles_PV)
 
     @cached_property
-    def history_P(self) -> Floats:
-        """Sessions that each product shared with others, halved every year."""
+    def _history_P(self) -> Floats:
         return np.asarray(self._longest_PP.sum(axis=1), dtype=np.float32).ravel()
 
     @cached_property

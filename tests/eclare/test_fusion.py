@@ -160,7 +160,6 @@ def test_examples_are_what_was_known_then_and_what_was_shared_later() -> None:
     expected = np.where(candidates == NOTHING, 0, np.take_along_axis(right[queries], candidates, axis=1))
     assert np.array_equal(examples.right_QC, expected)
     assert np.array_equal(examples.there_QC, candidates != NOTHING)
-    assert np.array_equal(examples.new_Q, known.popularity()[queries] == 0)
 
 
 def test_a_log_that_is_too_short_says_so() -> None:

@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 from eclare.config import ECLAREConfig
 from eclare.evidence import Evidence
 from eclare.features import normalise_rows
-from eclare.fusion import Examples, Fusion, chances, fit_fusion
+from eclare.fusion import Examples, Fusion, fit_fusion
 from eclare.predict import top_labels
 from eclare.recommender import Recommender
 from eclare.reranking import NAMES, Reranker, _known_pairs, held_back
@@ -96,23 +96,13 @@ def test_fusion_learns_which_signal_tells(tmp_path) -> None:
     random = np.random.default_rng(0)
     signals = random.normal(size=(300, 6, 3)).astype(np.float32)
     right = (signals[..., 1] == signals[..., 1].max(axis=1, keepdims=True)).astype(np.float32)
-    fusion = fit_fusion(
-        [Examples(signals[:200], right[:200], np.ones_like(right[:200], bool), np.zeros(200, bool))], 0, 200, 32
-    )
+    fusion = fit_fusion([Examples(signals[:200], right[:200], np.ones_like(right[:200], bool))], 0, 200, 32)
     best = fusion.scores(signals[200:]).argmax(axis=1)
     assert (best == right[200:].argmax(axis=1)).mean() > 0.9
     fusion.save(tmp_path / "fusion.safetensors")
     assert np.array_equal(Fusion.load(tmp_path / "fusion.safetensors").scores(signals), fusion.scores(signals))
     with pytest.raises(ValueError, match="at least one point with a right candidate"):
-        fit_fusion([Examples(signals, np.zeros_like(right), np.ones_like(right, bool), np.zeros(300, bool))], 0, 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("new", "expected"),
-    [([True, False, False], [0.3, 0.35, 0.35]), ([False, False], [0.5, 0.5]), ([True, True], [0.5, 0.5])],
-)
-def test_new_points_are_drawn_as_a_fixed_share_where_there_are_known_ones_too(new, expected) -> None:
-    assert chances(torch.tensor(new)).tolist() == pytest.approx(expected)
+        fit_fusion([Examples(signals, np.zeros_like(right), np.ones_like(right, bool))], 0, 1, 1)
 
 
 def test_pairs_known_from_the_other_side_teach_nothing() -> None:
