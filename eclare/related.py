@@ -21,7 +21,7 @@ from eclare.sparse import keep_heaviest, look_up
 from eclare.stages import train
 from eclare.texts import Texts
 
-HELD_BACK_DAYS = (45, 90, 180)  # three nights of the past on which the ranking is learned
+HELD_BACK_DAYS = (45, 90, 180)  # three nights of the past on which the ranking is learnt; what came after is right
 SHARED_SESSIONS = 2  # that make a pair right, as fewer are chance
 FEWEST_RIGHT = 5  # right products a query needs to teach anything
 MOST_QUERIES = 5000  # of a past night that teach; a few hundred weights need no more

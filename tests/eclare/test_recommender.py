@@ -1,6 +1,7 @@
 import json
 from importlib.metadata import version
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -127,14 +128,16 @@ def test_any_shape_that_has_one_click_and_one_word_is_answered(points, labels, d
 
 
 def test_the_answer_does_not_depend_on_the_number_of_threads() -> None:
-    shop, threads = shop_of_groups(groups=4), torch.get_num_threads()
+    shop, threads = shop_of_groups(groups=4), (torch.get_num_threads(), numba.get_num_threads())
     try:
         found = []
         for number in (1, 2):
             torch.set_num_threads(number)
+            numba.set_num_threads(min(number, threads[1]))
             found.append(fit(shop, ECLAREConfig(embedding_dim=32, epochs=3)).predict(shop.titles, 8))
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads[0])
+        numba.set_num_threads(threads[1])
     assert np.array_equal(found[0][0], found[1][0])
     assert np.array_equal(found[0][1], found[1][1])
 
