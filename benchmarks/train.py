@@ -37,12 +37,15 @@ SIZES = {
 
 def main(
     shape: Annotated[Shape, typer.Option(help="data set whose shape is made")] = Shape.LF_AMAZON_TITLES_131K,
-    epochs: Annotated[int, typer.Option(help="epochs to run; seconds are for all of them", min=1)] = 10,
+    epochs: Annotated[
+        int | None, typer.Option(help="epochs to run; the config's on a GPU and one on a CPU without it", min=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Ends with one line of JSON: seconds an epoch, seconds of graph and training together, the device."""
+    """Ends with one line of JSON: seconds an epoch, seconds of graph and all epochs together, the device."""
     points, labels, per_point = SIZES[shape]
     config, where = ECLAREConfig(), choose_device(device)
+    epochs = epochs or (config.epochs if where.type == "cuda" else 1)
     build_label_graph(clicks(100, 50, 2), config)  # compiles
     made, (point_titles, label_titles) = clicks(points, labels, per_point), (titles(points, 1), titles(labels, 2))
     start = time.perf_counter()
