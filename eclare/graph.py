@@ -14,6 +14,9 @@ from eclare.interactions import weighted
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
+Labels = npt.NDArray[np.int64]
+
+WALKS_IN_STEP = 8  # of one thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,19 +145,26 @@ def _step(side: _Steps, row: int, uniform: float) -> np.int64:
 
 
 @numba.njit(cache=True)
-def _walk(by_label: _Steps, by_point: _Steps, start: int, walk: tuple[int, float, int]) -> Rows:
-    """The labels met by one walk from `start`, in order of visit."""
+def _walk(by_label: _Steps, by_point: _Steps, starts_S: Labels, walk: tuple[int, float, int]) -> Rows:
+    """The labels met by the walks from S labels, in order of visit, S x length.
+
+    They walk in step, so that what all of them need next is fetched at once instead of waited for one by one.
+    """
     length, restart, seed = walk
-    key = np.uint64(seed) * np.uint64(0xDA942042E4DD58B5) ^ np.uint64(start + 1) * np.uint64(0xD1342543DE82EF95)
-    visited = np.empty(length, np.int32)
-    label = np.int64(start)
+    visited_ST = np.empty((len(starts_S), length), np.int32)
+    label_S, point_S, key_S = starts_S.copy(), np.empty_like(starts_S), np.empty(len(starts_S), np.uint64)
+    for one in range(len(starts_S)):
+        start = np.uint64(starts_S[one] + 1)
+        key_S[one] = np.uint64(seed) * np.uint64(0xDA942042E4DD58B5) ^ start * np.uint64(0xD1342543DE82EF95)
     for step in range(length):
-        if _uniform(key, 3 * step) < restart:
-            label = np.int64(start)
-        point = _step(by_label, label, _uniform(key, 3 * step + 1))
-        label = _step(by_point, point, _uniform(key, 3 * step + 2))
-        visited[step] = label
-    return visited
+        for one in range(len(starts_S)):
+            if _uniform(key_S[one], 3 * step) < restart:
+                label_S[one] = starts_S[one]
+            point_S[one] = _step(by_label, label_S[one], _uniform(key_S[one], 3 * step + 1))
+        for one in range(len(starts_S)):
+            label_S[one] = _step(by_point, point_S[one], _uniform(key_S[one], 3 * step + 2))
+            visited_ST[one, step] = label_S[one]
+    return visited_ST
 
 
 @numba.njit(cache=True)
@@ -192,17 +202,18 @@ def _walk_all(
     neighbours_LM = np.zeros((labels, neighbours), np.int32)
     visits_LM = np.zeros((labels, neighbours), np.int32)
     own_visits_L = np.zeros(labels, np.int32)
-    for row in numba.prange(labels):
-        label = np.int64(row)
-        if by_label.indptr[label] == by_label.indptr[label + 1]:
-            continue
-        visited = np.sort(_walk(by_label, by_point, label, walk))
-        first = 0
-        while first < len(visited):
-            met, last = np.int64(visited[first]), np.searchsorted(visited, visited[first], side="right")
-            if met == label:
-                own_visits_L[label] = last - first
-            elif _may_be_neighbours(embedded_LD, label, met):
-                _keep_heaviest(neighbours_LM[label], visits_LM[label], met, last - first)
-            first = last
+    starts = np.flatnonzero(np.diff(by_label.indptr))
+    for together in numba.prange((len(starts) + WALKS_IN_STEP - 1) // WALKS_IN_STEP):
+        labels_S = starts[together * WALKS_IN_STEP : (together + 1) * WALKS_IN_STEP]
+        visited_ST = _walk(by_label, by_point, labels_S, walk)
+        for one in range(len(labels_S)):
+            label, visited = labels_S[one], np.sort(visited_ST[one])
+            first = 0
+            while first < len(visited):
+                met, last = np.int64(visited[first]), np.searchsorted(visited, visited[first], side="right")
+                if met == label:
+                    own_visits_L[label] = last - first
+                elif _may_be_neighbours(embedded_LD, label, met):
+                    _keep_heaviest(neighbours_LM[label], visits_LM[label], met, last - first)
+                first = last
     return neighbours_LM, visits_LM, own_visits_L
