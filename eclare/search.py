@@ -101,15 +101,20 @@ def top_rows(model: ECLARE, texts: Texts, points_NV: sp.csr_matrix, k: int) -> R
     return found_NK
 
 
+@numba.njit(cache=True)
+def _plus_product(start: np.float32, encoded_D: Floats, classifier_D: Floats) -> np.float32:
+    total = start
+    for d in range(len(encoded_D)):
+        total += encoded_D[d] * classifier_D[d]
+    return total
+
+
 @numba.njit(parallel=True, cache=True)
 def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label: Rows) -> Floats:
     """<encoded_ND[row], classifiers_LD[label]> of every pair, without gathering either."""
     scores = np.empty(len(row), np.float32)
     for pair in numba.prange(len(row)):
-        total = np.float32(0)
-        for d in range(encoded_ND.shape[1]):
-            total += encoded_ND[row[pair], d] * classifiers_LD[label[pair], d]
-        scores[pair] = total
+        scores[pair] = _plus_product(np.float32(0), encoded_ND[row[pair]], classifiers_LD[label[pair]])
     return scores
 
 
@@ -162,10 +167,8 @@ def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> F
             continue
         scores = np.empty(len(there), np.float32)
         for place in range(len(there)):
-            label, total = labels_NC[row, there[place]], np.float32(0)
-            for d in range(encoded_ND.shape[1]):
-                total += encoded_ND[row, d] * classifiers_LD[label, d]
-            scores[place] = total
+            label = labels_NC[row, there[place]]
+            scores[place] = _plus_product(np.float32(0), encoded_ND[row], classifiers_LD[label])
         scores -= scores.max()
         scores -= np.log(np.exp(scores).sum())
         for place in range(len(there)):
@@ -188,10 +191,9 @@ def with_bonus(
         scores = np.empty(len(labels), np.float32)
         filled = 0
         for entry in range(bonus[0][row], bonus[0][row + 1]):
-            label, total = bonus[1][entry], bonus[2][entry]
-            for d in range(encoded_ND.shape[1]):
-                total += encoded_ND[row, d] * classifiers_LD[label, d]
-            labels[filled], scores[filled] = label, total
+            label = bonus[1][entry]
+            labels[filled] = label
+            scores[filled] = _plus_product(bonus[2][entry], encoded_ND[row], classifiers_LD[label])
             filled += 1
         for place in range(found_NK.shape[1]):
             label = found_NK[row, place]
