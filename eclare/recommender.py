@@ -298,7 +298,12 @@ def _rows(texts: Titles) -> int:
 def _features(texts: Titles, vocabulary: Vocabulary | None) -> sp.csr_matrix:
     if isinstance(texts, sp.csr_matrix):
         if texts.nnz and not texts.data.min() >= 0:
-            raise ValueError(f"features must be numbers of 0 or more, got {texts.data.min()}")
+            entry = int(np.argmin(texts.data >= 0))
+            row = int(np.searchsorted(texts.indptr, entry, side="right")) - 1
+            raise ValueError(
+                f"features must be numbers of 0 or more, got {texts.data[entry]} in row {row}, "
+                f"column {texts.indices[entry]}: correct or leave out this entry"
+            )
         features = normalise_rows(texts)
         features.eliminate_zeros()
         return features
