@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks.trials import METRICS, Trial
 from eclare.config import ECLAREConfig
 
+ALONE: dict[str, Any] = {"held_back_share": 0.0, "evidence_weight": 0.0}
 PARTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no graph": {"use_graph": False},
@@ -24,22 +25,23 @@ PARTS: dict[str, dict[str, Any]] = {
     "no label points": {"label_point_targets": 0},
     "no co-click evidence": {"evidence_weight": 0.0},
     "no learnt weighing of signals": {"held_back_share": 0.0},
-    "model alone": {"held_back_share": 0.0, "evidence_weight": 0.0},
-    "model alone, no graph": {"held_back_share": 0.0, "evidence_weight": 0.0, "use_graph": False},
-    "model alone, no label text": {"held_back_share": 0.0, "evidence_weight": 0.0, "use_label_text": False},
-    "model alone, no refinement": {"held_back_share": 0.0, "evidence_weight": 0.0, "use_refinement": False},
-    "model alone, sum": {"held_back_share": 0.0, "evidence_weight": 0.0, "use_attention": False},
-    "model alone, no label points": {"held_back_share": 0.0, "evidence_weight": 0.0, "label_point_targets": 0},
+    "model alone": ALONE,
+    "model alone, no graph": ALONE | {"use_graph": False},
+    "model alone, no label text": ALONE | {"use_label_text": False},
+    "model alone, no refinement": ALONE | {"use_refinement": False},
+    "model alone, sum": ALONE | {"use_attention": False},
+    "model alone, no label points": ALONE | {"label_point_targets": 0},
     "binary cross-entropy": {"loss": "bce"},
 }
+ONE: dict[str, Any] = {"ensemble": 1}
 PAPER_PARTS: dict[str, dict[str, Any]] = {
     "paper, 3 clusterings": {},
-    "paper, 1 clustering": {"ensemble": 1},
-    "paper, 1, no graph-augmented prediction": {"ensemble": 1, "graph_share": 0.0},
-    "paper, 1, no graph": {"ensemble": 1, "use_graph": False},
-    "paper, 1, no label text": {"ensemble": 1, "use_label_text": False},
-    "paper, 1, no refinement": {"ensemble": 1, "use_refinement": False},
-    "paper, 1, sum in place of attention": {"ensemble": 1, "use_attention": False},
+    "paper, 1 clustering": ONE,
+    "paper, 1, no graph-augmented prediction": ONE | {"graph_share": 0.0},
+    "paper, 1, no graph": ONE | {"use_graph": False},
+    "paper, 1, no label text": ONE | {"use_label_text": False},
+    "paper, 1, no refinement": ONE | {"use_refinement": False},
+    "paper, 1, sum in place of attention": ONE | {"use_attention": False},
 }
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
