@@ -13,7 +13,7 @@ from tasks.errors import TaskError
 from tasks.ingest_clicks import days_with_a_folder
 from tasks.metrics_table import metrics_table
 from tasks.night import Night
-from tasks.run import REFRESH, STEPS, run
+from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
 
 Day = Annotated[str, typer.Option("--night", help="the night, a UTC day written YYYY-MM-DD")]
@@ -44,7 +44,8 @@ def night(night: Day, since: Since = "") -> None:
     """Run the whole night: ingest the night's day (and the days since --since), refresh, publish, show the metrics."""
     settings = Settings()
     for day in days_with_a_folder(Night.of(since or night, settings).day, Night.of(night, settings).day, settings):
-        run("ingest_clicks", str(day), settings)
+        for step in INGEST:
+            run(step, str(day), settings)
     for step in REFRESH:
         run(step, night, settings)
     Console().print(metrics_table(Night.of(night, settings), settings))

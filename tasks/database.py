@@ -1,12 +1,9 @@
 """PostgreSQL: a server, or the embedded one; its schema; rows in by COPY. All SQL is in sql/."""
 
 import io
-import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from datetime import date
 from typing import NamedTuple
 
 import psycopg2
@@ -21,16 +18,14 @@ from sqlalchemy import Connection
 from tasks import embedded_postgres
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
-from tasks.settings import ROOT, Settings, code_version
+from tasks.settings import ROOT, Settings
 
 __all__ = [
     "Connection",
-    "Load",
     "Metric",
     "copy_rows",
     "locked",
     "open_database",
-    "record_load",
     "statement",
     "store_metrics",
     "transaction",
@@ -52,20 +47,6 @@ class Metric(NamedTuple):
     metric: str
     k: int
     value: float
-
-
-@dataclass(frozen=True)
-class Load:
-    """What one load of a day's clicks read and kept; `files` hold name, bytes and sha256 of each raw file."""
-
-    day: date
-    files: Sequence[Mapping[str, object]]
-    clicks_hash: str
-    rows_read: int
-    accepted: int
-    refused: int
-    duplicates: int
-    refused_by_reason: Mapping[str, int]
 
 
 def open_database(settings: Settings) -> sa.Engine:
@@ -132,17 +113,6 @@ def store_metrics(night: Night, model_hash: str, metrics: Iterable[Metric], sett
     with transaction(settings) as connection:
         connection.execute(statement("delete_metrics"), evaluated)
         connection.execute(statement("insert_metric"), rows)
-
-
-def record_load(load: Load, settings: Settings) -> None:
-    """Add one load to the ingest ledger; raises what `open_database` raises."""
-    row = asdict(load) | {
-        "files": json.dumps(load.files),
-        "refused_by_reason": json.dumps(load.refused_by_reason),
-        "code_version": code_version(),
-    }
-    with transaction(settings) as connection:
-        connection.execute(statement("record_load"), row)
 
 
 def _with_psycopg2(url: str) -> sa.URL:

@@ -42,8 +42,18 @@ class Night:
 
     @staticmethod
     def clicks(day: date) -> str:
-        """Where a day's cleaned clicks are stored; shared by every night whose window holds the day."""
+        """Where what a day's log folder held is stored: its cleaned clicks, late ones of days before, its quarantine."""
         return f"clicks/date={day.isoformat()}"
+
+    @staticmethod
+    def aggregate(day: date) -> str:
+        """Where a day's aggregates are stored; shared by every night whose window holds the day."""
+        return f"aggregates/date={day.isoformat()}"
+
+    @staticmethod
+    def catalogue(day: date) -> str:
+        """Where the catalogue that holds from a day on is stored."""
+        return f"catalogue/date={day.isoformat()}"
 
     def artefact(self, name: str) -> str:
         """Where one of this night's artefacts is stored."""

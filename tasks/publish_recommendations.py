@@ -36,7 +36,7 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
         _drop_staged_versions(connection)
         published = _find(connection, version)
         version_id = _stage(connection, version) if published is None else published
-        is_live = _make_live(connection, version_id)
+        is_live = _make_live(connection, version_id, version)
     return {
         "version": version_id,
         "rows": len(version.recommendations),
@@ -59,6 +59,7 @@ def _read(night: Night, storage: Storage) -> _Version:
         "recommendations_hash": made.hash,
         "products_hash": products_hash,
         "model_hash": made.made_from[night.artefact("model")],
+        "interactions_hash": interactions.hash,
         "code_version": code_version(),
         "row_count": len(rows),
         "product_count": pc.count_distinct(rows["product_id"]).as_py(),
@@ -148,8 +149,9 @@ def _check_row_count(connection: Connection, version_id: int, version: _Version)
         )
 
 
-def _make_live(connection: Connection, version_id: int) -> bool:
+def _make_live(connection: Connection, version_id: int, version: _Version) -> bool:
     """Mark the version published and move the pointer to it, unless the live version is of a newer night."""
     with connection.begin():
-        connection.execute(statement("publish_version"), {"version_id": version_id})
+        published = {"version_id": version_id, "interactions_hash": version.description["interactions_hash"]}
+        connection.execute(statement("publish_version"), published)
         return connection.scalar(statement("make_live"), {"version_id": version_id}) is not None

@@ -7,6 +7,7 @@ from importlib import import_module
 from tasks.night import Night
 from tasks.settings import Settings
 
+INGEST = ("ingest_catalogue", "ingest_clicks", "aggregate_clicks")
 REFRESH = (
     "build_interactions",
     "build_label_graph",
@@ -15,7 +16,7 @@ REFRESH = (
     "recommend_products",
     "publish_recommendations",
 )
-STEPS = ("ingest_clicks", *REFRESH)
+STEPS = (*INGEST, *REFRESH)
 
 log = logging.getLogger("tasks")
 

@@ -36,14 +36,29 @@ class Settings(BaseSettings):
     click_log_url: Url = Field(
         "var/clicks", validate_default=True, description="raw logs, one folder date=YYYY-MM-DD a day"
     )
-    catalogue_url: Url = Field("var/catalogue.parquet", validate_default=True, description="catalogue file")
+    log_format: Path | None = Field(None, description="JSON file of LogFormat, for logs with other names or times")
+    catalogue_url: Url = Field(
+        "var/catalogue.parquet", validate_default=True, description="catalogue file, or a folder with date=YYYY-MM-DD/"
+    )
     eclare_config: Path | None = Field(None, description="JSON file of ECLAREConfig fields; None: the default preset")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="what computes over clicks")
+    memory_limit_gib: float = Field(2.5, ge=0.25, description="memory of the engine; beyond it, it works on disk")
+
+    lateness_days: int = Field(2, ge=0, description="how late a click may come and still be counted on its own day")
+    max_quarantined_share: float = Field(0.5, ge=0, le=1, description="above it a load is rejected, the former stands")
+    bot_session_clicks: int = Field(1_000, ge=1, description="sessions with more clicks in a day are refused as bots")
+    wholesale_session_products: int = Field(
+        500, ge=1, description="sessions with more different products in a day are refused as wholesale"
+    )
 
     window_days: int = Field(90, ge=2, description="days of clicks a night looks back on, held-out days included")
     held_out_days: int = Field(7, ge=1, description="last days of the window, kept from training, to evaluate on")
-    max_session_products: int = Field(
-        60, ge=2, description="sessions with more products make no pairs (wholesale, bots)"
+    pair_minutes: int = Field(1440, ge=1, description="clicks of a session further apart make no pair")
+    pair_direction: Literal["both", "later"] = Field("both", description="pair both ways, or earlier with later alone")
+    max_session_products: int = Field(60, ge=2, description="sessions with more products make no pairs")
+    weight_of: dict[str, float] = Field(
+        {"view": 1.0, "add_to_cart": 1.0, "purchase": 1.0}, description="what a session counts by its type of click"
     )
     min_support: int = Field(2, ge=1, description="sessions that must share a pair before it counts")
     half_life_days: float = Field(45.0, gt=0, description="age at which a click weighs half")

@@ -20,7 +20,7 @@ MARKER = "COMPLETE.json"
 
 @dataclass(frozen=True)
 class Artefact:
-    """What the completion marker says: the content's hash, the artefacts it was made from, the step's counts."""
+    """What the completion marker says: hashes of the content and its files, what it was made from, the step's counts."""
 
     path: str
     hash: str
@@ -28,6 +28,7 @@ class Artefact:
     sources: dict[str, str] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
     code_version: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
 
 class Storage:
@@ -58,7 +59,8 @@ class Storage:
         try:
             yield scratch, counts
             inputs = {artefact.path: artefact.hash for artefact in made_from}
-            artefact = Artefact(path, hash_folder(scratch), inputs, dict(sources or {}), counts, code_version())
+            files = hash_files(scratch)
+            artefact = Artefact(path, hash_of(files), inputs, dict(sources or {}), counts, code_version(), files)
             if not self.is_local:
                 self.files.put(f"{scratch}/", staging, recursive=True)
             self._replace(staging, target, artefact)
@@ -128,11 +130,17 @@ class Storage:
         self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")
 
 
-def hash_folder(folder: Path) -> str:
-    """SHA-256 over the names and bytes of every file below a folder."""
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by relative name, in the order of the names."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): hash_file(file) for file in files}
+
+
+def hash_of(files: Mapping[str, str]) -> str:
+    """SHA-256 over the names and hashes of files."""
     total = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
-        total.update(f"{file.relative_to(folder)}\0{hash_file(file)}\0".encode())
+    for name, content in files.items():
+        total.update(f"{name}\0{content}\0".encode())
     return total.hexdigest()
 
 

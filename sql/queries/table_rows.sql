@@ -11,6 +11,8 @@ select 'recommendation_version', count(*) from recommendation_version
 union all
 select 'metric', count(*) from metric
 union all
+select 'daily_aggregate', count(*) from daily_aggregate
+union all
 select 'ingest_health, days', count(*) from ingest_health
 union all
 select 'ingest_health, clicks accepted', coalesce(sum(accepted), 0)::bigint from ingest_health;
