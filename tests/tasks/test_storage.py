@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tasks.errors import BadInput, NotReady
-from tasks.storage import MARKER, Storage, hash_folder
+from tasks.storage import MARKER, Storage, hash_files, hash_of
 
 
 @pytest.fixture(params=["folder", "file://", "memory://"])
@@ -179,7 +179,7 @@ def test_the_hash_is_of_names_and_bytes_alone(tmp_path: Path) -> None:
             file = folder / name.replace("__", "/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        return hash_folder(folder)
+        return hash_of(hash_files(folder))
 
     same = hash_of(a="1", b__c="2")
     assert same == hash_of(b__c="2", a="1")
