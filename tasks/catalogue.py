@@ -1,13 +1,18 @@
 """The catalogue: which products there are and what they are called."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
 
 import ibis
 import pyarrow as pa
+from fsspec import AbstractFileSystem
 
 from tasks.errors import BadInput, NotReady
+from tasks.night import Night
 from tasks.settings import Settings
-from tasks.storage import hash_file
+from tasks.storage import Artefact, Storage, hash_file
 from tasks.tables import duckdb_engine, local_copies, place, read_table, suffix_of
 
 REQUIRED = ("product_id", "title")
@@ -41,6 +46,33 @@ def read_catalogue(settings: Settings) -> Catalogue:
         rows = read_table(engine, file, REQUIRED)
         products, refused = _judge(rows, path)
         return Catalogue(products, refused, hash_file(file))
+
+
+def catalogue_of(night: Night, storage: Storage) -> tuple[date, Artefact]:
+    """The newest complete stored catalogue of a day on or before the night's own, and that day.
+
+    Raises NotReady where no such catalogue is stored.
+    """
+    stored = dated_folders(storage.files, f"{storage.root}/catalogue")
+    for day in sorted((day for day in stored if day <= night.day), reverse=True):
+        if storage.complete(Night.catalogue(day)):
+            return day, storage.read(Night.catalogue(day))
+    raise NotReady(
+        f"night {night} needs the catalogue of its day or of a day before, but {storage.root}/catalogue holds none: "
+        f"run ingest_catalogue --night {night}"
+    )
+
+
+def dated_folders(files: AbstractFileSystem, root: str) -> dict[date, str]:
+    """The folders date=YYYY-MM-DD in a folder, by day; other names are passed over, a folder that is missing is empty."""
+    found = {}
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for path in files.ls(root, detail=False):
+            key, _, day = PurePosixPath(path).name.partition("=")
+            with suppress(ValueError):
+                if key == "date" and date.fromisoformat(day).isoformat() == day:
+                    found[date.fromisoformat(day)] = path
+    return found
 
 
 def _judge(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
