@@ -1,132 +1,132 @@
-"""Step 1: the raw log of one day becomes cleaned clicks, and every row left out has a reason."""
+"""The raw log of one day becomes cleaned clicks, and every row left out has a rule's name, a file and a row."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections import Counter
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import ibis
-from ibis.backends.duckdb import Backend
+from ibis.backends import BaseBackend
 
-from tasks.database import Load, open_database, record_load
+from tasks.catalogue import catalogue_of
+from tasks.clicks import OWN, late_folder, opened, pieces_of
+from tasks.database import locked, open_database
+from tasks.engine import FILE, ROW, materialise, open_engine, read_parquet, write_parts
 from tasks.errors import BadInput, NotReady
+from tasks.ledger import ErasedUsers, Load, erased_users, record_load, rule_counts
+from tasks.log_format import COLUMNS, read_log_format
 from tasks.night import Night
+from tasks.quarantine import QUARANTINE, write_quarantine
+from tasks.raw_log import RawLog, open_log, open_rows
+from tasks.rules import LATE, UNLISTED, erased_among, judge, judge_together, midnight, repeated, verdict_counts
 from tasks.settings import Settings
-from tasks.storage import Storage, hash_file
-from tasks.tables import duckdb_engine, local_copies, materialise, place, read_table, suffix_of, write_parquet
-
-REQUIRED = ("event_time", "session_id", "product_id")
-COLUMNS = (*REQUIRED, "event_id", "user_id", "event_type", "source_product_id")
-EVENT_TYPES = ("view", "add_to_cart", "purchase")
-# DuckDB 1.5 lets a zone written as a name ("Europe/Berlin") leak into the rows after it: such times are refused.
-OFFSET_TIME = r"^[-+:. 0-9T]+(Z| ?UTC)?$"
+from tasks.storage import Storage
 
 
 def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
-    """Clean the log of the night's own day into clicks/date=D and note the load in the ledger.
+    """Clean the log of the night's own day into clicks/date=D and note the load, rule by rule, in the ledger.
 
-    Writes clicks.parquet and refused.parquet; rows read = accepted + refused + duplicates.
-    Raises NotReady where the day has no folder, BadInput for an empty day, a file that cannot be read or a day
-    without one good row; the day as it was loaded before then still stands.
+    Writes clicks/ (the day's own), late/date=X/ (those of a day before) and quarantine.parquet; rows read = accepted +
+    quarantined + duplicates. Raises NotReady where the day has no folder or a file is still being written, BadInput for
+    an empty day, a file that cannot be read and a day with too many refused rows, whose quarantine then lies in
+    rejected/date=D; the day as it was loaded before then still stands.
     """
     open_database(settings)  # a database that is away must stop the step before the day is replaced
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
-    with _log_files(night.day, settings) as files, duckdb_engine() as engine:
-        loaded = [{"name": file.name, "bytes": file.stat().st_size, "sha256": hash_file(file)} for file in files]
-        rows = materialise(engine, ibis.union(*(_judge(engine, file, night.day) for file in files)))
-        read, reasons = _count(rows, night.day)
-        with storage.write(path, sources={str(file["name"]): str(file["sha256"]) for file in loaded}) as (
-            folder,
-            counts,
-        ):
-            accepted = write_parquet(_without_duplicates(rows), folder / "clicks.parquet")
-            refused = write_parquet(_refused(rows), folder / "refused.parquet")
-            counts |= {"files": len(files), "rows_read": read, "accepted": accepted, "refused": refused}
-            counts |= {"duplicates": read - accepted - refused} | reasons
-    clicks = storage.read(path)
-    record_load(
-        Load(night.day, loaded, clicks.hash, read, accepted, refused, read - accepted - refused, reasons), settings
-    )
+    with locked(settings, f"clicks of {night}"):
+        with storage.write(path) as (folder, counts):
+            load = _clean(night, storage, folder, settings)
+            if _too_bad(load, settings):
+                raise _rejected(load, storage, folder, settings)
+            counts |= {"files": len(load.files), "rows_read": load.rows_read, "accepted": load.accepted}
+            counts |= {"quarantined": load.quarantined, "duplicates": load.duplicates}
+            counts |= {count.rule: count.row_count for count in load.rules}
+        record_load(replace(load, clicks_hash=storage.read(path).hash), settings)
+        storage.remove(Night.rejected(night.day))
     return counts
 
 
-def days_with_a_folder(first: date, last: date, settings: Settings) -> list[date]:
-    """The days from `first` to `last` that have a log folder, and always `last`, oldest first."""
-    files, root = place(settings.click_log_url)
-    names = {Path(path).name for path in files.ls(root, detail=False)} if files.isdir(root) else set()
-    days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal())]
-    return [*(day for day in days if f"date={day}" in names), last]
+def _clean(night: Night, storage: Storage, folder: Path, settings: Settings) -> Load:
+    """Fill the folder with clicks and quarantine, and count."""
+    day, log_format, erased = night.day, read_log_format(settings), erased_users(settings)
+    with open_log(day, log_format, settings) as log, open_engine(settings) as engine:
+        files = log.described()
+        if not log.parquet:
+            refused = write_quarantine(None, log, erased, folder)
+            return Load(day, files, None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
+        rows = open_rows(engine, log, log_format)
+        judging = partial(judge, day=day, erased=erased_among(rows, erased), settings=settings)
+        judged, together = judging(rows), judge_together(rows, judging, settings)
+        good = judged.filter(judged.rule.isnull()).anti_join(together, [FILE, ROW])
+        own = write_parts(good.filter(good.event_time >= midnight(day)).select(COLUMNS), folder / OWN)
+        late, repeats = _write_late(engine, good.filter(good.event_time < midnight(day)), day, storage, folder, settings)
+        refused = write_quarantine(_refused(judged, together), log, erased, folder)
+        duplicates = verdict_counts(together, duplicates=True) + repeats
+        remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, night, storage, folder)})
+        rules = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
+        rules += rule_counts("accepted", remarks)
+        return Load(day, files, None, log.rows_read, own + late, late, [rule for rule in rules if rule.row_count])
 
 
-@contextmanager
-def _log_files(day: date, settings: Settings) -> Iterator[list[Path]]:
-    files, root = place(settings.click_log_url)
-    folder = f"{root}/date={day}"
-    if not files.isdir(folder):
-        raise NotReady(
-            f"the log of {day} has not arrived: no folder {folder}; deliver it, then run ingest_clicks again"
-        )
-    paths = sorted(files.ls(folder, detail=False))
-    paths = [path for path in paths if not Path(path).name.startswith(("_", "."))]
-    for path in paths:
-        suffix_of(path)
-    if not paths:
-        raise _empty_day(day, f"{folder} holds no file")
-    with local_copies(files, paths) as copies:
-        yield copies
+def _refused(judged: ibis.Table, together: ibis.Table) -> ibis.Table:
+    """Rows with a rule that puts them into quarantine."""
+    alone = judged.filter(judged.rule.notnull())
+    if not verdict_counts(together, duplicates=False):
+        return alone
+    sessions = together.filter(~together.rule.startswith("duplicate"))
+    of_sessions = judged.filter(judged.rule.isnull()).drop("rule").inner_join(sessions, [FILE, ROW])
+    return alone.union(of_sessions.select(alone.columns))
 
 
-def _judge(engine: Backend, file: Path, day: date) -> ibis.Table:
-    """The seven columns of each row, why it is refused (null: it is not), its file and, if refused, itself as JSON."""
-    table = read_table(engine, file, REQUIRED)
-    text = {name: table[name] if name in table.columns else ibis.null("string") for name in COLUMNS}
-    event_time = _utc(text["event_time"])
-    reason = ibis.cases(
-        (text["session_id"].isnull(), "missing_session"),
-        (text["product_id"].isnull(), "missing_product"),
-        (event_time.isnull(), "bad_event_time"),
-        (event_time.date() != day, "other_day"),
-        (text["event_type"].notin(EVENT_TYPES), "unknown_event_type"),
+def _write_late(
+    engine: BaseBackend, late: ibis.Table, day: date, storage: Storage, folder: Path, settings: Settings
+) -> tuple[int, Counter[str]]:
+    """Write the clicks of each day before into a folder of its own; returns how many, and repeats of stored clicks."""
+    late = materialise(late.select(*COLUMNS, FILE, ROW))
+    written, repeats = 0, Counter[str]()
+    days = late.select(day=late.event_time.date()).distinct().to_pyarrow()["day"].to_pylist()
+    for of in sorted(days):
+        clicks = late.filter(late.event_time.date() == of)
+        stored = [piece for piece in pieces_of(of, storage, settings) if piece.load.path != Night.clicks(day)]
+        with opened(stored, storage) as files:
+            if files:
+                again = repeated(clicks, read_parquet(engine, files))
+                repeats += verdict_counts(again, duplicates=True)
+                clicks = clicks.anti_join(again, [FILE, ROW])
+            if rows := clicks.count().execute():
+                written += write_parts(clicks.select(COLUMNS), folder / late_folder(of))
+    return written, repeats
+
+
+def _unlisted(engine: BaseBackend, night: Night, storage: Storage, folder: Path) -> int:
+    """Accepted clicks on products that the day's catalogue does not list: kept for when it does, not served."""
+    try:
+        _, catalogue = catalogue_of(night, storage)
+    except NotReady:
+        return 0
+    files = sorted(folder.glob("**/part-*.parquet"))
+    with storage.open(catalogue) as listed:
+        clicks = read_parquet(engine, files).group_by("product_id").agg(clicks=ibis._.count())
+        unlisted = clicks.anti_join(read_parquet(engine, [listed / "products.parquet"]), "product_id")
+        return int(unlisted.clicks.sum().fill_null(0).execute())
+
+
+def _too_bad(load: Load, settings: Settings) -> bool:
+    return not load.accepted or load.quarantined > settings.max_quarantined_share * load.rows_read
+
+
+def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) -> BadInput:
+    """Keep the quarantine and the counts of a load that is not taken."""
+    path = Night.rejected(load.day)
+    with storage.write(path) as (aside, counts):
+        shutil.copy(folder / QUARANTINE, aside / QUARANTINE)
+        counts |= {count.rule: count.row_count for count in load.rules}
+    record_load(load, settings)
+    rules = ", ".join(f"{count.rule} {count.row_count:,}" for count in load.rules if count.outcome == "quarantined")
+    return BadInput(
+        f"at most {settings.max_quarantined_share:.0%} of the rows of {load.day} may be refused, and one must be good, "
+        f"got {load.quarantined:,} of {load.rows_read:,} refused ({rules}): see {path}/{QUARANTINE}, correct the log and "
+        "deliver it again, or set MAX_QUARANTINED_SHARE higher; what was loaded before still stands"
     )
-    row = ibis.struct({name: table[name] for name in table.columns}).cast("json").cast("string")
-    return table.select(
-        **text | {"event_time": event_time},
-        reason=reason,
-        file=ibis.literal(file.name),
-        row=reason.notnull().ifelse(row, None),
-    )
-
-
-def _utc(text: ibis.Value) -> ibis.Value:
-    """Times with an offset moved to UTC, times without one taken as UTC, anything else null."""
-    readable = text.re_search(OFFSET_TIME).ifelse(text, None)
-    return readable.try_cast("timestamp('UTC')").cast("timestamp")
-
-
-def _count(rows: ibis.Table, day: date) -> tuple[int, dict[str, int]]:
-    """The number of rows and of refused rows by reason; raises BadInput where no row can be accepted."""
-    counted = rows.group_by("reason").agg(rows=rows.count()).order_by("reason").to_pyarrow().to_pylist()
-    read = sum(count["rows"] for count in counted)
-    refused = {count["reason"]: count["rows"] for count in counted if count["reason"]}
-    if not read:
-        raise _empty_day(day, "its files hold no row")
-    if sum(refused.values()) == read:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused.items())
-        raise BadInput(f"all {read:,} rows of {day} were refused ({reasons}): correct the log and deliver it again")
-    return read, refused
-
-
-def _empty_day(day: date, why: str) -> BadInput:
-    return BadInput(f"empty day {day}: {why}; deliver its log, or leave the day out if nothing was clicked")
-
-
-def _without_duplicates(rows: ibis.Table) -> ibis.Table:
-    """Accepted rows, one of each event_id and, where there is none, one of each equal row."""
-    rows = rows.filter(rows.reason.isnull()).select(COLUMNS).distinct()
-    in_turn = ibis.row_number().over(group_by="event_id", order_by=COLUMNS)
-    first = rows.filter(rows.event_id.notnull()).mutate(turn=in_turn).filter(ibis._.turn == 0).drop("turn")
-    return rows.filter(rows.event_id.isnull()).union(first).order_by(COLUMNS)
-
-
-def _refused(rows: ibis.Table) -> ibis.Table:
-    return rows.filter(rows.reason.notnull()).select("reason", "file", "row").order_by("reason", "file", "row")

@@ -46,6 +46,11 @@ class Night:
         return f"clicks/date={day.isoformat()}"
 
     @staticmethod
+    def rejected(day: date) -> str:
+        """Where the quarantine of a day's load lies that was not taken; gone once the day loads."""
+        return f"rejected/date={day.isoformat()}"
+
+    @staticmethod
     def aggregate(day: date) -> str:
         """Where a day's aggregates are stored; shared by every night whose window holds the day."""
         return f"aggregates/date={day.isoformat()}"

@@ -1,89 +1,129 @@
-"""From clicks to pairs: which products share a session, in ibis expressions over product rows."""
-
-from datetime import date
+"""From a day's clicks to its pairs: which products share a session, or follow one another. In ibis expressions."""
 
 import ibis
-import pyarrow as pa
-from ibis.backends.duckdb import Backend
+import numpy as np
+import numpy.typing as npt
 
-from tasks.tables import materialise
+from tasks.engine import materialise
+from tasks.events import EVENT_TYPES
+from tasks.settings import Settings
 
-# Weights are summed as whole numbers of this unit: exact, so the same in whatever order the threads add them.
-UNITS_PER_SESSION = 1 << 36
+DAY_SECONDS = 86_400
+SECOND_BITS, RANK_BITS = 17, 2  # of a code, from the right: second of the day, rank, then the product
+STRONGEST_FIRST = {kind: rank for rank, kind in enumerate(reversed(EVENT_TYPES), 1)}
+WEAKEST = len(EVENT_TYPES)
+FOLLOWED = 0  # the rank of a product that was reached from another product's page
+
+Keys = npt.NDArray[np.int64]
 
 
-def pair_products(
-    engine: Backend, clicks: ibis.Table, product_ids: pa.Array, cut: date, max_session_products: int
-) -> tuple[ibis.Table, dict[str, int]]:
-    """Count the sessions that lead from a query product to a related one, by the session's age.
+def pairing(settings: Settings) -> str:
+    """The settings that shape a day's pairs, as a text to compare."""
+    return f"{settings.pair_minutes} minutes, {settings.pair_direction}, {settings.max_session_products} products"
 
-    Returns (query, related, age, sessions), products as rows of product_ids, age in days before the cut, and counts.
-    A click with a source_product_id pairs the two; the other products of a session all pair with one another.
+
+def products_of(clicks: ibis.Table) -> ibis.Table:
+    """(product_id, product): every product clicked or clicked from, numbered in the order of its id."""
+    sources = clicks.filter(clicks.source_product_id.notnull()).select(product_id=clicks.source_product_id)
+    ids = clicks.select("product_id").union(sources).distinct()
+    return materialise(ids.mutate(product=ibis.row_number().over(order_by="product_id").cast("int64")))
+
+
+def sessions_of(clicks: ibis.Table, products: ibis.Table) -> ibis.Table:
+    """(codes,): each product of a session once, sorted, as a number that `_product`, `_rank` and `_second` take apart.
+
+    It stands for the product's first click of its strongest type; rank FOLLOWED: reached from another product's page.
     """
-    clicks = materialise(engine, _with_rows(engine, clicks, product_ids, cut))
-    followed = clicks.filter(clicks.source.notnull()).select("session", "age", query="source", related="product")
-    baskets = clicks.filter(clicks.source.isnull()).group_by("session", "age")
-    baskets = materialise(engine, baskets.agg(products=clicks.product.collect(distinct=True)))
-    large = baskets.products.length() > max_session_products
-    together = baskets.filter(~large).mutate(query=baskets.products.unnest()).mutate(related=ibis._.products.unnest())
-    pairs = followed.union(together.drop("products")).filter(ibis._.query != ibis._.related).distinct()
-    counted = materialise(engine, pairs.group_by("query", "related", "age").agg(sessions=pairs.count()))
-    inside = (counted.query >= 0) & (counted.related >= 0)
-    counts = {
-        "sessions": clicks.session.nunique().execute(),
-        "too_large_sessions": baskets.filter(large).count().execute(),
-        "pairs_outside_catalogue": counted.filter(~inside).sessions.sum().fill_null(0).execute(),
-    }
-    return counted.filter(inside), {name: int(count) for name, count in counts.items()}
+    strength = clicks.event_type.cases(*STRONGEST_FIRST.items(), else_=WEAKEST)
+    rank = clicks.source_product_id.notnull().ifelse(FOLLOWED, strength)
+    second = clicks.event_time.epoch_seconds() % DAY_SECONDS
+    clicks = clicks.select("session_id", "product_id", rank=rank.cast("int64"), second=second.cast("int64"))
+    clicks = clicks.inner_join(products, "product_id")
+    code = clicks["product"] * (1 << SECOND_BITS + RANK_BITS) + clicks["rank"] * (1 << SECOND_BITS) + clicks.second
+    sessions = clicks.group_by("session_id").agg(codes=code.collect())
+    codes = materialise(sessions.select(codes=sessions.codes.sort())).codes  # else it is sorted for every comparison
+    first = codes.filter(lambda code, place: (place == 0) | (_product(codes[place - 1]) != _product(code)))
+    return materialise(first.name("codes").as_table())
 
 
-def dated_pairs(pairs: ibis.Table, min_support: int) -> pa.Table:
-    """(query, related, age, sessions) of the pairs that min_support sessions of any age share, in this order."""
-    support = ibis._.sessions.sum().over(group_by=["query", "related"])
-    kept = pairs.mutate(support=support).filter(ibis._.support >= min_support)
-    return kept.order_by("query", "related", "age").select("query", "related", "age", "sessions").to_pyarrow()
+def count_products(sessions: ibis.Table) -> ibis.Table:
+    """(product, sessions): how many sessions held each product, by product."""
+    held = sessions.select(code=sessions.codes.unnest())
+    return held.group_by(product=_product(held.code)).agg(sessions=ibis._.count()).order_by("product")
 
 
-def dated_products(engine: Backend, clicks: ibis.Table, product_ids: pa.Array, cut: date) -> pa.Table:
-    """How many sessions held each product of product_ids, by age: (product, age, sessions), in this order."""
-    held = _with_rows(engine, clicks, product_ids, cut).filter(ibis._["product"] >= 0)
-    counted = held.group_by("product", "age").agg(sessions=ibis._.session.nunique())
-    return counted.order_by("product", "age").to_pyarrow()
+def baskets_of(sessions: ibis.Table, settings: Settings) -> tuple[ibis.Table, int]:
+    """(codes,): the products of each session that pair with one another, and how many sessions hold too many to pair."""
+    baskets = sessions.select(codes=sessions.codes.filter(lambda code: _rank(code) != FOLLOWED))
+    fits = baskets.codes.length() <= settings.max_session_products
+    too_large = int(baskets.filter(~fits).count().execute())
+    return baskets.filter(fits & (baskets.codes.length() > 1)), too_large
 
 
-def weigh_pairs(pairs: ibis.Table, half_life_days: float | None, min_support: int, max_related: int) -> pa.Table:
-    """Add up each pair's sessions, halved every half_life_days (None: never); returns (query, related, weight).
+def together(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:
+    """(key,): one row for every basket and pair of its products that leads both ways, sorted; `split_keys` reads them.
 
-    Keeps pairs of at least min_support sessions and the max_related heaviest of a query (ties: the smaller row).
+    Clicks more than pair_minutes apart make no pair; a pair has the weaker of its two types.
     """
-    units: ibis.Value = ibis.literal(UNITS_PER_SESSION)
-    if half_life_days is not None:
-        units = (units * ibis.literal(0.5) ** (pairs.age / half_life_days)).round().cast("int64").clip(lower=1)
-    weighed = pairs.group_by("query", "related").agg(
-        support=pairs.sessions.sum(), units=(pairs.sessions * units).sum().cast("int64")
-    )
-    supported = weighed.filter(weighed.support >= min_support)
-    place = ibis.row_number().over(group_by="query", order_by=[ibis.desc("units"), "related"])
-    kept = supported.mutate(place=place).filter(ibis._.place < max_related).order_by("query", "related")
-    return kept.select("query", "related", weight=kept.units / UNITS_PER_SESSION).to_pyarrow()
+    pairs = _near(baskets, settings)
+    kept = _product(pairs.one) < _product(pairs.other)
+    if settings.pair_direction == "later":
+        kept &= _second(pairs.one) == _second(pairs.other)  # neither came first
+    return _keys(pairs.filter(kept), products)
 
 
-def _with_rows(engine: Backend, clicks: ibis.Table, product_ids: pa.Array, cut: date) -> ibis.Table:
-    """(session, age, product, source) as numbers; a product outside the catalogue gets a negative one of its own."""
-    rows = ibis.memtable(pa.table({"id": product_ids, "row": pa.array(range(len(product_ids)), pa.int32())}))
-    ids = clicks.select(id="product_id").union(clicks.select(id="source_product_id")).distinct()
-    ids = ids.filter(ids.id.notnull()).left_join(rows, "id")
-    outside = -1 - ibis.row_number().over(group_by=ids.row.isnull(), order_by="id")
-    numbers = materialise(engine, ids.select("id", number=ibis.coalesce(ids.row, outside).cast("int32")))
-    sessions = clicks.group_by("session_id").agg(last=clicks.event_time.max().date())
-    sessions = sessions.select(
-        "session_id",
-        session=ibis.row_number().over(order_by="session_id"),
-        age=ibis.literal(cut).delta(sessions["last"], unit="day").cast("int32"),
-    )
-    return (
-        clicks.join(sessions, "session_id")
-        .join(numbers.rename(product_id="id", product="number"), "product_id")
-        .left_join(numbers.rename(source_product_id="id", source="number"), "source_product_id")
-        .select("session", "age", "product", "source")
-    )
+def later(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:
+    """(key,): one row for every basket and pair of its products of which the second was clicked later, sorted."""
+    pairs = _near(baskets, settings)
+    return _keys(pairs.filter(_second(pairs.one) < _second(pairs.other)), products)
+
+
+def followed(clicks: ibis.Table, products: ibis.Table, count: int) -> ibis.Table:
+    """(key,): one row for every session, product and product reached from its page, with the strongest type, sorted."""
+    clicks = clicks.filter(clicks.source_product_id.notnull() & (clicks.source_product_id != clicks.product_id))
+    rank = clicks.event_type.cases(*STRONGEST_FIRST.items(), else_=WEAKEST)
+    steps = clicks.mutate(rank=rank).group_by("session_id", "source_product_id", "product_id")
+    steps = steps.agg(rank=ibis._["rank"].min())
+    steps = steps.inner_join(products.rename(related="product"), "product_id")
+    queries = products.select(source_product_id="product_id", query="product")
+    steps = steps.select("source_product_id", "related", "rank").inner_join(queries, "source_product_id")
+    return _sorted_keys(steps, steps["query"], steps.related, steps["rank"], count)
+
+
+def split_keys(keys: Keys, products: int) -> tuple[Keys, Keys, Keys]:
+    """First product, second product and event type (a place in EVENT_TYPES) of sorted keys."""
+    pair, kind = np.divmod(keys, len(EVENT_TYPES))
+    return *np.divmod(pair, products), kind
+
+
+def _near(baskets: ibis.Table, settings: Settings) -> ibis.Table:
+    pairs = baskets.mutate(one=baskets.codes.unnest()).mutate(other=ibis._.codes.unnest()).drop("codes")
+    if settings.pair_minutes * 60 >= DAY_SECONDS:
+        return pairs
+    apart = _second(pairs.other) - _second(pairs.one)
+    return pairs.filter(apart.between(-settings.pair_minutes * 60, settings.pair_minutes * 60))
+
+
+def _keys(pairs: ibis.Table, products: int) -> ibis.Table:
+    weaker = ibis.greatest(_rank(pairs.one), _rank(pairs.other))
+    return _sorted_keys(pairs, _product(pairs.one), _product(pairs.other), weaker, products)
+
+
+def _sorted_keys(
+    pairs: ibis.Table, query: ibis.Value, related: ibis.Value, rank: ibis.Value, products: int
+) -> ibis.Table:
+    kind = len(EVENT_TYPES) - rank
+    key = (query * products + related) * len(EVENT_TYPES) + kind
+    return pairs.select(key=key.cast("int64")).order_by("key")
+
+
+def _product(code: ibis.Value) -> ibis.Value:
+    return code >> (SECOND_BITS + RANK_BITS)
+
+
+def _rank(code: ibis.Value) -> ibis.Value:
+    return (code >> SECOND_BITS) & ((1 << RANK_BITS) - 1)
+
+
+def _second(code: ibis.Value) -> ibis.Value:
+    return code & ((1 << SECOND_BITS) - 1)

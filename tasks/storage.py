@@ -97,6 +97,12 @@ class Storage:
         """Whether a complete artefact stands at `path`."""
         return bool(self.files.exists(f"{self.root}/{path}/{MARKER}"))
 
+    def remove(self, path: str) -> None:
+        """Take the artefact at `path` away, if there is one."""
+        if self.complete(path):
+            self.files.rm_file(f"{self.root}/{path}/{MARKER}")
+            self.files.rm(f"{self.root}/{path}", recursive=True)
+
     @contextmanager
     def open(self, artefact: Artefact) -> Iterator[Path]:
         """A local folder with the artefact's files; a copy that goes afterwards where the storage is remote."""
@@ -123,8 +129,8 @@ class Storage:
         """Everything that takes space is written before the old artefact goes; what remains is to rename."""
         self.files.pipe_file(f"{staging}/{MARKER}.part", json.dumps(asdict(artefact), indent=1).encode())
         if self.files.exists(target):
-            if self.complete(artefact.path):
-                self.files.rm_file(f"{target}/{MARKER}")
+            self.remove(artefact.path)
+        if self.files.exists(target):
             self.files.rm(target, recursive=True)
         self.files.mv(staging, target, recursive=True)
         self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")

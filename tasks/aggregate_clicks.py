@@ -1,0 +1,125 @@
+"""Cleaned clicks of a day become the small files that nights add up: products and pairs, with their sessions."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks import pairs
+from tasks.clicks import OWN, Piece, opened, pieces_of
+from tasks.database import open_database
+from tasks.engine import ROWS_AT_ONCE, open_engine, read_parquet
+from tasks.errors import NotReady
+from tasks.ledger import record_aggregate
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.storage import Storage
+
+PAIR_TYPES = (pa.int32(), pa.int32(), pa.int8(), pa.int32())
+TOGETHER = pa.schema(list(zip(("one", "other", "event_type", "sessions"), PAIR_TYPES, strict=True)))
+FOLLOWED = pa.schema(list(zip(("query", "related", "event_type", "sessions"), PAIR_TYPES, strict=True)))
+
+
+def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:
+    """Aggregate the night's own day, and days before it whose clicks have changed since, late ones included.
+
+    Writes aggregates/date=D: products.parquet (product_id, sessions), together.parquet (pairs that lead both ways: one <
+    other) and followed.parquet (query to related); products are rows of products.parquet, event_type a place in
+    EVENT_TYPES. Raises NotReady where the night's own day is not ingested.
+    """
+    open_database(settings)
+    storage = Storage(settings.storage_url)
+    if not storage.complete(Night.clicks(night.day)):
+        raise NotReady(f"the clicks of {night} are not ingested: run ingest_clicks --night {night}")
+    counts: dict[str, float] = aggregate(night.day, storage, settings)
+    before = [night.day - timedelta(days=days) for days in range(1, settings.lateness_days + 1)]
+    changed = [day for day in before if is_stale(day, storage, settings)]
+    for day in changed:
+        aggregate(day, storage, settings)
+    return counts | {"days_before_made_anew": len(changed)}
+
+
+def is_stale(day: date, storage: Storage, settings: Settings) -> bool:
+    """Whether the day's own clicks are there and its aggregates are missing or made of other clicks or settings."""
+    pieces = pieces_of(day, storage, settings)
+    if not any(piece.folder == OWN for piece in pieces):
+        return False
+    path = Night.aggregate(day)
+    return not storage.complete(path) or storage.read(path).sources != _sources(pieces, settings)
+
+
+def aggregate(day: date, storage: Storage, settings: Settings) -> dict[str, float]:
+    """Make one day's aggregates from its own clicks and the late ones; returns the counts."""
+    pieces = pieces_of(day, storage, settings)
+    with (
+        storage.write(Night.aggregate(day), sources=_sources(pieces, settings)) as (folder, counts),
+        opened(pieces, storage) as files,
+        open_engine(settings) as engine,
+    ):
+        clicks = read_parquet(engine, files)
+        counts |= _write(clicks, folder, settings)
+    record_aggregate(day, storage.read(Night.aggregate(day)), settings)
+    return counts
+
+
+def _sources(pieces: Sequence[Piece], settings: Settings) -> dict[str, str]:
+    return {piece.name: piece.hash for piece in pieces} | {"pairing": pairs.pairing(settings)}
+
+
+def _write(clicks: ibis.Table, folder: Path, settings: Settings) -> dict[str, int]:
+    products = pairs.products_of(clicks)
+    count = int(products.count().execute())
+    sessions = pairs.sessions_of(clicks, products)
+    _write_products(products, sessions, folder)
+    baskets, too_large = pairs.baskets_of(sessions, settings)
+    rows = _write_counted(pairs.together(baskets, count, settings), count, TOGETHER, folder / "together.parquet")
+    one_way = pairs.followed(clicks, products, count)
+    if settings.pair_direction == "later":
+        one_way = one_way.union(pairs.later(baskets, count, settings)).order_by("key")
+    rows += _write_counted(one_way, count, FOLLOWED, folder / "followed.parquet")
+    totals = {"sessions": sessions.count().execute(), "products": count, "pairs": rows}
+    return {name: int(total) for name, total in totals.items()} | {"too_large_sessions": too_large}
+
+
+def _write_products(products: ibis.Table, sessions: ibis.Table, folder: Path) -> None:
+    held = pairs.count_products(sessions)
+    listed = products.left_join(held, "product").order_by("product")
+    rows = listed.select("product_id", sessions=listed.sessions.fill_null(0).cast("int32")).to_pyarrow()
+    pq.write_table(rows, folder / "products.parquet", compression="zstd")
+
+
+def _write_counted(keys: ibis.Table, products: int, schema: pa.Schema, file: Path) -> int:
+    """Count equal keys, which come sorted, and write a row for each; returns the rows."""
+    rows = 0
+    first, _, *others = schema.names
+    # Read much faster than zstd, and nights read 90 of them; only the second column has too many values to list.
+    with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=[first, *others]) as writer:
+        for distinct, sessions in _runs(keys):
+            columns = (*pairs.split_keys(distinct, products), sessions)
+            arrays = [pa.array(column).cast(kind) for column, kind in zip(columns, PAIR_TYPES, strict=True)]
+            writer.write_batch(pa.record_batch(arrays, schema))
+            rows += len(distinct)
+    return rows
+
+
+def _runs(keys: ibis.Table) -> Iterator[tuple[pairs.Keys, pairs.Keys]]:
+    """Distinct keys and how often each occurs, some at a time; the last key of a batch may go on in the next."""
+    carry = np.empty(0, np.int64)
+    for batch in keys.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
+        carry = np.concatenate([carry, batch["key"].to_numpy()])
+        distinct, starts = _starts(carry)
+        if len(distinct) > 1:
+            yield distinct[:-1], np.diff(starts)
+            carry = carry[starts[-1] :]
+    if len(carry):
+        distinct, starts = _starts(carry)
+        yield distinct, np.diff(starts, append=len(carry))
+
+
+def _starts(keys: pairs.Keys) -> tuple[pairs.Keys, pairs.Keys]:
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    return keys[starts], starts

@@ -1,0 +1,3 @@
+"""The types of a click, weakest first."""
+
+EVENT_TYPES = ("view", "add_to_cart", "purchase")

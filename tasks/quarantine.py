@@ -1,0 +1,74 @@
+"""Refused rows in a file: which rule refused them, where they stood, and what they said."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.engine import FILE, ROW, ROWS_AT_ONCE
+from tasks.ledger import ErasedUsers
+from tasks.log_format import COLUMNS
+from tasks.raw_log import TIME_TEXT, RawLog
+from tasks.rules import ERASED_USER, UNREADABLE_LINE
+from tasks.text_files import REST, Unreadable
+
+QUARANTINE = "quarantine.parquet"
+CONTENT = (*COLUMNS, REST)
+SCHEMA = pa.schema(
+    [("rule", pa.string()), ("file", pa.string()), ("row", pa.int64()), *((name, pa.string()) for name in CONTENT)]
+)
+
+
+def write_quarantine(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers, folder: Path) -> dict[str, int]:
+    """Write quarantine.parquet by file and row, unreadable lines last; returns the rows by rule.
+
+    refused: the log's rows with `rule`. Rows of erased users say nothing but where they stood.
+    """
+    counts: Counter[str] = Counter()
+    with pq.ParquetWriter(folder / QUARANTINE, SCHEMA, compression="zstd") as writer:
+        for batch in _batches(refused, log):
+            writer.write_batch(batch)
+            counts.update({pair["values"]: pair["counts"] for pair in pc.value_counts(batch["rule"]).to_pylist()})
+        for number, lines in log.unreadable.items():
+            writer.write_batch(_unreadable(log.names[number], lines, erased))
+            counts[UNREADABLE_LINE] += len(lines)
+    return {rule: rows for rule, rows in sorted(counts.items()) if rows}
+
+
+def _batches(refused: ibis.Table | None, log: RawLog) -> Iterator[pa.RecordBatch]:
+    if refused is None:
+        return
+    kept = refused.rule != ERASED_USER
+    content = {name: kept.ifelse(refused[TIME_TEXT if name == "event_time" else name], None) for name in CONTENT}
+    ordered = refused.select("rule", FILE, ROW, **content).order_by(FILE, ROW)
+    names = pa.array(log.names, pa.string())
+    for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
+        columns = [batch["rule"], names.take(batch[FILE]), batch[ROW], *(batch[name] for name in CONTENT)]
+        yield pa.record_batch([column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], SCHEMA)
+
+
+def _unreadable(name: str, lines: Sequence[Unreadable], erased: ErasedUsers) -> pa.RecordBatch:
+    said = [None if _speaks_of(line.beginning, erased) else f"{line.why}: {line.beginning}" for line in lines]
+    absent = pa.nulls(len(lines), pa.string())
+    columns = {
+        "rule": pa.array([UNREADABLE_LINE] * len(lines), pa.string()),
+        "file": pa.array([name] * len(lines), pa.string()),
+        "row": pa.array([line.line for line in lines], pa.int64()),
+        REST: pa.array(said, pa.string()),
+    }
+    return pa.record_batch([columns.get(field.name, absent) for field in SCHEMA], SCHEMA)
+
+
+def _speaks_of(text: str, erased: ErasedUsers) -> bool:
+    """Whether a word of the text is the id of an erased user."""
+    if not erased.user_hashes:
+        return False
+    words = {text, *re.split(r'[\s,;:"{}\[\]=]+', text)}
+    hashes = {hashlib.sha256(f"{erased.salt}{word}".encode()).hexdigest() for word in words}
+    return not hashes.isdisjoint(erased.user_hashes)

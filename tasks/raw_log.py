@@ -1,0 +1,278 @@
+"""The files of one day's log: fetched, hashed, watched while they are read, and opened as one table of text."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+from ibis.backends import BaseBackend
+
+from tasks.engine import FILE, ROW, open_parquet
+from tasks.errors import BadInput, NotReady
+from tasks.log_format import COLUMNS, REQUIRED, LogFormat
+from tasks.settings import Settings
+from tasks.storage import hash_file
+from tasks.tables import place, suffix_of
+from tasks.text_files import LINE, REST, Landed, Unreadable, land
+
+TIME_TEXT = "time_text"
+LARGEST_EXACT_FLOAT = 2.0**53
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One delivered file: its name, the state it was found in, and where it lies here, named by its number."""
+
+    name: str
+    path: str
+    state: tuple[object, ...]
+    local: Path
+    suffix: str
+
+
+@dataclass(frozen=True)
+class RawLog:
+    """The log of a day as Parquet files, and what of it is no row.
+
+    parquet: files named by their number, with the number of rows in each; unreadable: lines by file number.
+    """
+
+    files: Sequence[LogFile]
+    parquet: dict[Path, int]
+    unreadable: dict[int, Sequence[Unreadable]]
+
+    @property
+    def rows_read(self) -> int:
+        """Rows and lines that should have been rows."""
+        return sum(self.parquet.values()) + sum(map(len, self.unreadable.values()))
+
+    @property
+    def names(self) -> list[str]:
+        """The delivered names, by file number."""
+        return [file.name for file in self.files]
+
+    def described(self) -> list[dict[str, object]]:
+        """Name, bytes and SHA-256 of each file."""
+        return [
+            {"name": file.name, "bytes": file.local.stat().st_size, "sha256": hash_file(file.local)}
+            for file in self.files
+        ]
+
+
+def days_with_a_folder(first: date, last: date, settings: Settings) -> list[date]:
+    """The days from `first` to `last` that have a log folder, and always `last`, oldest first."""
+    files, root = place(settings.click_log_url)
+    names = {Path(path).name for path in files.ls(root, detail=False)} if files.isdir(root) else set()
+    days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal())]
+    return [*(day for day in days if f"date={day}" in names), last]
+
+
+@contextmanager
+def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[RawLog]:
+    """The log of a day, text files already read line by line; everything goes on leaving.
+
+    Raises NotReady where the day has no folder or a file changed while it was read, BadInput for a day without a file,
+    and for a file, named, that leads out of the folder, has no known suffix, cannot be read or lacks a column.
+    """
+    source, root = place(settings.click_log_url)
+    folder = f"{root}/date={day}"
+    if not source.isdir(folder):
+        raise NotReady(
+            f"the log of {day} has not arrived: no folder {folder}; deliver it, then run ingest_clicks again"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        files = _fetch(source, folder, Path(scratch))
+        if not files:
+            raise empty_day(day, f"{folder} holds no file")
+        yield _read(files, day, log_format, Path(scratch))
+        for file in files:
+            if _state(source, file.path) != file.state:
+                raise NotReady(
+                    f"date={day}/{file.name} must stay as it is while it is read, but it changed: "
+                    "wait until it is complete, then run ingest_clicks again"
+                )
+
+
+def empty_day(day: date, why: str) -> BadInput:
+    """What to raise for a day without a row."""
+    return BadInput(f"empty day {day}: {why}; deliver its log, or leave the day out if nothing was clicked")
+
+
+def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.Table:
+    """Every row of the log: the seven columns as text (blank: null), event_time as UTC, the other columns as one text.
+
+    Columns: event_time (null where it cannot be read), time_text as it was written, the other six, rest, file_number
+    and row_number (from 1; of a text file its line).
+    """
+    by_schema: dict[str, list[Path]] = {}
+    for file in log.parquet:
+        by_schema.setdefault(str(pq.read_schema(file).remove_metadata()), []).append(file)
+    tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in by_schema.values()]
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
+def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
+    """Every file of the folder under a name of our own, so that no name can be a pattern or lead anywhere."""
+    found = []
+    local_source = "file" in source.protocol
+    for path in sorted(source.ls(folder, detail=False)):
+        name = PurePosixPath(path).name
+        if name.startswith(("_", ".")) and name not in (".", ".."):
+            continue
+        _demand_inside(path, folder, local_source=local_source)
+        suffix, state = suffix_of(name), _state(source, path)
+        local = scratch / f"{len(found):05d}{suffix}"
+        if local_source:
+            local.symlink_to(Path(path).resolve())
+        else:
+            source.get_file(path, str(local))
+        found.append(LogFile(name, path, state, local, suffix))
+    return found
+
+
+def _demand_inside(path: str, folder: str, *, local_source: bool) -> None:
+    inside = str(PurePosixPath(path).parent) == folder and ".." not in PurePosixPath(path).parts[-2:]
+    if inside and local_source:
+        inside = Path(path).resolve().is_relative_to(Path(folder).resolve())
+    if not inside:
+        raise BadInput(f"{path} must lie in {folder}, but leads out of it: deliver the file itself, then ingest again")
+    if local_source and not Path(path).is_file():
+        raise BadInput(f"{path} must be a file, but is none: remove it from the folder, then ingest again")
+
+
+def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
+    if "file" in source.protocol:
+        stat = Path(path).stat() if Path(path).exists() else None
+        return (stat.st_size, stat.st_mtime_ns, stat.st_ino) if stat else ()
+    info = source.info(path)
+    return tuple(str(info.get(key)) for key in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
+
+
+def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: Path) -> RawLog:
+    parquet: dict[Path, int] = {}
+    unreadable: dict[int, Sequence[Unreadable]] = {}
+    for number, file in enumerate(files):
+        try:
+            if file.suffix == ".parquet":
+                parquet[file.local] = _rows_of(file.local, log_format)
+                continue
+            target = scratch / f"{number:05d}.parquet"
+            landed: Landed = land(file.local, file.suffix, log_format.names, REQUIRED, target)
+            parquet[target], unreadable[number] = landed.rows, landed.unreadable
+        except BadInput as refusal:
+            raise BadInput(f"date={day}/{file.name}: {refusal}") from refusal
+    log = RawLog(files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
+    if not log.rows_read:
+        raise empty_day(day, "its files hold no row")
+    return log
+
+
+def _rows_of(file: Path, log_format: LogFormat) -> int:
+    try:
+        metadata = pq.read_metadata(file)
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(f"it does not read as .parquet: {error}; write the file again") from error
+    if len({name.lower() for name in schema.names}) < len(schema.names):
+        raise BadInput(f"a column occurs twice among {', '.join(schema.names)}: name each once")
+    names = log_format.names
+    if metadata.num_rows:
+        if missing := [names[name] for name in REQUIRED if names[name] not in schema.names]:
+            raise BadInput(
+                f"it has no column {', '.join(missing)}; its columns are {', '.join(schema.names)}: name the columns "
+                "so, or say in LOG_FORMAT how they are called"
+            )
+        for name in names.values():
+            if name in schema.names and not _is_plain(schema.field(name).type):
+                raise BadInput(
+                    f"its column {name} must be text, a number or a time, got {schema.field(name).type}: "
+                    "write the file again"
+                )
+    return int(metadata.num_rows)
+
+
+def _is_plain(dtype: pa.DataType) -> bool:
+    if pa.types.is_dictionary(dtype):
+        return _is_plain(dtype.value_type)
+    return not (pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype))
+
+
+def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -> ibis.Table:
+    landed = log.files[int(file.stem)].suffix != ".parquet"
+    names = dict(zip(COLUMNS, COLUMNS, strict=True)) if landed else log_format.names
+    text = {
+        name: _text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
+    }
+    time = _utc(rows[names["event_time"]], text["event_time"], log_format)
+    if log_format.event_types:
+        kind = text["event_type"]
+        text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
+    if landed:
+        rest, row = _text(rows[REST]), rows[LINE]
+    else:
+        others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
+        rest, row = _rest(rows, others), rows[ROW]
+    times = {"event_time": time, TIME_TEXT: text["event_time"]}
+    return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
+
+
+def _text(column: ibis.Value) -> ibis.Value:
+    """Blank is null; whole numbers have no fraction, whichever type they came as."""
+    dtype = column.type()
+    if dtype.is_string():
+        maybe_blank = column < "!"  # what begins with a space or a control character: few are worth trimming
+        return ibis.ifelse(maybe_blank, ibis.ifelse(column.strip() == "", None, column), column)
+    if dtype.is_floating():
+        whole = (column == column.floor()) & (column.abs() <= LARGEST_EXACT_FLOAT)
+        text = ibis.ifelse(whole, ibis.ifelse(whole, column, 0).cast("int64").cast("string"), column.cast("string"))
+        return ibis.ifelse(column.isnan(), None, text)
+    return column.cast("string")
+
+
+def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
+    stated = [
+        ibis.coalesce(ibis.literal(f"{name}=") + _text(rows[name]) + ibis.literal("; "), "")
+        for name in sorted(others)
+        if not (rows[name].type().is_nested() or rows[name].type().is_binary())
+    ]
+    if not stated:
+        return ibis.null("string")
+    return sum(stated[1:], stated[0]).rstrip()
+
+
+# A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
+ISO_8601 = (
+    r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)?\s*$"
+)
+
+
+def _utc(column: ibis.Value, text: ibis.Value, log_format: LogFormat) -> ibis.Value:
+    """Times with an offset moved to UTC, times without one taken as UTC, anything else null."""
+    dtype = column.type()
+    if dtype.is_timestamp():
+        return column.cast("timestamp(6, 'UTC')").cast("timestamp(6)") if dtype.timezone else column.cast("timestamp(6)")
+    if dtype.is_date():
+        return column.cast("timestamp(6)")
+    if log_format.time_unit:
+        return text.try_cast("int64").as_timestamp(log_format.time_unit).cast("timestamp(6)")
+    text = text.re_search(ISO_8601).ifelse(text, None)
+    local = text.re_extract(ISO_8601, 1) + " " + _or_midnight(text.re_extract(ISO_8601, 2))
+    return local.try_cast("timestamp") - _offset_minutes(text.re_extract(ISO_8601, 3)).as_interval("m")
+
+
+def _or_midnight(time: ibis.Value) -> ibis.Value:
+    return ibis.cases((time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15))
+
+
+def _offset_minutes(offset: ibis.Value) -> ibis.Value:
+    """+02:00, +0200 and +02 as 120; Z, UTC and nothing as 0."""
+    digits = offset.re_replace(r"\D", "")
+    size = digits.left(2).try_cast("int64") * 60 + ibis.ifelse(digits.length() > 2, digits.right(2), "0").try_cast("int64")
+    minutes = ibis.ifelse(offset.startswith("-"), -size, size)
+    return ibis.ifelse(digits == "", 0, minutes)
