@@ -1,9 +1,9 @@
-"""The catalogue: which products there are and what they are called."""
+"""The catalogue: which products there are and what they are called, as delivered and as stored day by day."""
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
-from pathlib import PurePosixPath
+from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
 
 import ibis
 import pyarrow as pa
@@ -16,6 +16,17 @@ from tasks.storage import Artefact, Storage, hash_file
 from tasks.tables import duckdb_engine, local_copies, place, read_table, suffix_of
 
 REQUIRED = ("product_id", "title")
+MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A catalogue file that holds for a day; `delivered` is the day of its folder, None for a file without history."""
+
+    files: AbstractFileSystem
+    path: str
+    name: str
+    delivered: date | None
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,7 @@ class Catalogue:
     """What the catalogue file says.
 
     products: product_id, title, category, brand (text), in_stock, blocked (bool); unique and sorted by product_id.
-    refused: product_id, reason (missing_product, missing_title) of the rows left out.
+    refused: product_id, reason (missing_product, missing_title, unfit_id, unfit_text) of the rows left out.
     hash: SHA-256 of the file.
     """
 
@@ -32,20 +43,50 @@ class Catalogue:
     hash: str
 
 
-def read_catalogue(settings: Settings) -> Catalogue:
-    """Read the catalogue file; ids stay the text they are.
+def today() -> date:
+    """The present UTC day."""
+    return datetime.now(UTC).date()
 
-    Raises NotReady where there is no file, BadInput for a file that cannot be read, has no product, lacks a column,
-    holds an id twice or has an in_stock or blocked that is not true or false.
+
+def delivery_of(day: date, settings: Settings) -> Delivery:
+    """The file of CATALOGUE_URL that holds for a day: the one file, or that of the newest dated folder up to the day.
+
+    Raises NotReady where nothing is delivered for the day yet, BadInput for a dated folder with several files and for a
+    file, named, that is none or leads out of CATALOGUE_URL.
     """
-    files, path = place(settings.catalogue_url)
-    suffix_of(path)
-    if not files.exists(path):
-        raise NotReady(f"there is no catalogue at {path}: deliver it, or set CATALOGUE_URL to where it is")
-    with local_copies(files, [path]) as (file,), duckdb_engine() as engine:
-        rows = read_table(engine, file, REQUIRED)
-        products, refused = _judge(rows, path)
-        return Catalogue(products, refused, hash_file(file))
+    files, root = place(settings.catalogue_url)
+    if not files.isdir(root):
+        if not files.exists(root):
+            raise NotReady(f"there is no catalogue at {root}: deliver it, or set CATALOGUE_URL to where it is")
+        return Delivery(files, root, PurePosixPath(root).name, None)
+    folders = dated_folders(files, root)
+    up_to_day = [delivered for delivered in folders if delivered <= day]
+    if not up_to_day:
+        seen = f"its first is of {min(folders)}" if folders else "it has none"
+        raise NotReady(
+            f"{root} must have a folder date=YYYY-MM-DD of {day} or a day before, but {seen}: deliver the catalogue"
+        )
+    delivered = max(up_to_day)
+    path = _only_file(files, folders[delivered], root)
+    return Delivery(files, path, f"date={delivered}/{PurePosixPath(path).name}", delivered)
+
+
+def read_catalogue(delivery: Delivery) -> Catalogue:
+    """Read a catalogue file; ids stay the text they are.
+
+    Raises BadInput for a file that cannot be read, has no product, lacks a column, holds an id twice or has an in_stock
+    or blocked that is not true or false; NotReady for one that changed while it was read.
+    """
+    _demand_plain_name(delivery.path)
+    with local_copies(delivery.files, [delivery.path]) as (file,), duckdb_engine() as engine:
+        before = hash_file(file)
+        products, refused = _judge(read_table(engine, file, REQUIRED), delivery.path)
+        if hash_file(file) != before:
+            raise NotReady(
+                f"the catalogue {delivery.path} must stay as it is while it is read, but it changed: "
+                "wait until it is complete, then run ingest_catalogue again"
+            )
+        return Catalogue(products, refused, before)
 
 
 def catalogue_of(night: Night, storage: Storage) -> tuple[date, Artefact]:
@@ -64,7 +105,7 @@ def catalogue_of(night: Night, storage: Storage) -> tuple[date, Artefact]:
 
 
 def dated_folders(files: AbstractFileSystem, root: str) -> dict[date, str]:
-    """The folders date=YYYY-MM-DD in a folder, by day; other names are passed over, a folder that is missing is empty."""
+    """The folders date=YYYY-MM-DD in a folder, by day; other names are passed over, a missing folder has none."""
     found = {}
     with suppress(FileNotFoundError, NotADirectoryError):
         for path in files.ls(root, detail=False):
@@ -75,9 +116,49 @@ def dated_folders(files: AbstractFileSystem, root: str) -> dict[date, str]:
     return found
 
 
+def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
+    if not files.isdir(folder):
+        raise BadInput(f"{folder} must be a folder with one catalogue, but is none: deliver it as a folder")
+    found = []
+    for path in sorted(files.ls(folder, detail=False)):
+        name = PurePosixPath(path).name
+        if name.startswith(("_", ".")) and name not in (".", ".."):
+            continue
+        _demand_file_inside(files, path, root)
+        found.append(path)
+    if not found:
+        raise NotReady(f"{folder} holds no catalogue yet: deliver it there, or remove the folder")
+    if len(found) > 1:
+        names = ", ".join(PurePosixPath(path).name for path in found[:5])
+        raise BadInput(f"{folder} must hold one catalogue, got {len(found)} files ({names}): keep one of them")
+    return str(found[0])
+
+
+def _demand_file_inside(files: AbstractFileSystem, path: str, root: str) -> None:
+    inside = ".." not in PurePosixPath(path).relative_to(root).parts
+    if inside and not files.isfile(path):
+        raise BadInput(f"{path} must be a file, but is none: remove it, then ingest the catalogue again")
+    if inside and "file" in files.protocol:
+        inside = Path(path).resolve().is_relative_to(Path(root).resolve())
+    if not inside:
+        raise BadInput(f"{path} must lie in {root}, but leads out of it: deliver the file itself")
+
+
+def _demand_plain_name(path: str) -> None:
+    suffix_of(path)
+    if set("*?[") & set(path):  # DuckDB would take the name for a pattern and read other files
+        raise BadInput(f"the path of the catalogue must be free of *, ? and [, got {path}: rename it")
+
+
 def _judge(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
     _demand_unique_ids(rows, path)
-    reason = ibis.cases((rows.product_id.isnull(), "missing_product"), (rows.title.isnull(), "missing_title"))
+    texts = (rows.title, _text(rows, "category"), _text(rows, "brand"))
+    reason = ibis.cases(
+        (rows.product_id.isnull(), "missing_product"),
+        ((rows.product_id.length() > MAX_ID_LENGTH) | _has_zero_byte(rows.product_id), "unfit_id"),
+        (rows.title.isnull(), "missing_title"),
+        (ibis.or_(*map(_has_zero_byte, texts)), "unfit_text"),
+    )
     refused = rows.mutate(reason=reason).filter(reason.notnull()).select("product_id", "reason")
     products = rows.filter(reason.isnull()).select(
         "product_id", title=rows.title.strip(), category=_text(rows, "category"), brand=_text(rows, "brand"),
@@ -85,7 +166,12 @@ def _judge(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
     )  # fmt: skip
     if not products.count().execute():
         raise BadInput(f"the catalogue {path} holds no product with an id and a title: deliver it again")
-    return products.order_by("product_id").to_pyarrow(), refused.order_by("product_id").to_pyarrow()
+    return products.order_by("product_id").to_pyarrow(), refused.order_by("product_id", "reason").to_pyarrow()
+
+
+def _has_zero_byte(text: ibis.Value) -> ibis.Value:
+    """PostgreSQL stores no such text."""
+    return text.re_search(r"\x00").fill_null(False)
 
 
 def _demand_unique_ids(rows: ibis.Table, path: str) -> None:
