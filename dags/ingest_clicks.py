@@ -1,45 +1,76 @@
 """
-One partition a day: the raw click log of a UTC day becomes its cleaned clicks.
+One partition a day: the delivered catalogue and the raw click log of a UTC day become what nights add up.
 
-Runs at 01:00 UTC for the day that has just ended. Safe to run again and to backfill: a day is replaced whole, other
-days and every model stay as they are. It never retrains; `refresh_recommendations` does.
+Runs at 01:00 UTC for the day that has just ended, one day at a time: clicks that come late change the aggregates of
+days before. Safe to run again and to backfill: what a day delivered is replaced whole, every model stays as it is. It
+never retrains; `refresh_recommendations` does.
 
-**ingest_clicks** reads `CLICK_LOG_URL/date=NIGHT/`; writes `STORAGE_URL/clicks/date=NIGHT` and a row of the ingest
-ledger in PostgreSQL. When it fails:
+- **ingest_catalogue** reads `CATALOGUE_URL`; writes `STORAGE_URL/catalogue/date=NIGHT` and a row of `catalogue_load`.
+  Of a folder with one folder date=YYYY-MM-DD a delivery, it takes the newest up to the night. One file says nothing of
+  the past: for a day older than yesterday, the stored catalogue is kept where there is one (kept 1). To correct a past
+  day, deliver a dated folder.
+- **ingest_clicks** reads `CLICK_LOG_URL/date=NIGHT/`; writes `clicks/date=NIGHT` with the clicks of the day, late ones
+  of days before and `quarantine.parquet`, every refused row with its rule, file and row; and the counts to PostgreSQL.
+- **aggregate_clicks** reads the clicks of the day, late ones included; writes `aggregates/date=NIGHT`, and anew those
+  of days before whose clicks have changed.
 
-- `NotReady` (no folder yet, storage or database away): it tries again by itself for two to three hours; after that,
-  clear the task once the log has arrived.
-- `BadInput`: it fails at once, since only a changed input helps. The message names the file and column: correct the
-  file, then clear the task.
+**When a task fails.** `NotReady` (a file, the storage or the database is away) is tried again for two to three hours;
+after that, clear the task once it is there. `BadInput` fails at once, since only a changed input helps: the message
+names the file and its fault; correct it, then clear the failed task and those after it. What was stored before stands.
 
-A late or corrected day: put the files in place, then Trigger -> Backfill over those days with "all runs".
+**Too many rows were refused** (MAX_QUARANTINED_SHARE): the load is rejected, its quarantine lies in
+`STORAGE_URL/rejected/date=NIGHT/`. `select * from ingest_rules where day = 'NIGHT'` says which rules refused how many.
+Correct the log and deliver it again, or give LOG_FORMAT the names it uses; then clear the run.
+
+**A late or corrected day**: put its files in place, then Trigger -> Backfill over those days with "all runs". A click
+in the log of a later day counts on its own day if that is at most LATENESS_DAYS before; older ones are quarantined as
+`too_late`: deliver them in the folder of their own day and backfill it. `select * from night_freshness where
+out_of_date` lists the nights that would see other clicks now: trigger `refresh_recommendations` for those that matter.
+
+**Erasing a user**: `python -m tasks erase --help`; loads made again later leave the user out as well.
 """
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
 from dags.nightly import MACROS, NIGHT, RETRIES, night_param
 
 
 @task(execution_timeout=timedelta(hours=1))
+def ingest_catalogue(night: str) -> dict[str, float]:
+    """Store the catalogue that holds on the day."""
+    from tasks.run import run
+
+    return run("ingest_catalogue", night)
+
+
+@task(execution_timeout=timedelta(hours=2))
 def ingest_clicks(night: str) -> dict[str, float]:
-    """Clean one day's raw click log."""
+    """Clean one day's raw click log; put what is wrong into quarantine."""
     from tasks.run import run
 
     return run("ingest_clicks", night)
 
 
+@task(execution_timeout=timedelta(hours=2))
+def aggregate_clicks(night: str) -> dict[str, float]:
+    """Count products and pairs of the day, and again of days that got late clicks."""
+    from tasks.run import run
+
+    return run("aggregate_clicks", night)
+
+
 with DAG(
     "ingest_clicks",
-    description="One day of raw click logs to cleaned clicks",
+    description="One day of catalogue and raw click logs to daily aggregates",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 1 * * *", timezone="UTC"),
     catchup=False,
-    max_active_runs=4,
+    max_active_runs=1,
     params=night_param(),
     user_defined_macros=MACROS,
     default_args={"owner": "recommendations", **RETRIES},
     tags=["clicks", "daily"],
 ) as dag:
-    ingest_clicks(NIGHT)
+    chain(ingest_catalogue(NIGHT), ingest_clicks(NIGHT), aggregate_clicks(NIGHT))

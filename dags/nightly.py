@@ -7,15 +7,14 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowFailException
 
+# Named, not imported: a DAG file is parsed every few seconds and must not load the steps.
+REFUSALS = ["tasks.errors.BadInput", "pydantic.ValidationError", "pydantic_settings.SettingsError"]
 RETRIES = {
     "retries": 5,
     "retry_delay": timedelta(minutes=5),
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(hours=1),
-    # Named, not imported: a DAG file is parsed every few seconds and must not load the steps.
-    "retry_policy": ExceptionRetryPolicy(
-        [RetryRule(["tasks.errors.BadInput", "pydantic.ValidationError"], RetryAction.FAIL, reason="no retry can help")]
-    ),
+    "retry_policy": ExceptionRetryPolicy([RetryRule(REFUSALS, RetryAction.FAIL, reason="no retry can help")]),
 }
 
 

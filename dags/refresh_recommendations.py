@@ -7,8 +7,9 @@ pointer; a run for a past night publishes a version of its own and never displac
 
 Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
 
-- **build_interactions** reads the window's cleaned clicks and `CATALOGUE_URL`; writes `interactions/`. A day is
-  missing: run `ingest_clicks` for it. The catalogue is refused: the message names the file and its fault.
+- **build_interactions** reads the window's daily aggregates and the catalogue stored for the night or the nearest day
+  before; writes `interactions/`, and to PostgreSQL what it read (`night_freshness`). A day or the catalogue is missing:
+  run the DAG `ingest_clicks` for it, then clear this task.
 - **build_label_graph** reads `interactions/`; writes `label_graph/`, with the words of the titles in it. Out of memory:
   lower WINDOW_DAYS or MAX_RELATED, then clear the run from its first task.
 - **train_model** (GPU) reads `interactions/` and `label_graph/`; writes `model/`. Out of GPU memory: lower the batch

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from local import airflow
 from local.airflow_environment import PORT, ROLES, passwords_file
@@ -73,7 +74,7 @@ def main() -> None:
     """Show a refusal as one message, without a traceback, and exit with 1."""
     try:
         app()
-    except (TaskError, ValidationError) as refusal:
+    except (TaskError, ValidationError, SettingsError) as refusal:
         sys.exit(f"{type(refusal).__name__}: {refusal}")
 
 

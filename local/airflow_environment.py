@@ -47,7 +47,7 @@ def airflow_environment(settings: Settings, *, port: int = PORT, schedule: bool 
     _kept_privately(passwords_file(home), lambda: {user: secrets.token_urlsafe(12) for user in ROLES})
     return {
         **os.environ,
-        **{name.upper(): str(value) for name, value in settings if value is not None},
+        **{name.upper(): _as_written(value) for name, value in settings if value is not None},
         "DATABASE_URL": engine.url.render_as_string(hide_password=False),
         "PYTHONPATH": str(ROOT),
         MARK: str(home),
@@ -69,6 +69,11 @@ def airflow_environment(settings: Settings, *, port: int = PORT, schedule: bool 
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
     }
+
+
+def _as_written(value: object) -> str:
+    """A setting as the environment holds it."""
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _new_secrets() -> dict[str, str]:

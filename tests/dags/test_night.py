@@ -32,7 +32,9 @@ def published(settings: Settings, run_dags: Any) -> list[dict[str, Any]]:
 def test_the_dags_publish_a_night(settings: Settings, published: list[dict[str, Any]]) -> None:
     assert [outcome["state"] for outcome in published] == ["success"] * (len(DAYS) + 1)
     *ingested, refreshed = published
+    assert all(outcome["counts"]["ingest_catalogue"]["products"] == len(IDS) for outcome in ingested)
     assert all(outcome["counts"]["ingest_clicks"]["accepted"] == 600 for outcome in ingested)
+    assert all(outcome["counts"]["aggregate_clicks"]["sessions"] == 150 for outcome in ingested)
     assert [*refreshed["tasks"]] and set(refreshed["tasks"].values()) == {"success"}
     assert set(refreshed["tries"].values()) == {1}
     assert refreshed["counts"]["publish_recommendations"]["live"] == 1

@@ -65,6 +65,17 @@ def test_secrets_are_made_once_and_differ_between_installations(embedded_server:
     assert not set(secrets_of(tmp_path / "one")) & set(secrets_of(tmp_path / "other"))
 
 
+def test_settings_reach_the_workers_as_they_are(
+    embedded_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(sa.make_url(embedded_server), tmp_path)
+    settings = settings.model_copy(update={"weight_of": {"view": 0.5, "purchase": 3.0}, "lateness_days": 4})
+    environment = airflow_environment(settings)
+    for name in [name.upper() for name in Settings.model_fields if name.upper() in environment]:
+        monkeypatch.setenv(name, environment[name])
+    assert Settings(_env_file=None).model_copy(update={"database_url": settings.database_url}) == settings
+
+
 def test_a_taken_port_is_refused_before_anything_starts(embedded_server: str, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
