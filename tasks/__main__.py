@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from tasks.errors import TaskError
-from tasks.ingest_clicks import days_with_a_folder
 from tasks.metrics_table import metrics_table
 from tasks.night import Night
+from tasks.raw_log import days_with_a_folder
 from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
 
@@ -49,6 +49,18 @@ def night(night: Day, since: Since = "") -> None:
     for step in REFRESH:
         run(step, night, settings)
     Console().print(metrics_table(Night.of(night, settings), settings))
+
+
+@app.command()
+def erase(
+    user_id: Annotated[str, typer.Option(help="the user, as the log writes the id")],
+    reason: Annotated[str, typer.Option(help="why; kept with the counts, so it must not name the user")],
+) -> None:
+    """Forget a user: their clicks leave every stored day and every later load (tasks/erase.py says what stays)."""
+    from tasks.erase import erase as forget
+
+    counts = forget(user_id, reason, Settings())
+    typer.echo(", ".join(f"{name} {count:,}" for name, count in counts.items()))
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ FOLLOWED = pa.schema(list(zip(("query", "related", "event_type", "sessions"), PA
 def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:
     """Aggregate the night's own day, and days before it whose clicks have changed since, late ones included.
 
-    Writes aggregates/date=D: products.parquet (product_id, sessions), together.parquet (pairs that lead both ways: one <
-    other) and followed.parquet (query to related); products are rows of products.parquet, event_type a place in
-    EVENT_TYPES. Raises NotReady where the night's own day is not ingested.
+    Writes aggregates/date=D: products.parquet (product_id, sessions), together.parquet (pairs that lead both ways, one
+    less than other) and followed.parquet (query to related); products are rows of products.parquet, event_type a place
+    in EVENT_TYPES. Raises NotReady where the night's own day is not ingested.
     """
     open_database(settings)
     storage = Storage(settings.storage_url)

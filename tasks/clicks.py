@@ -36,6 +36,17 @@ def late_folder(day: date) -> str:
     return f"late/date={day}"
 
 
+def day_of_folder(folder: str, load_day: date) -> date:
+    """The day whose clicks a folder of a load holds."""
+    return load_day if folder == OWN else date.fromisoformat(folder.removeprefix("late/date="))
+
+
+def folders_of(load: Artefact) -> list[str]:
+    """The folders with clicks in a load, its own day's first."""
+    folders = {name.rpartition("/")[0] for name in load.files if "/" in name}
+    return sorted(folders, key=lambda folder: (folder != OWN, folder))
+
+
 def pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
     """The day's own clicks, where it is loaded, then those that came with each of the next LATENESS_DAYS days."""
     folders = {day: OWN} | {

@@ -20,16 +20,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import ROOT, Settings
 
-__all__ = [
-    "Connection",
-    "Metric",
-    "copy_rows",
-    "locked",
-    "open_database",
-    "statement",
-    "store_metrics",
-    "transaction",
-]
+__all__ = ["Connection", "Metric", "copy_rows", "locked", "open_database", "statement", "store_metrics", "transaction"]
 
 SQL = ROOT / "sql"
 VERSION_TABLE = "recommendation_schema_version"

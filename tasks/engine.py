@@ -41,6 +41,10 @@ def open_engine(settings: Settings) -> Iterator[BaseBackend]:
             if "No space left" in str(error):
                 raise OSError(_reason(error)) from error
             raise BadInput(f"the engine must be able to read its input, got: {_reason(error)}") from error
+        except Exception as error:
+            if type(error).__module__.split(".")[0] in ("pyspark", "py4j"):
+                raise BadInput(f"Spark must be able to read its input, got: {_reason(error)[:500]}") from error
+            raise
         finally:
             if settings.engine == "duckdb":
                 engine.disconnect()

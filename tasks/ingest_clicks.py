@@ -15,11 +15,11 @@ from tasks.clicks import OWN, late_folder, opened, pieces_of
 from tasks.database import locked, open_database
 from tasks.engine import FILE, ROW, materialise, open_engine, read_parquet, write_parts
 from tasks.errors import BadInput, NotReady
-from tasks.ledger import ErasedUsers, Load, erased_users, record_load, rule_counts
+from tasks.ledger import Load, erased_users, record_load, rule_counts
 from tasks.log_format import COLUMNS, read_log_format
 from tasks.night import Night
 from tasks.quarantine import QUARANTINE, write_quarantine
-from tasks.raw_log import RawLog, open_log, open_rows
+from tasks.raw_log import open_log, open_rows
 from tasks.rules import LATE, UNLISTED, erased_among, judge, judge_together, midnight, repeated, verdict_counts
 from tasks.settings import Settings
 from tasks.storage import Storage
@@ -61,7 +61,9 @@ def _clean(night: Night, storage: Storage, folder: Path, settings: Settings) -> 
         judged, together = judging(rows), judge_together(rows, judging, settings)
         good = judged.filter(judged.rule.isnull()).anti_join(together, [FILE, ROW])
         own = write_parts(good.filter(good.event_time >= midnight(day)).select(COLUMNS), folder / OWN)
-        late, repeats = _write_late(engine, good.filter(good.event_time < midnight(day)), day, storage, folder, settings)
+        late, repeats = _write_late(
+            engine, good.filter(good.event_time < midnight(day)), day, storage, folder, settings
+        )
         refused = write_quarantine(_refused(judged, together), log, erased, folder)
         duplicates = verdict_counts(together, duplicates=True) + repeats
         remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, night, storage, folder)})

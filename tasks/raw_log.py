@@ -1,5 +1,6 @@
 """The files of one day's log: fetched, hashed, watched while they are read, and opened as one table of text."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,13 +91,25 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
         files = _fetch(source, folder, Path(scratch))
         if not files:
             raise empty_day(day, f"{folder} holds no file")
-        yield _read(files, day, log_format, Path(scratch))
+        try:
+            yield _read(files, day, log_format, Path(scratch))
+        except BadInput as refusal:
+            raise _by_its_name(refusal, files, day) from refusal
         for file in files:
             if _state(source, file.path) != file.state:
                 raise NotReady(
                     f"date={day}/{file.name} must stay as it is while it is read, but it changed: "
                     "wait until it is complete, then run ingest_clicks again"
                 )
+
+
+def _by_its_name(refusal: BadInput, files: Sequence[LogFile], day: date) -> BadInput:
+    """What an engine says of file 00003.parquet is said of the file that was delivered."""
+    numbered = re.search(r"/(\d{5})\.parquet", str(refusal))
+    if numbered is None:
+        return refusal
+    name = files[int(numbered[1])].name
+    return BadInput(f"date={day}/{name} does not read as .parquet: {refusal}; write the file again")
 
 
 def empty_day(day: date, why: str) -> BadInput:
@@ -166,7 +179,7 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
             landed: Landed = land(file.local, file.suffix, log_format.names, REQUIRED, target)
             parquet[target], unreadable[number] = landed.rows, landed.unreadable
         except BadInput as refusal:
-            raise BadInput(f"date={day}/{file.name}: {refusal}") from refusal
+            raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
     log = RawLog(files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
     if not log.rows_read:
         raise empty_day(day, "its files hold no row")
@@ -178,20 +191,20 @@ def _rows_of(file: Path, log_format: LogFormat) -> int:
         metadata = pq.read_metadata(file)
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"it does not read as .parquet: {error}; write the file again") from error
+        raise BadInput(f"does not read as .parquet: {error}; write the file again") from error
     if len({name.lower() for name in schema.names}) < len(schema.names):
-        raise BadInput(f"a column occurs twice among {', '.join(schema.names)}: name each once")
+        raise BadInput(f"has a column twice among {', '.join(schema.names)}: name each once")
     names = log_format.names
     if metadata.num_rows:
         if missing := [names[name] for name in REQUIRED if names[name] not in schema.names]:
             raise BadInput(
-                f"it has no column {', '.join(missing)}; its columns are {', '.join(schema.names)}: name the columns "
+                f"has no column {', '.join(missing)}; its columns are {', '.join(schema.names)}: name the columns "
                 "so, or say in LOG_FORMAT how they are called"
             )
         for name in names.values():
             if name in schema.names and not _is_plain(schema.field(name).type):
                 raise BadInput(
-                    f"its column {name} must be text, a number or a time, got {schema.field(name).type}: "
+                    f"must hold text, numbers or times in column {name}, got {schema.field(name).type}: "
                     "write the file again"
                 )
     return int(metadata.num_rows)
@@ -243,7 +256,7 @@ def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
     ]
     if not stated:
         return ibis.null("string")
-    return sum(stated[1:], stated[0]).rstrip()
+    return _text(sum(stated[1:], stated[0]).re_replace(r"[; ]+$", ""))
 
 
 # A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
@@ -256,7 +269,7 @@ def _utc(column: ibis.Value, text: ibis.Value, log_format: LogFormat) -> ibis.Va
     """Times with an offset moved to UTC, times without one taken as UTC, anything else null."""
     dtype = column.type()
     if dtype.is_timestamp():
-        return column.cast("timestamp(6, 'UTC')").cast("timestamp(6)") if dtype.timezone else column.cast("timestamp(6)")
+        return column.cast("timestamp(6)")  # the engine works in UTC
     if dtype.is_date():
         return column.cast("timestamp(6)")
     if log_format.time_unit:
@@ -273,6 +286,8 @@ def _or_midnight(time: ibis.Value) -> ibis.Value:
 def _offset_minutes(offset: ibis.Value) -> ibis.Value:
     """+02:00, +0200 and +02 as 120; Z, UTC and nothing as 0."""
     digits = offset.re_replace(r"\D", "")
-    size = digits.left(2).try_cast("int64") * 60 + ibis.ifelse(digits.length() > 2, digits.right(2), "0").try_cast("int64")
+    size = digits.left(2).try_cast("int64") * 60 + ibis.ifelse(digits.length() > 2, digits.right(2), "0").try_cast(
+        "int64"
+    )
     minutes = ibis.ifelse(offset.startswith("-"), -size, size)
     return ibis.ifelse(digits == "", 0, minutes)

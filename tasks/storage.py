@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from datetime import date
+from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
@@ -97,6 +99,22 @@ class Storage:
         """Whether a complete artefact stands at `path`."""
         return bool(self.files.exists(f"{self.root}/{path}/{MARKER}"))
 
+    def days(self, name: str) -> list[date]:
+        """The days of which a complete artefact stands at name/date=D, oldest first."""
+        folder = f"{self.root}/{name}"
+        names = (
+            [PurePosixPath(path).name for path in self.files.ls(folder, detail=False)]
+            if self.files.isdir(folder)
+            else []
+        )
+        days = sorted(name.removeprefix("date=") for name in names if re.fullmatch(r"date=\d{4}-\d{2}-\d{2}", name))
+        return [date.fromisoformat(day) for day in days if self.complete(f"{name}/date={day}")]
+
+    def remove_leftovers(self, path: str) -> None:
+        """Take away what a killed writer left of the artefact at `path`."""
+        for leftover in self.files.glob(f"{self.root}/{path}.writing-*"):
+            self.files.rm(leftover, recursive=True)
+
     def remove(self, path: str) -> None:
         """Take the artefact at `path` away, if there is one."""
         if self.complete(path):
@@ -116,8 +134,7 @@ class Storage:
     def _scratch(self, target: str, staging: str) -> Path:
         """A folder to fill, after removing what a killed writer left; one still alive fails and is retried."""
         try:
-            for leftover in self.files.glob(f"{target}.writing-*"):
-                self.files.rm(leftover, recursive=True)
+            self.remove_leftovers(target.removeprefix(f"{self.root}/"))
             if not self.is_local:
                 return Path(tempfile.mkdtemp())
             Path(staging).mkdir(parents=True)

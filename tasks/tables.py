@@ -19,7 +19,10 @@ from ibis.backends.duckdb import Backend
 
 from tasks.errors import BadInput
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".json", ".json.gz")
+SUFFIXES = (
+    *(".parquet", ".csv", ".csv.gz", ".csv.zst"),
+    *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst"),
+)
 ROWS_AT_ONCE = 1 << 20
 
 

@@ -59,27 +59,27 @@ def land(file: Path, suffix: str, names: Mapping[str, str], required: Sequence[s
 
     names: our name -> the file's name; `rest` holds every other column as name=value. A line that is no row (not UTF-8,
     a zero byte, a quote that never closes, more or fewer columns, no JSON object, over a mebibyte) is kept aside.
-    Raises BadInput, naming the file and the line, for a compressed file that does not unpack, for UTF-16 and for a file
+    Raises BadInput, a sentence about the file with the line, for a compressed file that does not unpack, for UTF-16 and for a file
     that lacks a required column.
     """
     schema = pa.schema([*((name, pa.string()) for name in names), (REST, pa.string()), (LINE, pa.int64())])
     landed = Landed()
-    seen: set[str] = set()
+    seen: dict[str, None] = {}
     try:
         with closing(_open(file, suffix)) as content, pq.ParquetWriter(target, schema) as writer:
             for columns, numbers in _rows(content, suffix, landed):
-                seen |= columns.keys()
+                seen |= dict.fromkeys(columns)
                 batch = _as_batch(columns, numbers, names, schema)
                 landed.rows += len(batch)
                 writer.write_batch(batch)
     except (OSError, zlib.error, EOFError, pa.ArrowInvalid) as error:
         if getattr(error, "errno", None) is not None:  # the disk's own fault, not the content's
             raise
-        raise BadInput(f"it does not read as {suffix}: {error}; write the file again") from error
+        raise BadInput(f"does not read as {suffix}: {error}; write the file again") from error
     missing = [names[name] for name in required if names[name] not in seen]
     if missing and (landed.rows or (seen and landed.unreadable)):
         raise BadInput(
-            f"it has no column {', '.join(missing)}; its columns are {', '.join(sorted(seen))}: name the columns so, "
+            f"has no column {', '.join(missing)}; its columns are {', '.join(seen)}: name the columns so, "
             "or say in LOG_FORMAT how they are called"
         )
     return landed
@@ -128,7 +128,7 @@ def _chunks(content: BinaryIO) -> Iterator[bytes]:
     first = True
     while block := content.read(BLOCK_BYTES):
         if first and block.startswith(UTF16):
-            raise BadInput("it must be UTF-8, but line 1 begins like UTF-16: write the file again as UTF-8")
+            raise BadInput("must be UTF-8, but line 1 begins like UTF-16: write the file again as UTF-8")
         yield block.removeprefix(codecs.BOM_UTF8) if first else block
         first = False
 
@@ -141,10 +141,12 @@ def _readable(block: bytes, first: int, landed: Landed, *, quotes: bool) -> tupl
     faults = _faults(block, data, starts, ends, quotes=quotes)
     blank = (ends - starts) - (data[np.maximum(ends - 1, 0)] == RETURN) <= 0
     bad = blank.copy()
+    why: dict[int, str] = {}
     for fault, at in faults.items():
-        for place in np.flatnonzero(at & ~bad):
-            landed.refuse(first + int(place), fault, block[starts[place] : ends[place]])
+        why |= dict.fromkeys(np.flatnonzero(at & ~bad).tolist(), fault)
         bad |= at
+    for place in sorted(why):
+        landed.refuse(first + place, why[place], block[starts[place] : ends[place]])
     numbers = np.flatnonzero(~bad) + first
     if bad.any():
         block = b"".join(block[starts[place] : ends[place] + 1] for place in np.flatnonzero(~bad))
@@ -186,20 +188,28 @@ def _csv_rows(blocks: Iterator[tuple[bytes, int]], landed: Landed) -> Iterator[R
     names: list[str] = []
     for block, first in blocks:
         readable, numbers = _readable(block, first, landed, quotes=True)
-        if not names and len(numbers):
+        if not names and (len(numbers) or landed.unreadable):
+            _demand_header(numbers, landed)
             header, _, readable = readable.partition(b"\n")
             names, numbers = _names(header, int(numbers[0])), numbers[1:]
             yield dict.fromkeys(names, pa.array([], pa.string())), numbers[:0]
         if len(numbers):
             yield _parse_csv(readable, numbers, names, landed)
-    if not names and landed.unreadable:
-        raise BadInput(f"its header, line 1, cannot be read: {landed.unreadable[0].why}; write the file again")
+    if not names:
+        _demand_header(np.empty(0, np.int64), landed)
+
+
+def _demand_header(readable: Numbers, landed: Landed) -> None:
+    """The first line that is not blank must be readable; every other line may be refused."""
+    first = landed.unreadable[0] if landed.unreadable else None
+    if first and not (len(readable) and readable[0] < first.line):
+        raise BadInput(f"does not read as .csv: its header, line {first.line}, {first.why}; write the file again")
 
 
 def _names(header: bytes, line: int) -> list[str]:
     names = next(csv.reader([header.decode().rstrip("\r")]), [])
     if len({name.lower() for name in names}) < len(names):
-        raise BadInput(f"a column occurs twice in its header, line {line} ({','.join(names)}): name each once")
+        raise BadInput(f"has a column twice in its header, line {line} ({','.join(names)}): name each once")
     return names
 
 
@@ -247,9 +257,9 @@ def _json_array_or_rows(blocks: Iterator[tuple[bytes, int]], landed: Landed) -> 
     try:
         rows = DECODER.decode(content.decode().strip())
     except json.JSONDecodeError as error:
-        raise BadInput(f"it is no JSON, line {error.lineno}: {error.msg}; write the file again") from error
+        raise BadInput(f"does not read as JSON, line {error.lineno}: {error.msg}; write the file again") from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"it is no JSON: {error}; write the file again") from error
+        raise BadInput(f"does not read as JSON: {error}; write the file again") from error
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             landed.refuse(number, "no JSON object", json.dumps(row))

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from local.__main__ import app
 from local.airflow import processes
-from local.airflow_api import AirflowApi, RunFailed
+from local.airflow_api import AirflowApi, RunFailed, state_of_all
 from local.airflow_environment import home_of
 from tasks.errors import BadInput
 from tasks.settings import Settings
@@ -111,11 +111,11 @@ def test_a_viewer_may_look_but_not_run(up: Up) -> None:
 
 def test_an_operator_may_backfill_and_reads_why_a_day_failed(up: Up) -> None:
     seen: list[str] = []
-    with pytest.raises(RunFailed, match="NotReady: the log of 2017-06-30 has not arrived") as failed:
+    with pytest.raises(RunFailed, match="ingest_catalogue of run .*NotReady: there is no catalogue at") as failed:
         up.api("op").backfill("ingest_clicks", date(2017, 6, 30), date(2017, 6, 30), seen.append)
     assert seen[0].keys() == {"2017-06-30"}
     log = Path(re.search(r"the whole log is (.+)$", str(failed.value))[1])
-    assert "has not arrived" in log.read_text()
+    assert "there is no catalogue at" in log.read_text()
 
 
 def test_a_failed_refresh_names_its_task_and_stands_in_nobodys_way(up: Up) -> None:
@@ -149,3 +149,20 @@ def test_down_leaves_no_process_even_after_a_crash_and_may_be_said_twice(up: Up)
     assert not [process for process in [*everyone, *servers] if lives(process)]
     assert not processes(up.home)
     assert "was not running" in command("down").output
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        ({"success"}, "success"),
+        ({"success", "waiting"}, "running"),
+        ({"success", "queued"}, "running"),
+        ({"waiting"}, "waiting"),
+        ({"queued", "waiting"}, "waiting"),
+        ({"success", "running", "waiting"}, "running"),
+        ({"success", "failed", "upstream_failed"}, "failed"),
+        ({"up_for_retry", "waiting"}, "up_for_retry"),
+    ],
+)
+def test_a_day_is_done_when_all_its_tasks_are(states: set[str], state: str) -> None:
+    assert state_of_all(states) == state
