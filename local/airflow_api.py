@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
@@ -76,14 +76,15 @@ class AirflowApi:
         if name not in pools:
             self.call("POST", "pools", json={"name": name, "slots": slots})
 
-    def backfill(self, dag_id: str, first: date, last: date, progress: Progress, *, at_once: int = 4) -> None:
-        """Run a daily DAG for every day from `first` to `last`, both included, again where it ran; wait for the end.
+    def backfill(self, dag_id: str, first: date, last: date, progress: Progress) -> None:
+        """Run a daily DAG for each day from `first` to `last`, both included, again where it ran; wait for the end.
 
+        One day at a time, oldest first, since Airflow's backfills would not heed the limit of the DAG.
         `progress` is given the state of each day. Raises RunFailed at the first failed task; the rest is cancelled.
         """
         self._unpause(dag_id)
         days = {"from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z"}
-        again = {"reprocess_behavior": "completed", "max_active_runs": at_once}
+        again = {"reprocess_behavior": "completed", "max_active_runs": 1}
         backfill = self.call("POST", "backfills", json={"dag_id": dag_id, **days, **again})
         within = {"logical_date_gte": days["from_date"], "logical_date_lte": days["to_date"]}
         try:
@@ -120,7 +121,10 @@ class AirflowApi:
     ) -> None:
         while True:
             tasks = list(self._tasks(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", within))
-            progress({name_of(task): task["state"] or "waiting" for task in tasks})
+            states: dict[str, set[str]] = {}
+            for task in tasks:
+                states.setdefault(name_of(task), set()).add(task["state"] or "waiting")
+            progress({name: state_of_all(of_name) for name, of_name in states.items()})
             for task in tasks:
                 if task["state"] in FAILED:
                     self.call("PATCH", f"dags/{dag_id}/dagRuns/{task['dag_run_id']}", json={"state": "failed"})
@@ -140,6 +144,16 @@ class AirflowApi:
         folder = self.logs / f"dag_id={task['dag_id']}/run_id={task['dag_run_id']}/task_id={task['task_id']}"
         log = folder / f"attempt={task['try_number']}.log"
         return f"{task['task_id']} of run {task['dag_run_id']}: {last_error(log)}; the whole log is {log}"
+
+
+def state_of_all(states: Set[str]) -> str:
+    """The state of what several tasks make up: a failure first, success only when all have it."""
+    for state in (*sorted(FAILED), "running"):
+        if state in states:
+            return state
+    if len(states) == 1:
+        return next(iter(states))
+    return "running" if "success" in states else "waiting"
 
 
 def last_error(log: Path) -> str:

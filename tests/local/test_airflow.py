@@ -111,7 +111,7 @@ def test_a_viewer_may_look_but_not_run(up: Up) -> None:
 
 def test_an_operator_may_backfill_and_reads_why_a_day_failed(up: Up) -> None:
     seen: list[str] = []
-    with pytest.raises(RunFailed, match="ingest_catalogue of run .*NotReady: there is no catalogue at") as failed:
+    with pytest.raises(RunFailed, match=r"ingest_catalogue of run .*NotReady: there is no catalogue at") as failed:
         up.api("op").backfill("ingest_clicks", date(2017, 6, 30), date(2017, 6, 30), seen.append)
     assert seen[0].keys() == {"2017-06-30"}
     log = Path(re.search(r"the whole log is (.+)$", str(failed.value))[1])
