@@ -27,7 +27,8 @@ in the log of a later day counts on its own day if that is at most LATENESS_DAYS
 `too_late`: deliver them in the folder of their own day and backfill it. `select * from night_freshness where
 out_of_date` lists the nights that would see other clicks now: trigger `refresh_recommendations` for those that matter.
 
-**Erasing a user**: `python -m tasks erase --help`; loads made again later leave the user out as well.
+**Erasing a user**: `python -m tasks erase --user-id ID --reason WHY`. It makes the aggregates of the days concerned
+anew; loads made again later leave the user out as well.
 """
 
 from datetime import timedelta
