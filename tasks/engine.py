@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import duckdb
@@ -29,7 +30,7 @@ def open_engine(settings: Settings) -> Iterator[BaseBackend]:
     or NotReady (memory and disk together are not enough).
     """
     with tempfile.TemporaryDirectory() as spill:
-        engine = _duckdb(settings, spill) if settings.engine == "duckdb" else _spark(settings, spill)
+        engine = _duckdb(settings, spill) if settings.engine == "duckdb" else _spark(settings)
         try:
             yield engine
         except duckdb.OutOfMemoryException as error:
@@ -57,20 +58,24 @@ def open_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
         table = engine.read_parquet(paths, filename=True, file_row_number=True, hive_partitioning=False)
     else:
         frame = engine._session.read.parquet(*map(str, files))
-        frame = frame.selectExpr("*", "_metadata.file_name as filename", "_metadata.row_index as file_row_number")
-        frame.createOrReplaceTempView(f"rows_{files[0].stem}")
-        table = engine.table(f"rows_{files[0].stem}")
+        place = ["_metadata.file_name as filename", "_metadata.row_index as file_row_number"]
+        table = _spark_table(engine, frame.selectExpr("*", *place))
     number = table.filename.re_extract(r"(\d+)\.parquet$", 1).cast("int32")
-    return table.mutate(**{FILE: number, ROW: table.file_row_number.cast("int64") + 1}).drop(
-        "filename", "file_row_number"
-    )
+    numbered = table.mutate(**{FILE: number, ROW: table.file_row_number.cast("int64") + 1})
+    return numbered.drop("filename", "file_row_number")
 
 
 def read_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
     """The rows of Parquet files of one schema."""
     if engine.name == "duckdb":
         return engine.read_parquet([str(file) for file in files], hive_partitioning=False)
-    return engine._session.read.parquet(*map(str, files))
+    return _spark_table(engine, engine._session.read.parquet(*map(str, files)))
+
+
+def _spark_table(engine: BaseBackend, frame: Any) -> ibis.Table:
+    name = f"rows_{uuid4().hex}"
+    frame.createOrReplaceTempView(name)
+    return engine.table(name)
 
 
 def materialise(table: ibis.Table) -> ibis.Table:
@@ -113,8 +118,8 @@ def _duckdb(settings: Settings, spill: str) -> BaseBackend:
     )
 
 
-def _spark(settings: Settings, spill: str) -> BaseBackend:
-    """A session of its own settings in the one Java process; what spark-defaults.conf says goes first."""
+def _spark(settings: Settings) -> BaseBackend:
+    """The one Spark session of this process; where it runs and spills is for spark-defaults.conf to say."""
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
@@ -122,9 +127,11 @@ def _spark(settings: Settings, spill: str) -> BaseBackend:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC")
     builder = builder.config("spark.driver.memory", f"{int(settings.memory_limit_gib * 1024)}m")
-    builder = builder.config("spark.local.dir", spill).config("spark.ui.enabled", "false")
-    builder = builder.config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-    return ibis.pyspark.connect(builder.getOrCreate())
+    builder = builder.config("spark.ui.enabled", "false")
+    session = builder.getOrCreate()
+    if session.sparkContext.master.startswith("local"):  # 200 partitions of almost nothing take minutes
+        session.conf.set("spark.sql.shuffle.partitions", 2 * session.sparkContext.defaultParallelism)
+    return ibis.pyspark.connect(session)
 
 
 def _reason(error: Exception) -> str:

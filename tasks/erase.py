@@ -15,7 +15,7 @@ from tasks.engine import open_engine, read_parquet, write_parts
 from tasks.errors import BadInput
 from tasks.ledger import record_erased_day, record_erasure
 from tasks.night import Night
-from tasks.quarantine import CONTENT, QUARANTINE
+from tasks.quarantine import CONTENT, QUARANTINE, blank
 from tasks.settings import Settings
 from tasks.storage import Storage
 
@@ -26,8 +26,8 @@ def erase(user_id: str, reason: str, settings: Settings) -> dict[str, int]:
     """Take a user's events out of cleaned clicks, quarantine and daily aggregates, and out of every later load.
 
     A user's events are the rows that name them, and rows without a user in the same sessions of a day. Quarantined rows
-    lose what they said and still count. PostgreSQL keeps a salted hash, the reason and counts by day. Raw logs belong to
-    those who deliver them and stay. Raises BadInput for an empty id or reason and for a reason that holds the id.
+    lose what they said and still count. PostgreSQL keeps a salted hash, the reason and counts by day. Raw logs belong
+    to those who deliver them and stay. Raises BadInput for an empty id or reason and for a reason that holds the id.
     """
     if not user_id.strip() or not reason.strip():
         raise BadInput("erase needs the id of a user and a reason, got an empty one")
@@ -76,15 +76,19 @@ def _erase_load(path: str, user_id: str, sessions: Sessions, storage: Storage, s
         kept = {
             part: _without(rows, user_id, sessions.get(day_of_folder(part, day), ())) for part, rows in parts.items()
         }
-        clicks = sum(int((parts[part].count() - kept[part].count()).execute()) for part in parts)
+        clicks = sum(_size(parts[part]) - _size(kept[part]) for part in parts)
         counts = {"clicks": clicks, "quarantined": int(pc.sum(speaks).as_py() or 0)}
         if any(counts.values()):
             with storage.write(path, sources=load.sources) as (rewritten, marked):
                 for part, rows in kept.items():
                     write_parts(rows, rewritten / part)
-                pq.write_table(_blanked(quarantine, speaks), rewritten / QUARANTINE, compression="zstd")
+                pq.write_table(blank(quarantine, speaks), rewritten / QUARANTINE, compression="zstd")
                 marked |= load.counts | {"erased_clicks": load.counts.get("erased_clicks", 0) + clicks}
     return counts
+
+
+def _size(rows: ibis.Table) -> int:
+    return int(rows.count().execute())
 
 
 def _without(rows: ibis.Table, user_id: str, sessions: Sequence[str]) -> ibis.Table:
@@ -103,8 +107,3 @@ def _speaks_of(quarantine: pa.Table, user_id: str, sessions: Sequence[str]) -> p
     for name in CONTENT:
         speaks = pc.or_(speaks, pc.fill_null(pc.match_substring(quarantine[name], user_id), False))
     return speaks
-
-
-def _blanked(quarantine: pa.Table, speaks: pa.ChunkedArray) -> pa.Table:
-    blank = {name: pc.if_else(speaks, pa.scalar(None, pa.string()), quarantine[name]) for name in CONTENT}
-    return pa.table({name: blank.get(name, quarantine[name]) for name in quarantine.column_names})

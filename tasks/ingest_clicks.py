@@ -2,8 +2,7 @@
 
 import shutil
 from collections import Counter
-from dataclasses import replace
-from datetime import date
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +24,16 @@ from tasks.settings import Settings
 from tasks.storage import Storage
 
 
+@dataclass(frozen=True)
+class _Target:
+    """The night whose day is loaded, and the folder that becomes its load."""
+
+    night: Night
+    folder: Path
+    storage: Storage
+    settings: Settings
+
+
 def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     """Clean the log of the night's own day into clicks/date=D and note the load, rule by rule, in the ledger.
 
@@ -37,7 +46,7 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
     with locked(settings, f"clicks of {night}"):
         with storage.write(path) as (folder, counts):
-            load = _clean(night, storage, folder, settings)
+            load = _clean(_Target(night, folder, storage, settings))
             if _too_bad(load, settings):
                 raise _rejected(load, storage, folder, settings)
             counts |= {"files": len(load.files), "rows_read": load.rows_read, "accepted": load.accepted}
@@ -48,9 +57,10 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     return counts
 
 
-def _clean(night: Night, storage: Storage, folder: Path, settings: Settings) -> Load:
+def _clean(target: _Target) -> Load:
     """Fill the folder with clicks and quarantine, and count."""
-    day, log_format, erased = night.day, read_log_format(settings), erased_users(settings)
+    day, folder, settings = target.night.day, target.folder, target.settings
+    log_format, erased = read_log_format(settings), erased_users(settings)
     with open_log(day, log_format, settings) as log, open_engine(settings) as engine:
         files = log.described()
         if not log.parquet:
@@ -60,13 +70,12 @@ def _clean(night: Night, storage: Storage, folder: Path, settings: Settings) -> 
         judging = partial(judge, day=day, erased=erased_among(rows, erased), settings=settings)
         judged, together = judging(rows), judge_together(rows, judging, settings)
         good = judged.filter(judged.rule.isnull()).anti_join(together, [FILE, ROW])
-        own = write_parts(good.filter(good.event_time >= midnight(day)).select(COLUMNS), folder / OWN)
-        late, repeats = _write_late(
-            engine, good.filter(good.event_time < midnight(day)), day, storage, folder, settings
-        )
+        is_late = good.event_time < midnight(day)
+        own = write_parts(good.filter(~is_late).select(COLUMNS), folder / OWN)
+        late, repeats = _write_late(engine, good.filter(is_late), target)
         refused = write_quarantine(_refused(judged, together), log, erased, folder)
         duplicates = verdict_counts(together, duplicates=True) + repeats
-        remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, night, storage, folder)})
+        remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target)})
         rules = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
         rules += rule_counts("accepted", remarks)
         return Load(day, files, None, log.rows_read, own + late, late, [rule for rule in rules if rule.row_count])
@@ -82,34 +91,33 @@ def _refused(judged: ibis.Table, together: ibis.Table) -> ibis.Table:
     return alone.union(of_sessions.select(alone.columns))
 
 
-def _write_late(
-    engine: BaseBackend, late: ibis.Table, day: date, storage: Storage, folder: Path, settings: Settings
-) -> tuple[int, Counter[str]]:
+def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple[int, Counter[str]]:
     """Write the clicks of each day before into a folder of its own; returns how many, and repeats of stored clicks."""
     late = materialise(late.select(*COLUMNS, FILE, ROW))
     written, repeats = 0, Counter[str]()
     days = late.select(day=late.event_time.date()).distinct().to_pyarrow()["day"].to_pylist()
     for of in sorted(days):
         clicks = late.filter(late.event_time.date() == of)
-        stored = [piece for piece in pieces_of(of, storage, settings) if piece.load.path != Night.clicks(day)]
-        with opened(stored, storage) as files:
+        pieces = pieces_of(of, target.storage, target.settings)
+        stored = [piece for piece in pieces if piece.load.path != Night.clicks(target.night.day)]
+        with opened(stored, target.storage) as files:
             if files:
                 again = repeated(clicks, read_parquet(engine, files))
                 repeats += verdict_counts(again, duplicates=True)
                 clicks = clicks.anti_join(again, [FILE, ROW])
-            if rows := clicks.count().execute():
-                written += write_parts(clicks.select(COLUMNS), folder / late_folder(of))
+            if clicks.count().execute():
+                written += write_parts(clicks.select(COLUMNS), target.folder / late_folder(of))
     return written, repeats
 
 
-def _unlisted(engine: BaseBackend, night: Night, storage: Storage, folder: Path) -> int:
+def _unlisted(engine: BaseBackend, target: _Target) -> int:
     """Accepted clicks on products that the day's catalogue does not list: kept for when it does, not served."""
     try:
-        _, catalogue = catalogue_of(night, storage)
+        _, catalogue = catalogue_of(target.night, target.storage)
     except NotReady:
         return 0
-    files = sorted(folder.glob("**/part-*.parquet"))
-    with storage.open(catalogue) as listed:
+    files = sorted(target.folder.glob("**/part-*.parquet"))
+    with target.storage.open(catalogue) as listed:
         clicks = read_parquet(engine, files).group_by("product_id").agg(clicks=ibis._.count())
         unlisted = clicks.anti_join(read_parquet(engine, [listed / "products.parquet"]), "product_id")
         return int(unlisted.clicks.sum().fill_null(0).execute())
@@ -129,6 +137,6 @@ def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) ->
     rules = ", ".join(f"{count.rule} {count.row_count:,}" for count in load.rules if count.outcome == "quarantined")
     return BadInput(
         f"at most {settings.max_quarantined_share:.0%} of the rows of {load.day} may be refused, and one must be good, "
-        f"got {load.quarantined:,} of {load.rows_read:,} refused ({rules}): see {path}/{QUARANTINE}, correct the log and "
-        "deliver it again, or set MAX_QUARANTINED_SHARE higher; what was loaded before still stands"
+        f"got {load.quarantined:,} of {load.rows_read:,} refused ({rules}): see {path}/{QUARANTINE}, correct the log "
+        "and deliver it again, or set MAX_QUARANTINED_SHARE higher; what was loaded before still stands"
     )

@@ -98,7 +98,7 @@ def record_catalogue(day: date, file_name: str, made: Artefact, settings: Settin
 def record_build(
     night: Night, built: Artefact, days: Mapping[date, str], catalogue: tuple[date, str], settings: Settings
 ) -> None:
-    """Replace what is known of one build of a night: the hash of every day's aggregates, the catalogue's day and hash."""
+    """Replace what is known of one build of a night: its days' aggregates and its catalogue, by hash."""
     build = {"night": night.day, "interactions_hash": built.hash}
     seen = {"first_day": night.window[0], "catalogue_day": catalogue[0], "catalogue_hash": catalogue[1]}
     with transaction(settings) as connection:

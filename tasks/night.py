@@ -42,7 +42,7 @@ class Night:
 
     @staticmethod
     def clicks(day: date) -> str:
-        """Where what a day's log folder held is stored: its cleaned clicks, late ones of days before, its quarantine."""
+        """Where the load of a day's log is stored: its cleaned clicks, late ones of days before, its quarantine."""
         return f"clicks/date={day.isoformat()}"
 
     @staticmethod

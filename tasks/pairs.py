@@ -53,7 +53,7 @@ def count_products(sessions: ibis.Table) -> ibis.Table:
 
 
 def baskets_of(sessions: ibis.Table, settings: Settings) -> tuple[ibis.Table, int]:
-    """(codes,): the products of each session that pair with one another, and how many sessions hold too many to pair."""
+    """(codes,): the products of each session that pair with one another; and the number of sessions with too many."""
     baskets = sessions.select(codes=sessions.codes.filter(lambda code: _rank(code) != FOLLOWED))
     fits = baskets.codes.length() <= settings.max_session_products
     too_large = int(baskets.filter(~fits).count().execute())

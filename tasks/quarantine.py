@@ -32,7 +32,7 @@ def write_quarantine(refused: ibis.Table | None, log: RawLog, erased: ErasedUser
     """
     counts: Counter[str] = Counter()
     with pq.ParquetWriter(folder / QUARANTINE, SCHEMA, compression="zstd") as writer:
-        for batch in _batches(refused, log):
+        for batch in _batches(refused, log, erased):
             writer.write_batch(batch)
             counts.update({pair["values"]: pair["counts"] for pair in pc.value_counts(batch["rule"]).to_pylist()})
         for number, lines in log.unreadable.items():
@@ -41,7 +41,7 @@ def write_quarantine(refused: ibis.Table | None, log: RawLog, erased: ErasedUser
     return {rule: rows for rule, rows in sorted(counts.items()) if rows}
 
 
-def _batches(refused: ibis.Table | None, log: RawLog) -> Iterator[pa.RecordBatch]:
+def _batches(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers) -> Iterator[pa.RecordBatch]:
     if refused is None:
         return
     kept = refused.rule != ERASED_USER
@@ -50,11 +50,31 @@ def _batches(refused: ibis.Table | None, log: RawLog) -> Iterator[pa.RecordBatch
     names = pa.array(log.names, pa.string())
     for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
         columns = [batch["rule"], names.take(batch[FILE]), batch[ROW], *(batch[name] for name in CONTENT)]
-        yield pa.record_batch([column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], SCHEMA)
+        typed = [column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+        yield _blanked(pa.record_batch(typed, SCHEMA), erased)
+
+
+def _blanked(rows: pa.RecordBatch, erased: ErasedUsers) -> pa.RecordBatch:
+    """Rows that name an erased user in any column say nothing."""
+    if not erased.user_hashes:
+        return rows
+    texts = zip(*(rows[name].to_pylist() for name in CONTENT), strict=True)
+    speaks = pa.array([any(_speaks_of(text, erased) for text in row if text) for row in texts], pa.bool_())
+    return blank(rows, speaks)
+
+
+def blank(rows: pa.RecordBatch | pa.Table, which: pa.Array | pa.ChunkedArray) -> pa.RecordBatch | pa.Table:
+    """Quarantined rows of which some keep their rule and place, and lose what they said."""
+    nothing = pa.scalar(None, pa.string())
+    columns = [pc.if_else(which, nothing, rows[name]) if name in CONTENT else rows[name] for name in SCHEMA.names]
+    return type(rows).from_arrays(columns, schema=SCHEMA)
 
 
 def _unreadable(name: str, lines: Sequence[Unreadable], erased: ErasedUsers) -> pa.RecordBatch:
-    said = [None if _speaks_of(line.beginning, erased) else f"{line.why}: {line.beginning}" for line in lines]
+    said = [
+        None if erased.user_hashes and _speaks_of(line.beginning, erased) else f"{line.why}: {line.beginning}"
+        for line in lines
+    ]
     absent = pa.nulls(len(lines), pa.string())
     columns = {
         "rule": pa.array([UNREADABLE_LINE] * len(lines), pa.string()),
@@ -67,8 +87,6 @@ def _unreadable(name: str, lines: Sequence[Unreadable], erased: ErasedUsers) -> 
 
 def _speaks_of(text: str, erased: ErasedUsers) -> bool:
     """Whether a word of the text is the id of an erased user."""
-    if not erased.user_hashes:
-        return False
     words = {text, *re.split(r'[\s,;:"{}\[\]=]+', text)}
     hashes = {hashlib.sha256(f"{erased.salt}{word}".encode()).hexdigest() for word in words}
     return not hashes.isdisjoint(erased.user_hashes)

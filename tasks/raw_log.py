@@ -132,7 +132,7 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
 
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
     """Every file of the folder under a name of our own, so that no name can be a pattern or lead anywhere."""
-    found = []
+    found: list[LogFile] = []
     local_source = "file" in source.protocol
     for path in sorted(source.ls(folder, detail=False)):
         name = PurePosixPath(path).name
@@ -269,11 +269,11 @@ def _utc(column: ibis.Value, text: ibis.Value, log_format: LogFormat) -> ibis.Va
     """Times with an offset moved to UTC, times without one taken as UTC, anything else null."""
     dtype = column.type()
     if dtype.is_timestamp():
-        return column.cast("timestamp(6)")  # the engine works in UTC
+        return column.cast("timestamp")  # the engine works in UTC
     if dtype.is_date():
-        return column.cast("timestamp(6)")
+        return column.cast("timestamp")
     if log_format.time_unit:
-        return text.try_cast("int64").as_timestamp(log_format.time_unit).cast("timestamp(6)")
+        return text.try_cast("int64").as_timestamp(log_format.time_unit).cast("timestamp")
     text = text.re_search(ISO_8601).ifelse(text, None)
     local = text.re_extract(ISO_8601, 1) + " " + _or_midnight(text.re_extract(ISO_8601, 2))
     return local.try_cast("timestamp") - _offset_minutes(text.re_extract(ISO_8601, 3)).as_interval("m")

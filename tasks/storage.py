@@ -22,7 +22,7 @@ MARKER = "COMPLETE.json"
 
 @dataclass(frozen=True)
 class Artefact:
-    """What the completion marker says: hashes of the content and its files, what it was made from, the step's counts."""
+    """What the completion marker says: hashes of content and files, what it was made from, the step's counts."""
 
     path: str
     hash: str

@@ -59,8 +59,8 @@ def land(file: Path, suffix: str, names: Mapping[str, str], required: Sequence[s
 
     names: our name -> the file's name; `rest` holds every other column as name=value. A line that is no row (not UTF-8,
     a zero byte, a quote that never closes, more or fewer columns, no JSON object, over a mebibyte) is kept aside.
-    Raises BadInput, a sentence about the file with the line, for a compressed file that does not unpack, for UTF-16 and for a file
-    that lacks a required column.
+    Raises BadInput, the rest of a sentence about the file, for a compressed file that does not unpack, for UTF-16, for
+    a header that cannot be read and for a file that lacks a required column.
     """
     schema = pa.schema([*((name, pa.string()) for name in names), (REST, pa.string()), (LINE, pa.int64())])
     landed = Landed()
