@@ -107,8 +107,8 @@ class Storage:
             if self.files.isdir(folder)
             else []
         )
-        days = sorted(name.removeprefix("date=") for name in names if re.fullmatch(r"date=\d{4}-\d{2}-\d{2}", name))
-        return [date.fromisoformat(day) for day in days if self.complete(f"{name}/date={day}")]
+        days = sorted(filter(None, map(_day_of, names)))
+        return [day for day in days if self.complete(f"{name}/date={day}")]
 
     def remove_leftovers(self, path: str) -> None:
         """Take away what a killed writer left of the artefact at `path`."""
@@ -149,8 +149,19 @@ class Storage:
             self.remove(artefact.path)
         if self.files.exists(target):
             self.files.rm(target, recursive=True)
-        self.files.mv(staging, target, recursive=True)
+        if self.is_local:
+            self.files.mv(staging, target, recursive=True)
+        else:  # s3fs would look for folders, which an object store does not have
+            for file in self.files.find(staging):
+                self.files.mv(file, f"{target}{file.removeprefix(staging)}")
         self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")
+
+
+def _day_of(name: str) -> date | None:
+    try:
+        return date.fromisoformat(name.removeprefix("date=")) if re.fullmatch(r"date=\d{4}-\d\d-\d\d", name) else None
+    except ValueError:
+        return None
 
 
 def hash_files(folder: Path) -> dict[str, str]:

@@ -173,7 +173,7 @@ def test_storage_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_the_hash_is_of_names_and_bytes_alone(tmp_path: Path) -> None:
-    def hash_of(**files: str) -> str:
+    def hashed(**files: str) -> str:
         folder = tmp_path / uuid4().hex
         for name, text in files.items():
             file = folder / name.replace("__", "/")
@@ -181,9 +181,9 @@ def test_the_hash_is_of_names_and_bytes_alone(tmp_path: Path) -> None:
             file.write_text(text)
         return hash_of(hash_files(folder))
 
-    same = hash_of(a="1", b__c="2")
-    assert same == hash_of(b__c="2", a="1")
-    others = [hash_of(a="2", b__c="1"), hash_of(a="1", b="2"), hash_of(a="1"), hash_of(a="12", b__c="")]
+    same = hashed(a="1", b__c="2")
+    assert same == hashed(b__c="2", a="1")
+    others = [hashed(a="2", b__c="1"), hashed(a="1", b="2"), hashed(a="1"), hashed(a="12", b__c="")]
     assert len({same, *others}) == 5
 
 
