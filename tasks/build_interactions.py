@@ -1,102 +1,176 @@
-"""Step 2: the window's sessions become weighted pairs of products, split at the cut."""
+"""Step 2: the daily aggregates of the window, added up, become weighted pairs of products, split at the cut."""
 
-from contextlib import ExitStack
+import shutil
+from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
-import ibis
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
-from ibis.backends.duckdb import Backend
 
+from eclare.daily_pairs import DailyPairs, DayPairs, Weighing, seen_by_age
 from eclare.dated_pairs import Dated, DatedPairs
 from eclare.interactions import Interactions
-from tasks.catalogue import read_catalogue
+from tasks.catalogue import catalogue_of
+from tasks.database import open_database
 from tasks.errors import BadInput, NotReady
+from tasks.events import EVENT_TYPES
+from tasks.ledger import record_build
 from tasks.night import Night
-from tasks.pairs import dated_pairs, dated_products, pair_products, weigh_pairs
+from tasks.pairs import pairing
 from tasks.settings import Settings
 from tasks.storage import Artefact, Storage
-from tasks.tables import duckdb_engine
+
+Rows = npt.NDArray[np.int32]
 
 
 def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
-    """Pair the products of the window's sessions into training and held-out Interactions over the catalogue.
+    """Add up the window's daily pairs into training and held-out Interactions over the night's catalogue.
 
     Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz, and dated_pairs.npz of
-    the whole window. A training weight is the sessions that share the pair, each halved every half_life_days before the
-    cut; a held-out weight counts them.
-    Raises NotReady where the night's own day is not ingested, BadInput where no day or no pair is left to train on.
+    the whole window, and notes the build in the ledger. A training weight is the weighted sessions that share the pair,
+    each halved every half_life_days before the cut; a held-out weight counts them whole.
+    Raises NotReady where the night's own day or a catalogue is missing, BadInput where aggregates were paired by other
+    settings and where no day or no pair is left to train on.
     """
-    storage = Storage(settings.storage_url)
-    days = _ingested_days(night, storage)
-    catalogue = read_catalogue(settings)
-    sources = {clicks.path: clicks.hash for clicks in days.values()} | {"catalogue": catalogue.hash}
-    with (
-        storage.write(night.artefact("interactions"), sources=sources) as (folder, counts),
-        ExitStack() as copies,
-        duckdb_engine() as engine,
-    ):
-        counts |= {"days": len(days), "days_of_window": night.window_days}
-        counts |= {"products": len(catalogue.products), "refused_products": len(catalogue.refused)}
-        pq.write_table(catalogue.products, folder / "products.parquet")
-        pq.write_table(catalogue.refused, folder / "refused_products.parquet")
-        ids, cut = catalogue.products["product_id"], night.first_held_out_day
-        files = {day: str(copies.enter_context(storage.open(days[day])) / "clicks.parquet") for day in days}
-        for part, half_life_days, max_related in (
-            ("training", settings.half_life_days, settings.max_related),
-            ("held_out", None, len(ids)),
-        ):
-            of_part = [files[day] for day in files if (day < cut) == (part == "training")]
-            clicks = engine.read_parquet(of_part, hive_partitioning=False)
-            pairs, counted = pair_products(engine, clicks, ids, cut, settings.max_session_products)
-            weighed = weigh_pairs(pairs, half_life_days, settings.min_support, max_related)
-            interactions = _interactions(weighed, ids)
+    open_database(settings)  # a database that is away must stop the step before the artefact is replaced
+    storage, weighing = Storage(settings.storage_url), _weighing(settings)
+    aggregates = _aggregates(night, storage, settings)
+    catalogue_day, catalogue = catalogue_of(night, storage)
+    sources = {artefact.path: artefact.hash for artefact in (*aggregates.values(), catalogue)}
+    with storage.write(night.artefact("interactions"), sources=sources) as (folder, counts):
+        ids = _copy_catalogue(catalogue, storage, folder)
+        counts |= {"days": len(aggregates), "days_of_window": night.window_days}
+        counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
+        daily, seen, outside = _add_up(night, aggregates, ids, storage)
+        for part, interactions in _parts(daily, ids, night, settings, weighing).items():
             (folder / part).mkdir()
             interactions.save(folder / part)
-            counts |= {f"{part}_{name}": count for name, count in counted.items()} | {f"{part}_pairs": len(weighed)}
-        clicks = engine.read_parquet(list(files.values()), hive_partitioning=False)
-        _dated_pairs(engine, clicks, ids, night, settings).save(folder)
+            counts |= _counts(part, interactions, night, aggregates, outside)
+        DatedPairs(daily.dated(weighing), seen, len(ids)).save(folder)
         if not counts["training_pairs"]:
             raise BadInput(_nothing_to_train_on(night, counts, settings))
+    hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
+    built = storage.read(night.artefact("interactions"))
+    record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
     return counts
 
 
-def _ingested_days(night: Night, storage: Storage) -> dict[date, Artefact]:
-    if not storage.complete(Night.clicks(night.day)):
-        raise NotReady(f"the clicks of {night} are not ingested: run ingest_clicks --night {night}")
-    days = [day for day in night.window if storage.complete(Night.clicks(day))]
+def _weighing(settings: Settings) -> Weighing:
+    try:
+        return Weighing(settings.min_support, tuple(settings.weight_of[kind] for kind in EVENT_TYPES))
+    except (KeyError, ValueError) as error:
+        raise BadInput(
+            f"WEIGHT_OF must give each of {', '.join(EVENT_TYPES)} a finite weight of 0 or more, "
+            f"got {settings.weight_of}: correct it"
+        ) from error
+
+
+def _aggregates(night: Night, storage: Storage, settings: Settings) -> dict[date, Artefact]:
+    """Those of the window's days that are there, oldest first."""
+    if not storage.complete(Night.aggregate(night.day)):
+        raise NotReady(f"the clicks of {night} are not aggregated: run aggregate_clicks --night {night}")
+    days = [day for day in night.window if storage.complete(Night.aggregate(day))]
     if days[0] >= night.first_held_out_day:
         raise BadInput(
-            f"night {night} must have ingested days to train on, from {night.window[0]} until before "
-            f"{night.first_held_out_day}, but there are none: run ingest_clicks for them, oldest first"
+            f"night {night} must have aggregated days to train on, from {night.window[0]} until before "
+            f"{night.first_held_out_day}, but there are none: run ingest_clicks and aggregate_clicks for them, "
+            "oldest first"
         )
-    return {day: storage.read(Night.clicks(day)) for day in days}
+    aggregates = {day: storage.read(Night.aggregate(day)) for day in days}
+    _demand_pairing(aggregates, settings)
+    return aggregates
 
 
-def _dated_pairs(
-    engine: Backend, clicks: ibis.Table, ids: pa.ChunkedArray, night: Night, settings: Settings
-) -> DatedPairs:
-    """The pairs of the whole window, held-out days included, by their age on the night."""
-    pairs, _ = pair_products(engine, clicks, ids, night.day, settings.max_session_products)
-    by_age, seen = dated_pairs(pairs, settings.min_support), dated_products(engine, clicks, ids, night.day)
-    query, related, product = (
-        column.to_numpy().astype(np.int64) for column in (by_age["query"], by_age["related"], seen["product"])
-    )
-    return DatedPairs(_dated(query * len(ids) + related, by_age), _dated(product, seen), len(ids))
+def _demand_pairing(aggregates: Mapping[date, Artefact], settings: Settings) -> None:
+    expected = pairing(settings)
+    others = {day: a.sources.get("pairing") for day, a in aggregates.items() if a.sources.get("pairing") != expected}
+    if others:
+        days = ", ".join(map(str, others))
+        raise BadInput(
+            f"all days of a window must be paired by the settings of today, {expected!r}, got "
+            f"{next(iter(others.values()))!r}: run aggregate_clicks for these days again: {days}"
+        )
 
 
-def _dated(key: npt.NDArray[np.int64], table: pa.Table) -> Dated:
-    return Dated(key, table["age"].to_numpy().astype(np.int32), table["sessions"].to_numpy().astype(np.float32))
+def _copy_catalogue(catalogue: Artefact, storage: Storage, folder: Path) -> pa.ChunkedArray:
+    """Bring the catalogue's files into the artefact; returns its product ids."""
+    with storage.open(catalogue) as stored:
+        for name in ("products.parquet", "refused_products.parquet"):
+            shutil.copyfile(stored / name, folder / name)
+    return pq.read_table(folder / "products.parquet", columns=["product_id"])["product_id"]
 
 
-def _interactions(weighed: pa.Table, product_ids: pa.ChunkedArray) -> Interactions:
-    ids = product_ids.to_numpy().astype(str)
-    query, related, weight = (weighed[name].to_numpy() for name in ("query", "related", "weight"))
-    weights = sp.csr_matrix((weight.astype(np.float32), (query, related)), shape=(len(ids), len(ids)))
-    return Interactions(weights, ids, ids)
+def _rows_of(file: Path) -> int:
+    return int(pq.read_metadata(file).num_rows)
+
+
+def _add_up(
+    night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
+) -> tuple[DailyPairs, Dated, dict[date, int]]:
+    """The window's pairs and products in rows of the catalogue, and how many sessions' pairs of each day it lacks."""
+    pairs, seen, outside = [], [], {}
+    for day, aggregate in aggregates.items():
+        age = (night.day - day).days
+        with storage.open(aggregate) as folder:
+            products = pq.read_table(folder / "products.parquet")
+            row_of_D = _rows_in(ids, products["product_id"])
+            of_day = [
+                _pairs(folder / f"{name}.parquet", age).in_catalogue(row_of_D) for name in ("together", "followed")
+            ]
+            _demand_unchanged(aggregate, storage)
+        pairs += [inside for inside, _ in of_day]
+        outside[day] = sum(lost for _, lost in of_day)
+        seen.append((age, row_of_D, products["sessions"].to_numpy()))
+    return DailyPairs.add_up(pairs, len(ids)), seen_by_age(seen, len(ids)), outside
+
+
+def _pairs(file: Path, age: int) -> DayPairs:
+    columns = [column.to_numpy() for column in pq.read_table(file).columns]  # the two products, event type, sessions
+    return DayPairs(age, file.stem == "together", *columns)
+
+
+def _rows_in(ids: pa.ChunkedArray, of_day: pa.ChunkedArray) -> Rows:
+    rows: Rows = pc.index_in(of_day, value_set=ids).fill_null(-1).to_numpy()
+    return rows
+
+
+def _demand_unchanged(aggregate: Artefact, storage: Storage) -> None:
+    seen = storage.read(aggregate.path).hash
+    if seen != aggregate.hash:
+        raise NotReady(
+            f"{aggregate.path} must stay {aggregate.hash[:12]} while it is read, but became {seen[:12]}: "
+            "run build_interactions again once aggregate_clicks has ended"
+        )
+
+
+def _parts(
+    daily: DailyPairs, ids: pa.ChunkedArray, night: Night, settings: Settings, weighing: Weighing
+) -> dict[str, Interactions]:
+    cut, names = night.held_out_days, ids.to_numpy().astype(str)
+    training = daily.weights((cut, night.window_days), settings.half_life_days, weighing, settings.max_related)
+    held_out = daily.weights((0, cut), np.inf, weighing, len(ids))
+    weights: dict[str, sp.csr_matrix] = {"training": training, "held_out": held_out}
+    return {part: Interactions(weights[part], names, names) for part in weights}
+
+
+def _counts(
+    part: str,
+    interactions: Interactions,
+    night: Night,
+    aggregates: Mapping[date, Artefact],
+    outside: Mapping[date, int],
+) -> dict[str, float]:
+    days = [day for day in aggregates if (day < night.first_held_out_day) == (part == "training")]
+    summed = {
+        name: sum(int(aggregates[day].counts[name]) for day in days) for name in ("sessions", "too_large_sessions")
+    }
+    summed |= {"pairs_outside_catalogue": sum(outside[day] for day in days), "pairs": interactions.weights_NL.nnz}
+    return {f"{part}_{name}": count for name, count in summed.items()}
 
 
 def _nothing_to_train_on(night: Night, counts: dict[str, float], settings: Settings) -> str:

@@ -19,6 +19,7 @@ from tasks.settings import Settings
 
 ROWS_AT_ONCE = 1 << 20
 WRITING = {"compression": "zstd", "compression_level": 1, "dictionary_size_limit": 1_000}  # the fastest for unique ids
+ENGINE_REFUSAL = "the engine must be able to read its input, got"
 FILE, ROW = "file_number", "row_number"
 
 
@@ -41,10 +42,10 @@ def open_engine(settings: Settings) -> Iterator[BaseBackend]:
         except duckdb.Error as error:
             if "No space left" in str(error):
                 raise OSError(_reason(error)) from error
-            raise BadInput(f"the engine must be able to read its input, got: {_reason(error)}") from error
+            raise BadInput(f"{ENGINE_REFUSAL}: {_reason(error)}") from error
         except Exception as error:
             if type(error).__module__.split(".")[0] in ("pyspark", "py4j"):
-                raise BadInput(f"Spark must be able to read its input, got: {_reason(error)[:500]}") from error
+                raise BadInput(f"{ENGINE_REFUSAL}: {_reason(error)[:500]}") from error
             raise
         finally:
             if settings.engine == "duckdb":

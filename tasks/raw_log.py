@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
-from tasks.engine import FILE, ROW, open_parquet
+from tasks.engine import ENGINE_REFUSAL, FILE, ROW, open_parquet
 from tasks.errors import BadInput, NotReady
 from tasks.log_format import COLUMNS, REQUIRED, LogFormat
 from tasks.settings import Settings
@@ -94,22 +94,39 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
         try:
             yield _read(files, day, log_format, Path(scratch))
         except BadInput as refusal:
+            _demand_unchanged(source, files, day)
             raise _by_its_name(refusal, files, day) from refusal
-        for file in files:
-            if _state(source, file.path) != file.state:
-                raise NotReady(
-                    f"date={day}/{file.name} must stay as it is while it is read, but it changed: "
-                    "wait until it is complete, then run ingest_clicks again"
-                )
+        _demand_unchanged(source, files, day)
+
+
+def _demand_unchanged(source: AbstractFileSystem, files: Sequence[LogFile], day: date) -> None:
+    for file in files:
+        if _state(source, file.path) != file.state:
+            raise NotReady(
+                f"date={day}/{file.name} must stay as it is while it is read, but it changed: "
+                "wait until it is complete, then run ingest_clicks again"
+            )
 
 
 def _by_its_name(refusal: BadInput, files: Sequence[LogFile], day: date) -> BadInput:
-    """What an engine says of file 00003.parquet is said of the file that was delivered."""
-    numbered = re.search(r"/(\d{5})\.parquet", str(refusal))
-    if numbered is None:
+    """What an engine says of file 00003.parquet, or of no file, is said of the file that was delivered."""
+    if not str(refusal).startswith(ENGINE_REFUSAL):
         return refusal
-    name = files[int(numbered[1])].name
-    return BadInput(f"date={day}/{name} does not read as .parquet: {refusal}; write the file again")
+    numbered = re.search(r"/(\d{5})\.parquet", str(refusal))
+    spoilt = files[int(numbered[1])] if numbered else next(filter(_is_spoilt, files), None)
+    name = f"date={day}/{spoilt.name}" if spoilt else f"one of {', '.join(file.name for file in files)} of date={day}"
+    return BadInput(f"{name} does not read as .parquet: {refusal}; write the file again")
+
+
+def _is_spoilt(file: LogFile) -> bool:
+    if file.suffix != ".parquet":
+        return False
+    try:
+        for _ in pq.ParquetFile(file.local).iter_batches():
+            pass
+    except (pa.ArrowException, OSError):
+        return True
+    return False
 
 
 def empty_day(day: date, why: str) -> BadInput:
@@ -260,9 +277,8 @@ def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
 
 
 # A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
-ISO_8601 = (
-    r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)?\s*$"
-)
+OFFSET = r"Z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?"
+ISO_8601 = r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(" + OFFSET + r")?\s*$"
 
 
 def _utc(column: ibis.Value, text: ibis.Value, log_format: LogFormat) -> ibis.Value:
