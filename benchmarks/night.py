@@ -1,33 +1,25 @@
 """Seconds and peak memory of every step of one whole night, each step a process of its own as in Airflow."""
 
 import json
-import os
-import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processes import Cost, cost_of, own_environment
 from local.complete_journey import write_complete_journey
 from tasks import embedded_postgres
 from tasks.night import Night
-from tasks.run import REFRESH
-from tasks.settings import ROOT, Settings
+from tasks.run import INGEST, REFRESH
+from tasks.settings import Settings
 from tasks.storage import Storage
 
 console = Console(stderr=True)
-
-
-class Cost(NamedTuple):
-    """What one process cost: wall-clock seconds and the most memory it held, in GiB."""
-
-    seconds: float
-    peak_gib: float
 
 
 def main(
@@ -41,7 +33,7 @@ def main(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        environment = _environment(folder, days)
+        environment = own_environment(folder, WINDOW_DAYS=days)
         first, last = date.fromisoformat(night) - timedelta(days=days - 1), date.fromisoformat(night)
         write_complete_journey(folder / "clicks", folder / "catalogue.parquet", first, last)
         embedded_postgres.start(folder)
@@ -59,34 +51,19 @@ def main(
     }))  # fmt: skip
 
 
-def _environment(folder: Path, days: int) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    return {
-        **kept,
-        "STATE_FOLDER": str(folder),
-        "STORAGE_URL": str(folder / "storage"),
-        "CLICK_LOG_URL": str(folder / "clicks"),
-        "CATALOGUE_URL": str(folder / "catalogue.parquet"),
-        "WINDOW_DAYS": str(days),
-    }
-
-
 def _run_all(first: date, last: date, environment: dict[str, str]) -> dict[str, Cost]:
     every_day = [first + timedelta(days=age) for age in range((last - first).days + 1)]
-    ingested = [_cost_of("ingest_clicks", day, environment) for day in every_day]
-    one_day = Cost(sum(cost.seconds for cost in ingested) / len(ingested), max(cost.peak_gib for cost in ingested))
-    return {"ingest_clicks": one_day} | {step: _cost_of(step, last, environment) for step in REFRESH}
+    ingested = {step: _mean_day([_cost_of(step, day, environment) for day in every_day]) for step in INGEST}
+    return ingested | {step: _cost_of(step, last, environment) for step in REFRESH}
+
+
+def _mean_day(costs: Sequence[Cost]) -> Cost:
+    return Cost(sum(cost.seconds for cost in costs) / len(costs), max(cost.peak_gib for cost in costs))
 
 
 def _cost_of(step: str, day: date, environment: dict[str, str]) -> Cost:
     console.print(f"{step} {day}", style="dim")
-    command = [sys.executable, "-m", "tasks", step, "--night", str(day)]
-    start = time.perf_counter()
-    process = os.posix_spawn(sys.executable, command, {**environment, "PYTHONPATH": str(ROOT)})
-    _, status, usage = os.wait4(process, 0)
-    if status:
-        raise typer.Exit(1)
-    return Cost(time.perf_counter() - start, usage.ru_maxrss / 2**20)
+    return cost_of(["-m", "tasks", step, "--night", str(day)], environment)
 
 
 def _metrics(folder: Path, night: str) -> dict[str, float]:
@@ -100,7 +77,7 @@ def _metrics(folder: Path, night: str) -> dict[str, float]:
 
 
 def _show(costs: dict[str, Cost]) -> None:
-    table = Table("step", "seconds", "peak GiB", title="ingest_clicks: the mean of a day, the peak of all days")
+    table = Table("step", "seconds", "peak GiB", title="ingest: the mean of a day, the peak of all days")
     for step, cost in costs.items():
         table.add_row(step, f"{cost.seconds:.1f}", f"{cost.peak_gib:.2f}")
     console.print(table)

@@ -1,0 +1,99 @@
+"""A day of many clicks, cleaned, paired and aggregated, beside DuckDB's own scan and group-by of the same file."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.made_log import DAY, write_log
+from benchmarks.processes import Cost, cost_of, own_environment
+from tasks import embedded_postgres
+from tasks.storage import Storage
+
+console = Console(stderr=True)
+
+# What no load can do without: every column is read, and the clicks of a session are brought together.
+SCAN = "select min(columns(*)) from read_parquet('{file}')"
+GROUP_BY = (
+    "select count(*), sum(clicks), max(first) from (select {keys}, count(*) as clicks, min(event_time) as first "
+    "from read_parquet('{file}') group by all)"
+)
+QUERIES = {
+    "scan": SCAN,
+    "group_by": GROUP_BY.replace("{keys}", "session_id, user_id, product_id, event_type"),
+    "group_by_session_and_product": GROUP_BY.replace("{keys}", "session_id, product_id"),
+}
+DUCKDB = """
+import duckdb
+config = {{"memory_limit": "{memory}GiB", "temp_directory": "{spill}", "preserve_insertion_order": False}}
+engine = duckdb.connect(config=config)
+engine.execute("set enable_progress_bar = false")
+engine.execute({query!r}).fetchall()
+"""
+
+
+def main(
+    events: Annotated[int, typer.Option(help="clicks of the day")] = 20_000_000,
+    products: Annotated[int, typer.Option(help="different products")] = 1_000_000,
+    memory: Annotated[float, typer.Option(help="MEMORY_LIMIT_GIB, DuckDB's own queries included")] = 2.5,
+    spark: Annotated[bool, typer.Option("--spark", help="run the steps on Spark in local mode, too")] = False,
+) -> None:
+    """Make a day's log as Parquet, run ingest_clicks and aggregate_clicks on it, each a process of its own.
+
+    Ends with one JSON line. ratio_to_duckdb: seconds of both steps over those of scan + group_by. fixed_seconds: what
+    both steps take for a day of 1,000 clicks (two processes, PostgreSQL); microseconds_per_event are beyond it.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        embedded_postgres.start(folder)
+        try:
+            fixed = _steps(folder, write_log(folder / "few", 1_000, products), memory)
+            console.print(f"making {events:,} clicks", style="dim")
+            file = write_log(folder / "many", events, products)
+            queries = {name: _duckdb(query, file, memory, folder) for name, query in QUERIES.items()}
+            steps = _steps(folder, file, memory)
+            counts = Storage(str(folder / "duckdb")).read(f"clicks/date={DAY}").counts
+            on_spark = _steps(folder, file, memory, engine="spark") if spark else {}
+        finally:
+            embedded_postgres.stop(folder)
+    seconds, rows = _sum(steps), int(counts["rows_read"])
+    print(json.dumps({
+        "events": rows, "ratio_to_duckdb": round(seconds / (queries["scan"].seconds + queries["group_by"].seconds), 2),
+        "peak_gib": round(max(cost.peak_gib for cost in steps.values()), 2),
+        "microseconds_per_event": round(1e6 * (seconds - _sum(fixed)) / rows, 3),
+        "fixed_seconds": round(_sum(fixed), 1),
+        "seconds": _rounded(steps), "duckdb_seconds": _rounded(queries), "spark_seconds": _rounded(on_spark),
+        "counts": counts,
+    }))  # fmt: skip
+
+
+def _duckdb(query: str, file: Path, memory: float, folder: Path) -> Cost:
+    console.print(query, style="dim")
+    program = DUCKDB.format(memory=memory, spill=folder / "spill", query=query.format(file=file))
+    return cost_of(["-c", program], {})
+
+
+def _steps(folder: Path, file: Path, memory: float, engine: str = "duckdb") -> dict[str, Cost]:
+    log = file.parents[1]
+    environment = own_environment(
+        folder, MEMORY_LIMIT_GIB=memory, ENGINE=engine, CLICK_LOG_URL=log, STORAGE_URL=folder / engine
+    )
+    return {
+        step: cost_of(["-m", "tasks", step, "--night", str(DAY)], environment)
+        for step in ("ingest_clicks", "aggregate_clicks")
+    }
+
+
+def _sum(costs: dict[str, Cost]) -> float:
+    return sum(cost.seconds for cost in costs.values())
+
+
+def _rounded(costs: dict[str, Cost]) -> dict[str, float]:
+    return {name: round(cost.seconds, 1) for name, cost in costs.items()}
+
+
+if __name__ == "__main__":
+    typer.run(main)

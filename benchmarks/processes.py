@@ -1,0 +1,38 @@
+"""What a process costs: each step in one of its own, as in Airflow."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+
+from tasks.settings import ROOT, Settings
+
+
+class Cost(NamedTuple):
+    """What one process cost: wall-clock seconds and the most memory it held, in GiB."""
+
+    seconds: float
+    peak_gib: float
+
+
+def cost_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Cost:
+    """Run Python with these arguments from the checkout; ends the benchmark where it fails."""
+    start = time.perf_counter()
+    command = [sys.executable, *arguments]
+    process = os.posix_spawn(sys.executable, command, {**environment, "PYTHONPATH": str(ROOT)})
+    _, status, usage = os.wait4(process, 0)
+    if status:
+        raise typer.Exit(1)
+    return Cost(time.perf_counter() - start, usage.ru_maxrss / 2**20)
+
+
+def own_environment(folder: Path, **settings: object) -> dict[str, str]:
+    """The environment of an installation in a folder of its own, with an embedded PostgreSQL; ours stays out of it."""
+    kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    places = {"STATE_FOLDER": folder, "STORAGE_URL": folder / "storage", "CLICK_LOG_URL": folder / "clicks"}
+    places["CATALOGUE_URL"] = folder / "catalogue.parquet"
+    return kept | {name: str(value) for name, value in {**places, **settings}.items()}
