@@ -39,7 +39,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class BaseDay(NamedTuple):
-    """A day of the log: its products and how many sessions held each, and the pairs of sessions that are not too large."""
+    """A day of the log: its products, each with its sessions, and the pairs of sessions that are not too large."""
 
     day: date
     products: Rows
@@ -99,13 +99,12 @@ def _make(log: Path, times: int, storage: Storage) -> Made:
     products = int(lines["product"].max()) + 1
     rows = np.random.default_rng(0).permutation(products * times)  # ids say nothing of which products go together
     _write_catalogue(len(rows), storage)
-    distinct: Rows = np.zeros(0, np.int64)
     pair_rows, files = 0, []
     days = list(_base_days(lines))
     for base in tqdm(days, "making aggregates", unit="day"):
         pair_rows += _write_day(base, rows.reshape(products, times), storage)
-        distinct = np.union1d(distinct, base.one * products + base.other)
         files += sorted(Path(storage.root, Night.aggregate(base.day)).glob("*.parquet"))
+    distinct = np.unique(np.concatenate([base.one * products + base.other for base in days]))
     return Made(pair_rows, len(distinct) * times, len(days), files)
 
 
@@ -119,7 +118,8 @@ def _lines(log: Path) -> pd.DataFrame:
 
 
 def _base_days(lines: pd.DataFrame) -> Iterator[BaseDay]:
-    for day, of_day in lines.groupby("day"):
+    for day in sorted(set(lines["day"])):
+        of_day = lines[lines["day"] == day]
         products, sessions = np.unique(of_day["product"].to_numpy(), return_counts=True)
         baskets = [np.sort(basket.to_numpy()) for _, basket in of_day.groupby("session")["product"]]
         fits = [basket for basket in baskets if len(basket) <= SETTINGS.max_session_products]
@@ -152,7 +152,7 @@ def _write_day(base: BaseDay, rows_PC: Rows, storage: Storage) -> int:
         pq.write_table(pa.table(products), folder / "products.parquet")
         for name, schema, columns in (("together", TOGETHER, together), ("followed", FOLLOWED, [[]] * 4)):
             table = pa.table(
-                [pa.array(column).cast(kind) for column, kind in zip(columns, schema.types)], schema=schema
+                [pa.array(column).cast(kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
             )
             plain = schema.names[1]  # written as aggregate_clicks does
             listed = [column for column in schema.names if column != plain]
