@@ -1,6 +1,7 @@
 """A day of many clicks, cleaned, paired and aggregated, beside DuckDB's own scan and group-by of the same file."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.made_log import DAY, write_log
+from benchmarks.made_log import DAY
 from benchmarks.processes import Cost, cost_of, own_environment
 from tasks import embedded_postgres
 from tasks.storage import Storage
@@ -50,9 +51,9 @@ def main(
         folder = Path(scratch)
         embedded_postgres.start(folder)
         try:
-            fixed = _steps(folder, write_log(folder / "few", 1_000, products), memory)
+            fixed = _steps(folder, _make(folder / "few", 1_000, products), memory)
             console.print(f"making {events:,} clicks", style="dim")
-            file = write_log(folder / "many", events, products)
+            file = _make(folder / "many", events, products)
             queries = {name: _duckdb(query, file, memory, folder) for name, query in QUERIES.items()}
             steps = _steps(folder, file, memory)
             counts = Storage(str(folder / "duckdb")).read(f"clicks/date={DAY}").counts
@@ -68,6 +69,12 @@ def main(
         "seconds": _rounded(steps), "duckdb_seconds": _rounded(queries), "spark_seconds": _rounded(on_spark),
         "counts": counts,
     }))  # fmt: skip
+
+
+def _make(folder: Path, events: int, products: int) -> Path:
+    """In a process of its own: a child's peak memory begins with that of its parent."""
+    cost_of(["-m", "benchmarks.made_log", str(folder), str(events), str(products)], dict(os.environ))
+    return folder / f"date={DAY}" / "log.parquet"
 
 
 def _duckdb(query: str, file: Path, memory: float, folder: Path) -> Cost:

@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import typer
 
 DAY = date(2017, 6, 30)
 EVENTS_PER_SESSION = 4
@@ -56,14 +57,17 @@ select * exclude (number) from dirty where chance(number, 14) < 0.01  -- deliver
 """
 
 
-def write_log(folder: Path, events: int, products: int) -> Path:
+def write_log(folder: Path, events: int, products: int) -> None:
     """Write about `events` clicks of DAY on `products` products: 1% delivered twice, 0.5% late, 0.4% to be refused."""
     file = folder / f"date={DAY}" / "log.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as engine:
-        engine.execute("set preserve_insertion_order = false")
+        engine.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
         engine.execute("create macro chance(i, salt) as (hash(i * 32 + salt) >> 11) / 9007199254740992.0")
         sessions = events // EVENTS_PER_SESSION
         made = LOG.format(day=DAY, sessions=sessions, products=products, events_per_session=float(EVENTS_PER_SESSION))
         engine.execute(f"copy ({made}) to '{file}' (format parquet, compression zstd)")
-    return file
+
+
+if __name__ == "__main__":
+    typer.run(write_log)

@@ -3,7 +3,6 @@
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import ibis
@@ -12,14 +11,14 @@ from ibis.backends import BaseBackend
 from tasks.catalogue import catalogue_of
 from tasks.clicks import OWN, late_folder, opened, pieces_of
 from tasks.database import locked, open_database
-from tasks.engine import FILE, ROW, materialise, open_engine, read_parquet, write_parts
+from tasks.engine import FILE, ROW, open_engine, read_parquet, write_parts
 from tasks.errors import BadInput, NotReady
 from tasks.ledger import Load, erased_users, record_load, rule_counts
 from tasks.log_format import COLUMNS, read_log_format
 from tasks.night import Night
 from tasks.quarantine import QUARANTINE, write_quarantine
 from tasks.raw_log import open_log, open_rows
-from tasks.rules import LATE, UNLISTED, erased_among, judge, judge_together, midnight, repeated, verdict_counts
+from tasks.rules import DUPLICATES, LATE, UNLISTED, count_duplicates, erased_among, judge, repeated, set_aside
 from tasks.settings import Settings
 from tasks.storage import Storage
 
@@ -67,33 +66,20 @@ def _clean(target: _Target) -> Load:
             refused = write_quarantine(None, log, erased, folder)
             return Load(day, files, None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
         rows = open_rows(engine, log, log_format)
-        judging = partial(judge, day=day, erased=erased_among(rows, erased), settings=settings)
-        judged, together = judging(rows), judge_together(rows, judging, settings)
-        good = judged.filter(judged.rule.isnull()).anti_join(together, [FILE, ROW])
-        is_late = good.event_time < midnight(day)
-        own = write_parts(good.filter(~is_late).select(COLUMNS), folder / OWN)
-        late, repeats = _write_late(engine, good.filter(is_late), target)
-        refused = write_quarantine(_refused(judged, together), log, erased, folder)
-        duplicates = verdict_counts(together, duplicates=True) + repeats
+        judged = judge(rows, day, erased_among(rows, erased), settings)
+        aside = set_aside(judged, day, settings)
+        own = write_parts(rows.anti_join(aside, [FILE, ROW]).select(COLUMNS), folder / OWN)
+        late, repeats = _write_late(engine, aside.filter(aside.rule.isnull()), target)
+        refused = write_quarantine(aside.filter(aside.rule.notin(DUPLICATES)), log, erased, folder)
+        duplicates = count_duplicates(aside) + repeats
         remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target)})
         rules = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
         rules += rule_counts("accepted", remarks)
         return Load(day, files, None, log.rows_read, own + late, late, [rule for rule in rules if rule.row_count])
 
 
-def _refused(judged: ibis.Table, together: ibis.Table) -> ibis.Table:
-    """Rows with a rule that puts them into quarantine."""
-    alone = judged.filter(judged.rule.notnull())
-    if not verdict_counts(together, duplicates=False):
-        return alone
-    sessions = together.filter(~together.rule.startswith("duplicate"))
-    of_sessions = judged.filter(judged.rule.isnull()).drop("rule").inner_join(sessions, [FILE, ROW])
-    return alone.union(of_sessions.select(alone.columns))
-
-
 def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple[int, Counter[str]]:
     """Write the clicks of each day before into a folder of its own; returns how many, and repeats of stored clicks."""
-    late = materialise(late.select(*COLUMNS, FILE, ROW))
     written, repeats = 0, Counter[str]()
     days = late.select(day=late.event_time.date()).distinct().to_pyarrow()["day"].to_pylist()
     for of in sorted(days):
@@ -103,7 +89,7 @@ def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple
         with opened(stored, target.storage) as files:
             if files:
                 again = repeated(clicks, read_parquet(engine, files))
-                repeats += verdict_counts(again, duplicates=True)
+                repeats += count_duplicates(again)
                 clicks = clicks.anti_join(again, [FILE, ROW])
             if clicks.count().execute():
                 written += write_parts(clicks.select(COLUMNS), target.folder / late_folder(of))

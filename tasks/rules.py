@@ -1,7 +1,7 @@
 """The rules of the ingest: each has a name, and says of which rows it is true. In ibis expressions."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
 import ibis
@@ -19,7 +19,6 @@ ERASED_USER = "erased_user"
 DUPLICATES = ("duplicate_event_id", "duplicate_row")
 LATE = "late"
 UNLISTED = "product_not_in_catalogue"
-Judge = Callable[[ibis.Table], ibis.Table]
 MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 IDS = ("session_id", "product_id", "event_id", "user_id", "source_product_id")
 TEXT_OF_ROW = (TIME_TEXT, *COLUMNS[1:], REST)
@@ -65,42 +64,47 @@ def erased_among(rows: ibis.Table, erased: ErasedUsers) -> list[str]:
     return [str(user) for user in found["user_id"].to_pylist()]
 
 
-def judge_together(rows: ibis.Table, judged: Judge, settings: Settings) -> ibis.Table:
-    """(file_number, row_number, rule) of rows that are good by themselves but not beside others.
+def set_aside(judged: ibis.Table, day: date, settings: Settings) -> ibis.Table:
+    """The rows that do not become clicks of the day, with the rule that says why; null: good, but of a day before.
 
-    judged: adds `rule`. Of good rows with one event_id, and of equal ones without one, the first in the order of their
-    text stays; which sessions are bots or wholesale is counted without duplicates. Only few rows are looked at: those
-    whose hash occurs twice and those of sessions with many rows.
+    judged: every row, with the rule that refuses it by itself. Of good rows with one event_id, and of equal ones
+    without one, the first in the order of their text stays; sessions are judged without duplicates.
     """
-    suspects = judged(_suspects(rows, settings))
-    suspects = suspects.filter(suspects.rule.isnull()).drop("rule").mutate(whole=_whole_row(suspects))
-    duplicates = materialise(_duplicates(suspects))
-    single = duplicates.filter(duplicates.rule.isnull()).drop("rule")
-    refused = single.inner_join(_refused_sessions(single, settings), "session_id")
-    return materialise(
-        duplicates.filter(duplicates.rule.notnull()).select(FILE, ROW, "rule").union(refused.select(FILE, ROW, "rule"))
-    )
+    odd = judged.rule.notnull() | (judged.event_time < midnight(day))
+    for suspect in _suspects(judged, settings):
+        odd |= suspect
+    looked_at = materialise(judged.filter(odd))
+    beside = _judge_together(looked_at.filter(looked_at.rule.isnull()), settings)
+    verdicts = looked_at.left_join(beside, [FILE, ROW])
+    rule = ibis.coalesce(verdicts.rule, verdicts.rule_beside)
+    aside = verdicts.select(*[name for name in judged.columns if name != "rule"], rule=rule)
+    return materialise(aside.filter(aside.rule.notnull() | (aside.event_time < midnight(day))))
 
 
-def _suspects(rows: ibis.Table, settings: Settings) -> ibis.Table:
-    """Rows of which another has the same hash, and rows of large sessions."""
+def _suspects(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
+    """Conditions that hold for rows of which another has the same hash, and for rows of large sessions."""
     limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
-    with_id, without = rows.filter(rows.event_id.notnull()), rows.filter(rows.event_id.isnull())
-    found = [
-        _in_groups_over(limit, rows, rows.session_id),
-        _in_groups_over(1, with_id, with_id.event_id.hash()),
-        _in_groups_over(1, without, _whole_row(without).hash()),
+    no_id = rows.event_id.isnull()
+    groups = [
+        (limit, rows, rows.session_id),
+        (1, rows.filter(~no_id), rows.event_id.hash()),
+        (1, rows.filter(no_id), ibis.ifelse(no_id, _whole_row(rows), None).hash()),
     ]
-    return ibis.union(*found, distinct=True)
+    found = []
+    for size, some, key in groups:
+        large = materialise(some.group_by(key=key).having(ibis._.count() > size).agg())
+        if large.count().execute():
+            found.append(key.isin(large.key).fill_null(False))
+    return found
 
 
-def _in_groups_over(size: int, rows: ibis.Table, key: ibis.Value) -> ibis.Table:
-    """The rows that share their key with so many others that there are more than `size`."""
-    keyed = rows.mutate(key=key)
-    large = materialise(keyed.group_by("key").having(ibis._.count() > size).agg())
-    if not large.count().execute():
-        return rows.limit(0)
-    return keyed.semi_join(large, "key").drop("key")
+def _judge_together(good: ibis.Table, settings: Settings) -> ibis.Table:
+    """(file_number, row_number, rule_beside) of good rows that other good rows speak against."""
+    named = materialise(_duplicates(good.mutate(whole=_whole_row(good))))
+    single = named.filter(named.rule_beside.isnull()).drop("rule_beside")
+    refused = single.inner_join(_refused_sessions(single, settings), "session_id")
+    columns = [FILE, ROW, "rule_beside"]
+    return named.filter(named.rule_beside.notnull()).select(columns).union(refused.select(columns))
 
 
 def _whole_row(rows: ibis.Table) -> ibis.Value:
@@ -109,13 +113,13 @@ def _whole_row(rows: ibis.Table) -> ibis.Value:
     return ibis.literal("\x1f").join(texts)
 
 
-def _duplicates(suspects: ibis.Table) -> ibis.Table:
-    """Add `rule` to all but the first of the rows that are the same event."""
-    by_id = suspects.event_id.notnull()
-    key = ibis.ifelse(by_id, ibis.literal("id ") + suspects.event_id, ibis.literal("row ") + suspects.whole)
+def _duplicates(rows: ibis.Table) -> ibis.Table:
+    """Name all but the first of the rows that are the same event."""
+    by_id = rows.event_id.notnull()
+    key = ibis.ifelse(by_id, ibis.literal("id ") + rows.event_id, ibis.literal("row ") + rows.whole)
     turn = ibis.row_number().over(group_by=key, order_by=["whole", FILE, ROW])
     rule = ibis.ifelse(turn > 0, ibis.ifelse(by_id, *DUPLICATES), ibis.null("string"))
-    return suspects.select(FILE, ROW, "session_id", "product_id", rule=rule)
+    return rows.select(FILE, ROW, "session_id", "product_id", rule_beside=rule)
 
 
 def _refused_sessions(single: ibis.Table, settings: Settings) -> ibis.Table:
@@ -124,7 +128,7 @@ def _refused_sessions(single: ibis.Table, settings: Settings) -> ibis.Table:
         (sessions.clicks > settings.bot_session_clicks, "bot_session"),
         (sessions.products > settings.wholesale_session_products, "wholesale_session"),
     )
-    return sessions.select("session_id", rule=rule).filter(ibis._.rule.notnull())
+    return sessions.select("session_id", rule_beside=rule).filter(ibis._.rule_beside.notnull())
 
 
 def repeated(clicks: ibis.Table, stored: ibis.Table) -> ibis.Table:
@@ -138,7 +142,7 @@ def repeated(clicks: ibis.Table, stored: ibis.Table) -> ibis.Table:
     return materialise(ibis.union(*(rows.select(FILE, ROW, rule=ibis.literal(rule)) for rows, rule in by_rule)))
 
 
-def verdict_counts(verdicts: ibis.Table, *, duplicates: bool) -> Counter[str]:
-    """Rows by rule, of the rules that find duplicates or of the others."""
-    counted = verdicts.group_by("rule").agg(rows=ibis._.count()).to_pyarrow().to_pylist()
-    return Counter({row["rule"]: row["rows"] for row in counted if (row["rule"] in DUPLICATES) == duplicates})
+def count_duplicates(rows: ibis.Table) -> Counter[str]:
+    """Rows by rule, of the rules that find duplicates."""
+    counted = rows.filter(rows.rule.isin(DUPLICATES)).group_by("rule").agg(rows=ibis._.count())
+    return Counter({row["rule"]: row["rows"] for row in counted.to_pyarrow().to_pylist()})
