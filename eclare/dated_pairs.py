@@ -29,7 +29,7 @@ class Dated:
             raise ValueError(
                 f"keys, ages and counts must be as many, got {len(self.key_E)}, {len(self.age_E)}, {len(self.count_E)}"
             )
-        if (np.diff(self.key_E) < 0).any():
+        if (self.key_E[1:] < self.key_E[:-1]).any():
             raise ValueError("keys must be sorted, got one that is smaller than its predecessor")
         if len(self.age_E) and self.age_E.min() < 0:
             raise ValueError(f"ages must be days before the cut, 0 or more, got {self.age_E.min()}")

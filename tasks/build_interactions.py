@@ -51,9 +51,9 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
             (folder / part).mkdir()
             interactions.save(folder / part)
             counts |= _counts(part, interactions, night, aggregates, outside)
-        DatedPairs(daily.dated(weighing), seen, len(ids)).save(folder)
         if not counts["training_pairs"]:
             raise BadInput(_nothing_to_train_on(night, counts, settings))
+        DatedPairs(daily.dated(weighing), seen, len(ids)).save(folder)
     hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
     built = storage.read(night.artefact("interactions"))
     record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
