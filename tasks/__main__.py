@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from tasks.errors import TaskError
@@ -70,7 +71,7 @@ def main() -> None:
         logging.getLogger(ours).setLevel(logging.INFO)
     try:
         app()
-    except (TaskError, ValidationError) as refusal:
+    except (TaskError, ValidationError, SettingsError) as refusal:
         sys.exit(f"{type(refusal).__name__}: {refusal}")
 
 

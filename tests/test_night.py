@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tasks.database import VERSION_TABLE, transaction
 from tasks.errors import BadInput, NotReady, TaskError
-from tasks.run import REFRESH, STEPS, run
+from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
 from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
 
@@ -26,7 +26,8 @@ def rows_of(settings: Settings, query: str) -> list[tuple]:
 
 def ingest(settings: Settings) -> None:
     for day in pd.date_range(FIRST, NIGHT):
-        run("ingest_clicks", str(day.date()), settings)
+        for step in INGEST:
+            run(step, str(day.date()), settings)
 
 
 def refresh(settings: Settings) -> dict[str, dict[str, float]]:

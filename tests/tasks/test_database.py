@@ -1,5 +1,4 @@
 import socket
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +8,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
 
-from tasks.database import (
-    VERSION_TABLE,
-    Load,
-    Metric,
-    copy_rows,
-    open_database,
-    record_load,
-    store_metrics,
-    transaction,
-)
+from tasks.database import VERSION_TABLE, Metric, copy_rows, open_database, store_metrics, transaction
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import Settings
@@ -152,18 +142,3 @@ def test_metrics_by_night_shows_each_night_s_newest_model(settings):
         (first.day, "eclare", "P", 5, 0.3, "a new model"),
         (second.day, "co-click", "P", 5, 0.2, "a model"),
     ]
-
-
-def test_the_ledger_keeps_every_load_and_ingest_health_shows_the_last(settings):
-    day = date(2017, 6, 30)
-    file = {"name": "it's.csv", "bytes": 120, "sha256": "ab"}
-    record_load(Load(day, [file], "first", 8, 4, 3, 1, {"bad time": 2, "other day": 1}), settings)
-    record_load(Load(day, [file, file], "second", 10, 8, 2, 0, {"bad time": 2}), settings)
-    assert rows_of(settings, "select clicks_hash, files from ingest_ledger order by load_id") == [
-        ("first", [file]),
-        ("second", [file, file]),
-    ]
-    health = (
-        "select day, rows_read, accepted, refused, refused_percent, refused_by_reason, file_count from ingest_health"
-    )
-    assert rows_of(settings, health) == [(day, 10, 8, 2, 20, {"bad time": 2}, 2)]
