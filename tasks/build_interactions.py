@@ -102,6 +102,7 @@ def _copy_catalogue(catalogue: Artefact, storage: Storage, folder: Path) -> pa.C
     with storage.open(catalogue) as stored:
         for name in ("products.parquet", "refused_products.parquet"):
             shutil.copyfile(stored / name, folder / name)
+        _demand_unchanged(catalogue, storage)
     return pq.read_table(folder / "products.parquet", columns=["product_id"])["product_id"]
 
 
@@ -139,12 +140,12 @@ def _rows_in(ids: pa.ChunkedArray, of_day: pa.ChunkedArray) -> Rows:
     return rows
 
 
-def _demand_unchanged(aggregate: Artefact, storage: Storage) -> None:
-    seen = storage.read(aggregate.path).hash
-    if seen != aggregate.hash:
+def _demand_unchanged(artefact: Artefact, storage: Storage) -> None:
+    seen = storage.read(artefact.path).hash
+    if seen != artefact.hash:
         raise NotReady(
-            f"{aggregate.path} must stay {aggregate.hash[:12]} while it is read, but became {seen[:12]}: "
-            "run build_interactions again once aggregate_clicks has ended"
+            f"{artefact.path} must stay {artefact.hash[:12]} while it is read, but became {seen[:12]}: "
+            "run build_interactions again once the step that makes it has ended"
         )
 
 
