@@ -1,21 +1,27 @@
 """The catalogue: which products there are and what they are called, as delivered and as stored day by day."""
 
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 
+import duckdb
 import ibis
 import pyarrow as pa
 from fsspec import AbstractFileSystem
+from ibis.backends import BaseBackend
 
+from tasks.engine import duckdb_engine, materialise, read_parquet
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.storage import Artefact, Storage, hash_file
-from tasks.tables import duckdb_engine, local_copies, place, read_table, suffix_of
+from tasks.tables import as_text, check_parquet, local_copies, place, suffix_of
+from tasks.text_files import Landed, land
 
 REQUIRED = ("product_id", "title")
+COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked")
 MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 
 
@@ -77,10 +83,10 @@ def read_catalogue(delivery: Delivery) -> Catalogue:
     Raises BadInput for a file that cannot be read, has no product, lacks a column, holds an id twice or has an in_stock
     or blocked that is not true or false; NotReady for one that changed while it was read.
     """
-    _demand_plain_name(delivery.path)
+    suffix_of(delivery.path)
     with local_copies(delivery.files, [delivery.path]) as (file,), duckdb_engine() as engine:
         before = hash_file(file)
-        products, refused = _judge(read_table(engine, file, REQUIRED), delivery.path)
+        products, refused = _judge(_read(engine, file), delivery.path)
         if hash_file(file) != before:
             raise NotReady(
                 f"the catalogue {delivery.path} must stay as it is while it is read, but it changed: "
@@ -144,10 +150,34 @@ def _demand_file_inside(files: AbstractFileSystem, path: str, root: str) -> None
         raise BadInput(f"{path} must lie in {root}, but leads out of it: deliver the file itself")
 
 
-def _demand_plain_name(path: str) -> None:
-    suffix_of(path)
-    if set("*?[") & set(path):  # DuckDB would take the name for a pattern and read other files
-        raise BadInput(f"the path of the catalogue must be free of *, ? and [, got {path}: rename it")
+def _read(engine: BaseBackend, file: Path) -> ibis.Table:
+    """Every row of the file, its columns as text; those that it lacks are null."""
+    names, shown = dict(zip(COLUMNS, COLUMNS, strict=True)), f"{file.parent.name}/{file.name}"
+    with tempfile.TemporaryDirectory() as scratch:
+        parquet = Path(scratch, "catalogue.parquet")  # a name of our own, because DuckDB takes some for patterns
+        try:
+            if suffix_of(file.name) == ".parquet":
+                check_parquet(file, names, REQUIRED)
+                parquet.symlink_to(file.resolve())
+            else:
+                _demand_readable(land(file, suffix_of(file.name), names, REQUIRED, parquet))
+            rows = read_parquet(engine, [parquet])
+            absent = ibis.null("string")
+            return materialise(
+                rows.select(**{name: as_text(rows[name]) if name in rows.columns else absent for name in COLUMNS})
+            )
+        except (BadInput, duckdb.Error) as error:
+            fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
+            raise BadInput(f"{shown} {fault}") from error
+
+
+def _demand_readable(landed: Landed) -> None:
+    """A catalogue is one table that somebody keeps: a line that cannot be read is for them to mend."""
+    if landed.unreadable:
+        first = landed.unreadable[0]
+        raise BadInput(
+            f"has {len(landed.unreadable):,} lines that cannot be read, line {first.line}: {first.why}; mend them"
+        )
 
 
 def _judge(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:

@@ -4,7 +4,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,33 +23,54 @@ ENGINE_REFUSAL = "the engine must be able to read its input, got"
 FILE, ROW = "file_number", "row_number"
 
 
-@contextmanager
-def open_engine(settings: Settings) -> Iterator[BaseBackend]:
-    """The engine of the setting ENGINE: within MEMORY_LIMIT_GIB, working on disk beyond it, in UTC.
+def open_engine(settings: Settings) -> AbstractContextManager[BaseBackend]:
+    """The engine of the setting ENGINE, in UTC.
 
-    What the engine refuses inside the block is raised as BadInput (content that cannot be read), OSError (a full disk)
-    or NotReady (memory and disk together are not enough).
+    What it refuses inside the block is raised as BadInput (content that cannot be read), OSError (a full disk) or
+    NotReady (memory and disk together are not enough).
     """
+    return duckdb_engine(settings.memory_limit_gib) if settings.engine == "duckdb" else _spark_engine(settings)
+
+
+@contextmanager
+def duckdb_engine(memory_limit_gib: float = 2.5) -> Iterator[BaseBackend]:
+    """DuckDB within a limit of memory, working on disk beyond it; raises what `open_engine` says."""
     with tempfile.TemporaryDirectory() as spill:
-        engine = _duckdb(settings, spill) if settings.engine == "duckdb" else _spark(settings)
+        limits = {"memory_limit": f"{memory_limit_gib}GiB", "temp_directory": spill}
+        engine = ibis.duckdb.connect(preserve_insertion_order=False, **limits)
         try:
             yield engine
         except duckdb.OutOfMemoryException as error:
             raise NotReady(
-                f"MEMORY_LIMIT_GIB must be enough together with the space for temporary files, got "
-                f"{settings.memory_limit_gib} GiB ({_reason(error)}): raise it, or free space in {Path(spill).parent}"
+                f"MEMORY_LIMIT_GIB must be enough together with the space for temporary files, got {memory_limit_gib} "
+                f"GiB ({_reason(error)}): raise it, or free space in {Path(spill).parent}"
             ) from error
         except duckdb.Error as error:
             if "No space left" in str(error):
                 raise OSError(_reason(error)) from error
             raise BadInput(f"{ENGINE_REFUSAL}: {_reason(error)}") from error
-        except Exception as error:
-            if type(error).__module__.split(".")[0] in ("pyspark", "py4j"):
-                raise BadInput(f"{ENGINE_REFUSAL}: {_reason(error)[:500]}") from error
-            raise
         finally:
-            if settings.engine == "duckdb":
-                engine.disconnect()
+            engine.disconnect()
+
+
+@contextmanager
+def _spark_engine(settings: Settings) -> Iterator[BaseBackend]:
+    """The one Spark session of this process; where it runs and spills is for spark-defaults.conf to say."""
+    try:
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise BadInput("ENGINE=spark needs pyspark: install the extra spark, or set ENGINE=duckdb") from error
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").config("spark.ui.enabled", "false")
+    session = builder.config("spark.driver.memory", f"{int(settings.memory_limit_gib * 1024)}m").getOrCreate()
+    if str(session.sparkContext.master).startswith("local"):  # 200 partitions of almost nothing take minutes
+        session.conf.set("spark.sql.shuffle.partitions", 2 * session.sparkContext.defaultParallelism)
+    try:
+        yield ibis.pyspark.connect(session)
+    except (PySparkException, Py4JError) as error:
+        raise BadInput(f"{ENGINE_REFUSAL}: {_reason(error)[:500]}") from error
 
 
 def open_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
@@ -101,38 +122,6 @@ def write_parts(table: ibis.Table, folder: Path) -> int:
         for number, file in enumerate(sorted(folder.iterdir())):
             file.rename(folder / f"part-{number}.parquet")
     return sum(pq.read_metadata(file).num_rows for file in folder.iterdir())
-
-
-def write_parquet(table: ibis.Table, file: Path) -> int:
-    """Write a table to one file batch by batch, in its own order; returns the number of rows."""
-    rows = 0
-    with pq.ParquetWriter(file, table.schema().to_pyarrow()) as writer:
-        for batch in table.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
-            writer.write_batch(batch)
-            rows += len(batch)
-    return rows
-
-
-def _duckdb(settings: Settings, spill: str) -> BaseBackend:
-    return ibis.duckdb.connect(
-        memory_limit=f"{settings.memory_limit_gib}GiB", temp_directory=spill, preserve_insertion_order=False
-    )
-
-
-def _spark(settings: Settings) -> BaseBackend:
-    """The one Spark session of this process; where it runs and spills is for spark-defaults.conf to say."""
-    try:
-        from pyspark.sql import SparkSession
-    except ImportError as error:
-        raise BadInput("ENGINE=spark needs pyspark: install the extra spark, or set ENGINE=duckdb") from error
-    logging.getLogger("py4j").setLevel(logging.WARNING)
-    builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC")
-    builder = builder.config("spark.driver.memory", f"{int(settings.memory_limit_gib * 1024)}m")
-    builder = builder.config("spark.ui.enabled", "false")
-    session = builder.getOrCreate()
-    if session.sparkContext.master.startswith("local"):  # 200 partitions of almost nothing take minutes
-        session.conf.set("spark.sql.shuffle.partitions", 2 * session.sparkContext.defaultParallelism)
-    return ibis.pyspark.connect(session)
 
 
 def _reason(error: Exception) -> str:

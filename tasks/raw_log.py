@@ -19,11 +19,10 @@ from tasks.errors import BadInput, NotReady
 from tasks.log_format import COLUMNS, REQUIRED, LogFormat
 from tasks.settings import Settings
 from tasks.storage import hash_file
-from tasks.tables import place, suffix_of
+from tasks.tables import as_text, check_parquet, place, suffix_of
 from tasks.text_files import LINE, REST, Landed, Unreadable, land
 
 TIME_TEXT = "time_text"
-LARGEST_EXACT_FLOAT = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
     for number, file in enumerate(files):
         try:
             if file.suffix == ".parquet":
-                parquet[file.local] = _rows_of(file.local, log_format)
+                parquet[file.local] = check_parquet(file.local, log_format.names, REQUIRED)
                 continue
             target = scratch / f"{number:05d}.parquet"
             landed: Landed = land(file.local, file.suffix, log_format.names, REQUIRED, target)
@@ -203,48 +202,18 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
     return log
 
 
-def _rows_of(file: Path, log_format: LogFormat) -> int:
-    try:
-        metadata = pq.read_metadata(file)
-        schema = metadata.schema.to_arrow_schema()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"does not read as .parquet: {error}; write the file again") from error
-    if len({name.lower() for name in schema.names}) < len(schema.names):
-        raise BadInput(f"has a column twice among {', '.join(schema.names)}: name each once")
-    names = log_format.names
-    if metadata.num_rows:
-        if missing := [names[name] for name in REQUIRED if names[name] not in schema.names]:
-            raise BadInput(
-                f"has no column {', '.join(missing)}; its columns are {', '.join(schema.names)}: name the columns "
-                "so, or say in LOG_FORMAT how they are called"
-            )
-        for name in names.values():
-            if name in schema.names and not _is_plain(schema.field(name).type):
-                raise BadInput(
-                    f"must hold text, numbers or times in column {name}, got {schema.field(name).type}: "
-                    "write the file again"
-                )
-    return int(metadata.num_rows)
-
-
-def _is_plain(dtype: pa.DataType) -> bool:
-    if pa.types.is_dictionary(dtype):
-        return _is_plain(dtype.value_type)
-    return not (pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype))
-
-
 def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -> ibis.Table:
     landed = log.files[int(file.stem)].suffix != ".parquet"
     names = dict(zip(COLUMNS, COLUMNS, strict=True)) if landed else log_format.names
     text = {
-        name: _text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
+        name: as_text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
     }
     time = _utc(rows[names["event_time"]], text["event_time"], log_format)
     if log_format.event_types:
         kind = text["event_type"]
         text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
     if landed:
-        rest, row = _text(rows[REST]), rows[LINE]
+        rest, row = as_text(rows[REST]), rows[LINE]
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
         rest, row = _rest(rows, others), rows[ROW]
@@ -252,28 +221,15 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
     return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
 
 
-def _text(column: ibis.Value) -> ibis.Value:
-    """Blank is null; whole numbers have no fraction, whichever type they came as."""
-    dtype = column.type()
-    if dtype.is_string():
-        maybe_blank = column < "!"  # what begins with a space or a control character: few are worth trimming
-        return ibis.ifelse(maybe_blank, ibis.ifelse(column.strip() == "", None, column), column)
-    if dtype.is_floating():
-        whole = (column == column.floor()) & (column.abs() <= LARGEST_EXACT_FLOAT)
-        text = ibis.ifelse(whole, ibis.ifelse(whole, column, 0).cast("int64").cast("string"), column.cast("string"))
-        return ibis.ifelse(column.isnan(), None, text)
-    return column.cast("string")
-
-
 def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
     stated = [
-        ibis.coalesce(ibis.literal(f"{name}=") + _text(rows[name]) + ibis.literal("; "), "")
+        ibis.coalesce(ibis.literal(f"{name}=") + as_text(rows[name]) + ibis.literal("; "), "")
         for name in sorted(others)
         if not (rows[name].type().is_nested() or rows[name].type().is_binary())
     ]
     if not stated:
         return ibis.null("string")
-    return _text(sum(stated[1:], stated[0]).re_replace(r"[; ]+$", ""))
+    return as_text(sum(stated[1:], stated[0]).re_replace(r"[; ]+$", ""))
 
 
 # A day, perhaps a time, perhaps an offset; the name of a zone is no offset.

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from tasks.errors import BadInput
+from tasks.tables import demand_columns
 
 BLOCK_BYTES = 16 << 20
 MAX_LINE_BYTES = 1 << 20
@@ -76,12 +77,8 @@ def land(file: Path, suffix: str, names: Mapping[str, str], required: Sequence[s
         if getattr(error, "errno", None) is not None:  # the disk's own fault, not the content's
             raise
         raise BadInput(f"does not read as {suffix}: {error}; write the file again") from error
-    missing = [names[name] for name in required if names[name] not in seen]
-    if missing and (landed.rows or (seen and landed.unreadable)):
-        raise BadInput(
-            f"has no column {', '.join(missing)}; its columns are {', '.join(seen)}: name the columns so, "
-            "or say in LOG_FORMAT how they are called"
-        )
+    if landed.rows or (seen and landed.unreadable):
+        demand_columns(list(seen), names, required)
     return landed
 
 
