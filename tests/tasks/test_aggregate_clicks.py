@@ -43,7 +43,10 @@ def store(settings: Settings, clicks: list[Click], day: date = DAY, late: list[C
 def as_table(clicks: list[Click], day: date) -> pa.Table:
     midnight = datetime(day.year, day.month, day.day)
     names = ("session_id", "product_id", "source_product_id", "event_type")
-    rows = [dict(zip(names, click, strict=False)) | {"event_time": midnight + timedelta(seconds=click[4])} for click in clicks]
+    rows = [
+        dict(zip(names, click, strict=False)) | {"event_time": midnight + timedelta(seconds=click[4])}
+        for click in clicks
+    ]
     return pa.Table.from_pylist(rows, SCHEMA)
 
 
@@ -83,7 +86,10 @@ def test_products_of_a_session_pair_both_ways_and_count_once(settings: Settings)
 
 
 def test_a_product_reached_from_another_page_follows_that_one_alone(settings: Settings) -> None:
-    store(settings, [("s", "a", None, None, 0), ("s", "b", "x", None, 1), ("s", "c", None, None, 2), ("s", "b", None, None, 3)])
+    store(
+        settings,
+        [("s", "a", None, None, 0), ("s", "b", "x", None, 1), ("s", "c", None, None, 2), ("s", "b", None, None, 3)],
+    )
     aggregate(settings)
     products, both, one_way = stored(settings)
     assert products == {"a": 1, "b": 1, "c": 1, "x": 0}
@@ -201,22 +207,27 @@ def reference(clicks: list[Click], settings: Settings) -> tuple[dict[str, int], 
 
 CLICKS = st.lists(
     st.tuples(
-        st.sampled_from("stu"), st.sampled_from(["a", "b", "c", "dé", "Z"]), st.sampled_from([None, None, None, "a", "x"]),
-        st.sampled_from([None, *EVENT_TYPES]), st.sampled_from([0, 30, 60, 61, 86_399]),
+        st.sampled_from("stu"),
+        st.sampled_from(["a", "b", "c", "dé", "Z"]),
+        st.sampled_from([None, None, None, "a", "x"]),
+        st.sampled_from([None, *EVENT_TYPES]),
+        st.sampled_from([0, 30, 60, 61, 86_399]),
     ),
-    min_size=1, max_size=25,
-)  # fmt: skip
+    min_size=1,
+    max_size=25,
+)
 
 
-@given(clicks=CLICKS, minutes=st.sampled_from([1, 1440]), direction=st.sampled_from(["both", "later"]), cap=st.integers(2, 5))
+@given(
+    clicks=CLICKS,
+    minutes=st.sampled_from([1, 1440]),
+    direction=st.sampled_from(["both", "later"]),
+    cap=st.integers(2, 5),
+)
 @hypothesis_settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_aggregates_are_those_of_the_reference(settings, clicks, minutes, direction, cap) -> None:
-    settings = settings.model_copy(
-        update={
-            "storage_url": f"{settings.storage_url}/{uuid4().hex}", "pair_minutes": minutes, "pair_direction": direction,
-            "max_session_products": cap,
-        }
-    )  # fmt: skip
+    shape = {"pair_minutes": minutes, "pair_direction": direction, "max_session_products": cap}
+    settings = settings.model_copy(update=shape | {"storage_url": f"{settings.storage_url}/{uuid4().hex}"})
     store(settings, clicks)
     aggregate(settings)
     assert stored(settings) == reference(clicks, settings)

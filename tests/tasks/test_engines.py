@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.aggregate_clicks import aggregate_clicks
-from tasks.engine import open_engine
 from tasks.ingest_clicks import ingest_clicks
 from tasks.log_format import COLUMNS
 from tasks.night import Night
@@ -33,7 +32,9 @@ def dirty_day(day: date, rows: int) -> pa.Table:
         made.append(
             {
                 "event_time": None if chance.random() < 0.02 else at,
-                "session_id": chance.choice([" ", None]) if chance.random() < 0.03 else f"s{chance.randrange(rows // 4)}",
+                "session_id": chance.choice([" ", None])
+                if chance.random() < 0.03
+                else f"s{chance.randrange(rows // 4)}",
                 "product_id": None if chance.random() < 0.02 else float(product),
                 "event_id": f"{day}-{place}" if chance.random() < 0.5 else None,
                 "user_id": chance.randrange(50),

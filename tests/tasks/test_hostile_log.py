@@ -1,9 +1,9 @@
-"""Files that somebody made to break things: each is quarantined or refused with its name, and no day is left half done."""
+"""Files made to break things: each is quarantined or refused by its name, and no day is left half done."""
 
 import io
 import os
 import random
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +18,15 @@ from tasks.errors import BadInput, NotReady
 from tasks.quarantine import QUARANTINE
 from tasks.settings import Settings
 from tests.tasks.test_ingest_clicks import (
-    DAY, as_csv, as_json_lines, as_parquet, click, deliver, ingest, refusal, stored,
+    DAY,
+    as_csv,
+    as_json_lines,
+    as_parquet,
+    click,
+    deliver,
+    ingest,
+    refusal,
+    stored,
 )  # fmt: skip
 
 GOOD = [click(session_id=f"good{n}", product_id=f"p{n}", event_type="view") for n in range(20)]
@@ -38,7 +46,13 @@ def untouched(settings: Settings) -> bool:
 
 def test_unreadable_lines_are_quarantined_with_their_line(before: Settings) -> None:
     lines = as_csv(GOOD).splitlines(keepends=True)
-    lines[3:3] = [b'2017-06-30,"s,p,view\n', b"caf\xe9\n", b"2017-06-30,s,p\0,view\n", b"x" * 3_000_000 + b"\n", b"a,b\n"]
+    lines[3:3] = [
+        b'2017-06-30,"s,p,view\n',
+        b"caf\xe9\n",
+        b"2017-06-30,s,p\0,view\n",
+        b"x" * 3_000_000 + b"\n",
+        b"a,b\n",
+    ]
     deliver(before, "log.csv", b"".join(lines))
     counts = ingest(before)
     assert (counts["accepted"], counts["unreadable_line"], counts["rows_read"]) == (20, 5, 25)
@@ -77,12 +91,17 @@ def test_what_is_no_file_is_refused(before: Settings, name: str) -> None:
     assert untouched(before)
 
 
-@pytest.mark.parametrize("name", ["*.csv", "[a-z].csv", "a?.csv", "..csv", "a;drop table.csv", "'\".csv", "a\nb.csv", "ü 漢.csv"])
+@pytest.mark.parametrize(
+    "name", ["*.csv", "[a-z].csv", "a?.csv", "..csv", "a;drop table.csv", "'\".csv", "a\nb.csv", "ü 漢.csv"]
+)
 def test_names_are_only_names(settings: Settings, name: str) -> None:
     deliver(settings, "b.parquet", GOOD[:10])
     deliver(settings, name, [*GOOD[10:], click(event_type="hover")])
     counts = ingest(settings)
-    assert (counts["files"], counts["accepted"]) == (1 if name.startswith(".") else 2, 10 if name.startswith(".") else 20)
+    assert (counts["files"], counts["accepted"]) == (
+        1 if name.startswith(".") else 2,
+        10 if name.startswith(".") else 20,
+    )
     if not name.startswith("."):
         assert [row["file"] for row in stored(settings, QUARANTINE)] == [name]
 
@@ -112,7 +131,9 @@ WRITTEN_TIMES = {
     "2017-06-30T10:00:00.123456789Z": datetime(2017, 6, 30, 10, 0, 0, 123_456),
     " 2017-06-30 10:00:00 UTC ": datetime(2017, 6, 30, 10),
     **dict.fromkeys(["30.06.2017 10:00", "06/30/2017", "10:00", "1498816800", "20170630", "2017-06-30 24:00:00"], None),
-    **dict.fromkeys(["2017-06-30 10:00:00 CEST", "2017-06-30T10:00:00+25", "2017-13-01", "0000-00-00", "now", "-"], None),
+    **dict.fromkeys(
+        ["2017-06-30 10:00:00 CEST", "2017-06-30T10:00:00+25", "2017-13-01", "0000-00-00", "now", "-"], None
+    ),
     **dict.fromkeys(["2017-06-30 10:60:00", "2017-06-30 10:00:00+02:60", "99999-06-30", "2017-06-30 1:00"], None),
 }
 
@@ -147,7 +168,9 @@ def test_parquet_columns_of_every_plain_type_give_the_same_clicks(settings: Sett
 WHOLE = {".parquet": as_parquet(GOOD), ".csv": as_csv(GOOD), ".jsonl": as_json_lines(GOOD)}
 
 
-@given(suffix=st.sampled_from(sorted(WHOLE)), seed=st.integers(0, 2**32), harm=st.sampled_from(["flip", "cut", "insert"]))
+@given(
+    suffix=st.sampled_from(sorted(WHOLE)), seed=st.integers(0, 2**32), harm=st.sampled_from(["flip", "cut", "insert"])
+)
 @hypothesis_settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_harmed_file_is_counted_or_refused_by_name(settings: Settings, suffix: str, seed: int, harm: str) -> None:
     """Fuzzed: bytes changed, cut off or put in. Nothing but our own refusals, and every row accounted for."""

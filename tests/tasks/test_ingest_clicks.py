@@ -219,7 +219,9 @@ def test_the_rules_of_a_load_are_a_query_away(settings: Settings) -> None:
     deliver(settings, "log.csv", [click(), click(), click(event_time="2017-06-29"), click(event_type="hover")])
     ingest(settings)
     with transaction(settings) as connection:
-        seen = connection.execute(sa.text("select rule, outcome, row_count, percent_of_read from ingest_rules order by 1"))
+        seen = connection.execute(
+            sa.text("select rule, outcome, row_count, percent_of_read from ingest_rules order by 1")
+        )
         assert [tuple(row) for row in seen] == [
             ("duplicate_row", "duplicate", 1, 25), ("late", "accepted", 1, 25),
             ("unknown_event_type", "quarantined", 1, 25),
@@ -315,7 +317,9 @@ def test_a_late_click_goes_to_its_own_day(settings: Settings) -> None:
 
 def test_a_late_click_that_is_there_already_is_a_duplicate(settings: Settings) -> None:
     yesterday = DAY - timedelta(days=1)
-    first = [click(event_time="2017-06-29 09:00:00", session_id=n, event_id=n % 2 and f"e{n}" or None) for n in range(4)]
+    first = [
+        click(event_time="2017-06-29 09:00:00", session_id=n, event_id=(n % 2 and f"e{n}") or None) for n in range(4)
+    ]
     deliver(settings, "log.jsonl", first, yesterday)
     ingest(settings, yesterday)
     deliver(settings, "log.jsonl", [click(), *first[:3], first[3] | {"event_id": "other"}])
@@ -528,14 +532,16 @@ def test_after_an_error_the_day_stays_as_it_was(settings: Settings, name: str, c
     deliver(settings, name, content)
     refusal(settings)
     assert [row["product_id"] for row in stored(settings)] == ["before"]
-    assert [load["outcome"] for load in ledger(settings)][0] == "loaded"
+    assert ledger(settings)[0]["outcome"] == "loaded"
     assert all(load["outcome"] == "rejected" and not load["clicks_hash"] for load in ledger(settings)[1:])
 
 
 def test_a_load_with_too_many_refused_rows_is_rejected_and_can_be_looked_at(settings: Settings) -> None:
     deliver(settings, "log.csv", [click(product_id="before")])
     ingest(settings)
-    deliver(settings, "log.csv", [click(product_id="after"), *[click(event_type="hover", session_id=n) for n in range(3)]])
+    deliver(
+        settings, "log.csv", [click(product_id="after"), *[click(event_type="hover", session_id=n) for n in range(3)]]
+    )
     assert "at most 50% of the rows of 2017-06-30 may be refused" in refusal(settings)
     assert [row["product_id"] for row in stored(settings)] == ["before"]
     storage = Storage(settings.storage_url)

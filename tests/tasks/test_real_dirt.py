@@ -1,4 +1,4 @@
-"""Two years of a wholesaler's invoices as they were booked, replayed day by day: each kind of dirt ends where it should."""
+"""A wholesaler's invoices as they were booked, replayed day by day: each kind of dirt ends where it should."""
 
 from collections import Counter
 from datetime import date

@@ -102,7 +102,8 @@ def test_marks_line_ends_blank_lines_and_a_last_line_without_an_end(landing: Lan
 
 
 def test_values_are_the_text_that_was_written(landing: Landing) -> None:
-    line = b'{"event_time": 1.50, "session_id": 31198570044123456789, "product_id": 1041453.0, "b": [1, {"c": null}], "a": true}'
+    line = b'{"event_time": 1.50, "session_id": 31198570044123456789, "product_id": 1041453.0'
+    line += b', "b": [1, {"c": null}], "a": true}'
     (row,) = landing("log.jsonl", line)
     assert row == {
         "event_time": "1.50", "session_id": "31198570044123456789", "product_id": "1041453", "line": 1,
