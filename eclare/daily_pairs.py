@@ -157,7 +157,7 @@ class DailyPairs:
         of_age, ages = np.zeros(self.ages), np.arange(first_age, max(min(end_age, self.ages), first_age))
         of_age[ages] = np.maximum(0.5 ** ((ages - first_age + 1) / half_life_days), LEAST_DECAY)
         rule = (first_age, end_age, weighing.min_support, of_age[:, None] * weighing.weight_of_kind)
-        indptr = _ends(np.minimum(_count_kept(self._slots, rule)[0], most))
+        indptr = _ends(np.minimum(_count_kept(self._slots, rule, False), most))
         related, weight = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
         _fill_weights(self._slots, rule, indptr, related, weight)
         return sp.csr_matrix((weight, related, indptr), shape=(len(self), len(self)))
@@ -165,7 +165,7 @@ class DailyPairs:
     def dated(self, weighing: Weighing) -> Dated:
         """Weighted sessions by pair (query * P + related) and age; min_support counts sessions of any age."""
         rule = (0, self.ages, weighing.min_support, np.ones((self.ages, 1)) * weighing.weight_of_kind)
-        place_P = _ends(_count_kept(self._slots, rule)[1])
+        place_P = _ends(_count_kept(self._slots, rule, True))
         entries = int(place_P[-1])
         kept = np.empty(entries, np.int64), np.empty(entries, np.int32), np.empty(entries, np.float32)
         _fill_dated(self._slots, rule, place_P, kept)
@@ -278,20 +278,21 @@ def _next_age(slots: Slots, place: int, end: int, rule: Rule) -> tuple[int, np.f
 
 
 @numba.njit(parallel=True, cache=True)
-def _count_kept(slots: Slots, rule: Rule) -> tuple[Keys, Keys]:
-    """Of every query, how many pairs the rule keeps, and how many ages they have together."""
+def _count_kept(slots: Slots, rule: Rule, by_age: bool) -> Keys:
+    """Of every query, how many pairs the rule keeps; by_age: how many ages they have together."""
     start_P = slots[0]
-    pairs_P, dated_P = np.zeros(len(start_P) - 1, np.int64), np.zeros(len(start_P) - 1, np.int64)
-    for query in numba.prange(len(pairs_P)):
-        place = start_P[query]
+    kept_P = np.zeros(len(start_P) - 1, np.int64)
+    for query in numba.prange(len(kept_P)):
+        place, kept = start_P[query], 0
         while place < start_P[query + 1]:
             dated = place
             place, weight = _next_pair(slots, place, start_P[query + 1], rule)
-            pairs_P[query] += weight > 0
-            while weight > 0 and dated < place:
+            kept += weight > 0 and not by_age
+            while by_age and weight > 0 and dated < place:
                 dated, of_age = _next_age(slots, dated, place, rule)
-                dated_P[query] += of_age > 0
-    return pairs_P, dated_P
+                kept += of_age > 0
+        kept_P[query] = kept
+    return kept_P
 
 
 @numba.njit(parallel=True, cache=True)

@@ -127,7 +127,8 @@ def _add_up(
         pairs += [inside for inside, _ in of_day]
         outside[day] = sum(lost for _, lost in of_day)
         seen.append((age, row_of_D, products["sessions"].to_numpy()))
-    return DailyPairs.add_up(pairs, len(ids)), seen_by_age(seen, len(ids)), outside
+    by_age = seen_by_age(seen, len(ids))  # first, while memory is still free
+    return DailyPairs.add_up(pairs, len(ids)), by_age, outside
 
 
 def _pairs(file: Path, age: int) -> DayPairs:
