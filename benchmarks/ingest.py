@@ -20,7 +20,9 @@ console = Console(stderr=True)
 # brought together by product.
 QUERIES = {
     "scan": "select min(columns(*)) from read_parquet('{file}')",
-    "group_by_event": "select count(*) from (select event_id from read_parquet('{file}') group by all having count(*) > 1)",
+    "group_by_event": (
+        "select count(*) from (select event_id from read_parquet('{file}') group by all having count(*) > 1)"
+    ),
     "group_by_session_and_product": (
         "select count(*), sum(clicks), max(first) from (select session_id, product_id, count(*) as clicks, "
         "min(event_time) as first from read_parquet('{file}') group by all)"
