@@ -82,11 +82,10 @@ def followed(clicks: ibis.Table, products: ibis.Table, count: int) -> ibis.Table
     """(key,): one row for every session, product and product reached from its page, with the strongest type, sorted."""
     clicks = clicks.filter(clicks.source_product_id.notnull() & (clicks.source_product_id != clicks.product_id))
     rank = clicks.event_type.cases(*STRONGEST_FIRST.items(), else_=WEAKEST)
-    steps = clicks.mutate(rank=rank).group_by("session_id", "source_product_id", "product_id")
-    steps = steps.agg(rank=ibis._["rank"].min())
-    steps = steps.inner_join(products.rename(related="product"), "product_id")
     queries = products.select(source_product_id="product_id", query="product")
-    steps = steps.select("source_product_id", "related", "rank").inner_join(queries, "source_product_id")
+    steps = clicks.select("session_id", "product_id", "source_product_id", rank=rank)
+    steps = steps.inner_join(products.rename(related="product"), "product_id").inner_join(queries, "source_product_id")
+    steps = steps.group_by("session_id", "query", "related").agg(rank=ibis._["rank"].min())
     return _sorted_keys(steps, steps["query"], steps.related, steps["rank"], count)
 
 

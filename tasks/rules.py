@@ -19,8 +19,8 @@ ERASED_USER = "erased_user"
 DUPLICATES = ("duplicate_event_id", "duplicate_row")
 LATE = "late"
 UNLISTED = "product_not_in_catalogue"
-MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
-IDS = ("session_id", "product_id", "event_id", "user_id", "source_product_id")
+PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets: its indexes hold some kilobytes
+MAX_ID_LENGTH = 200
 TEXT_OF_ROW = (TIME_TEXT, *COLUMNS[1:], REST)
 
 
@@ -37,8 +37,8 @@ def midnight(day: date) -> datetime:
 def judge(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings) -> ibis.Table:
     """Add `rule`: the name of the first rule that refuses a row by itself, null where none does."""
     first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
-    unfit = [rows[name].length() > MAX_ID_LENGTH for name in IDS]
-    unfit += [rows[name].contains(_character(0)) for name in ("product_id", "source_product_id")]
+    unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
+    unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
     rules = [
         (rows.session_id.isnull(), "empty_session"),
         (rows.product_id.isnull(), "missing_product"),
