@@ -174,9 +174,9 @@ def _read(engine: BaseBackend, file: Path) -> ibis.Table:
 def _demand_readable(landed: Landed) -> None:
     """A catalogue is one table that somebody keeps: a line that cannot be read is for them to mend."""
     if landed.unreadable:
-        first = landed.unreadable[0]
+        first, more = landed.unreadable[0], len(landed.unreadable) - 1
         raise BadInput(
-            f"has {len(landed.unreadable):,} lines that cannot be read, line {first.line}: {first.why}; mend them"
+            f"must be readable in every line, but line {first.line}: {first.why} (and {more:,} more): mend it"
         )
 
 

@@ -123,15 +123,21 @@ def wrong_suffix(settings: Settings) -> Settings:
     return settings
 
 
+def delivered_for_the_night(settings: Settings, catalogue: pd.DataFrame) -> Settings:
+    """A dated delivery: one file without history would leave what is stored for a past day."""
+    folder = Path(settings.catalogue_url).parent / "catalogues"
+    (folder / f"date={NIGHT}").mkdir(parents=True)
+    catalogue.to_parquet(folder / f"date={NIGHT}" / "catalogue.parquet")
+    return settings.model_copy(update={"catalogue_url": str(folder)})
+
+
 def duplicate_ids(settings: Settings) -> Settings:
     catalogue = pd.read_parquet(settings.catalogue_url)
-    pd.concat([catalogue, catalogue.head(1)]).to_parquet(settings.catalogue_url)
-    return settings
+    return delivered_for_the_night(settings, pd.concat([catalogue, catalogue.head(1)]))
 
 
 def no_title_at_all(settings: Settings) -> Settings:
-    pd.read_parquet(settings.catalogue_url).assign(title=None).to_parquet(settings.catalogue_url)
-    return settings
+    return delivered_for_the_night(settings, pd.read_parquet(settings.catalogue_url).assign(title=None))
 
 
 def database_down(settings: Settings) -> Settings:
@@ -207,6 +213,8 @@ def test_a_full_disk_stops_the_step_and_the_live_version_stays(live: Settings, t
                 filler.write(bytes(4096))
         if full_for == "publish_recommendations":  # writes to PostgreSQL alone: a full disk of artefacts is no matter
             assert run(full_for, str(NIGHT), live)["live"] == 1
+        elif full_for == "ingest_catalogue":  # the catalogue of a past day is kept: nothing is written
+            assert run(full_for, str(NIGHT), live)["kept"] == 1
         else:
             with pytest.raises(NotReady, match="No space left"):
                 run(full_for, str(NIGHT), live)
