@@ -26,7 +26,9 @@ def products_of(clicks: ibis.Table) -> ibis.Table:
     """(product_id, product): every product clicked or clicked from, numbered in the order of its id."""
     sources = clicks.filter(clicks.source_product_id.notnull()).select(product_id=clicks.source_product_id)
     ids = clicks.select("product_id").union(sources).distinct()
-    return materialise(ids.mutate(product=ibis.row_number().over(order_by="product_id").cast("int64")))
+    number = ibis.row_number().over(order_by="product_id")
+    # By way of int32: ibis takes row numbers for int64 and would leave the cast out, but Spark's are int32 and overflow.
+    return materialise(ids.mutate(product=number.cast("int32").cast("int64")))
 
 
 def sessions_of(clicks: ibis.Table, products: ibis.Table) -> ibis.Table:

@@ -99,3 +99,26 @@ def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
     assert found.keys() == expected.keys()
     for name, rows in expected.items():
         assert found[name] == rows, name
+
+
+def test_spark_numbers_many_products(settings: Settings) -> None:
+    """More than its 32-bit integers could hold the pairs of."""
+    count, day = 50_000, DAYS[-1]
+    ids = [f"p{number:05d}" for number in range(count)]
+    clicks = {
+        "event_time": [datetime(day.year, day.month, day.day)] * count,
+        "session_id": [f"s{number // 2}" for number in range(count)],
+        "product_id": ids,
+        "source_product_id": [None if number % 4 else ids[-1 - number] for number in range(count)],
+    }
+    file = Path(settings.click_log_url, f"date={day}", "log.parquet")
+    file.parent.mkdir(parents=True)
+    pq.write_table(pa.table(clicks), file)
+    found = {}
+    for engine in ("duckdb", "spark"):
+        there = settings.model_copy(update={"engine": engine, "storage_url": f"{settings.storage_url}-{engine}"})
+        ingest_clicks(Night.of(day, there), there)
+        aggregate_clicks(Night.of(day, there), there)
+        found[engine] = Storage(there.storage_url).read(Night.aggregate(day))
+    assert found["spark"].counts["pairs"] == count // 4 + count // 4
+    assert found["spark"].hash == found["duckdb"].hash
