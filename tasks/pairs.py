@@ -27,7 +27,7 @@ def products_of(clicks: ibis.Table) -> ibis.Table:
     sources = clicks.filter(clicks.source_product_id.notnull()).select(product_id=clicks.source_product_id)
     ids = clicks.select("product_id").union(sources).distinct()
     number = ibis.row_number().over(order_by="product_id")
-    # By way of int32: ibis takes row numbers for int64 and would leave the cast out, but Spark's are int32 and overflow.
+    # By way of int32: ibis takes row numbers for int64 and would leave the cast out; Spark's are int32 and overflow.
     return materialise(ids.mutate(product=number.cast("int32").cast("int64")))
 
 
