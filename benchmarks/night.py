@@ -71,7 +71,7 @@ def _metrics(folder: Path, night: str) -> dict[str, float]:
     settings = Settings()
     with storage.open(storage.read(Night.of(night, settings).artefact("evaluation"))) as evaluation:
         rows = json.loads((evaluation / "metrics.json").read_text())
-    value = {(row["system"], f"{row['metric']}@{row['k']}"): row["value"] for row in rows}
+    value = {(row["system"], f"{row['metric']}@{row['k']}"): row["value"] for row in rows if row["segment"] == "all"}
     cut = [name for system, name in value if system == "eclare" and name.endswith("@10")]
     return {name: round(value["eclare", name] / value["co-click", name], 3) for name in cut}
 

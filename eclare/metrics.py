@@ -12,6 +12,9 @@ from eclare.recommendations import NOTHING
 PROPENSITY_A, PROPENSITY_B = 0.6, 2.6  # the Amazon sets' constants (Jain, Prabhu, Varma, KDD 2016)
 
 
+SEGMENTS = ("head", "torso", "tail")
+
+
 class Metric(NamedTuple):
     """One figure: its name (P, PSP, nDCG, recall, coverage), the cut k, a share between 0 and 1."""
 
@@ -30,6 +33,31 @@ def inverse_propensities(
     points, frequency_L = clicked_NL.shape[0], np.bincount(clicked_NL.indices, minlength=clicked_NL.shape[1])
     c = (np.log(max(points, 3)) - 1) * (b + 1) ** a
     return np.asarray(1 + c * (frequency_L + b) ** -a)
+
+
+def segments(clicked_NL: sp.csr_matrix) -> npt.NDArray[np.int8]:
+    """The place in SEGMENTS of each label: a third of all training points each, those with most points first, L."""
+    frequency_L = np.bincount(clicked_NL.indices, minlength=clicked_NL.shape[1])
+    order = np.argsort(-frequency_L, kind="stable")
+    before = np.cumsum(frequency_L[order]) - frequency_L[order]
+    of_label = np.empty(len(order), np.int8)
+    of_label[order] = np.where(frequency_L[order] > 0, 3 * before // max(frequency_L.sum(), 1), len(SEGMENTS) - 1)
+    return of_label
+
+
+def segment_recall(
+    labels_NK: npt.NDArray[np.int32], truth_NL: sp.csr_matrix, segment_L: npt.NDArray[np.int8], k: int
+) -> dict[str, float]:
+    """Recall@k that counts the true labels of one segment alone, over the points that have one; others are left out."""
+    found = {}
+    for place, name in enumerate(SEGMENTS):
+        of_segment = truth_NL @ sp.diags_array((segment_L == place).astype(np.float32), format="csr")
+        of_segment.eliminate_zeros()
+        judged = np.flatnonzero(np.diff(of_segment.indptr))
+        if len(judged):
+            hits = _hits(labels_NK[judged, :k], of_segment[judged]).sum(axis=1)
+            found[name] = float((hits / np.diff(of_segment[judged].indptr)).mean())
+    return found
 
 
 def evaluate(

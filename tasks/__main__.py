@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -19,6 +19,10 @@ from tasks.settings import Settings
 
 Day = Annotated[str, typer.Option("--night", help="the night, a UTC day written YYYY-MM-DD")]
 Since = Annotated[str, typer.Option(help="also ingest every day from here on that has a folder, oldest first")]
+
+Reason = Annotated[str, typer.Option(help="why; kept in live_version_change")]
+By = Annotated[str, typer.Option("--by", help="who decides; without it, the system user")]
+To = Annotated[str, typer.Option("--to", help="a night, YYYY-MM-DD; without it, the last version before the live one")]
 
 app = typer.Typer(
     help="The steps of a night, in order. Each reads the artefacts of the steps before it and can be run again.",
@@ -62,6 +66,26 @@ def erase(
 
     counts = forget(user_id, reason, Settings())
     typer.echo(", ".join(f"{name} {count:,}" for name, count in counts.items()))
+
+
+@app.command()
+def rollback(reason: Reason, to: To = "", by: By = "") -> None:
+    """Make a former version live again: the last one before the live one, or the newest of a night."""
+    from tasks.rollback import rollback as go_back
+
+    _tell(go_back(Settings(), reason, by, to))
+
+
+@app.command()
+def approve(version: Annotated[int, typer.Option(help="the rejected version")], reason: Reason, by: By = "") -> None:
+    """Make a version live that the gate rejected; name and reason are kept (live_version_change)."""
+    from tasks.rollback import approve as let_pass
+
+    _tell(let_pass(Settings(), version, reason, by))
+
+
+def _tell(counts: Mapping[str, object]) -> None:
+    typer.echo(", ".join(f"{name} {value}" for name, value in counts.items()))
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 import psycopg2
+import psycopg2.errors
 import pyarrow as pa
 import sqlalchemy as sa
 from alembic import command
@@ -20,7 +21,17 @@ from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import ROOT, Settings
 
-__all__ = ["Connection", "Metric", "copy_rows", "locked", "open_database", "statement", "store_metrics", "transaction"]
+__all__ = [
+    "Connection",
+    "Metric",
+    "copy_rows",
+    "locked",
+    "open_database",
+    "outside_transactions",
+    "statement",
+    "store_metrics",
+    "transaction",
+]
 
 SQL = ROOT / "sql"
 VERSION_TABLE = "recommendation_schema_version"
@@ -32,12 +43,16 @@ log = logging.getLogger("tasks")
 
 
 class Metric(NamedTuple):
-    """One held-out figure of one system (eclare, co-click); k is the cut-off, 0 where the metric has none."""
+    """One held-out figure of one system (eclare, co-click); k is the cut-off, 0 where the metric has none.
+
+    segment: all, or the related products that count: head, torso or tail.
+    """
 
     system: str
     metric: str
     k: int
     value: float
+    segment: str = "all"
 
 
 def open_database(settings: Settings) -> sa.Engine:
@@ -72,10 +87,34 @@ def locked(settings: Settings, what: str) -> Iterator[Connection]:
         yield connection
 
 
-def statement(name: str, **numbers: int) -> sa.TextClause:
-    """The SQL of sql/queries/{name}.sql; `numbers` fill the {placeholders} of its table names."""
+@contextmanager
+def outside_transactions(connection: Connection) -> Iterator[Connection]:
+    """The connection with every statement on its own, as DETACH CONCURRENTLY demands, waiting 5 s for a lock at most.
+
+    Raises NotReady where a long reader holds a lock.
+    """
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        with connection.begin():
+            connection.execute(statement("lock_briefly"))
+            yield connection
+    except sa.exc.OperationalError as error:
+        if not isinstance(error.orig, psycopg2.errors.LockNotAvailable):
+            raise
+        raise NotReady(
+            f"a partition must be free to be dropped, but somebody reads it: {error.orig}".strip()
+        ) from error
+    finally:
+        if not (connection.closed or connection.invalidated):
+            with connection.begin():
+                connection.execute(statement("lock_patiently"))
+            connection.execution_options(isolation_level="READ COMMITTED")
+
+
+def statement(name: str, **names: int | str) -> sa.TextClause:
+    """The SQL of sql/queries/{name}.sql; `names`, never from outside, fill the {placeholders} of its table names."""
     text = (SQL / "queries" / f"{name}.sql").read_text()
-    return sa.text(text.format(**numbers) if numbers else text)
+    return sa.text(text.format(**names) if names else text)
 
 
 def copy_rows(connection: Connection, table: str, rows: pa.Table) -> None:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from eclare.baseline import co_clicks
 from eclare.interactions import Interactions
-from eclare.metrics import evaluate, inverse_propensities
+from eclare.metrics import evaluate, inverse_propensities, segment_recall, segments
 from tasks.database import Metric, store_metrics
 from tasks.errors import BadInput
 from tasks.night import Night
@@ -20,6 +20,7 @@ CUTS = (1, 3, 5, 10)
 def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     """Measure P, PSP, nDCG, recall and coverage on held-out clicks; store them in table metric and metrics.json.
 
+    Recall at the last cut is also measured on related products of the head, torso and tail alone.
     Every product with a held-out related product is judged; blocked and out-of-stock ones are never an answer.
     Raises BadInput where no product can be judged.
     """
@@ -53,9 +54,19 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
             for system, (labels, _) in answers.items()
             for metric in evaluate(labels, truth[judged], importance, CUTS)
         ]
+        parts = segments(training)
+        metrics += [
+            Metric(system, "recall", max(CUTS), value, segment)
+            for system, (labels, _) in answers.items()
+            for segment, value in segment_recall(labels, truth[judged], parts, max(CUTS)).items()
+        ]
         metrics.append(Metric("held-out", "queries", 0, len(judged)))
         (folder / "metrics.json").write_text(json.dumps([metric._asdict() for metric in metrics], indent=1))
         store_metrics(night, trained.hash, metrics, settings)
-        counts |= {f"{m.system}_{m.metric}@{m.k}": round(m.value, 4) for m in metrics if m.k == max(CUTS)}
+        counts |= {
+            f"{m.system}_{m.metric}@{m.k}": round(m.value, 4)
+            for m in metrics
+            if m.k == max(CUTS) and m.segment == "all"
+        }
         counts["queries"] = len(judged)
     return counts

@@ -1,5 +1,6 @@
-"""Step 7: the night's recommendations become an immutable version in PostgreSQL, and the live one unless a newer is."""
+"""Step 7: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,63 +9,72 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eclare.recommendations import NOTHING, Recommendations
-from tasks.database import Connection, copy_rows, locked, statement
+from tasks import versions
+from tasks.database import Connection, locked
+from tasks.eclare_config import read_config
 from tasks.errors import BadInput
+from tasks.gate import GateConfig, Verdict, breaks_a_zero_rule, judge, read_gate, refusals
+from tasks.gate_facts import Facts, facts_of_change, facts_of_metrics, facts_of_rows
 from tasks.night import Night
 from tasks.settings import Settings, code_version
 from tasks.storage import Storage, hash_file
+from tasks.versions import Move, Version
 
 
 @dataclass(frozen=True)
-class _Version:
-    """The rows of both partitions, and the row of recommendation_version that describes them."""
+class _Tonight:
+    """A version ready to be stored, what is known of its rows, and the thresholds for it."""
 
-    recommendations: pa.Table
-    products: pa.Table
-    description: dict[str, object]
+    night: Night
+    version: Version
+    facts: Facts
+    gate: GateConfig
 
 
 def publish_recommendations(night: Night, settings: Settings) -> dict[str, float]:
-    """Publish the night's recommendations: the same content keeps its version, other content makes a new one.
+    """Store the night's recommendations as a version, judge it and make it live; the same content keeps its version.
 
-    A past night never displaces a newer live one; a second publisher waits for the first. Raises BadInput for no rows
-    or for a product related to itself or to one that is blocked, out of stock or unknown, NotReady when an artefact or
-    the database is away; what was live before then still is.
+    A past night never displaces a newer live one; a second publisher waits for the first. Raises BadInput where the
+    gate refuses, with its reasons: the version is then `rejected` (its rows are not even stored where one must never be
+    seen); NotReady when an artefact or the database is away. What was live before then still is.
     """
-    version = _read(night, Storage(settings.storage_url))
+    tonight = _read(night, settings)
     with locked(settings, "publish") as connection:
-        _drop_staged_versions(connection)
-        published = _find(connection, version)
-        version_id = _stage(connection, version) if published is None else published
-        is_live = _make_live(connection, version_id, version)
-    return {
-        "version": version_id,
-        "rows": len(version.recommendations),
-        "products": len(version.products),
-        "new": int(published is None),
-        "live": int(is_live),
-    }
+        versions.drop_staged(connection)
+        found = versions.find(connection, tonight.version)
+        version_id, verdicts = _store_and_judge(connection, tonight, found)
+        if not all(verdict.passed for verdict in verdicts):
+            raise _refused(connection, version_id, verdicts, night)
+        move = Move("publish", versions.this_user(), "passed the gate")
+        is_live = versions.accept(connection, version_id, verdicts, tonight.version, move)
+        dropped = versions.drop_old(connection, settings)
+    counts: dict[str, float] = {"version": version_id, "rows": len(tonight.version.recommendations)}
+    counts |= {"products": len(tonight.version.products), "new": int(found is None)}
+    return counts | {"live": int(is_live), "versions_dropped": dropped}
 
 
-def _read(night: Night, storage: Storage) -> _Version:
+def _read(night: Night, settings: Settings) -> _Tonight:
+    storage = Storage(settings.storage_url)
     made, interactions = (storage.read(night.artefact(name)) for name in ("recommendations", "interactions"))
     with storage.open(made) as folder:
-        rows = _rows(Recommendations.load(folder))
+        recommendations = Recommendations.load(folder)
     with storage.open(interactions) as folder:
         file = folder / "products.parquet"
         products, products_hash = pq.read_table(file), hash_file(file)
-    _refuse_unfit(rows, products, night)
+    rows = _rows(recommendations)
     description = {
         "night": night.day,
         "recommendations_hash": made.hash,
         "products_hash": products_hash,
         "model_hash": made.made_from[night.artefact("model")],
         "interactions_hash": interactions.hash,
+        "config_hash": hashlib.sha256(repr(read_config(settings)).encode()).hexdigest(),
         "code_version": code_version(),
         "row_count": len(rows),
-        "product_count": pc.count_distinct(rows["product_id"]).as_py(),
+        "product_count": int((recommendations.labels_NK != NOTHING).any(axis=1).sum()),
     }
-    return _Version(rows, _described(products, rows), description)
+    version = Version(rows, _described(products, rows), description)
+    return _Tonight(night, version, facts_of_rows(recommendations, products), read_gate(settings))
 
 
 def _rows(recommendations: Recommendations) -> pa.Table:
@@ -77,29 +87,9 @@ def _rows(recommendations: Recommendations) -> pa.Table:
             "rank": pa.array(places + 1, pa.int16()),
             "related_product_id": pa.array(recommendations.label_ids_L, pa.string()).take(pa.array(labels)),
             "score": pa.array(recommendations.scores_NK[points, places], pa.float32()),
+            "source": pa.array(["model"], pa.string()).take(pa.array(np.zeros(len(points), np.int8))),
         }
     )
-
-
-def _refuse_unfit(rows: pa.Table, products: pa.Table, night: Night) -> None:
-    if not len(rows):
-        raise BadInput(
-            f"the recommendations of night {night} must hold a row, got none: see to the clicks and the model"
-        )
-    known, sellable = products["product_id"], pc.and_not(products["in_stock"], products["blocked"])
-    product, related = rows["product_id"], rows["related_product_id"]
-    faults = {
-        "the product itself": pc.equal(product, related),
-        "for a product the night does not know": pc.invert(pc.is_in(product, known)),
-        "blocked, out of stock or unknown to the night": pc.invert(pc.is_in(related, known.filter(sellable))),
-    }
-    for fault, unfit in faults.items():
-        if found := rows.filter(unfit).slice(0, 1).to_pylist():
-            raise BadInput(
-                f"night {night} recommends {found[0]['related_product_id']!r} on the page of "
-                f"{found[0]['product_id']!r} (rank {found[0]['rank']}), which is {fault}; {pc.sum(unfit).as_py():,} of "
-                f"{len(rows):,} rows are like that: run recommend_products again, nothing was published"
-            )
 
 
 def _described(products: pa.Table, rows: pa.Table) -> pa.Table:
@@ -109,49 +99,31 @@ def _described(products: pa.Table, rows: pa.Table) -> pa.Table:
     return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
 
 
-def _drop_staged_versions(connection: Connection) -> None:
-    """Remove what a killed publish left behind: whoever holds the lock knows that nobody is writing it."""
+def _store_and_judge(connection: Connection, tonight: _Tonight, found: int | None) -> tuple[int, list[Verdict]]:
+    """Rows that must never be seen are not stored; all other facts are measured on what lies in the database."""
     with connection.begin():
-        for version_id in connection.scalars(statement("staged_versions")).all():
-            connection.execute(statement("drop_version", version_id=version_id))
-
-
-def _find(connection: Connection, version: _Version) -> int | None:
-    """The published version with the same content, if there is one and it still holds every row."""
+        metrics = facts_of_metrics(connection, tonight.night.day, str(tonight.version.description["model_hash"]))
+        has_live = versions.live_exists(connection)
+    verdicts = judge(tonight.facts, tonight.gate, has_live=False)
+    if breaks_a_zero_rule(verdicts):
+        version_id = versions.stage_without_rows(connection, tonight.version)
+        return version_id, judge(tonight.facts | metrics, tonight.gate, has_live=has_live)
+    version_id = versions.stage(connection, tonight.version) if found is None else found
     with connection.begin():
-        version_id: int | None = connection.scalar(statement("find_version"), version.description)
-        if version_id is not None:
-            _check_row_count(connection, version_id, version)
-    return version_id
+        change = facts_of_change(connection, version_id)
+    return version_id, judge(tonight.facts | metrics | change, tonight.gate, has_live=has_live)
 
 
-def _stage(connection: Connection, version: _Version) -> int:
-    """Write a version that nobody reads yet; killed before the first commit it leaves nothing behind."""
-    with connection.begin():
-        version_id: int = connection.execute(statement("stage_version"), version.description).scalar_one()
-        connection.execute(statement("make_partitions", version_id=version_id))
-        copy_rows(connection, f"recommendation_{version_id}", version.recommendations)
-        copy_rows(connection, f"recommended_product_{version_id}", version.products)
-        connection.execute(statement("finish_partitions", version_id=version_id))
-        _check_row_count(connection, version_id, version)
-    with connection.begin():  # on its own: a reader who sees the pointer moved must find the partition there
-        connection.execute(statement("attach_partitions", version_id=version_id))
-    return version_id
-
-
-def _check_row_count(connection: Connection, version_id: int, version: _Version) -> None:
-    expected = len(version.recommendations)
-    seen = connection.execute(statement("count_rows", version_id=version_id)).scalar_one()
-    if seen != expected:
-        raise BadInput(
-            f"version {version_id} must hold {expected:,} rows, got {seen:,}: a published version never changes, "
-            "so find out who changed it and restore it"
-        )
-
-
-def _make_live(connection: Connection, version_id: int, version: _Version) -> bool:
-    """Mark the version published and move the pointer to it, unless the live version is of a newer night."""
-    with connection.begin():
-        published = {"version_id": version_id, "interactions_hash": version.description["interactions_hash"]}
-        connection.execute(statement("publish_version"), published)
-        return connection.scalar(statement("make_live"), {"version_id": version_id}) is not None
+def _refused(connection: Connection, version_id: int, verdicts: list[Verdict], night: Night) -> BadInput:
+    """Keep the verdicts; the version stays rejected."""
+    has_rows = not breaks_a_zero_rule(verdicts)
+    versions.reject(connection, version_id, verdicts, has_rows=has_rows)
+    what_to_do = (
+        f'or let it pass: python -m tasks approve --version {version_id} --by NAME --reason "..."'
+        if has_rows
+        else "its rows were not stored"
+    )
+    return BadInput(
+        f"version {version_id} of night {night} must pass the gate before anybody sees it, but {refusals(verdicts)}; "
+        f"what was live still is: see to the cause and run the night again, {what_to_do}"
+    )

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     max_related: int = Field(100, ge=1, description="heaviest related products kept per query product for training")
     top_k: int = Field(20, ge=1, le=1000, description="related products published per product")
 
+    gate_config: Path | None = Field(None, description="JSON file of GateConfig fields; None: its defaults")
+    keep_versions: int = Field(60, ge=2, description="newest versions whose rows are kept")
+    keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
+
     @model_validator(mode="after")
     def _window_holds_training_days(self) -> Self:
         if self.held_out_days >= self.window_days:

@@ -17,7 +17,7 @@ from tasks.settings import Settings
 from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
 
 LIVE = "select product_id, rank, related_product_id, score, version_id from current_recommendations order by 1, 2"
-METRICS = "select system, metric, k, value, model_hash from metrics_by_night order by 1, 2, 3"
+METRICS = "select system, metric, k, value, model_hash from metrics_by_night where segment = 'all' order by 1, 2, 3"
 
 
 def rows_of(settings: Settings, query: str) -> list[tuple]:

@@ -1,13 +1,13 @@
-"""Run by Alembic, from tasks.database.open_database alone: bring the tables up to date, then define every view anew."""
+"""Run by Alembic, from tasks.database.open_database alone: tables up to date, every view anew, then the grants."""
 
 from pathlib import Path
 
 from alembic import context
 
-VIEWS = Path(__file__).parents[1] / "views"
+SQL = Path(__file__).parents[1]
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, version_table=context.config.attributes["version_table"])
 context.run_migrations()
-for view in sorted(VIEWS.glob("*.sql")):
-    connection.exec_driver_sql(view.read_text())
+for file in (*sorted((SQL / "views").glob("*.sql")), SQL / "grants.sql"):
+    connection.exec_driver_sql(file.read_text(), execution_options={"no_parameters": True})  # % is no placeholder here

@@ -5,6 +5,6 @@ select
     max(value) filter (where system = 'eclare') as eclare,
     max(value) filter (where system = 'co-click') as co_click
 from metrics_by_night
-where night = :night and k > 0
+where night = :night and k > 0 and segment = 'all'
 group by metric, k
 order by metric, k;

@@ -13,6 +13,7 @@ select
     recommendation.related_product_id,
     related.title as related_title,
     recommendation.score,
+    recommendation.source,
     live.night,
     live.version_id
 from live
@@ -29,5 +30,6 @@ comment on column current_recommendations.rank is '1 is the best.';
 comment on column current_recommendations.related_product_id is 'The product recommended there.';
 comment on column current_recommendations.related_title is 'Its title on the version''s night.';
 comment on column current_recommendations.score is 'The model''s score; falls with the rank, comparable within one product only.';
+comment on column current_recommendations.source is 'co-click, model, cold, category or popular: see recommendation.source.';
 comment on column current_recommendations.night is 'Last UTC day of clicks the version was made from.';
 comment on column current_recommendations.version_id is 'recommendation_version.version_id of the live version.';

@@ -1,17 +1,18 @@
--- Grain: one row per night, system, metric and k, of the model evaluated last for that night.
+-- Grain: one row per night, system, segment, metric and k, of the model evaluated last for that night.
 create or replace view metrics_by_night as
 with newest_model as (
     select distinct on (night) night, model_hash
     from metric
     order by night, computed_at desc, model_hash
 )
-select night, system, metric, k, value, model_hash, computed_at
+select night, system, segment, metric, k, value, model_hash, computed_at
 from metric
 join newest_model using (night, model_hash);
 
-comment on view metrics_by_night is 'Held-out evaluation of each night''s newest model. One row per night, system, metric and k.';
+comment on view metrics_by_night is 'Held-out evaluation of each night''s newest model. One row per night, system, segment, metric and k.';
 comment on column metrics_by_night.night is 'Last UTC day of the clicks; the held-out days end with it.';
 comment on column metrics_by_night.system is 'What was evaluated: eclare, or a baseline such as co-click.';
+comment on column metrics_by_night.segment is 'all, head, torso or tail: see metric.segment.';
 comment on column metrics_by_night.metric is 'P, PSP, nDCG, recall, coverage (each a share from 0 to 1), or a count such as queries.';
 comment on column metrics_by_night.k is 'The cut-off: only the first k related products count; 0 where the metric has none.';
 comment on column metrics_by_night.value is 'The figure.';

@@ -17,7 +17,7 @@ changed as (
 published as (
     select night, interactions_hash, max(version_id) as version_id
     from recommendation_version
-    where status = 'published'
+    where status in ('live', 'retired')
     group by night, interactions_hash
 )
 select

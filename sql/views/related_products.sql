@@ -1,9 +1,10 @@
 create or replace function related_products(product_id text, k integer default 10)
-returns table (rank smallint, related_product_id text, title text, score real)
+returns table (rank smallint, related_product_id text, title text, score real, source text)
 language sql stable
 begin atomic
     -- A scalar, not a join: known before the scans begin, so that they read the live partition alone.
-    select recommendation.rank, recommendation.related_product_id, related.title, recommendation.score
+    select recommendation.rank, recommendation.related_product_id, related.title, recommendation.score,
+        recommendation.source
     from recommendation
     join recommended_product as related
         on related.version_id = recommendation.version_id and related.product_id = recommendation.related_product_id

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.metrics import evaluate, inverse_propensities
+from eclare.metrics import SEGMENTS, evaluate, inverse_propensities, segment_recall, segments
 from eclare.recommendations import NOTHING
 
 POINTS, LABELS, K = 5, 7, 4
@@ -62,3 +62,24 @@ def test_rare_labels_weigh_more_by_the_published_formula() -> None:
 def test_a_cut_beyond_the_ranking_is_refused() -> None:
     with pytest.raises(ValueError, match="at most the 1 labels"):
         evaluate(np.zeros((1, 1), np.int32), sp.csr_matrix(np.ones((1, 1))), np.ones(1), [5])
+
+
+def test_segments_hold_a_third_of_the_training_points_each_and_what_was_never_clicked_is_tail():
+    clicks = sp.csr_matrix(np.repeat(np.eye(6), [6, 3, 2, 1, 0, 6], axis=0))  # labels with 6, 3, 2, 1, 0, 6 points
+    assert [SEGMENTS[place] for place in segments(clicks)] == ["head", "tail", "tail", "tail", "tail", "torso"]
+
+
+@given(seed=st.integers(0, 1000), k=st.integers(1, 5))
+def test_segment_recall_is_that_of_counting_one_by_one(seed, k):
+    random = np.random.default_rng(seed)
+    truth = sp.csr_matrix(random.random((7, 9)) < 0.4).astype(np.float32)
+    labels = np.array([random.permutation(9)[:5] for _ in range(7)], np.int32)
+    part = random.integers(0, 3, 9).astype(np.int8)
+    found = segment_recall(labels, truth, part, k)
+    for place, name in enumerate(SEGMENTS):
+        shares = []
+        for point in range(7):
+            true = {label for label in truth[[point]].indices if part[label] == place}
+            if true:
+                shares.append(len(true & set(labels[point, :k])) / len(true))
+        assert found.get(name) == (pytest.approx(np.mean(shares)) if shares else None)

@@ -1,4 +1,5 @@
 -- Content that was published before keeps its version; its inputs are those of the newest build that gave it.
 update recommendation_version
-set status = 'published', published_at = coalesce(published_at, now()), interactions_hash = :interactions_hash
+set status = case when status = 'live' then 'live' else 'retired' end, judged_at = coalesce(judged_at, now()),
+    interactions_hash = :interactions_hash
 where version_id = :version_id;

@@ -1,0 +1,14 @@
+"""Gated versions: verdicts before anybody sees a version, an audited pointer, segments of metrics, sources of rows."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    name = Path(__file__).with_suffix(".sql").name
+    op.get_bind().exec_driver_sql(Path(__file__).parents[1].joinpath(name).read_text())

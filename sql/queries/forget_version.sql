@@ -1,0 +1,1 @@
+delete from recommendation_version where version_id = :version_id and status = 'staged';

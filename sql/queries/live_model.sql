@@ -1,0 +1,3 @@
+select night, model_hash
+from recommendation_version
+where version_id = (select version_id from live_version);

@@ -1,0 +1,1 @@
+select move_live_version(:version_id, :action, :actor, :reason);

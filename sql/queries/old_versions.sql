@@ -1,0 +1,22 @@
+with kept as (
+    select version_id, night, status, created_at, row_number() over (order by version_id desc) as age
+    from recommendation_version
+    where status <> 'staged' and dropped_at is null
+),
+live as (
+    select version_id, night from kept where status = 'live'
+),
+before_live as (
+    select kept.version_id
+    from kept
+    cross join live
+    where kept.status = 'retired' and (kept.night, kept.version_id) < (live.night, live.version_id)
+    order by kept.night desc, kept.version_id desc
+    limit 1
+)
+select version_id
+from kept
+where (age > :keep_versions or created_at < now() - make_interval(days => :keep_days))
+    and status <> 'live'
+    and version_id not in (select version_id from before_live)
+order by version_id;

@@ -1,0 +1,79 @@
+"""Artefacts of nights made by hand, and a look at what was published of them."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from eclare.recommendations import NOTHING, Recommendations
+from tasks.database import Metric, store_metrics, transaction
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.storage import Storage
+
+TITLES = {"1": 'A "quoted" title', "2": "tab\tand \\ backslash", "3": "Ünïcödé 靴\nline", "4": "plain"}
+RELATED = {"1": ["2", "3"], "2": ["1"], "3": [], "4": ["3", "2"]}
+OTHER = {"1": ["4"], "2": ["3", "1"]}
+LIVE = "select product_id, rank, related_product_id from current_recommendations order by product_id, rank"
+METRICS = [
+    Metric(system, metric, 10, 0.5, segment)
+    for system in ("eclare", "co-click")
+    for metric, segment in [("P", "all"), ("PSP", "all"), ("nDCG", "all"), ("recall", "tail")]
+]
+LENIENT = {"full": 0, "coverage": 0.1, "churn": 1, "score_drift": 100}
+
+
+def with_lenient_gate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Four products are too few for the usual thresholds."""
+    file = settings.state_folder.with_name("gate.json")
+    file.write_text(json.dumps(LENIENT))
+    monkeypatch.setenv("GATE_CONFIG", str(file))
+    return settings.model_copy(update={"gate_config": file})
+
+
+def make_night(day: str, settings: Settings, related=RELATED, titles=TITLES, **columns: list) -> Night:
+    """The artefacts a publish reads: `related` maps a product to its related ones, best first."""
+    night, storage = Night.of(day, settings), Storage(settings.storage_url)
+    nothing = [None] * len(titles)
+    products = {"product_id": list(titles), "title": list(titles.values()), "category": nothing, "brand": nothing}
+    products |= {"in_stock": [True] * len(titles), "blocked": [False] * len(titles)} | columns
+    with storage.write(night.artefact("interactions")) as (folder, _):
+        pq.write_table(pa.table(products), folder / "products.parquet")
+    interactions = storage.read(night.artefact("interactions"))
+    with storage.write(night.artefact("model"), made_from=[interactions]) as (folder, _):
+        (folder / "weights").write_text(json.dumps(related))
+    model = storage.read(night.artefact("model"))
+    store_metrics(night, model.hash, METRICS, settings)
+    with storage.write(night.artefact("recommendations"), made_from=[interactions, model]) as (folder, _):
+        recommendations_of(related, list(titles)).save(folder)
+    return night
+
+
+def recommendations_of(related: dict[str, list[str]], ids: list[str]) -> Recommendations:
+    labels = np.full((len(related), 3), NOTHING, np.int32)
+    for row, names in zip(labels, related.values(), strict=True):
+        row[: len(names)] = [ids.index(name) for name in names]
+    scores = np.tile(np.array([0.9, 0.5, 0.25], np.float32), (len(related), 1))
+    return Recommendations(labels, scores, np.array(list(related), str), np.array(ids, str))
+
+
+def rows_of(settings: Settings, query: str, **parameters: object) -> list[tuple]:
+    with transaction(settings) as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query), parameters)]
+
+
+def expected(related: dict[str, list[str]]) -> list[tuple]:
+    return [(product, rank, other) for product, names in related.items() for rank, other in enumerate(names, 1)]
+
+
+def tables_of_versions(settings: Settings) -> set[str]:
+    query = "select relname from pg_class where relnamespace = current_schema()::regnamespace and relkind = 'r'"
+    return {name for (name,) in rows_of(settings, query) if name[-1].isdigit()}
+
+
+def tables_expected(settings: Settings) -> set[str]:
+    versions = [number for (number,) in rows_of(settings, "select version_id from recommendation_version")]
+    return {f"{table}_{number}" for table in ("recommendation", "recommended_product") for number in versions}
