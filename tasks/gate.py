@@ -11,7 +11,8 @@ from tasks.errors import BadInput
 from tasks.settings import Settings
 
 Bound = Literal["at least", "at most"]
-ZERO_RULES = ("itself", "blocked", "out_of_stock", "unknown")  # rows that must not be: no threshold, no override
+# Rows that must not be: no threshold, no override.
+ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
 NO_COMPARISON = ("live_precision", "live_psp", "live_ndcg", "churn", "score_drift")  # pass where no version is live
 
 

@@ -32,6 +32,7 @@ def facts_of_rows(made: Recommendations, products: pa.Table) -> Facts:
         "full": int((count == made.labels_NK.shape[1]).sum()) / catalogue if made.labels_NK.shape[1] else 0.0,
         "unknown": int((~known).sum()),
         "itself": int((made.point_ids_N[points] == made.label_ids_L[labels]).sum()),
+        "repeated": _repeated(made.labels_NK),
         "blocked": int(blocked[related[related >= 0]].sum()),
         "out_of_stock": int((~in_stock)[related[related >= 0]].sum()),
     }
@@ -54,6 +55,12 @@ def facts_of_metrics(connection: Connection, night: date, model_hash: str) -> Fa
 def facts_of_change(connection: Connection, version_id: int) -> Facts:
     """Churn and score drift of a staged version against the live one."""
     return dict(connection.execute(statement("compare_with_live", version_id=version_id)).mappings().one())
+
+
+def _repeated(labels_NK: npt.NDArray[np.int32]) -> int:
+    """Labels that their list has already."""
+    in_order = np.sort(labels_NK, axis=1)
+    return int(((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NOTHING)).sum())
 
 
 def _places(ids: npt.NDArray[np.str_], products: pa.Table) -> npt.NDArray[np.int64]:

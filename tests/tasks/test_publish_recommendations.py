@@ -129,11 +129,12 @@ def test_a_past_night_becomes_a_version_and_does_not_displace_the_live_one(setti
     ("related", "columns", "message"),
     [
         ({"1": ["2", "1"]}, {}, "itself: must be at most 0, is 1"),
+        ({"1": ["2", "2", "3"], "3": []}, {}, "repeated: must be at most 0, is 1"),
         ({"1": ["2"]}, {"blocked": [False, True, False, False]}, "blocked: must be at most 0, is 1"),
         ({"1": ["2"]}, {"in_stock": [True, False, True, True]}, "out_of_stock: must be at most 0, is 1"),
         ({"no such": ["2"]}, {}, "unknown: must be at most 0, is 1"),
     ],
-    ids=["self", "blocked", "out of stock", "unknown"],
+    ids=["self", "repeated", "blocked", "out of stock", "unknown"],
 )
 def test_rows_that_nobody_may_see_are_not_stored_and_the_live_version_stays(settings, related, columns, message):
     publish_recommendations(make_night("2017-06-30", settings), settings)

@@ -1,0 +1,60 @@
+"""The artefacts that a publish reads, of any size: every product has the same number of related ones."""
+
+import hashlib
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eclare.recommendations import Recommendations
+from tasks.database import Metric, store_metrics
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.storage import Storage
+
+SCORES = np.linspace(0.9, 0.1, 20, dtype=np.float32)  # of a product's related ones, best first
+METRICS = [
+    Metric(system, metric, 10, 0.5, segment)
+    for system in ("eclare", "co-click")
+    for metric, segment in [("P", "all"), ("PSP", "all"), ("nDCG", "all"), ("recall", "tail")]
+]
+
+
+def make_night(day: date, products: int, settings: Settings) -> Night:
+    """Write catalogue, model and recommendations of a night and store its metrics; the day is in every title."""
+    night, storage = Night.of(str(day), settings), Storage(settings.storage_url)
+    with storage.write(night.artefact("interactions")) as (folder, _):
+        pq.write_table(_catalogue(day, products), folder / "products.parquet")
+    interactions = storage.read(night.artefact("interactions"))
+    with storage.write(night.artefact("model"), made_from=[interactions]) as (folder, _):
+        (folder / "weights").write_text(str(day))
+    model = storage.read(night.artefact("model"))
+    store_metrics(night, model.hash, METRICS, settings)
+    with storage.write(night.artefact("recommendations"), made_from=[interactions, model]) as (folder, _):
+        _recommendations(day, products).save(folder)
+    return night
+
+
+def ids_of(products: int) -> list[str]:
+    """Ids whose order says nothing of the catalogue's, as those of a shop."""
+    return [hashlib.sha256(str(row).encode()).hexdigest()[:12] for row in range(products)]
+
+
+def _catalogue(day: date, products: int) -> pa.Table:
+    nothing, yes = pa.nulls(products, pa.string()), np.ones(products, bool)
+    columns = {"product_id": ids_of(products), "title": [f"product {row} as of {day}" for row in range(products)]}
+    return pa.table(columns | {"category": nothing, "brand": nothing, "in_stock": yes, "blocked": ~yes})
+
+
+def _recommendations(day: date, products: int) -> Recommendations:
+    """Every product's list holds one at each of 20 drawn distances; a third of them are the night's own."""
+    always, tonight = np.random.default_rng(0), np.random.default_rng(day.toordinal())
+    span = (products - 1) // len(SCORES)
+    within_PK = always.integers(1, span + 1, (products, len(SCORES)), dtype=np.int32)
+    own = np.arange(len(SCORES)) % 3 == 0
+    within_PK[:, own] = tonight.integers(1, span + 1, (products, int(own.sum())), dtype=np.int32)
+    distances_PK = within_PK + np.arange(len(SCORES), dtype=np.int32) * span
+    labels_PK = (np.arange(products, dtype=np.int32)[:, None] + distances_PK) % np.int32(products)
+    ids = np.array(ids_of(products))
+    return Recommendations(labels_PK, np.tile(SCORES, (products, 1)), ids, ids)

@@ -1,0 +1,89 @@
+"""A night published, beside a bare COPY of the same rows into the same table with its index."""
+
+import json
+import os
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import psycopg2
+import typer
+from rich.console import Console
+
+from benchmarks.made_night import SCORES, make_night
+from benchmarks.processes import cost_of, own_environment
+from tasks import embedded_postgres
+from tasks.settings import Settings
+
+console = Console(stderr=True)
+
+FIRST = date(2017, 6, 29)
+COLUMNS = "version_id, product_id, rank, related_product_id, score, source"
+
+
+def main(
+    rows: Annotated[int, typer.Option(help="recommendations of the night", min=20)] = 5_000_000,
+    runs: Annotated[
+        int, typer.Option(help="nights published after the first, each beside a COPY of its rows", min=1)
+    ] = 3,
+) -> None:
+    """Publish a night and, over it, others of the same size, each a process of its own, as in Airflow.
+
+    Ends with one JSON line. ratio_to_copy: seconds of a publish (reading the artefact, COPY, index, gate against the
+    live version, switch) over those of a bare COPY of its rows, exported before, into a table like `recommendation`
+    with its primary key; medians of the runs.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o755)
+        url = embedded_postgres.start(folder)
+        try:
+            environment = own_environment(folder, DATABASE_URL=url)
+            os.environ.clear()
+            os.environ.update(environment)
+            publishes, copies = _measure(rows // len(SCORES), runs, url)
+        finally:
+            embedded_postgres.stop(folder)
+    print(json.dumps({
+        "rows": rows // len(SCORES) * len(SCORES), "ratio_to_copy": round(median(publishes) / median(copies), 2),
+        "publish_seconds": [round(seconds, 1) for seconds in publishes],
+        "copy_seconds": [round(seconds, 1) for seconds in copies],
+    }))  # fmt: skip
+
+
+def _measure(products: int, runs: int, url: str) -> tuple[list[float], list[float]]:
+    publishes, copies = [], []
+    for run in range(runs + 1):
+        console.print(f"night {run + 1} of {runs + 1}: {products * len(SCORES):,} rows", style="dim")
+        night = make_night(FIRST + timedelta(days=run), products, Settings())
+        publish = cost_of(["-m", "tasks", "publish_recommendations", "--night", str(night)], dict(os.environ))
+        if run:
+            publishes.append(publish.seconds)
+            copies.append(_bare_copy(url))
+    return publishes, copies
+
+
+def _bare_copy(url: str) -> float:
+    """Seconds of a COPY of the newest version's rows from a file, by the client, as publishing sends them."""
+    connection = psycopg2.connect(url.replace("+psycopg2", ""))
+    with connection, connection.cursor() as cursor, tempfile.TemporaryFile() as file:
+        cursor.execute("select 'recommendation_' || max(version_id) from recommendation_version")
+        (newest,) = cursor.fetchone()
+        cursor.copy_expert(f"copy {newest} ({COLUMNS}) to stdout", file)
+        cursor.execute("create table copied (like recommendation including constraints including indexes)")
+        connection.commit()
+        file.seek(0)
+        start = time.perf_counter()
+        cursor.copy_expert(f"copy copied ({COLUMNS}) from stdin", file)
+        connection.commit()
+        seconds = time.perf_counter() - start
+        cursor.execute("drop table copied")
+    connection.close()
+    return seconds
+
+
+if __name__ == "__main__":
+    typer.run(main)
