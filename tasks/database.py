@@ -36,8 +36,6 @@ __all__ = [
 SQL = ROOT / "sql"
 VERSION_TABLE = "recommendation_schema_version"
 ROWS_PER_COPY = 100_000
-# SQLAlchemy's, and those of psycopg2 itself, which alone sees what happens during a COPY.
-SERVER_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 log = logging.getLogger("tasks")
 
@@ -160,13 +158,22 @@ def _with_psycopg2(url: str) -> sa.URL:
 def _server_answers(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
-    except SERVER_ERRORS as error:
+    except (sa.exc.DBAPIError, psycopg2.Error) as error:  # psycopg2 alone sees what happens during a COPY
+        if not _is_of_the_server(getattr(error, "orig", error)):
+            raise
         shown = engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
         seen = _on_one_line(getattr(error, "orig", error))
         raise NotReady(
             f"the database {shown} must answer, got: {seen}; nothing that was live has changed: "
             "see to the server (or DATABASE_URL), then run the step again"
         ) from error
+
+
+def _is_of_the_server(error: BaseException | None) -> bool:
+    """Whether the server is away or cannot work; psycopg2 gives some lost connections no class of their own."""
+    return (
+        isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) or type(error) is psycopg2.DatabaseError
+    )
 
 
 def _on_one_line(error: BaseException) -> str:

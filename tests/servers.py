@@ -1,0 +1,44 @@
+"""PostgreSQL servers that a test owns: it may restart them, and put a tablespace on a file system that is too small."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tasks import embedded_postgres
+
+DATABASE = "postgres"
+
+
+class OwnServer:
+    """A server of the programs in one folder, its data, log and socket in another one with a short name."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.programs, self.folder, self.data = programs, folder, folder / "data"
+        self.user = embedded_postgres._server_user()
+        self.own(folder)
+        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg2://postgres@/{DATABASE}?host={self.folder}"
+
+    def own(self, folder: Path) -> None:
+        """PostgreSQL's user is another one where root runs the tests."""
+        if self.user:
+            shutil.chown(folder, self.user)
+
+    def start(self) -> None:
+        options = f"-h '' -k {self.folder}"
+        self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log", "-o", options)
+
+    def stop(self) -> None:
+        """At once, as when the machine loses power: the next start recovers."""
+        if (self.data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", "immediate")
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(self.programs / program), *map(str, arguments)]
+        with Path(os.devnull).open("w") as nowhere:
+            subprocess.run(command, user=self.user, cwd=self.folder, stdout=nowhere, check=True)
