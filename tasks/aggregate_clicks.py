@@ -1,18 +1,17 @@
 """Cleaned clicks of a day become the small files that nights add up: products and pairs, with their sessions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
 import ibis
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks import pairs
 from tasks.clicks import OWN, Piece, opened, pieces_of
 from tasks.database import open_database
-from tasks.engine import ROWS_AT_ONCE, open_engine, read_parquet
+from tasks.engine import count_rows, open_engine, read_parquet, runs
 from tasks.errors import NotReady
 from tasks.ledger import record_aggregate
 from tasks.night import Night
@@ -72,16 +71,16 @@ def _sources(pieces: Sequence[Piece], settings: Settings) -> dict[str, str]:
 
 def _write(clicks: ibis.Table, folder: Path, settings: Settings) -> dict[str, int]:
     products = pairs.products_of(clicks)
-    count = int(products.count().execute())
+    count = count_rows(products)
     sessions = pairs.sessions_of(clicks, products)
     _write_products(products, sessions, folder)
     baskets, too_large = pairs.baskets_of(sessions, settings)
     rows = _write_counted(pairs.together(baskets, count, settings), count, TOGETHER, folder / "together.parquet")
     one_way = pairs.followed(clicks, products, count)
     if settings.pair_direction == "later":
-        one_way = one_way.union(pairs.later(baskets, count, settings)).order_by("key")
+        one_way = one_way.union(pairs.later(baskets, count, settings))
     rows += _write_counted(one_way, count, FOLLOWED, folder / "followed.parquet")
-    totals = {"sessions": sessions.count().execute(), "products": count, "pairs": rows}
+    totals = {"sessions": count_rows(sessions), "products": count, "pairs": rows}
     return {name: int(total) for name, total in totals.items()} | {"too_large_sessions": too_large}
 
 
@@ -93,33 +92,14 @@ def _write_products(products: ibis.Table, sessions: ibis.Table, folder: Path) ->
 
 
 def _write_counted(keys: ibis.Table, products: int, schema: pa.Schema, file: Path) -> int:
-    """Count equal keys, which come sorted, and write a row for each; returns the rows."""
+    """Write a row for each distinct key, sorted; returns the rows."""
     rows = 0
     first, _, *others = schema.names
     # Read much faster than zstd, and nights read 90 of them; only the second column has too many values to list.
     with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=[first, *others]) as writer:
-        for distinct, sessions in _runs(keys):
+        for distinct, sessions in runs(keys):
             columns = (*pairs.split_keys(distinct, products), sessions)
             arrays = [pa.array(column).cast(kind) for column, kind in zip(columns, PAIR_TYPES, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema))
             rows += len(distinct)
     return rows
-
-
-def _runs(keys: ibis.Table) -> Iterator[tuple[pairs.Keys, pairs.Keys]]:
-    """Distinct keys and how often each occurs, some at a time; the last key of a batch may go on in the next."""
-    carry = np.empty(0, np.int64)
-    for batch in keys.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
-        carry = np.concatenate([carry, batch["key"].to_numpy()])
-        distinct, starts = _starts(carry)
-        if len(distinct) > 1:
-            yield distinct[:-1], np.diff(starts)
-            carry = carry[starts[-1] :]
-    if len(carry):
-        distinct, starts = _starts(carry)
-        yield distinct, np.diff(starts, append=len(carry))
-
-
-def _starts(keys: pairs.Keys) -> tuple[pairs.Keys, pairs.Keys]:
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    return keys[starts], starts

@@ -12,7 +12,7 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
-from tasks.engine import duckdb_engine, materialise, read_parquet
+from tasks.engine import count_rows, duckdb_engine, materialise, read_parquet
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import Settings
@@ -194,7 +194,7 @@ def _judge(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
         "product_id", title=rows.title.strip(), category=_text(rows, "category"), brand=_text(rows, "brand"),
         in_stock=_flag(rows, "in_stock", path, absent=True), blocked=_flag(rows, "blocked", path, absent=False),
     )  # fmt: skip
-    if not products.count().execute():
+    if not count_rows(products):
         raise BadInput(f"the catalogue {path} holds no product with an id and a title: deliver it again")
     return products.order_by("product_id").to_pyarrow(), refused.order_by("product_id", "reason").to_pyarrow()
 
@@ -207,7 +207,7 @@ def _has_zero_byte(text: ibis.Value) -> ibis.Value:
 def _demand_unique_ids(rows: ibis.Table, path: str) -> None:
     ids = rows.filter(rows.product_id.notnull()).group_by("product_id").agg(rows=ibis._.count())
     twice = ids.filter(ids.rows > 1).order_by("product_id")
-    count = twice.count().execute()
+    count = count_rows(twice)
     if count:
         some = ", ".join(f"{id_} ({times} rows)" for id_, times in twice.limit(5).execute().itertuples(index=False))
         raise BadInput(

@@ -11,6 +11,9 @@ from uuid import uuid4
 
 import duckdb
 import ibis
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 
@@ -18,9 +21,12 @@ from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 
 ROWS_AT_ONCE = 1 << 20
+KEYS_IN_MEMORY = 1 << 26  # half a GiB of numbers that numpy sorts faster than any engine
 WRITING = {"compression": "zstd", "compression_level": 1, "dictionary_size_limit": 1_000}  # the fastest for unique ids
 ENGINE_REFUSAL = "the engine must be able to read its input, got"
 FILE, ROW = "file_number", "row_number"
+
+Keys = npt.NDArray[np.int64]
 
 
 def open_engine(settings: Settings) -> AbstractContextManager[BaseBackend]:
@@ -106,6 +112,47 @@ def materialise(table: ibis.Table) -> ibis.Table:
     if engine.name == "duckdb":
         return engine.create_table(f"rows_{uuid4().hex}", table, temp=True)
     return table.cache()
+
+
+def count_rows(table: ibis.Table) -> int:
+    """How many."""
+    return int(table.count().to_pyarrow().as_py())
+
+
+def more_than_once(keys: ibis.Table) -> ibis.Table:
+    """(key,): the 64-bit numbers of the column `key` that occur more than once."""
+    engine = keys.get_backend()
+    if engine.name != "duckdb":
+        return materialise(keys.group_by("key").having(ibis._.count() > 1).agg())
+    again = np.concatenate([np.empty(0, np.int64), *(distinct[counts > 1] for distinct, counts in runs(keys))])
+    return engine.create_table(f"rows_{uuid4().hex}", pa.table({"key": again}), temp=True)
+
+
+def runs(keys: ibis.Table) -> Iterator[tuple[Keys, Keys]]:
+    """The distinct 64-bit numbers of the column `key`, sorted, and how often each occurs; some at a time."""
+    carry = np.empty(0, np.int64)  # the last number of a batch may go on in the next
+    for batch in _sorted(keys):
+        carry = np.concatenate([carry, batch])
+        starts = np.flatnonzero(np.diff(carry, prepend=carry[0] - 1))
+        yield carry[starts[:-1]], np.diff(starts)
+        carry = carry[starts[-1] :]
+    if len(carry):
+        yield carry[:1], np.array([len(carry)])
+
+
+def _sorted(keys: ibis.Table) -> Iterator[Keys]:
+    """Batches of one number or more, sorted through all of them."""
+    engine = keys.get_backend()
+    if engine.name == "duckdb":
+        keys = materialise(keys)  # by all threads; what is fetched at once is computed by one
+        if count_rows(keys) <= KEYS_IN_MEMORY:
+            in_order = np.sort(keys.to_pyarrow()["key"].to_numpy())
+            engine.drop_table(keys.op().name)
+            yield from (in_order[start : start + ROWS_AT_ONCE] for start in range(0, len(in_order), ROWS_AT_ONCE))
+            return
+    for batch in keys.order_by("key").to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
+        if len(batch):
+            yield batch["key"].to_numpy()
 
 
 def write_parts(table: ibis.Table, folder: Path) -> int:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from tasks.aggregate_clicks import aggregate, is_stale
 from tasks.clicks import day_of_folder, folders_of
 from tasks.database import locked
-from tasks.engine import open_engine, read_parquet, write_parts
+from tasks.engine import count_rows, open_engine, read_parquet, write_parts
 from tasks.errors import BadInput
 from tasks.ledger import record_erased_day, record_erasure
 from tasks.night import Night
@@ -88,7 +88,7 @@ def _erase_load(path: str, user_id: str, sessions: Sessions, storage: Storage, s
 
 
 def _size(rows: ibis.Table) -> int:
-    return int(rows.count().execute())
+    return count_rows(rows)
 
 
 def _without(rows: ibis.Table, user_id: str, sessions: Sequence[str]) -> ibis.Table:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ibis.backends import BaseBackend
 from tasks.catalogue import catalogue_of
 from tasks.clicks import OWN, late_folder, opened, pieces_of
 from tasks.database import locked, open_database
-from tasks.engine import FILE, ROW, open_engine, read_parquet, write_parts
+from tasks.engine import FILE, ROW, count_rows, open_engine, read_parquet, write_parts
 from tasks.errors import BadInput, NotReady
 from tasks.ledger import Load, erased_users, record_load, rule_counts
 from tasks.log_format import COLUMNS, read_log_format
@@ -60,11 +61,11 @@ def _clean(target: _Target) -> Load:
     """Fill the folder with clicks and quarantine, and count."""
     day, folder, settings = target.night.day, target.folder, target.settings
     log_format, erased = read_log_format(settings), erased_users(settings)
-    with open_log(day, log_format, settings) as log, open_engine(settings) as engine:
-        files = log.described()
+    with open_log(day, log_format, settings) as log, open_engine(settings) as engine, ThreadPoolExecutor(1) as beside:
+        files = beside.submit(log.described)
         if not log.parquet:
             refused = write_quarantine(None, log, erased, folder)
-            return Load(day, files, None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
+            return Load(day, files.result(), None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
         rows = open_rows(engine, log, log_format)
         judged = judge(rows, day, erased_among(rows, erased), settings)
         aside = set_aside(judged, day, settings)
@@ -75,7 +76,9 @@ def _clean(target: _Target) -> Load:
         remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target)})
         rules = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
         rules += rule_counts("accepted", remarks)
-        return Load(day, files, None, log.rows_read, own + late, late, [rule for rule in rules if rule.row_count])
+        return Load(
+            day, files.result(), None, log.rows_read, own + late, late, [rule for rule in rules if rule.row_count]
+        )
 
 
 def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple[int, Counter[str]]:
@@ -91,7 +94,7 @@ def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple
                 again = repeated(clicks, read_parquet(engine, files))
                 repeats += count_duplicates(again)
                 clicks = clicks.anti_join(again, [FILE, ROW])
-            if clicks.count().execute():
+            if count_rows(clicks):
                 written += write_parts(clicks.select(COLUMNS), target.folder / late_folder(of))
     return written, repeats
 
@@ -106,7 +109,7 @@ def _unlisted(engine: BaseBackend, target: _Target) -> int:
     with target.storage.open(catalogue) as listed:
         clicks = read_parquet(engine, files).group_by("product_id").agg(clicks=ibis._.count())
         unlisted = clicks.anti_join(read_parquet(engine, [listed / "products.parquet"]), "product_id")
-        return int(unlisted.clicks.sum().fill_null(0).execute())
+        return int(unlisted.clicks.sum().fill_null(0).to_pyarrow().as_py())
 
 
 def _too_bad(load: Load, settings: Settings) -> bool:

@@ -2,9 +2,8 @@
 
 import ibis
 import numpy as np
-import numpy.typing as npt
 
-from tasks.engine import materialise
+from tasks.engine import Keys, count_rows, materialise
 from tasks.events import EVENT_TYPES
 from tasks.settings import Settings
 
@@ -13,8 +12,6 @@ SECOND_BITS, RANK_BITS = 17, 2  # of a code, from the right: second of the day, 
 STRONGEST_FIRST = {kind: rank for rank, kind in enumerate(reversed(EVENT_TYPES), 1)}
 WEAKEST = len(EVENT_TYPES)
 FOLLOWED = 0  # the rank of a product that was reached from another product's page
-
-Keys = npt.NDArray[np.int64]
 
 
 def pairing(settings: Settings) -> str:
@@ -58,12 +55,12 @@ def baskets_of(sessions: ibis.Table, settings: Settings) -> tuple[ibis.Table, in
     """(codes,): the products of each session that pair with one another; and the number of sessions with too many."""
     baskets = sessions.select(codes=sessions.codes.filter(lambda code: _rank(code) != FOLLOWED))
     fits = baskets.codes.length() <= settings.max_session_products
-    too_large = int(baskets.filter(~fits).count().execute())
+    too_large = count_rows(baskets.filter(~fits))
     return baskets.filter(fits & (baskets.codes.length() > 1)), too_large
 
 
 def together(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:
-    """(key,): one row for every basket and pair of its products that leads both ways, sorted; `split_keys` reads them.
+    """(key,): one row for every basket and pair of its products that leads both ways; `split_keys` reads them.
 
     Clicks more than pair_minutes apart make no pair; a pair has the weaker of its two types.
     """
@@ -75,20 +72,20 @@ def together(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Tab
 
 
 def later(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:
-    """(key,): one row for every basket and pair of its products of which the second was clicked later, sorted."""
+    """(key,): one row for every basket and pair of its products of which the second was clicked later."""
     pairs = _near(baskets, settings)
     return _keys(pairs.filter(_second(pairs.one) < _second(pairs.other)), products)
 
 
 def followed(clicks: ibis.Table, products: ibis.Table, count: int) -> ibis.Table:
-    """(key,): one row for every session, product and product reached from its page, with the strongest type, sorted."""
+    """(key,): one row for every session, product and product reached from its page, with the strongest type."""
     clicks = clicks.filter(clicks.source_product_id.notnull() & (clicks.source_product_id != clicks.product_id))
     rank = clicks.event_type.cases(*STRONGEST_FIRST.items(), else_=WEAKEST)
     queries = products.select(source_product_id="product_id", query="product")
     steps = clicks.select("session_id", "product_id", "source_product_id", rank=rank)
     steps = steps.inner_join(products.rename(related="product"), "product_id").inner_join(queries, "source_product_id")
     steps = steps.group_by("session_id", "query", "related").agg(rank=ibis._["rank"].min())
-    return _sorted_keys(steps, steps["query"], steps.related, steps["rank"], count)
+    return _keys_of(steps, steps["query"], steps.related, steps["rank"], count)
 
 
 def split_keys(keys: Keys, products: int) -> tuple[Keys, Keys, Keys]:
@@ -107,15 +104,13 @@ def _near(baskets: ibis.Table, settings: Settings) -> ibis.Table:
 
 def _keys(pairs: ibis.Table, products: int) -> ibis.Table:
     weaker = ibis.greatest(_rank(pairs.one), _rank(pairs.other))
-    return _sorted_keys(pairs, _product(pairs.one), _product(pairs.other), weaker, products)
+    return _keys_of(pairs, _product(pairs.one), _product(pairs.other), weaker, products)
 
 
-def _sorted_keys(
-    pairs: ibis.Table, query: ibis.Value, related: ibis.Value, rank: ibis.Value, products: int
-) -> ibis.Table:
+def _keys_of(pairs: ibis.Table, query: ibis.Value, related: ibis.Value, rank: ibis.Value, products: int) -> ibis.Table:
     kind = len(EVENT_TYPES) - rank
     key = (query * products + related) * len(EVENT_TYPES) + kind
-    return pairs.select(key=key.cast("int64")).order_by("key")
+    return pairs.select(key=key.cast("int64"))
 
 
 def _product(code: ibis.Value) -> ibis.Value:

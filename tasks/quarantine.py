@@ -45,7 +45,9 @@ def _batches(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers) -> It
     if refused is None:
         return
     kept = refused.rule != ERASED_USER
-    content = {name: kept.ifelse(refused[TIME_TEXT if name == "event_time" else name], None) for name in CONTENT}
+    said = {name: refused[name] for name in CONTENT}
+    said["event_time"] = ibis.coalesce(refused[TIME_TEXT], refused.event_time.cast("string"))
+    content = {name: kept.ifelse(text, None) for name, text in said.items()}
     ordered = refused.select("rule", FILE, ROW, **content).order_by(FILE, ROW)
     names = pa.array(log.names, pa.string())
     for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):

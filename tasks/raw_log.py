@@ -217,6 +217,8 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
         rest, row = _rest(rows, others), rows[ROW]
+    if rows[names["event_time"]].type().is_temporal():  # says itself what was written
+        text["event_time"] = ibis.null("string")
     times = {"event_time": time, TIME_TEXT: text["event_time"]}
     return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
 

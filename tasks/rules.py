@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 
 import ibis
 
-from tasks.engine import FILE, ROW, materialise
+from tasks.engine import FILE, ROW, count_rows, materialise, more_than_once
 from tasks.events import EVENT_TYPES
 from tasks.ledger import ErasedUsers
 from tasks.log_format import COLUMNS
@@ -21,7 +21,6 @@ LATE = "late"
 UNLISTED = "product_not_in_catalogue"
 PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets: its indexes hold some kilobytes
 MAX_ID_LENGTH = 200
-TEXT_OF_ROW = (TIME_TEXT, *COLUMNS[1:], REST)
 
 
 @ibis.udf.scalar.builtin(name="chr")  # type: ignore[untyped-decorator]
@@ -43,7 +42,7 @@ def judge(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings
         (rows.session_id.isnull(), "empty_session"),
         (rows.product_id.isnull(), "missing_product"),
         (ibis.or_(*(condition.fill_null(False) for condition in unfit)), "unfit_id"),
-        (rows[TIME_TEXT].isnull(), "missing_time"),
+        (rows.event_time.isnull() & rows[TIME_TEXT].isnull(), "missing_time"),
         (rows.event_time.isnull(), "unparsable_time"),
         (rows.event_time < first, "too_late"),
         (rows.event_time >= end, "after_its_day"),
@@ -71,9 +70,7 @@ def set_aside(judged: ibis.Table, day: date, settings: Settings) -> ibis.Table:
     without one, the first in the order of their text stays; sessions are judged without duplicates.
     """
     odd = judged.rule.notnull() | (judged.event_time < midnight(day))
-    for suspect in _suspects(judged, settings):
-        odd |= suspect
-    looked_at = materialise(judged.filter(odd))
+    looked_at = materialise(judged.filter(ibis.or_(odd, *_suspects(judged, settings))))
     beside = _judge_together(looked_at.filter(looked_at.rule.isnull()), settings)
     verdicts = looked_at.left_join(beside, [FILE, ROW])
     rule = ibis.coalesce(verdicts.rule, verdicts.rule_beside)
@@ -84,18 +81,15 @@ def set_aside(judged: ibis.Table, day: date, settings: Settings) -> ibis.Table:
 def _suspects(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
     """Conditions that hold for rows of which another has the same hash, and for rows of large sessions."""
     limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
-    no_id = rows.event_id.isnull()
-    groups = [
-        (limit, rows, rows.session_id),
-        (1, rows.filter(~no_id), rows.event_id.hash()),
-        (1, rows.filter(no_id), ibis.ifelse(no_id, _whole_row(rows), None).hash()),
-    ]
-    found = []
-    for size, some, key in groups:
-        large = materialise(some.group_by(key=key).having(ibis._.count() > size).agg())
-        if large.count().execute():
-            found.append(key.isin(large.key).fill_null(False))
-    return found
+    large = materialise(rows.group_by(key=rows.session_id).having(ibis._.count() > limit).agg())
+    found = [(rows.session_id, large)]
+    by_id = ibis.ifelse(rows.event_id.isnull(), None, rows.event_id.hash())
+    by_row = ibis.ifelse(rows.event_id.isnull(), _whole_row(rows), None).hash()
+    ids = materialise(rows.select(key=by_id))
+    found.append((by_id, more_than_once(ids.filter(ids.key.notnull()))))
+    if count_rows(ids.filter(ids.key.isnull())):
+        found.append((by_row, more_than_once(rows.filter(rows.event_id.isnull()).select(key=by_row))))
+    return [key.isin(keys.key).fill_null(False) for key, keys in found if count_rows(keys)]
 
 
 def _judge_together(good: ibis.Table, settings: Settings) -> ibis.Table:
