@@ -57,4 +57,4 @@ def _recommendations(day: date, products: int) -> Recommendations:
     distances_PK = within_PK + np.arange(len(SCORES), dtype=np.int32) * span
     labels_PK = (np.arange(products, dtype=np.int32)[:, None] + distances_PK) % np.int32(products)
     ids = np.array(ids_of(products))
-    return Recommendations(labels_PK, np.tile(SCORES, (products, 1)), ids, ids)
+    return Recommendations(labels_PK, np.tile(SCORES, (products, 1)), np.zeros(labels_PK.shape, np.int8), ids, ids)

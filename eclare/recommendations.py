@@ -9,6 +9,7 @@ import numpy.typing as npt
 from eclare.interactions import Ids
 
 NOTHING = -1
+SOURCES = ("model", "co-click", "cold", "category", "popular")
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,12 +17,14 @@ class Recommendations:
     """The K best labels of each of N points, best first.
 
     labels_NK: int32 label rows; NOTHING (-1) fills the end of a row that has fewer than K.
-    scores_NK: float32, falling along each row; meaningless where the label is NOTHING.
+    scores_NK: float32, falling along each row; meaningless where the label is NOTHING, as are
+    sources_NK: int8 places in SOURCES.
     Raises ValueError when shapes disagree, a row number is out of range, scores rise or are not finite.
     """
 
     labels_NK: npt.NDArray[np.int32]
     scores_NK: npt.NDArray[np.float32]
+    sources_NK: npt.NDArray[np.int8]
     point_ids_N: Ids
     label_ids_L: Ids
 
@@ -31,6 +34,10 @@ class Recommendations:
             raise ValueError(
                 f"labels_NK and scores_NK must be {len(self.point_ids_N)} x K, got {labels.shape} and {scores.shape}"
             )
+        if self.sources_NK.shape != labels.shape or (
+            labels.size and not (self.sources_NK.min() >= 0 and self.sources_NK.max() < len(SOURCES))
+        ):
+            raise ValueError(f"sources_NK must be a place in {SOURCES} for each label, got {self.sources_NK!r}")
         if labels.size and not (labels.min() >= NOTHING and labels.max() < len(self.label_ids_L)):
             raise ValueError(f"labels must lie in -1..{len(self.label_ids_L) - 1}, got {labels.min()}..{labels.max()}")
         scored = labels != NOTHING
@@ -53,11 +60,12 @@ class Recommendations:
         """Write recommendations.npz: plain arrays, no pickle."""
         np.savez(
             folder / "recommendations.npz",
-            labels=self.labels_NK, scores=self.scores_NK, point_ids=self.point_ids_N, label_ids=self.label_ids_L,
+            labels=self.labels_NK, scores=self.scores_NK, sources=self.sources_NK,
+            point_ids=self.point_ids_N, label_ids=self.label_ids_L,
         )  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path) -> "Recommendations":
         """Read what `save` wrote; raises ValueError where it does not hold together."""
         with np.load(folder / "recommendations.npz", allow_pickle=False) as file:
-            return cls(file["labels"], file["scores"], file["point_ids"], file["label_ids"])
+            return cls(file["labels"], file["scores"], file["sources"], file["point_ids"], file["label_ids"])

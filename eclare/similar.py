@@ -49,7 +49,7 @@ def _nearest(
             start, end = points[0][point], points[0][point + 1]
             words, weights = points[1][start:end], points[2][start:end]
             for row in _within_reach(words, weights, by_word, reached[worker], limits):
-                cosine = _cosine(words, weights, by_row, row)
+                cosine = cosine_of(words, weights, by_row, row)
                 if cosine >= least:
                     _insert(found[point], cosines[point], row, cosine)
     return found, cosines
@@ -116,7 +116,7 @@ def _insert(found: Rows, cosines: Floats, row: int, cosine: np.float32) -> None:
 
 
 @numba.njit(cache=True)
-def _cosine(words: Rows, weights: Floats, rows: Parts, row: int) -> np.float32:
+def cosine_of(words: Rows, weights: Floats, rows: Parts, row: int) -> np.float32:
     """Inner product of a title and a row, both with sorted words."""
     total = np.float32(0)
     here, there, end = 0, rows[0][row], rows[0][row + 1]
@@ -140,5 +140,7 @@ def cosines_at(points: Parts, rows: Parts, rows_QC: Rows) -> Floats:
         start, end = points[0][point], points[0][point + 1]
         for place in range(rows_QC.shape[1]):
             if rows_QC[point, place] >= 0:
-                cosines[point, place] = _cosine(points[1][start:end], points[2][start:end], rows, rows_QC[point, place])
+                cosines[point, place] = cosine_of(
+                    points[1][start:end], points[2][start:end], rows, rows_QC[point, place]
+                )
     return cosines

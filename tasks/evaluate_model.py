@@ -24,7 +24,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     Every product with a held-out related product is judged; blocked and out-of-stock ones are never an answer.
     Raises BadInput where no product can be judged.
     """
-    from tasks.model_inputs import answer_of, recommendable
+    from tasks.model_inputs import load_answers, recommendable
 
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -43,9 +43,9 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
                 f"{night.first_held_out_day} on with more clicks, set HELD_OUT_DAYS higher or MIN_SUPPORT lower"
             )
         allowed = recommendable(pq.read_table(clicks / "products.parquet"))
-        answer = answer_of(clicks, texts, weights, settings, known_until=night.held_out_days)
+        answers_of_model = load_answers(clicks, texts, weights, settings, known_until=night.held_out_days)
         answers = {
-            "eclare": answer(judged, max(CUTS)),
+            "eclare": answers_of_model.best(judged, max(CUTS)),
             "co-click": co_clicks(training[judged], max(CUTS), allowed, judged),
         }
         importance = inverse_propensities(training)

@@ -1,6 +1,5 @@
 """What the three steps with a model share: its device, its texts, the products it may recommend. Imports torch."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +10,18 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
 
+from eclare.answers import Answers
 from eclare.dated_pairs import DatedPairs
 from eclare.ensemble import Ensemble
 from eclare.evidence import Evidence
 from eclare.fusion import Fusion
 from eclare.graph import LabelGraph
 from eclare.interactions import Interactions
-from eclare.predict import top_labels
-from eclare.related import rank
-from eclare.search import Floats, Rows
-from eclare.signals import Signals
+from eclare.search import Rows
 from eclare.texts import Texts
 from tasks.errors import NotReady
 from tasks.settings import Settings
 
-Answer = Callable[[Rows, int], tuple[Rows, Floats]]  # from query products and k to the k best for each, and scores
 FUSION = "fusion.safetensors"  # beside the model, where past nights taught how to weigh what is known
 
 
@@ -43,7 +39,7 @@ def load_texts(folder: Path) -> Texts:
     return Texts.of(titles, titles, LabelGraph.load(folder))
 
 
-def answer_of(inputs: Path, texts: Path, model: Path, settings: Settings, *, known_until: int) -> Answer:
+def load_answers(inputs: Path, texts: Path, model: Path, settings: Settings, *, known_until: int) -> Answers:
     """The night's model with all clicks that were known `known_until` days before the night, ready to be asked.
 
     inputs, texts, model: what build_interactions, build_label_graph and train_model wrote. Without learnt weights the
@@ -52,14 +48,18 @@ def answer_of(inputs: Path, texts: Path, model: Path, settings: Settings, *, kno
     titles = load_texts(texts).labels_LV
     ensemble = Ensemble.load(model, titles, choose_device(settings.device))
     allowed = recommendable(pq.read_table(inputs / "products.parquet"))
+    known = ensemble, titles, DatedPairs.load(inputs).until(known_until), allowed
     if (model / FUSION).exists():
-        signals = Signals(DatedPairs.load(inputs).until(known_until), titles, ensemble, allowed)
-        fusion = Fusion.load(model / FUSION)
-        return lambda queries, k: rank(signals, fusion, queries, k)
-    evidence = Evidence.of_products(Interactions.load(inputs / "training").weights_NL, titles)
-    return lambda queries, k: top_labels(ensemble, titles[queries], k, allowed, own_N=queries, evidence=evidence)
+        return Answers(*known, fusion=Fusion.load(model / FUSION))
+    return Answers(*known, evidence=Evidence.of_products(Interactions.load(inputs / "training").weights_NL, titles))
 
 
 def recommendable(products: pa.Table) -> npt.NDArray[np.bool_]:
     """Which products of the catalogue may be recommended: those in stock and not blocked."""
     return np.asarray(pc.and_not(products["in_stock"], products["blocked"]).to_numpy().astype(bool))
+
+
+def categories(products: pa.Table) -> Rows:
+    """A number for the category of every product of the catalogue, -1 where it has none."""
+    numbers = products["category"].combine_chunks().dictionary_encode().indices.fill_null(-1)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False).astype(np.int32))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eclare.recommendations import NOTHING, Recommendations
+from eclare.recommendations import NOTHING, SOURCES, Recommendations
 from tasks import versions
 from tasks.database import Connection, locked
 from tasks.eclare_config import read_config
@@ -87,7 +87,7 @@ def _rows(recommendations: Recommendations) -> pa.Table:
             "rank": pa.array(places + 1, pa.int16()),
             "related_product_id": pa.array(recommendations.label_ids_L, pa.string()).take(pa.array(labels)),
             "score": pa.array(recommendations.scores_NK[points, places], pa.float32()),
-            "source": pa.array(["model"], pa.string()).take(pa.array(np.zeros(len(points), np.int8))),
+            "source": pa.array(SOURCES, pa.string()).take(pa.array(recommendations.sources_NK[points, places])),
         }
     )
 

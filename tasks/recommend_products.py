@@ -1,20 +1,27 @@
 """Step 6: every product of the catalogue gets its related products."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eclare.recommendations import Recommendations
+from eclare.recommendations import NOTHING, SOURCES, Recommendations
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.storage import Storage
+
+if TYPE_CHECKING:
+    from eclare.answers import Answers
 
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz.
 
-    The model is the one that was judged; what it is told of clicks goes up to the night itself.
+    The model is the one that was judged; what it is told of clicks goes up to the night itself. Lists keep to
+    MAX_SAME_CATEGORY and DIVERSITY; short ones are filled up with what is popular.
     """
-    from tasks.model_inputs import answer_of, recommendable
+    from tasks.model_inputs import load_answers, recommendable
 
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -26,11 +33,27 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("recommendations"), made_from=artefacts) as (folder, counts),
     ):
         products = pq.read_table(clicks / "products.parquet")
-        answer = answer_of(clicks, texts, weights, settings, known_until=0)
-        labels, scores = answer(np.arange(len(products), dtype=np.int32), settings.top_k)
-        ids = products["product_id"].to_numpy().astype(str)
-        recommendations = Recommendations(labels, scores, ids, ids)
+        answers = load_answers(clicks, texts, weights, settings, known_until=0)
+        recommendations = _lists(answers, products, settings)
         recommendations.save(folder)
+        labels, sources = recommendations.labels_NK, recommendations.sources_NK
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
-        counts |= {"rows": int((labels >= 0).sum()), "distinct": len(np.unique(labels[labels >= 0]))}
+        counts |= {"rows": int((labels != NOTHING).sum()), "distinct": len(np.unique(labels[labels != NOTHING]))}
+        counts |= {name: int((sources[labels != NOTHING] == place).sum()) for place, name in enumerate(SOURCES)}
     return counts
+
+
+def _lists(answers: "Answers", products: pa.Table, settings: Settings) -> Recommendations:
+    from eclare.fallback import Popular, fill_up
+    from eclare.selection import ListRules, select
+    from eclare.sources import sources_of
+    from tasks.model_inputs import categories
+
+    ids, category_P = products["product_id"].to_numpy().astype(str), categories(products)
+    rules = ListRules(settings.top_k, settings.max_same_category, settings.diversity)
+    ranked = answers.best(np.arange(len(products), dtype=np.int32), rules.candidates)
+    labels, scores = select(ranked, answers.titles_PV, category_P, rules)
+    popular = Popular.of(answers.pairs.popularity(), answers.allowed_P, category_P)
+    labels, scores, added = fill_up(labels, scores, popular, rules.most_of_category)
+    sources = np.where(added >= 0, added, sources_of(labels, answers.pairs))
+    return Recommendations(labels, scores, sources, ids, ids)

@@ -57,7 +57,8 @@ def recommendations_of(related: dict[str, list[str]], ids: list[str]) -> Recomme
     for row, names in zip(labels, related.values(), strict=True):
         row[: len(names)] = [ids.index(name) for name in names]
     scores = np.tile(np.array([0.9, 0.5, 0.25], np.float32), (len(related), 1))
-    return Recommendations(labels, scores, np.array(list(related), str), np.array(ids, str))
+    sources = np.zeros(labels.shape, np.int8)
+    return Recommendations(labels, scores, sources, np.array(list(related), str), np.array(ids, str))
 
 
 def rows_of(settings: Settings, query: str, **parameters: object) -> list[tuple]:

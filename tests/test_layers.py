@@ -76,10 +76,32 @@ def test_steps_do_not_load_torch_by_importing_torch_files_of_eclare() -> None:
 
 def test_the_library_imports_only_upward() -> None:
     order = ["config", "interactions", "recommendations", "sparse", "metrics", "baseline", "dated_pairs", "daily_pairs"]
-    order += ["synthetic", "features", "xc_format", "graph", "co_occurrence", "similar", "evidence", "clusters"]
+    order += ["sources", "fallback"]
+    order += [
+        "synthetic",
+        "features",
+        "xc_format",
+        "graph",
+        "co_occurrence",
+        "similar",
+        "selection",
+        "evidence",
+        "clusters",
+    ]
     order += ["hashes", "model"]
     order += ["texts", "search", "batches", "distributed", "checkpoint", "optimiser", "train", "ensemble", "stages"]
-    order += ["predict", "fusion", "reranking", "warm_start", "recommender", "plots", "signals", "related", "__main__"]
+    order += [
+        "predict",
+        "fusion",
+        "reranking",
+        "warm_start",
+        "recommender",
+        "plots",
+        "signals",
+        "related",
+        "answers",
+        "__main__",
+    ]
     assert {file.stem for file in modules_of("eclare")} - {"__init__"} == set(order)
     for place, name in enumerate(order):
         used = {

@@ -80,7 +80,18 @@ class TestAGoodNight:
         rows = rows_of(live, LIVE)
         best = [(product, related) for product, rank, related, *_ in rows if product in NEVER_CLICKED and rank <= 5]
         assert len(best) == 5 * len(NEVER_CLICKED)
+        cold = rows_of(live, "select distinct product_id from current_recommendations where source = 'cold'")
+        assert {product for (product,) in cold} == set(NEVER_CLICKED)
         assert sum(GROUP_OF[product] == GROUP_OF[related] for product, related in best) > 0.9 * len(best)
+
+    def test_lists_are_as_long_as_they_can_be_and_say_where_they_come_from(self, live: Settings) -> None:
+        longest = min(live.top_k, len(IDS) - 3)  # the product itself, a blocked one and one out of stock
+        lengths = rows_of(live, "select count(*) from current_recommendations group by product_id order by 1")
+        assert lengths[0] >= (longest,)
+        sources = dict(rows_of(live, "select source, count(*) from current_recommendations group by source"))
+        assert sources["co-click"] > 0 and sources["model"] > 0
+        paired = "select count(*) from current_recommendations where source = 'co-click' and rank = 1"
+        assert rows_of(live, paired)[0][0] > 0.9 * (len(IDS) - len(NEVER_CLICKED))
 
     def test_the_metrics_stand_beside_the_baseline(self, live: Settings) -> None:
         value = {(system, f"{metric}@{k}"): value for system, metric, k, value, _ in rows_of(live, METRICS)}
@@ -99,6 +110,27 @@ class TestAGoodNight:
         assert rows_of(live, LIVE) == before
         assert rows_of(live, METRICS) == metrics
         assert rows_of(live, "select count(*) from recommendation_version") == [(1,)]
+
+
+def test_a_list_keeps_to_the_rules_of_the_shop(shop: Settings, ingested: Path) -> None:
+    shutil.copytree(ingested, shop.storage_url)
+    categories = pd.read_parquet(shop.catalogue_url).assign(category=[f"group {GROUP_OF[id_]}" for id_ in IDS])
+    strict = delivered_for_the_night(shop, categories).model_copy(update={"max_same_category": 3, "diversity": 0.2})
+    run("ingest_catalogue", str(NIGHT), strict)
+    refresh(strict.model_copy(update={"gate_config": lenient_gate(strict)}))
+    most = """select max(same) from (
+        select count(*) as same from current_recommendations
+        join recommended_product as related using (version_id)
+        where related.product_id = related_product_id group by current_recommendations.product_id, related.category
+    ) as lists"""
+    assert rows_of(strict, most) == [(3,)]
+
+
+def lenient_gate(settings: Settings) -> Path:
+    """Three of a group are a worse list than ten, where groups are all that there is."""
+    file = settings.state_folder.with_name("gate.json")
+    file.write_text('{"full": 0}')
+    return file
 
 
 def no_folder(settings: Settings) -> Settings:

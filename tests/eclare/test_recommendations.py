@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from eclare.recommendations import Recommendations
+from eclare.recommendations import SOURCES, Recommendations
 
 IDS = np.array(["a", "b", "c"])
 
 
 def recommendations(labels: list[list[int]], scores: list[list[float]]) -> Recommendations:
-    return Recommendations(np.array(labels, np.int32), np.array(scores, np.float32), IDS, IDS)
+    return Recommendations(
+        np.array(labels, np.int32), np.array(scores, np.float32), np.zeros(np.shape(labels), np.int8), IDS, IDS
+    )
 
 
 def test_they_are_the_same_after_saving(tmp_path) -> None:
@@ -31,3 +35,9 @@ def test_they_are_the_same_after_saving(tmp_path) -> None:
 def test_what_does_not_hold_together_is_refused(labels, scores, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         recommendations(labels, scores)
+
+
+def test_a_source_that_nobody_knows_is_refused() -> None:
+    made = recommendations([[1, 2], [0, -1], [-1, -1]], [[2, 1], [3, 0], [0, 0]])
+    with pytest.raises(ValueError, match="sources_NK must be a place in"):
+        replace(made, sources_NK=made.sources_NK + np.int8(len(SOURCES)))
