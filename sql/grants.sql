@@ -5,7 +5,7 @@ declare
     wanted text;
     ours regclass;
     read_by_all constant text[] := array[
-        'recommendation', 'recommended_product', 'recommendation_version', 'live_version', 'live_version_change',
+        'recommendation', 'recommended_product', 'recommendation_reason', 'recommendation_version', 'live_version', 'live_version_change',
         'gate_verdict', 'metric', 'ingest_ledger', 'ingest_rule_count', 'catalogue_load', 'daily_aggregate', 'night_build',
         'night_build_day', 'recommendation_schema_version', 'current_recommendations',
         'ingest_health', 'ingest_rules', 'metrics_by_night', 'night_freshness'
@@ -49,7 +49,7 @@ begin
                 select oid from pg_class
                 where relnamespace = current_schema()::regnamespace
                     and relkind in ('r', 'p')
-                    and relname ~ '^(recommendation|recommended_product)(_[0-9]+)?$'
+                    and relname ~ '^(recommendation|recommended_product|recommendation_reason)(_[0-9]+)?$'
             loop
                 execute format('alter table %s owner to publisher', ours);
             end loop;

@@ -16,6 +16,7 @@ from tasks.errors import BadInput
 from tasks.gate import GateConfig, Verdict, breaks_a_zero_rule, judge, read_gate, refusals
 from tasks.gate_facts import Facts, facts_of_change, facts_of_metrics, facts_of_rows
 from tasks.night import Night
+from tasks.reasons import read_reasons
 from tasks.settings import Settings, code_version
 from tasks.storage import Storage, hash_file
 from tasks.versions import Move, Version
@@ -57,7 +58,7 @@ def _read(night: Night, settings: Settings) -> _Tonight:
     storage = Storage(settings.storage_url)
     made, interactions = (storage.read(night.artefact(name)) for name in ("recommendations", "interactions"))
     with storage.open(made) as folder:
-        recommendations = Recommendations.load(folder)
+        recommendations, reasons = Recommendations.load(folder), read_reasons(folder)
     with storage.open(interactions) as folder:
         file = folder / "products.parquet"
         products, products_hash = pq.read_table(file), hash_file(file)
@@ -73,7 +74,7 @@ def _read(night: Night, settings: Settings) -> _Tonight:
         "row_count": len(rows),
         "product_count": int((recommendations.labels_NK != NOTHING).any(axis=1).sum()),
     }
-    version = Version(rows, _described(products, rows), description)
+    version = Version(rows, _described(products, rows), reasons, description)
     return _Tonight(night, version, facts_of_rows(recommendations, products), read_gate(settings))
 
 

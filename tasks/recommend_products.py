@@ -8,18 +8,22 @@ import pyarrow.parquet as pq
 
 from eclare.recommendations import NOTHING, SOURCES, Recommendations
 from tasks.night import Night
+from tasks.reasons import write_reasons
 from tasks.settings import Settings
 from tasks.storage import Storage
 
 if TYPE_CHECKING:
     from eclare.answers import Answers
+    from eclare.reasons import Reasons
+    from eclare.selection import ListRules
 
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz.
 
     The model is the one that was judged; what it is told of clicks goes up to the night itself. Lists keep to
-    MAX_SAME_CATEGORY and DIVERSITY; short ones are filled up with what is popular.
+    MAX_SAME_CATEGORY and DIVERSITY; short ones are filled up with what is popular. reasons.parquet says why, for the
+    first EXPLAINED_RANKS.
     """
     from tasks.model_inputs import load_answers, recommendable
 
@@ -36,6 +40,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         answers = load_answers(clicks, texts, weights, settings, known_until=0)
         recommendations = _lists(answers, products, settings)
         recommendations.save(folder)
+        write_reasons(_reasons(answers, recommendations, settings), recommendations.label_ids_L, night.day, folder)
         labels, sources = recommendations.labels_NK, recommendations.sources_NK
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
         counts |= {"rows": int((labels != NOTHING).sum()), "distinct": len(np.unique(labels[labels != NOTHING]))}
@@ -43,14 +48,30 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     return counts
 
 
+def _reasons(answers: "Answers", made: Recommendations, settings: Settings) -> "Reasons":
+    from eclare.fallback import CATEGORY, POPULAR
+    from eclare.reasons import reasons_of
+
+    first = slice(None), slice(settings.explained_ranks)
+    labels, sources = made.labels_NK[first], made.sources_NK[first]
+    ranked = np.where(np.isin(sources, (CATEGORY, POPULAR)), NOTHING, labels)
+    return reasons_of(answers, labels, ranked, _rules(settings).candidates)
+
+
+def _rules(settings: Settings) -> "ListRules":
+    from eclare.selection import ListRules
+
+    return ListRules(settings.top_k, settings.max_same_category, settings.diversity)
+
+
 def _lists(answers: "Answers", products: pa.Table, settings: Settings) -> Recommendations:
     from eclare.fallback import Popular, fill_up
-    from eclare.selection import ListRules, select
+    from eclare.selection import select
     from eclare.sources import sources_of
     from tasks.model_inputs import categories
 
     ids, category_P = products["product_id"].to_numpy().astype(str), categories(products)
-    rules = ListRules(settings.top_k, settings.max_same_category, settings.diversity)
+    rules = _rules(settings)
     ranked = answers.best(np.arange(len(products), dtype=np.int32), rules.candidates)
     labels, scores = select(ranked, answers.titles_PV, category_P, rules)
     popular = Popular.of(answers.pairs.popularity(), answers.allowed_P, category_P)

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     max_same_category: int = Field(0, ge=0, description="related products of one category in a list; 0: no limit")
     diversity: float = Field(0.0, ge=0, le=1, description="what a list gives up in score to be less alike; 0: nothing")
 
+    explained_ranks: int = Field(5, ge=0, description="first ranks of every list that are published with their reasons")
+
     gate_config: Path | None = Field(None, description="JSON file of GateConfig fields; None: its defaults")
     keep_versions: int = Field(60, ge=2, description="newest versions whose rows are kept")
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")

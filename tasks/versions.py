@@ -1,4 +1,4 @@
-"""Versions in PostgreSQL: two partitions each, written aside, judged, attached, dropped; no reader waits."""
+"""Versions in PostgreSQL: three partitions each, written aside, judged, attached, dropped; no reader waits."""
 
 import getpass
 import logging
@@ -19,10 +19,11 @@ log = logging.getLogger("tasks")
 
 @dataclass(frozen=True)
 class Version:
-    """The rows of both partitions, and the row of recommendation_version that describes them."""
+    """The rows of its partitions, and the row of recommendation_version that describes them."""
 
     recommendations: pa.Table
     products: pa.Table
+    reasons: pa.Table
     description: dict[str, object]
 
 
@@ -59,6 +60,7 @@ def stage(connection: Connection, version: Version) -> int:
         connection.execute(statement("make_partitions", version_id=version_id))
         copy_rows(connection, f"recommendation_{version_id}", version.recommendations)
         copy_rows(connection, f"recommended_product_{version_id}", version.products)
+        copy_rows(connection, f"recommendation_reason_{version_id}", version.reasons)
         connection.execute(statement("finish_partitions", version_id=version_id))
         _check_row_count(connection, version_id, version)
     return version_id

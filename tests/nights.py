@@ -1,6 +1,7 @@
 """Artefacts of nights made by hand, and a look at what was published of them."""
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ METRICS = [
     for system in ("eclare", "co-click")
     for metric, segment in [("P", "all"), ("PSP", "all"), ("nDCG", "all"), ("recall", "tail")]
 ]
+TABLES = ("recommendation", "recommended_product", "recommendation_reason")
 LENIENT = {"full": 0, "coverage": 0.1, "churn": 1, "score_drift": 100}
 
 
@@ -77,4 +79,17 @@ def tables_of_versions(settings: Settings) -> set[str]:
 
 def tables_expected(settings: Settings) -> set[str]:
     versions = [number for (number,) in rows_of(settings, "select version_id from recommendation_version")]
-    return {f"{table}_{number}" for table in ("recommendation", "recommended_product") for number in versions}
+    return {f"{table}_{number}" for table in TABLES for number in versions}
+
+
+def scans_of(settings: Settings, query: str, **parameters: object) -> list[dict]:
+    """The scans of tables that the query really made, as EXPLAIN shows them."""
+    (plan,) = rows_of(settings, f"explain (analyze, format json) {query}", **parameters)[0]
+    return [scan for scan in _scans(plan[0]["Plan"]) if scan["Actual Loops"]]
+
+
+def _scans(plan: dict) -> Iterator[dict]:
+    if "Relation Name" in plan:
+        yield plan
+    for inner in plan.get("Plans", []):
+        yield from _scans(inner)

@@ -100,6 +100,7 @@ def test_the_library_imports_only_upward() -> None:
         "signals",
         "related",
         "answers",
+        "reasons",
         "__main__",
     ]
     assert {file.stem for file in modules_of("eclare")} - {"__init__"} == set(order)

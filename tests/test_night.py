@@ -93,6 +93,19 @@ class TestAGoodNight:
         paired = "select count(*) from current_recommendations where source = 'co-click' and rank = 1"
         assert rows_of(live, paired)[0][0] > 0.9 * (len(IDS) - len(NEVER_CLICKED))
 
+    def test_the_first_ranks_are_explained(self, live: Settings) -> None:
+        pairs = rows_of(live, "select product_id, related_product_id from current_recommendations where rank = 1")
+        paired = """select bool_and(sessions > 0), bool_and(last_day <= night), max(abs(score - (
+                coalesce(score_co_clicks, 0) + coalesce(score_popularity, 0) + coalesce(score_like_products, 0)
+                + coalesce(score_titles, 0) + score_model + score_base)))
+            from current_recommendations join recommendation_reason using (version_id, product_id, related_product_id)
+            where source = 'co-click'"""
+        (met, before, missed), *_ = rows_of(live, paired)
+        assert met and before
+        assert missed < 1e-3
+        explained = "select count(*) from recommendation_reason join live_version using (version_id)"
+        assert rows_of(live, explained)[0][0] == live.explained_ranks * len(pairs)
+
     def test_the_metrics_stand_beside_the_baseline(self, live: Settings) -> None:
         value = {(system, f"{metric}@{k}"): value for system, metric, k, value, _ in rows_of(live, METRICS)}
         for metric in ("P", "PSP", "nDCG", "recall", "coverage"):

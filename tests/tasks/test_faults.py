@@ -21,7 +21,7 @@ from tasks.errors import NotReady
 from tasks.night import Night
 from tasks.publish_recommendations import publish_recommendations
 from tasks.settings import Settings
-from tests.nights import make_night, rows_of, tables_of_versions, with_lenient_gate
+from tests.nights import TABLES, make_night, rows_of, tables_of_versions, with_lenient_gate
 from tests.servers import OwnServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)]
@@ -55,7 +55,7 @@ def is_whole(settings: Settings, *days: str) -> bool:
 
 def assert_nothing_is_left_over(settings: Settings) -> None:
     kept = rows_of(settings, "select version_id from recommendation_version where dropped_at is null")
-    expected = {f"{table}_{number}" for table in ("recommendation", "recommended_product") for (number,) in kept}
+    expected = {f"{table}_{number}" for table in TABLES for (number,) in kept}
     assert tables_of_versions(settings) == expected
     assert rows_of(settings, "select status from recommendation_version where status = 'staged'") == []
     assert rows_of(settings, "select inhrelid from pg_inherits where inhdetachpending") == []

@@ -26,6 +26,7 @@ from tests.nights import (
     expected,
     make_night,
     rows_of,
+    scans_of,
     tables_expected,
     tables_of_versions,
     with_lenient_gate,
@@ -274,15 +275,7 @@ def test_reading_one_product_scans_the_index_of_one_partition(settings, query):
     related = {product: [str(2_000 - int(product) - 1)] for product in titles}
     nights = [make_night(f"2017-06-{day}", settings, related, titles) for day in (28, 29, 30)]
     live = [publish_recommendations(night, settings)["version"] for night in nights][-1]
-    (plan,) = rows_of(settings, f"explain (analyze, format json) {query}")[0]
-    scans = [scan for scan in scans_of(plan[0]["Plan"]) if scan["Actual Loops"]]
+    scans = scans_of(settings, query)
     touched = {scan["Relation Name"] for scan in scans} - {"live_version", "recommendation_version"}
     assert touched == {f"recommendation_{live}", f"recommended_product_{live}"}
     assert all("Index" in scan["Node Type"] for scan in scans if scan["Relation Name"] in touched)
-
-
-def scans_of(plan: dict) -> Iterator[dict]:
-    if "Relation Name" in plan:
-        yield plan
-    for inner in plan.get("Plans", []):
-        yield from scans_of(inner)

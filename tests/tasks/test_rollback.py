@@ -19,6 +19,7 @@ from tests.nights import (
     LIVE,
     OTHER,
     RELATED,
+    TABLES,
     expected,
     make_night,
     rows_of,
@@ -146,9 +147,7 @@ def test_old_versions_lose_their_rows_and_never_the_live_one_or_the_one_before(s
         publish_recommendations(make_night(f"2017-06-{day}", few, (OTHER, RELATED)[day % 2]), few)
     kept = "select version_id from recommendation_version where dropped_at is null order by 1"
     assert rows_of(few, kept) == [(5,), (6,)]
-    assert tables_of_versions(few) == {
-        f"{table}_{n}" for table in ("recommendation", "recommended_product") for n in (5, 6)
-    }
+    assert tables_of_versions(few) == {f"{table}_{n}" for table in TABLES for n in (5, 6)}
     rollback(few, "back")
     with transaction(few) as connection:
         connection.execute(sa.text("update recommendation_version set created_at = created_at - interval '1 year'"))

@@ -1,0 +1,37 @@
+create or replace function explain_recommendation(product_id text, related_product_id text)
+returns table (
+    title text, related_title text, rank smallint, score real, source text, sessions integer, last_day date,
+    neighbours jsonb, attention_text real, attention_graph real, attention_refinement real, score_co_clicks real,
+    score_popularity real, score_like_products real, score_titles real, score_model real, score_base real, reason text
+)
+language sql stable
+begin atomic
+    -- A scalar, not a join: known before the scans begin, so that they read the live partition alone.
+    select
+        product.title, related.title, recommendation.rank, recommendation.score, recommendation.source,
+        why.sessions, why.last_day, why.neighbours, why.attention_text, why.attention_graph, why.attention_refinement,
+        why.score_co_clicks, why.score_popularity, why.score_like_products, why.score_titles, why.score_model,
+        why.score_base,
+        case
+            when recommendation.source = 'category' then 'It is popular in the category; the list came out short.'
+            when recommendation.source = 'popular' then 'It is popular in the shop; the list came out short.'
+            when recommendation.source = 'cold' then 'The product has no click yet; its title is like those of products that led here.'
+            when why.sessions > 0 then format('%s sessions met both, the last on %s.', why.sessions, why.last_day)
+            when why.sessions = 0 then 'No session met both; clicks and titles of like products speak for it.'
+            else 'Only the first ranks are explained (EXPLAINED_RANKS).'
+        end
+    from recommendation
+    join recommended_product as product
+        on product.version_id = recommendation.version_id and product.product_id = recommendation.product_id
+    join recommended_product as related
+        on related.version_id = recommendation.version_id and related.product_id = recommendation.related_product_id
+    left join recommendation_reason as why
+        on why.version_id = (select version_id from live_version)
+        and why.product_id = explain_recommendation.product_id
+        and why.related_product_id = explain_recommendation.related_product_id
+    where recommendation.version_id = (select version_id from live_version)
+        and recommendation.product_id = explain_recommendation.product_id
+        and recommendation.related_product_id = explain_recommendation.related_product_id;
+end;
+
+comment on function explain_recommendation(text, text) is 'Why the live version recommends the second product on the page of the first; no row where it does not: select * from explain_recommendation(''1234'', ''5678'').';
