@@ -4,6 +4,8 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,6 @@ from eclare.search import Floats
 log = logging.getLogger(__name__)
 
 HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 24, 0.01, 1e-3
-GRADIENT_STEPS = 32  # the sum of parts then misses the score by less than a thousandth
 NOT_THERE = -1e4  # score of a candidate that is not there
 
 
@@ -67,17 +68,33 @@ class Fusion(nn.Module):
         """The same for arrays."""
         return np.asarray(self(torch.from_numpy(signals_QCF)).numpy())
 
-    def attributions(self, signals_QCF: Floats) -> Floats:
-        """What each signal adds to the score that average signals would have, Q x C x F.
+    @torch.no_grad()
+    def parts(self, signals_NF: Floats, groups: Sequence[Sequence[int]]) -> Floats:
+        """What each group of signals adds to the score that average signals have, and that score, N x (groups + 1).
 
-        Integrated gradients from the mean (Sundararajan, Taly, Yan, ICML 2017), whose sum is the difference.
+        Exact Shapley values (Shapley, 1953; Lundberg, Lee, NIPS 2017): a group's worth to every set of the others, by
+        the set's size. They sum to the score where each signal is in one group.
         """
-        standard = (torch.from_numpy(signals_QCF) - self.mean) / self.deviation
-        gradient = torch.zeros_like(standard)
-        for step in range(GRADIENT_STEPS):
-            between = (standard * ((step + 0.5) / GRADIENT_STEPS)).requires_grad_()
-            gradient += torch.autograd.grad(self.layers(between).sum(), between)[0]
-        return np.asarray((standard * gradient / GRADIENT_STEPS).numpy())
+        scores = self._scores_of_sets(signals_NF, groups)
+        parts_GN = torch.zeros(len(groups), len(signals_NF))
+        for group, known in product(range(len(groups)), range(len(scores))):
+            if not known >> group & 1:
+                orders = len(groups) * comb(len(groups) - 1, known.bit_count())
+                parts_GN[group] += (scores[known | 1 << group] - scores[known]) / orders
+        return np.asarray(torch.stack([*parts_GN, scores[0]], dim=-1).numpy())
+
+    def _scores_of_sets(self, signals_NF: Floats, groups: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """The scores where only the groups of a set are known and other signals are average; bit g stands for a group.
+
+        The first layer is linear, so what each group pushes into it is worked out once.
+        """
+        weight, bias = self.layers[0].parameters()
+        standard = (torch.from_numpy(signals_NF) - self.mean) / self.deviation
+        pushes = [standard[:, list(group)] @ weight[:, list(group)].T for group in groups]
+        hidden = [bias.expand(len(standard), -1)]
+        for push in pushes:
+            hidden += [before + push for before in hidden]
+        return [self.layers[1:](each).squeeze(-1) for each in hidden]
 
     def save(self, file: Path) -> None:
         """Write a safetensors file."""

@@ -7,6 +7,8 @@ import numpy as np
 from eclare.answers import Answers
 from eclare.dated_pairs import DatedPairs
 from eclare.recommendations import NOTHING
+from eclare.related import Ranked
+from eclare.score_parts import score_parts
 from eclare.search import Floats, Rows, attention_of
 from eclare.sparse import keep_heaviest, look_up
 
@@ -19,8 +21,8 @@ class Reasons:
 
     sessions_E: of the window that held both; age_E: days since the last of them, -1 where there is none. attention_EZ:
     weight of each of the label's `views`. neighbours_EM: labels nearest to it in the label graph, NOTHING where there
-    are fewer, and edges_EM their weights. parts_EG: what its score is made of (answers.PARTS), NaN where the model did
-    not rank it.
+    are fewer, and edges_EM their weights. parts_EG: what its score is made of (score_parts.PARTS), NaN where the model
+    did not rank it.
     """
 
     queries_E: Rows
@@ -37,11 +39,8 @@ class Reasons:
         return len(self.queries_E)
 
 
-def reasons_of(answers: Answers, labels_PR: Rows, ranked_PR: Rows, k: int) -> Reasons:
-    """Why all P products have these labels.
-
-    ranked_PR: the same, NOTHING where the model did not rank one among its k best.
-    """
+def reasons_of(answers: Answers, ranked: Ranked, labels_PR: Rows, scores_PR: Floats) -> Reasons:
+    """Why all P products have these labels; ranked: what `answers` said of them before the lists were chosen."""
     products, labels_PR = np.arange(len(labels_PR), dtype=np.int32), np.ascontiguousarray(labels_PR)
     queries, places = np.nonzero(labels_PR != NOTHING)
     labels = labels_PR[queries, places]
@@ -57,7 +56,7 @@ def reasons_of(answers: Answers, labels_PR: Rows, ranked_PR: Rows, k: int) -> Re
         attention_of(ranker.model, ranker.texts)[labels],
         neighbours[labels],
         edges[labels],
-        answers.parts(products, ranked_PR, k)[queries, places],
+        score_parts(answers, ranked, labels_PR, scores_PR)[queries, places],
     )
 
 

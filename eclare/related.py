@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -71,18 +72,28 @@ def examples_of(signals: Signals, right_PP: sp.csr_matrix, queries: Rows) -> Exa
     return Examples(signals.of(queries, candidates), happened, candidates != NOTHING).that_teach()
 
 
-def rank(signals: Signals, fusion: Fusion, queries: Rows, k: int) -> tuple[Rows, Floats]:
-    """The k best allowed products for every query and their scores, Q x k, best first, ties by lower row.
+class Ranked(NamedTuple):
+    """The k best labels of every query and their scores, Q x k, best first; NOTHING where there are fewer.
 
-    Where there are fewer, a row ends with NOTHING and score 0.
+    log_totals_Q: what the model's shares were taken of (Signals.log_totals), so that a score can be explained later.
     """
+
+    labels_QK: Rows
+    scores_QK: Floats
+    log_totals_Q: Floats | None = None
+
+
+def rank(signals: Signals, fusion: Fusion, queries: Rows, k: int) -> Ranked:
+    """The k best allowed products for every query, ties by lower row; NOTHING has score 0."""
     found_QK, scores_QK = np.full((len(queries), k), NOTHING, np.int32), np.zeros((len(queries), k), np.float32)
+    totals_Q = np.zeros(len(queries), np.float32)
     for start in tqdm(range(0, len(queries), CHUNK), desc="rank", unit="chunk", disable=None):
         chunk = slice(start, start + CHUNK)
         candidates = signals.candidates(queries[chunk], k)
-        scores = fusion.scores(signals.of(queries[chunk], candidates))
-        found_QK[chunk], scores_QK[chunk] = best_of_rows(candidates, scores, k)
-    return found_QK, scores_QK
+        seen = signals.of(queries[chunk], candidates)
+        found_QK[chunk], scores_QK[chunk] = best_of_rows(candidates, fusion.scores(seen), k)
+        totals_Q[chunk] = signals.log_totals(queries[chunk], candidates, seen)
+    return Ranked(found_QK, scores_QK, totals_Q)
 
 
 def related_products(
@@ -110,4 +121,5 @@ def related_products(
         )
     everything: npt.NDArray[np.bool_] = np.ones(len(pairs), bool)
     signals = Signals(pairs, titles_PV, learn(pairs), everything)
-    return rank(signals, fusion, np.arange(len(pairs), dtype=np.int32), k)
+    best = rank(signals, fusion, np.arange(len(pairs), dtype=np.int32), k)
+    return best.labels_QK, best.scores_QK

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from eclare.dated_pairs import DatedPairs
 from eclare.ensemble import Ensemble
 from eclare.recommendations import NOTHING
-from eclare.search import CHUNK, Floats, Rows, build_quick_index, log_shares
+from eclare.search import CHUNK, LEAST_LOG_SHARE, Floats, Rows, build_quick_index, inner_products, log_shares
 from eclare.similar import Nearest, cosines_at
 from eclare.sparse import (
     Parts,
@@ -35,6 +35,7 @@ NAMES = (
     *(f"popularity, {days:g} days" for days in HALF_LIVES),
     "over one more product", "similar queries", "similar answers", "similar both", "same words", "model", "history",
 )  # fmt: skip
+MODEL = NAMES.index("model")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +63,12 @@ class Signals:
         distinct: Rows = distinct_per_row(np.hstack([*lists, popular]).astype(np.int32), queries)
         return distinct
 
-    def of(self, queries: Rows, candidates: Rows) -> Floats:
-        """The signals of every candidate in the order of NAMES, Q x C x F; NOTHING as if nobody knew it."""
+    def of(self, queries: Rows, candidates: Rows, log_totals_Q: Floats | None = None) -> Floats:
+        """The signals of every candidate in the order of NAMES, Q x C x F; NOTHING as if nobody knew it.
+
+        The model's share is one among all candidates of the query; `log_totals` of a former look make it one among
+        those.
+        """
         there = candidates != NOTHING
         signals = np.empty((*candidates.shape, len(NAMES)), np.float32)
         lives, like = len(HALF_LIVES), parts(self._like_PP[queries])
@@ -79,9 +84,29 @@ class Signals:
         for name, (left, right, floor) in reached.items():
             signals[..., NAMES.index(name)] = _log(product_at(left, right, candidates, self.pairs.products), floor)
         signals[..., -3] = cosines_at(parts(self.titles_PV[queries]), self._titles, candidates)
-        signals[..., -2] = log_shares(self._encoded_PD[queries], self.ensemble.classifiers_LD, candidates)
+        signals[..., MODEL] = self._log_shares(queries, candidates, log_totals_Q)
         signals[..., -1] = _log(self._history_P[queries], COUNT_FLOOR)[:, None]
         return signals
+
+    def log_totals(self, queries: Rows, candidates: Rows, signals_QCF: Floats) -> Floats:
+        """What the model's log-shares were taken of, from the likeliest candidate of every query; 0 where none is."""
+        likeliest = signals_QCF[..., MODEL].argmax(axis=1)[:, None]
+        label = np.take_along_axis(candidates, likeliest, axis=1)
+        share = np.take_along_axis(signals_QCF[..., MODEL], likeliest, axis=1)
+        return np.where(label == NOTHING, 0, self._model_scores(queries, label) - share)[:, 0].astype(np.float32)
+
+    def _log_shares(self, queries: Rows, candidates: Rows, log_totals_Q: Floats | None) -> Floats:
+        if log_totals_Q is None:
+            return np.asarray(log_shares(self._encoded_PD[queries], self.ensemble.classifiers_LD, candidates))
+        shares = np.maximum(self._model_scores(queries, candidates) - log_totals_Q[:, None], LEAST_LOG_SHARE)
+        return np.where(candidates == NOTHING, np.float32(LEAST_LOG_SHARE), shares)
+
+    def _model_scores(self, queries: Rows, candidates: Rows) -> Floats:
+        row = np.repeat(np.arange(len(queries), dtype=np.int32), candidates.shape[1])
+        scores = inner_products(
+            self._encoded_PD[queries], self.ensemble.classifiers_LD, row, np.maximum(candidates, 0).ravel()
+        )
+        return np.asarray(scores).reshape(candidates.shape)
 
     @cached_property
     def _encoded_PD(self) -> Floats:

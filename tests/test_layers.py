@@ -100,6 +100,7 @@ def test_the_library_imports_only_upward() -> None:
         "signals",
         "related",
         "answers",
+        "score_parts",
         "reasons",
         "__main__",
     ]

@@ -1,4 +1,5 @@
 alter table recommendation_{version_id} add primary key (version_id, product_id, rank);
 alter table recommended_product_{version_id} add primary key (version_id, product_id);
 alter table recommendation_reason_{version_id} add primary key (version_id, product_id, related_product_id);
+create index on recommended_product_{version_id} using gin (to_tsvector('simple', title));
 analyze recommendation_{version_id}, recommended_product_{version_id}, recommendation_reason_{version_id};

@@ -2,7 +2,8 @@ create or replace function explain_recommendation(product_id text, related_produ
 returns table (
     title text, related_title text, rank smallint, score real, source text, sessions integer, last_day date,
     neighbours jsonb, attention_text real, attention_graph real, attention_refinement real, score_co_clicks real,
-    score_popularity real, score_like_products real, score_titles real, score_model real, score_base real, reason text
+    score_popularity real, score_like_products real, score_titles real, score_model real, score_base real,
+    score_rules real, reason text
 )
 language sql stable
 begin atomic
@@ -11,14 +12,20 @@ begin atomic
         product.title, related.title, recommendation.rank, recommendation.score, recommendation.source,
         why.sessions, why.last_day, why.neighbours, why.attention_text, why.attention_graph, why.attention_refinement,
         why.score_co_clicks, why.score_popularity, why.score_like_products, why.score_titles, why.score_model,
-        why.score_base,
+        why.score_base, why.score_rules,
         case
             when recommendation.source = 'category' then 'It is popular in the category; the list came out short.'
             when recommendation.source = 'popular' then 'It is popular in the shop; the list came out short.'
             when recommendation.source = 'cold' then 'The product has no click yet; its title is like those of products that led here.'
-            when why.sessions > 0 then format('%s sessions met both, the last on %s.', why.sessions, why.last_day)
-            when why.sessions = 0 then 'No session met both; clicks and titles of like products speak for it.'
-            else 'Only the first ranks are explained (EXPLAINED_RANKS).'
+            when why.sessions is null then 'Only the first ranks are explained (EXPLAINED_RANKS).'
+            else concat_ws(
+                ' ',
+                case
+                    when why.sessions = 0 then 'No session met both.'
+                    else format('%s sessions met both, the last on %s.', why.sessions, why.last_day)
+                end,
+                'Most of its score comes from ' || heaviest.part || '.'
+            )
         end
     from recommendation
     join recommended_product as product
@@ -29,6 +36,17 @@ begin atomic
         on why.version_id = (select version_id from live_version)
         and why.product_id = explain_recommendation.product_id
         and why.related_product_id = explain_recommendation.related_product_id
+    left join lateral (
+        select part.name
+        from (
+            values ('sessions with both', why.score_co_clicks), ('popularity', why.score_popularity),
+                ('sessions of like products', why.score_like_products), ('words that both titles share', why.score_titles),
+                ('the model', why.score_model)
+        ) as part (name, value)
+        where part.value > 0
+        order by part.value desc
+        limit 1
+    ) as heaviest (part) on true
     where recommendation.version_id = (select version_id from live_version)
         and recommendation.product_id = explain_recommendation.product_id
         and recommendation.related_product_id = explain_recommendation.related_product_id;

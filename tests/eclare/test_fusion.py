@@ -140,7 +140,7 @@ def test_only_what_is_allowed_is_an_answer_and_every_query_gets_one() -> None:
     allowed[[3, 12, 47]] = True
     fusion = torch.nn.Module()
     fusion.scores = lambda signals: signals[..., NAMES.index("model")].copy()  # type: ignore[assignment]
-    found, _ = rank(signals_of(made.pairs, made.titles, allowed), fusion, np.arange(48, dtype=np.int32), 4)
+    found = rank(signals_of(made.pairs, made.titles, allowed), fusion, np.arange(48, dtype=np.int32), 4).labels_QK
     for query, row in enumerate(found.tolist()):
         assert sorted(row, reverse=True) == sorted({3, 12, 47} - {query}, reverse=True) + [NOTHING] * row.count(NOTHING)
 

@@ -1,11 +1,14 @@
 """Why a pair is recommended, against counting by hand and the network itself."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
 
-from eclare.answers import PARTS, Answers
+from eclare.answers import Answers
 from eclare.config import ECLAREConfig
 from eclare.dated_pairs import DatedPairs
 from eclare.evidence import Evidence
@@ -14,6 +17,9 @@ from eclare.fusion import Fusion
 from eclare.graph import build_label_graph
 from eclare.reasons import NEIGHBOURS, reasons_of
 from eclare.recommendations import NOTHING
+from eclare.related import Ranked
+from eclare.score_parts import PARTS, score_parts
+from eclare.selection import ListRules, select
 from eclare.signals import NAMES
 from eclare.stages import train
 from eclare.synthetic import sessions_of_groups
@@ -26,10 +32,14 @@ CONFIG = ECLAREConfig(embedding_dim=16, epochs=2, batch_size=32)
 EVERYTHING = np.arange(SHOP.pairs.products, dtype=np.int32)
 
 
+def trained(config):
+    texts = Texts.of(TITLES, TITLES, build_label_graph(CLICKS, config))
+    return train(CLICKS, texts, config, torch.device("cpu"))
+
+
 @pytest.fixture(scope="module")
 def ensemble():
-    texts = Texts.of(TITLES, TITLES, build_label_graph(CLICKS, CONFIG))
-    return train(CLICKS, texts, CONFIG, torch.device("cpu"))
+    return trained(CONFIG)
 
 
 def answers_of(ensemble, *, learnt: bool) -> Answers:
@@ -40,44 +50,58 @@ def answers_of(ensemble, *, learnt: bool) -> Answers:
     return Answers(*known, fusion=Fusion(torch.zeros(len(NAMES)), torch.full((len(NAMES),), 3.0)))
 
 
-@pytest.mark.parametrize("learnt", [True, False])
-def test_the_parts_of_a_score_sum_to_it(ensemble, learnt):
-    answers = answers_of(ensemble, learnt=learnt)
-    labels, scores = answers.best(EVERYTHING, 5)
-    parts = answers.parts(EVERYTHING, labels, 5)
+@pytest.fixture(scope="module")
+def over_clusters():
+    return trained(replace(CONFIG, shortlister="clusters", evidence_weight=0, held_back_share=0))
+
+
+@pytest.mark.parametrize("kind", ["learnt", "sum", "clusters"])
+@pytest.mark.parametrize("rules", [ListRules(5), ListRules(5, 2, 0.8)])
+def test_the_parts_of_a_score_sum_to_what_is_published(ensemble, over_clusters, kind, rules):
+    answers = answers_of(over_clusters if kind == "clusters" else ensemble, learnt=kind == "learnt")
+    ranked = answers.best(EVERYTHING, rules.candidates)
+    labels, scores = select((ranked.labels_QK, ranked.scores_QK), TITLES, EVERYTHING % 8, rules)
+    parts = score_parts(answers, ranked, labels, scores)
     there = labels != NOTHING
+    assert there.any()
     assert np.nansum(parts, axis=-1)[there] == pytest.approx(scores[there], abs=1e-4)
     assert np.isnan(parts[~there]).all()
-    assert np.isnan(parts[there][:, PARTS.index("popularity")]).all() == (not learnt)
+    assert np.isnan(parts[there][:, PARTS.index("popularity")]).all() == (kind != "learnt")
+    assert parts[there][:, PARTS.index("rules")].any() == (rules.diversity > 0)
 
 
-def test_what_a_signal_adds_is_its_share_of_the_way_from_the_mean():
+def test_a_label_that_was_not_ranked_has_no_parts(ensemble):
+    answers = answers_of(ensemble, learnt=True)
+    ranked = answers.best(EVERYTHING, 3)
+    foreign = np.array([np.setdiff1d(EVERYTHING, row)[:2] for row in ranked.labels_QK], np.int32)
+    assert np.isnan(score_parts(answers, ranked, foreign, np.zeros(foreign.shape, np.float32))).all()
+
+
+def test_what_a_group_of_signals_adds_is_its_mean_worth_over_all_orders():
     random = np.random.default_rng(0)
     torch.manual_seed(1)
-    mean, deviation = torch.randn(4), torch.rand(4) + 0.5
-    fusion, signals = Fusion(mean, deviation), random.normal(size=(3, 2, 4)).astype(np.float32) * 4
-    added = fusion.attributions(signals)
-    assert added.sum(axis=-1) == pytest.approx(
-        fusion.scores(signals) - fusion.scores(np.float32(mean.numpy())), abs=5e-3
-    )
-    steps = 2_000
-    for query, candidate in np.ndindex(3, 2):
-        slowly = np.zeros(4)
-        way = signals[query, candidate] - mean.numpy()
-        for step in range(steps):
-            place = torch.tensor(mean.numpy() + way * (step + 0.5) / steps, dtype=torch.float32, requires_grad=True)
-            fusion(place).backward()
-            slowly += way * place.grad.numpy() / steps
-        assert added[query, candidate] == pytest.approx(slowly, abs=5e-3)
+    mean, deviation = torch.randn(6), torch.rand(6) + 0.5
+    groups = [[0, 3], [1], [2, 5], [4]]
+    fusion, signals = Fusion(mean, deviation), random.normal(size=(5, 6)).astype(np.float32) * 4
+    found = fusion.parts(signals, groups)
+    slowly = np.zeros((5, 4))
+    for order in (orders := list(permutations(range(4)))):
+        known = np.tile(mean.numpy(), (5, 1))
+        for group in order:
+            before = fusion.scores(known)
+            known[:, groups[group]] = signals[:, groups[group]]
+            slowly[:, group] += (fusion.scores(known) - before) / len(orders)
+    assert found[:, :-1] == pytest.approx(slowly, abs=1e-4)
+    assert found[:, -1] == pytest.approx(np.full(5, fusion.scores(mean.numpy())), abs=1e-5)
 
 
 def test_reasons_are_those_of_looking_one_pair_up_after_the_other(ensemble):
     answers = answers_of(ensemble, learnt=True)
-    labels = answers.best(EVERYTHING, 3)[0]
+    best = answers.best(EVERYTHING, 3)
+    labels = best.labels_QK.copy()
     labels[4, 1:] = NOTHING
-    ranked = labels.copy()
-    ranked[:, 2] = NOTHING  # as if they came from elsewhere
-    reasons = reasons_of(answers, labels, ranked, 3)
+    ranked = best.labels_QK[:, :2]  # as if the third came from elsewhere
+    reasons = reasons_of(answers, Ranked(ranked, best.scores_QK[:, :2], best.log_totals_Q), labels, best.scores_QK)
     assert [(q, label) for q, label in zip(reasons.queries_E.tolist(), reasons.labels_E.tolist(), strict=True)] == [
         (query, int(label)) for query in EVERYTHING.tolist() for label in labels[query] if label != NOTHING
     ]
@@ -103,5 +127,6 @@ def test_pairs_of_no_session_have_no_last_day(ensemble):
     answers = Answers(
         ensemble, TITLES, nobody, np.ones(len(EVERYTHING), bool), evidence=Evidence.of_products(CLICKS, TITLES)
     )
-    reasons = reasons_of(answers, answers.best(EVERYTHING, 1)[0], np.full((len(EVERYTHING), 1), NOTHING, np.int32), 1)
+    ranked = answers.best(EVERYTHING, 1)
+    reasons = reasons_of(answers, ranked, ranked.labels_QK, ranked.scores_QK)
     assert not reasons.sessions_E.any() and (reasons.age_E == -1).all()

@@ -33,7 +33,7 @@ REASONS = Reasons(
     np.array([0, 0], np.int32), np.array([1, 2], np.int32), np.array([7, 0], np.float32), np.array([3, -1], np.int32),
     ("text", "graph", "refinement"), np.array([[0.25, 0.25, 0.5], [0.5, 0.5, 0]], np.float32),
     np.array([[2, 3], [1, NOTHING]], np.int32), np.array([[0.75, 0.125], [0.5, 0]], np.float32),
-    np.array([[0.5, 0.125, 0, 0, 0.25, 0.025], [np.nan] * 6], np.float32),
+    np.array([[0.5, 0.125, 0, 0, 0.25, 0.05, -0.025], [np.nan] * 7], np.float32),
 )  # fmt: skip
 
 
@@ -57,13 +57,15 @@ def test_a_recommended_pair_is_explained(settings):
     (met,) = rows_of(settings, EXPLAINED, product="1", related="2")
     assert met == (
         TITLES["1"], TITLES["2"], 1, pytest.approx(0.9), "model", 7, date(2017, 6, 27), {"3": 0.75, "4": 0.125},
-        0.25, 0.25, 0.5, 0.5, 0.125, 0, 0, 0.25, pytest.approx(0.025), "7 sessions met both, the last on 2017-06-27.",
+        0.25, 0.25, 0.5, 0.5, 0.125, 0, 0, 0.25, pytest.approx(0.05), pytest.approx(-0.025),
+        "7 sessions met both, the last on 2017-06-27. Most of its score comes from sessions with both.",
     )  # fmt: skip
     (filled,) = rows_of(settings, EXPLAINED, product="1", related="3")
     assert filled[5:8] == (0, None, {"2": 0.5})
-    assert filled[11:17] == (None,) * 6
+    assert filled[11:18] == (None,) * 7
+    assert filled[-1] == "No session met both."
     (beyond,) = rows_of(settings, EXPLAINED, product="4", related="3")
-    assert beyond[5:17] == (None,) * 12
+    assert beyond[5:18] == (None,) * 13
     assert beyond[-1] == "Only the first ranks are explained (EXPLAINED_RANKS)."
 
 

@@ -1,0 +1,16 @@
+create or replace function search_products(query text, k integer default 20)
+returns table (product_id text, title text, category text, brand text, relevance real)
+language sql stable
+begin atomic
+    -- Each partition has an index of this expression (sql/queries/finish_partitions.sql).
+    select
+        product.product_id, product.title, product.category, product.brand,
+        ts_rank(to_tsvector('simple', product.title), websearch_to_tsquery('simple', query)) as relevance
+    from recommended_product as product
+    where product.version_id = (select version_id from live_version)
+        and to_tsvector('simple', product.title) @@ websearch_to_tsquery('simple', query)
+    order by relevance desc, product.product_id
+    limit k;
+end;
+
+comment on function search_products(text, integer) is 'Products of the live version by words of their title, as typed into a search box ("quoted phrase", -without, or): select * from search_products(''red mug'').';

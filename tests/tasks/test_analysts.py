@@ -1,0 +1,175 @@
+"""What analysts and publishers may do in SQL, and every question of docs/analysts.md."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from tasks.database import open_database, transaction
+from tasks.errors import BadInput
+from tasks.publish_recommendations import publish_recommendations
+from tasks.rollback import approve, rollback
+from tasks.run import INGEST, run
+from tasks.settings import ROOT, Settings
+from tests.nights import LENIENT, LIVE, OTHER, RELATED, expected, make_night, rows_of, scans_of, with_lenient_gate
+from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
+from tests.tasks.test_reasons import publish_with_reasons
+
+pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+
+QUESTIONS = re.findall(r"^## (.+?)\n.*?```sql\n(.*?)```", (ROOT / "docs" / "analysts.md").read_text(), re.DOTALL | re.M)
+READ = """select relname from pg_class
+where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v') and relname !~ '_[0-9]+$'"""
+HIDDEN = {"erasure", "erasure_day", "erasure_salt"}
+
+
+@pytest.fixture
+def settings(settings, monkeypatch):
+    return with_lenient_gate(settings, monkeypatch)
+
+
+@contextmanager
+def as_role(settings: Settings, role: str) -> Iterator[sa.Connection]:
+    with open_database(settings).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f"set role {role}"))
+        yield connection
+
+
+def strict(settings: Settings) -> Settings:
+    file = settings.gate_config.with_name("strict.json")
+    file.write_text(json.dumps(LENIENT | {"churn": 0}))
+    return settings.model_copy(update={"gate_config": file})
+
+
+def lively_shop(settings: Settings) -> None:
+    """A day ingested; nights published, refused, let pass and rolled back."""
+    deliver_log(Path(settings.click_log_url), NIGHT, NIGHT)
+    deliver_catalogue(Path(settings.catalogue_url))
+    for step in INGEST:
+        run(step, str(NIGHT), settings)
+    categories = {"category": ["mugs", "mugs", "plates", "plates"]}
+    for day, related in (("2017-06-27", RELATED), ("2017-06-28", OTHER)):
+        publish_recommendations(make_night(day, settings, related, **categories), settings)
+    with pytest.raises(BadInput, match="churn"):
+        publish_recommendations(make_night("2017-06-29", settings, RELATED, **categories), strict(settings))
+    approve(settings, 3, "the season changed", "Ada")
+    rollback(settings, "too early", "Grace")
+    publish_with_reasons(settings, "2017-06-30", {"1": ["2", "3"], "2": ["1"], "4": ["2"]})
+
+
+def test_every_question_has_an_answer_that_an_analyst_may_see(settings):
+    lively_shop(settings)
+    assert len(QUESTIONS) >= 20
+    with as_role(settings, "analyst") as analyst:
+        for question, query in QUESTIONS:
+            assert analyst.exec_driver_sql(query, execution_options={"no_parameters": True}).all(), question
+
+
+def test_analysts_read_everything_but_hashes_of_erased_users_and_write_nothing(settings):
+    publish_recommendations(make_night("2017-06-30", settings), settings)
+    relations = {name for (name,) in rows_of(settings, READ)}
+    assert relations > HIDDEN
+    with as_role(settings, "analyst") as analyst:
+        for name in sorted(relations - HIDDEN):
+            analyst.execute(sa.text(f"select * from {name}")).all()
+            with pytest.raises(sa.exc.DBAPIError, match=r"permission denied|cannot delete"):
+                analyst.execute(sa.text(f"delete from {name}"))
+        for name in sorted(HIDDEN):
+            with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
+                analyst.execute(sa.text(f"select * from {name}"))
+        for forbidden in (
+            "select move_live_version(1, 'rollback', 'me', 'why not')", "create table mine (one int)",
+            "update live_version set version_id = 1", "truncate recommendation", "drop table recommendation",
+        ):  # fmt: skip
+            with pytest.raises(sa.exc.ProgrammingError, match=r"permission denied|must be owner"):
+                analyst.execute(sa.text(forbidden))
+    assert rows_of(settings, LIVE) == expected(RELATED)
+
+
+def test_a_member_of_publisher_runs_the_nights_of_a_database_that_is_not_its_own(settings):
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    name = f"nightly_{uuid4().hex[:8]}"
+    with transaction(settings) as connection:
+        connection.execute(sa.text(f"create role {name} login in role publisher password '{name}'"))
+    own = sa.make_url(settings.database_url).set(username=name, password=name)
+    theirs = settings.model_copy(update={"database_url": own.render_as_string(hide_password=False)})
+    try:
+        assert publish_recommendations(make_night("2017-06-30", theirs, OTHER), theirs)["live"] == 1
+        assert rows_of(theirs, LIVE) == expected(OTHER)
+        rollback(theirs, "back")
+        assert rows_of(settings, LIVE) == expected(RELATED)
+    finally:
+        with transaction(settings) as connection:
+            connection.execute(sa.text(f"reassign owned by {name} to current_user"))
+            connection.execute(sa.text(f"drop owned by {name}"))
+            connection.execute(sa.text(f"drop role {name}"))
+
+
+def test_what_changed_since_last_night(settings):
+    query = (
+        "select product_id, related_product_id, rank_before, rank, change from changes_since_last_night order by 1, 2"
+    )
+    assert rows_of(settings, query) == []
+    for day, related in (("2017-06-28", {"1": ["4"]}), ("2017-06-29", {"1": ["2", "3"], "2": ["1"]})):
+        publish_recommendations(make_night(day, settings, related), settings)
+    publish_recommendations(make_night("2017-06-30", settings, {"1": ["3", "4"], "2": ["1"]}), settings)
+    assert rows_of(settings, query) == [
+        ("1", "2", 1, None, "gone"), ("1", "3", 2, 1, "moved"), ("1", "4", None, 2, "new"),
+    ]  # fmt: skip
+    touched = {scan["Relation Name"] for scan in scans_of(settings, query)}
+    assert {name for name in touched if name.startswith("recommendation_") and name[-1].isdigit()} == {
+        "recommendation_2", "recommendation_3"
+    }  # fmt: skip
+    rollback(settings, "back", to="2017-06-29")
+    assert [row[-1] for row in rows_of(settings, query)] == ["new", "new", "gone", "new"]
+
+
+def test_a_pair_over_the_nights(settings):
+    for day, related in (("2017-06-28", RELATED), ("2017-06-29", OTHER), ("2017-06-30", RELATED)):
+        publish_recommendations(make_night(day, settings, related), settings)
+    query = """select night::text, rank, status from pair_history
+    where product_id = '1' and related_product_id = '2' order by 1"""
+    assert rows_of(settings, query) == [("2017-06-28", 1, "retired"), ("2017-06-30", 1, "live")]
+
+
+def test_how_old_what_readers_see_is(settings):
+    assert rows_of(settings, "select * from staleness") == [(None,) * 5]
+    version = publish_recommendations(make_night("2017-06-30", settings), settings)["version"]
+    with transaction(settings) as connection:
+        connection.execute(sa.text("update live_version set since = now() - interval '90 minutes'"))
+    query = """select version_id, age_hours, night_ended_hours - extract(epoch from now() - '2017-07-01Z') / 3600
+    from staleness"""
+    ((live, age, difference),) = rows_of(settings, query)
+    assert (live, age) == (version, 1.5)
+    assert abs(difference) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("plain", ["4"]), ("PLAIN", ["4"]), ("quoted title", ["1"]), ("quoted -title", []), ('"title quoted"', []),
+     ("Ünïcödé or plain", ["3", "4"]), ("", []), ("'; drop table x; -- & | ! ( :* <->", [])],
+)  # fmt: skip
+def test_products_are_found_by_words_of_their_title(settings, query, found):
+    publish_recommendations(
+        make_night("2017-06-29", settings, titles={"1": "an old plain title", "2": "x", "3": "y", "4": "z"}), settings
+    )
+    publish_recommendations(make_night("2017-06-30", settings), settings)
+    rows = rows_of(settings, "select product_id from search_products(:words)", words=query)
+    assert sorted(product for (product,) in rows) == found
+
+
+def test_a_search_reads_the_index_of_the_live_version(settings):
+    titles = {str(number): f"product {number} of {number % 97}" for number in range(3_000)}
+    related = {product: [str((int(product) + 1) % 3_000)] for product in titles}
+    publish_recommendations(make_night("2017-06-30", settings, related, titles), settings)
+    (scan,) = [
+        scan
+        for scan in scans_of(settings, "select * from search_products('1234')")
+        if scan["Relation Name"] != "live_version"
+    ]
+    assert scan["Node Type"] == "Bitmap Heap Scan"
