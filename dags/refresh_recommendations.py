@@ -18,7 +18,12 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   beside the baseline's, to `evaluation/` and PostgreSQL. Clear it.
 - **recommend_products** (GPU) reads `model/`, `label_graph/` and `interactions/`; writes `recommendations/`. Clear it.
 - **publish_recommendations** reads `recommendations/`; writes a new version to PostgreSQL, then moves the live
-  pointer. Clear it once the database answers; until then the former version is live.
+  pointer. Clear it once the database answers; until then the former version is live. It fails with `BadInput` where
+  the gate refuses the version: read the reasons (in the message, the report and the view `gate_history`), see to the
+  cause and clear the run from the task that it touches, or let the version pass with your name and a reason:
+  `python -m tasks approve`.
+- **report_night** reads what PostgreSQL knows of the night and the losses in `model/`; writes `report/report.html`, one
+  page to look at, also for a night that failed. Nothing depends on it: clear it to have the page anew.
 
 `NotReady` (an input or a service is away) is tried again with growing pauses for two to three hours. `BadInput` fails
 at once, since only a changed input helps: correct it, then clear the failed task and those after it.
@@ -79,6 +84,14 @@ def publish_recommendations(night: str) -> dict[str, float]:
     return run("publish_recommendations", night)
 
 
+@task(execution_timeout=timedelta(minutes=30))
+def report_night(night: str) -> dict[str, float]:
+    """Write the page of the night, also of one that failed."""
+    from tasks.run import run
+
+    return run("report_night", night)
+
+
 with DAG(
     "refresh_recommendations",
     description="Clicks of the window to published related products",
@@ -99,4 +112,5 @@ with DAG(
         evaluate_model(NIGHT),
         recommend_products(NIGHT),
         publish_recommendations(NIGHT),
+        report_night(NIGHT).as_teardown(),  # runs whatever became of the others, and does not hide that they failed
     )

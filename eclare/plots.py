@@ -3,16 +3,24 @@
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eclare.checkpoint import Epoch
+if TYPE_CHECKING:
+    from eclare.checkpoint import Epoch
 
 
-def plot_losses(history: Sequence[Epoch], file: Path) -> None:
+def plot_losses(history: "Sequence[Epoch]", file: Path) -> None:
     """Training loss by epoch of every stage and, where there were validation points, their nDCG@5; writes a PNG."""
     figure = Figure(figsize=(8, 4), layout="constrained")
-    losses = figure.subplots()
+    draw_losses(history, figure.subplots())
+    figure.savefig(file, dpi=120)
+
+
+def draw_losses(history: "Sequence[Epoch]", losses: Axes) -> None:
+    """The same, drawn into `losses`."""
     losses.set(xlabel="epoch", ylabel="training loss")
     if any(epoch.validation is not None for epoch in history):
         judged = losses.twinx()
@@ -24,4 +32,3 @@ def plot_losses(history: Sequence[Epoch], file: Path) -> None:
         if known:
             judged.plot(*zip(*known, strict=True), linestyle="--", color=line.get_color())
     losses.legend()
-    figure.savefig(file, dpi=120)

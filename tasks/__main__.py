@@ -14,7 +14,7 @@ from tasks.errors import TaskError
 from tasks.metrics_table import metrics_table
 from tasks.night import Night
 from tasks.raw_log import days_with_a_folder
-from tasks.run import INGEST, REFRESH, STEPS, run
+from tasks.run import INGEST, STEPS, refresh, run
 from tasks.settings import Settings
 
 Day = Annotated[str, typer.Option("--night", help="the night, a UTC day written YYYY-MM-DD")]
@@ -46,13 +46,12 @@ for _step in STEPS:
 
 @app.command()
 def night(night: Day, since: Since = "") -> None:
-    """Run the whole night: ingest the night's day (and the days since --since), refresh, publish, show the metrics."""
+    """Run the whole night: ingest the night's day (and the days since --since), refresh, publish, report."""
     settings = Settings()
     for day in days_with_a_folder(Night.of(since or night, settings).day, Night.of(night, settings).day, settings):
         for step in INGEST:
             run(step, str(day), settings)
-    for step in REFRESH:
-        run(step, night, settings)
+    refresh(night, settings)
     Console().print(metrics_table(Night.of(night, settings), settings))
 
 

@@ -2,8 +2,10 @@
 
 import logging
 import time
+from contextlib import suppress
 from importlib import import_module
 
+from tasks.errors import TaskError
 from tasks.night import Night
 from tasks.settings import Settings
 
@@ -16,7 +18,8 @@ REFRESH = (
     "recommend_products",
     "publish_recommendations",
 )
-STEPS = (*INGEST, *REFRESH)
+REPORT = "report_night"
+STEPS = (*INGEST, *REFRESH, REPORT)
 
 log = logging.getLogger("tasks")
 
@@ -30,3 +33,15 @@ def run(step: str, day: str, settings: Settings | None = None) -> dict[str, floa
     shown = ", ".join(f"{name} {value:,.10g}" for name, value in counts.items())
     log.info("%s of night %s: %s (%.1f s)", step, night, shown, time.perf_counter() - start)
     return counts
+
+
+def refresh(day: str, settings: Settings | None = None) -> None:
+    """Run the steps of REFRESH in order and then the report, which a night that fails has too."""
+    try:
+        for step in REFRESH:
+            run(step, day, settings)
+    except TaskError:
+        with suppress(TaskError):  # what failed the night is the news
+            run(REPORT, day, settings)
+        raise
+    run(REPORT, day, settings)

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from dags.ingest_clicks import dag as ingest_clicks
 from dags.nightly import night_of
 from dags.refresh_recommendations import dag as refresh_recommendations
-from tasks.run import INGEST, REFRESH
+from tasks.run import INGEST, REFRESH, REPORT
 
 DAGS = [ingest_clicks, refresh_recommendations]
 GPU_TASKS = {"train_model", "evaluate_model", "recommend_products"}
 
 
-@pytest.mark.parametrize(("dag", "steps"), zip(DAGS, (INGEST, REFRESH), strict=True), ids=["day", "night"])
+@pytest.mark.parametrize(("dag", "steps"), zip(DAGS, (INGEST, (*REFRESH, REPORT)), strict=True), ids=["day", "night"])
 def test_steps_run_one_after_the_other_in_their_order_and_no_other_does(dag: DAG, steps: tuple[str, ...]) -> None:
     assert [task.task_id for task in dag.topological_sort()] == list(steps)
     for before, after in pairwise(steps):

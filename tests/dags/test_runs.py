@@ -14,6 +14,7 @@ def ended(run_dags: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list
         {"dag_id": "ingest_clicks", "logical_date": "2017-06-02T12:00:00+00:00", "retries": 0},
         {"dag_id": "ingest_clicks", "logical_date": None},
         {"dag_id": "ingest_clicks", "conf": {"night": "2999-12-31"}, "logical_date": "2017-06-04T12:00:00+00:00"},
+        {"dag_id": "refresh_recommendations", "conf": {"night": "2017-06-30"}, "retries": 0},
         CATALOGUE_URL=str(catalogue),
     )
 
@@ -44,3 +45,12 @@ def test_bad_input_is_not_tried_again(ended: Any) -> None:
     assert outcomes[3]["state"] == "failed"
     assert outcomes[3]["tries"]["ingest_catalogue"] == 1
     assert "night 2999-12-31 is in the future" in log
+
+
+def test_a_night_that_fails_has_its_report_and_stays_failed(ended: Any) -> None:
+    outcomes, _ = ended
+    assert outcomes[4]["state"] == "failed"
+    assert outcomes[4]["tasks"]["build_interactions"] == "failed"
+    assert outcomes[4]["tasks"]["publish_recommendations"] == "upstream_failed"
+    assert outcomes[4]["tasks"]["report_night"] == "success"
+    assert outcomes[4]["counts"]["report_night"]["version"] == 0
