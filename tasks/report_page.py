@@ -1,6 +1,7 @@
 """The page of a night: its pictures and its template."""
 
 import io
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = {"eclare": "-", "co-click": "--"}
 SEGMENTS = ("head", "torso", "tail")
-COLOURS = ("#1b6ca8", "#c8553d", "#3c8d53")
+MOST_LABELS = 8  # nights named below a picture
 STYLE = Path(__file__).with_name("report_night.mplstyle")
 NAMELESS = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no time and no addresses in the file
 
@@ -29,9 +30,16 @@ def render(report: "Report", night: Night) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["figure"] = _figure
     return environment.get_template("report_night.html.j2").render(
         report=report, night=night, charts=_charts(report), summary=_summary(report)
     )
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _charts(report: "Report") -> list[tuple[str, Markup]]:
@@ -85,12 +93,16 @@ def _svg(title: str, draw: Callable[[Axes], None]) -> Markup:
 
 def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
     """A line for every kind and system; a mark on every night, so that a single one is seen."""
-    for colour, name in zip(COLOURS, sorted({row[kind] for row in rows}), strict=False):
+    for place, name in enumerate(sorted({row[kind] for row in rows})):
         for system, line in SYSTEMS.items():
             points = [(row["night"], row["value"]) for row in rows if row[kind] == name and _system(row) == system]
             if points:
                 label = name if system == "eclare" else None
-                axes.plot(*zip(*points, strict=True), line, color=colour, marker=".", label=label)
+                (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{place}", marker=".", label=label)
+                drawn.set_linewidth(3.2 - 0.8 * place)  # so that equal ones are both seen
+    nights = sorted({row["night"] for row in rows})
+    nights = nights[:: math.ceil(len(nights) / MOST_LABELS)]
+    axes.set_xticks(nights, [f"{night:%-d %b}" for night in nights])
     axes.set_ylim(bottom=0)
     axes.legend(loc="best", ncols=3)
 
@@ -105,6 +117,7 @@ def _bars(rows: "Sequence[Row]", axes: Axes) -> None:
         axes.bar_label(bars, fmt="%.2f", padding=2)
     axes.set_xticks(range(len(SEGMENTS)), SEGMENTS)
     axes.grid(visible=False, axis="x")
+    axes.margins(y=0.2)
     axes.legend(loc="best", ncols=2)
 
 
