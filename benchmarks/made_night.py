@@ -1,4 +1,4 @@
-"""The artefacts that a publish reads, of any size: every product has the same number of related ones."""
+"""The artefacts that a publish reads, of any size: every product has as many related ones, the first with reasons."""
 
 import hashlib
 from datetime import date
@@ -7,9 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eclare.reasons import NEIGHBOURS, Reasons
 from eclare.recommendations import Recommendations
 from tasks.database import Metric, store_metrics
 from tasks.night import Night
+from tasks.reasons import PARTS, VIEWS, write_reasons
 from tasks.settings import Settings
 from tasks.storage import Storage
 
@@ -32,7 +34,9 @@ def make_night(day: date, products: int, settings: Settings) -> Night:
     model = storage.read(night.artefact("model"))
     store_metrics(night, model.hash, METRICS, settings)
     with storage.write(night.artefact("recommendations"), made_from=[interactions, model]) as (folder, _):
-        _recommendations(day, products).save(folder)
+        made = _recommendations(day, products)
+        made.save(folder)
+        write_reasons(_reasons(made, settings.explained_ranks), made.label_ids_L, day, folder)
     return night
 
 
@@ -58,3 +62,19 @@ def _recommendations(day: date, products: int) -> Recommendations:
     labels_PK = (np.arange(products, dtype=np.int32)[:, None] + distances_PK) % np.int32(products)
     ids = np.array(ids_of(products))
     return Recommendations(labels_PK, np.tile(SCORES, (products, 1)), np.zeros(labels_PK.shape, np.int8), ids, ids)
+
+
+def _reasons(made: Recommendations, ranks: int) -> Reasons:
+    labels_E = made.labels_NK[:, :ranks].ravel()
+    pairs, random = len(labels_E), np.random.default_rng(0)
+    return Reasons(
+        np.repeat(np.arange(len(made.labels_NK), dtype=np.int32), ranks),
+        labels_E,
+        random.integers(0, 9, pairs).astype(np.float32),
+        random.integers(0, 90, pairs, dtype=np.int32),
+        VIEWS,
+        random.random((pairs, len(VIEWS)), np.float32),
+        random.integers(0, len(made.label_ids_L), (pairs, NEIGHBOURS), dtype=np.int32),
+        random.random((pairs, NEIGHBOURS), np.float32),
+        random.random((pairs, len(PARTS)), np.float32),
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import islice
 from pathlib import Path
 
 import ibis
@@ -11,13 +12,14 @@ import pyarrow.parquet as pq
 from tasks import pairs
 from tasks.clicks import OWN, Piece, opened, pieces_of
 from tasks.database import open_database
-from tasks.engine import count_rows, open_engine, read_parquet, runs
+from tasks.engine import Keys, count_rows, open_engine, read_parquet, runs
 from tasks.errors import NotReady
 from tasks.ledger import record_aggregate
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.storage import Storage
 
+BATCHES_OF_A_GROUP = 8  # of runs, in a row group
 PAIR_TYPES = (pa.int32(), pa.int32(), pa.int8(), pa.int32())
 TOGETHER = pa.schema(list(zip(("one", "other", "event_type", "sessions"), PAIR_TYPES, strict=True)))
 FOLLOWED = pa.schema(list(zip(("query", "related", "event_type", "sessions"), PAIR_TYPES, strict=True)))
@@ -97,9 +99,15 @@ def _write_counted(keys: ibis.Table, products: int, schema: pa.Schema, file: Pat
     first, _, *others = schema.names
     # Read much faster than zstd, and nights read 90 of them; only the second column has too many values to list.
     with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=[first, *others]) as writer:
-        for distinct, sessions in runs(keys):
-            columns = (*pairs.split_keys(distinct, products), sessions)
-            arrays = [pa.array(column).cast(kind) for column, kind in zip(columns, PAIR_TYPES, strict=True)]
-            writer.write_batch(pa.record_batch(arrays, schema))
-            rows += len(distinct)
+        batches = (_batch(distinct, sessions, products, schema) for distinct, sessions in runs(keys))
+        while some := list(islice(batches, BATCHES_OF_A_GROUP)):
+            writer.write_table(pa.Table.from_batches(some))
+            rows += sum(map(len, some))
     return rows
+
+
+def _batch(keys: Keys, sessions: Keys, products: int, schema: pa.Schema) -> pa.RecordBatch:
+    columns = (*pairs.split_keys(keys, products), sessions)
+    return pa.record_batch(
+        [pa.array(column).cast(kind) for column, kind in zip(columns, PAIR_TYPES, strict=True)], schema
+    )

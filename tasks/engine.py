@@ -21,6 +21,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 
 ROWS_AT_ONCE = 1 << 20
+KEYS_AT_ONCE = 1 << 17  # what a processor's cache holds
 KEYS_IN_MEMORY = 1 << 26  # half a GiB of numbers that numpy sorts faster than any engine
 WRITING = {"compression": "zstd", "compression_level": 1, "dictionary_size_limit": 1_000}  # the fastest for unique ids
 ENGINE_REFUSAL = "the engine must be able to read its input, got"
@@ -119,13 +120,17 @@ def count_rows(table: ibis.Table) -> int:
     return int(table.count().to_pyarrow().as_py())
 
 
-def more_than_once(keys: ibis.Table) -> ibis.Table:
-    """(key,): the 64-bit numbers of the column `key` that occur more than once."""
+def more_often(keys: ibis.Table, times: int) -> ibis.Table:
+    """(key,): the 64-bit numbers of the column `key` that occur more than so many times."""
     engine = keys.get_backend()
     if engine.name != "duckdb":
-        return materialise(keys.group_by("key").having(ibis._.count() > 1).agg())
-    again = np.concatenate([np.empty(0, np.int64), *(distinct[counts > 1] for distinct, counts in runs(keys))])
-    return engine.create_table(f"rows_{uuid4().hex}", pa.table({"key": again}), temp=True)
+        return materialise(keys.group_by("key").having(ibis._.count() > times).agg())
+    seen, again = np.empty(0, np.int64), [np.empty(0, np.int64)]
+    for batch in _sorted(keys):
+        seen = np.concatenate([seen[-times:], batch])
+        again.append(seen[times:][seen[times:] == seen[:-times]])
+    numbers = np.unique(np.concatenate(again))
+    return engine.create_table(f"rows_{uuid4().hex}", pa.table({"key": numbers}), temp=True)
 
 
 def runs(keys: ibis.Table) -> Iterator[tuple[Keys, Keys]]:
@@ -146,9 +151,11 @@ def _sorted(keys: ibis.Table) -> Iterator[Keys]:
     if engine.name == "duckdb":
         keys = materialise(keys)  # by all threads; what is fetched at once is computed by one
         if count_rows(keys) <= KEYS_IN_MEMORY:
-            in_order = np.sort(keys.to_pyarrow()["key"].to_numpy())
+            numbers = keys.to_pyarrow()["key"].to_numpy()
             engine.drop_table(keys.op().name)
-            yield from (in_order[start : start + ROWS_AT_ONCE] for start in range(0, len(in_order), ROWS_AT_ONCE))
+            numbers = numbers if numbers.flags.writeable else numbers.copy()  # few are a view of Arrow's memory
+            numbers.sort()  # in place: a copy's fresh memory costs twice the sort
+            yield from (numbers[start : start + KEYS_AT_ONCE] for start in range(0, len(numbers), KEYS_AT_ONCE))
             return
     for batch in keys.order_by("key").to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
         if len(batch):

@@ -19,7 +19,7 @@ from tasks.log_format import COLUMNS, read_log_format
 from tasks.night import Night
 from tasks.quarantine import QUARANTINE, write_quarantine
 from tasks.raw_log import open_log, open_rows
-from tasks.rules import DUPLICATES, LATE, UNLISTED, count_duplicates, erased_among, judge, repeated, set_aside
+from tasks.rules import DUPLICATES, LATE, UNLISTED, count_duplicates, erased_among, repeated, rules_of_a_row, set_aside
 from tasks.settings import Settings
 from tasks.storage import Storage
 
@@ -67,18 +67,17 @@ def _clean(target: _Target) -> Load:
             refused = write_quarantine(None, log, erased, folder)
             return Load(day, files.result(), None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
         rows = open_rows(engine, log, log_format)
-        judged = judge(rows, day, erased_among(rows, erased), settings)
-        aside = set_aside(judged, day, settings)
+        rules = rules_of_a_row(rows, day, erased_among(rows, erased), settings)
+        aside = set_aside(rows, rules, day, settings)
         own = write_parts(rows.anti_join(aside, [FILE, ROW]).select(COLUMNS), folder / OWN)
         late, repeats = _write_late(engine, aside.filter(aside.rule.isnull()), target)
         refused = write_quarantine(aside.filter(aside.rule.notin(DUPLICATES)), log, erased, folder)
         duplicates = count_duplicates(aside) + repeats
         remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target)})
-        rules = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
-        rules += rule_counts("accepted", remarks)
-        return Load(
-            day, files.result(), None, log.rows_read, own + late, late, [rule for rule in rules if rule.row_count]
-        )
+        counts = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
+        counts += rule_counts("accepted", remarks)
+        counts = [count for count in counts if count.row_count]
+        return Load(day, files.result(), None, log.rows_read, own + late, late, counts)
 
 
 def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple[int, Counter[str]]:

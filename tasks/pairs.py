@@ -1,7 +1,6 @@
 """From a day's clicks to its pairs: which products share a session, or follow one another. In ibis expressions."""
 
 import ibis
-import numpy as np
 
 from tasks.engine import Keys, count_rows, materialise
 from tasks.events import EVENT_TYPES
@@ -90,8 +89,9 @@ def followed(clicks: ibis.Table, products: ibis.Table, count: int) -> ibis.Table
 
 def split_keys(keys: Keys, products: int) -> tuple[Keys, Keys, Keys]:
     """First product, second product and event type (a place in EVENT_TYPES) of sorted keys."""
-    pair, kind = np.divmod(keys, len(EVENT_TYPES))
-    return *np.divmod(pair, products), kind
+    bits = products.bit_length()
+    pair, kind = keys >> RANK_BITS, keys & ((1 << RANK_BITS) - 1)
+    return pair >> bits, pair & ((1 << bits) - 1), kind
 
 
 def _near(baskets: ibis.Table, settings: Settings) -> ibis.Table:
@@ -109,7 +109,7 @@ def _keys(pairs: ibis.Table, products: int) -> ibis.Table:
 
 def _keys_of(pairs: ibis.Table, query: ibis.Value, related: ibis.Value, rank: ibis.Value, products: int) -> ibis.Table:
     kind = len(EVENT_TYPES) - rank
-    key = (query * products + related) * len(EVENT_TYPES) + kind
+    key = query * (1 << products.bit_length() + RANK_BITS) + related * (1 << RANK_BITS) + kind
     return pairs.select(key=key.cast("int64"))
 
 

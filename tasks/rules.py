@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import TypeAlias
 
 import ibis
 
-from tasks.engine import FILE, ROW, count_rows, materialise, more_than_once
+from tasks.engine import FILE, ROW, count_rows, materialise, more_often
 from tasks.events import EVENT_TYPES
 from tasks.ledger import ErasedUsers
 from tasks.log_format import COLUMNS
@@ -22,6 +23,8 @@ UNLISTED = "product_not_in_catalogue"
 PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets: its indexes hold some kilobytes
 MAX_ID_LENGTH = 200
 
+Rule: TypeAlias = tuple[ibis.Value, str]  # what it is true of, and its name
+
 
 @ibis.udf.scalar.builtin(name="chr")  # type: ignore[untyped-decorator]
 def _character(code: int) -> str:  # type: ignore[empty-body]
@@ -33,8 +36,8 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time())
 
 
-def judge(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings) -> ibis.Table:
-    """Add `rule`: the name of the first rule that refuses a row by itself, null where none does."""
+def rules_of_a_row(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings) -> list[Rule]:
+    """What refuses a row by itself, with its name; of several that are true the first counts."""
     first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
     unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
     unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
@@ -50,7 +53,7 @@ def judge(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings
     ]
     if erased:
         rules.insert(0, (rows.user_id.isin(erased), ERASED_USER))
-    return rows.mutate(rule=ibis.cases(*rules))
+    return rules
 
 
 def erased_among(rows: ibis.Table, erased: ErasedUsers) -> list[str]:
@@ -63,32 +66,33 @@ def erased_among(rows: ibis.Table, erased: ErasedUsers) -> list[str]:
     return [str(user) for user in found["user_id"].to_pylist()]
 
 
-def set_aside(judged: ibis.Table, day: date, settings: Settings) -> ibis.Table:
+def set_aside(rows: ibis.Table, rules: Sequence[Rule], day: date, settings: Settings) -> ibis.Table:
     """The rows that do not become clicks of the day, with the rule that says why; null: good, but of a day before.
 
-    judged: every row, with the rule that refuses it by itself. Of good rows with one event_id, and of equal ones
-    without one, the first in the order of their text stays; sessions are judged without duplicates.
+    rules: what refuses a row by itself. Of good rows with one event_id, and of equal ones without one, the first in the
+    order of their text stays; sessions are judged without duplicates.
     """
-    odd = judged.rule.notnull() | (judged.event_time < midnight(day))
-    looked_at = materialise(judged.filter(ibis.or_(odd, *_suspects(judged, settings))))
+    odd = [*(condition for condition, _ in rules), rows.event_time < midnight(day)]
+    doubtful = rows.filter(ibis.or_(*odd, *_suspects(rows, settings)))
+    looked_at = materialise(doubtful.mutate(rule=ibis.cases(*rules)))
     beside = _judge_together(looked_at.filter(looked_at.rule.isnull()), settings)
     verdicts = looked_at.left_join(beside, [FILE, ROW])
     rule = ibis.coalesce(verdicts.rule, verdicts.rule_beside)
-    aside = verdicts.select(*[name for name in judged.columns if name != "rule"], rule=rule)
+    aside = verdicts.select(*rows.columns, rule=rule)
     return materialise(aside.filter(aside.rule.notnull() | (aside.event_time < midnight(day))))
 
 
 def _suspects(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
     """Conditions that hold for rows of which another has the same hash, and for rows of large sessions."""
-    limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
-    large = materialise(rows.group_by(key=rows.session_id).having(ibis._.count() > limit).agg())
-    found = [(rows.session_id, large)]
+    by_session = rows.session_id.hash()
     by_id = ibis.ifelse(rows.event_id.isnull(), None, rows.event_id.hash())
     by_row = ibis.ifelse(rows.event_id.isnull(), _whole_row(rows), None).hash()
-    ids = materialise(rows.select(key=by_id))
-    found.append((by_id, more_than_once(ids.filter(ids.key.notnull()))))
-    if count_rows(ids.filter(ids.key.isnull())):
-        found.append((by_row, more_than_once(rows.filter(rows.event_id.isnull()).select(key=by_row))))
+    hashes = materialise(rows.select(session=by_session, event=by_id))
+    limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
+    found = [(by_session, more_often(hashes.select(key="session"), limit))]
+    found.append((by_id, more_often(hashes.filter(hashes.event.notnull()).select(key="event"), 1)))
+    if count_rows(hashes.filter(hashes.event.isnull())):
+        found.append((by_row, more_often(rows.filter(rows.event_id.isnull()).select(key=by_row), 1)))
     return [key.isin(keys.key).fill_null(False) for key, keys in found if count_rows(keys)]
 
 

@@ -234,23 +234,27 @@ def test_aggregates_are_those_of_the_reference(settings, clicks, minutes, direct
     assert stored(settings) == reference(clicks, settings)
 
 
-@given(keys=st.lists(st.integers(0, 20), max_size=60), at_once=st.integers(1, 7), in_memory=st.booleans())
+@given(
+    keys=st.lists(st.integers(0, 20), max_size=60), at_once=st.integers(1, 7), in_memory=st.booleans(),
+    times=st.integers(1, 4),
+)  # fmt: skip
 @hypothesis_settings(deadline=None, max_examples=40)
-def test_equal_keys_are_counted_across_batches(keys, at_once, in_memory) -> None:
+def test_equal_keys_are_counted_across_batches(keys, at_once, in_memory, times) -> None:
     with pytest.MonkeyPatch.context() as patched, engine.duckdb_engine() as duckdb:
         patched.setattr(engine, "ROWS_AT_ONCE", at_once)
+        patched.setattr(engine, "KEYS_AT_ONCE", at_once)
         patched.setattr(engine, "KEYS_IN_MEMORY", 1 << 20 if in_memory else 0)
         table = duckdb.create_table("keys", pa.table({"key": pa.array(keys, pa.int64())}))
         counted = [pair for distinct, counts in engine.runs(table) for pair in zip(distinct, counts, strict=True)]
         assert counted == sorted(Counter(keys).items())
-        assert sorted(engine.more_than_once(table).to_pyarrow()["key"].to_pylist()) == sorted(
-            key for key, count in Counter(keys).items() if count > 1
+        assert sorted(engine.more_often(table, times).to_pyarrow()["key"].to_pylist()) == sorted(
+            key for key, count in Counter(keys).items() if count > times
         )
 
 
 def test_a_key_is_two_products_and_a_type(tmp_path: Path) -> None:
     with engine.duckdb_engine() as duckdb:
-        keys = [3 * (1 * 9 + 2)] * 7 + [3 * (4 * 9 + 5) + 2] * 2 + [3 * (1 * 9 + 3) + 1]
+        keys = [(1 << 4 | 2) << 2] * 7 + [(4 << 4 | 5) << 2 | 2] * 2 + [(1 << 4 | 3) << 2 | 1]  # 9 products: 4 bits
         table = duckdb.create_table("keys", pa.table({"key": keys}))
         assert step._write_counted(table, 9, step.TOGETHER, tmp_path / "pairs.parquet") == 3
     assert [tuple(row.values()) for row in pq.read_table(tmp_path / "pairs.parquet").to_pylist()] == [
