@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from tasks import embedded_postgres
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
+from tasks.one_ahead import one_ahead
 from tasks.settings import ROOT, Settings
 
 __all__ = [
@@ -119,16 +120,19 @@ def copy_rows(connection: Connection, table: str, rows: pa.Table) -> None:
     """
     quote = connection.dialect.identifier_preparer.quote
     copy = f"copy {quote(table)} ({', '.join(map(quote, rows.column_names))}) from stdin (format csv)"
-    options = csv.WriteOptions(include_header=False, quoting_style="needed")
     try:
-        for batch in rows.to_batches(max_chunksize=ROWS_PER_COPY):
-            buffer = io.BytesIO()
-            csv.write_csv(batch, buffer, options)
-            buffer.seek(0)
-            with closing(connection.connection.cursor()) as cursor:
-                cursor.copy_expert(copy, buffer, size=1 << 20)
+        with closing(connection.connection.cursor()) as cursor:
+            for text in one_ahead(map(_as_csv, rows.to_batches(max_chunksize=ROWS_PER_COPY))):
+                cursor.copy_expert(copy, text, size=1 << 20)
     except psycopg2.DataError as error:
         raise BadInput(f"{table} takes only what PostgreSQL can store, got: {_on_one_line(error)}") from error
+
+
+def _as_csv(batch: pa.RecordBatch) -> io.BytesIO:
+    text = io.BytesIO()
+    csv.write_csv(batch, text, csv.WriteOptions(include_header=False, quoting_style="needed"))
+    text.seek(0)
+    return text
 
 
 def store_metrics(night: Night, model_hash: str, metrics: Iterable[Metric], settings: Settings) -> None:

@@ -22,7 +22,7 @@ def facts_of_rows(made: Recommendations, products: pa.Table) -> Facts:
     there = made.labels_NK != NOTHING
     points, places = np.nonzero(there)
     labels = made.labels_NK[points, places]
-    point_place, label_place = (_places(ids, products) for ids in (made.point_ids_N, made.label_ids_L))
+    point_place, label_place = (_places(ids, products["product_id"]) for ids in (made.point_ids_N, made.label_ids_L))
     blocked, in_stock = (products[name].to_numpy().astype(bool) for name in ("blocked", "in_stock"))
     related, known = label_place[labels], (label_place[labels] >= 0) & (point_place[points] >= 0)
     count, catalogue = there.sum(axis=1)[point_place >= 0], max(len(products), 1)
@@ -31,7 +31,7 @@ def facts_of_rows(made: Recommendations, products: pa.Table) -> Facts:
         "coverage": int((count > 0).sum()) / catalogue,
         "full": int((count == made.labels_NK.shape[1]).sum()) / catalogue if made.labels_NK.shape[1] else 0.0,
         "unknown": int((~known).sum()),
-        "itself": int((made.point_ids_N[points] == made.label_ids_L[labels]).sum()),
+        "itself": int((_places(made.point_ids_N, made.label_ids_L)[points] == labels).sum()),
         "repeated": _repeated(made.labels_NK),
         "blocked": int(blocked[related[related >= 0]].sum()),
         "out_of_stock": int((~in_stock)[related[related >= 0]].sum()),
@@ -63,8 +63,9 @@ def _repeated(labels_NK: npt.NDArray[np.int32]) -> int:
     return int(((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NOTHING)).sum())
 
 
-def _places(ids: npt.NDArray[np.str_], products: pa.Table) -> npt.NDArray[np.int64]:
-    found = pc.index_in(pa.array(ids, pa.string()), value_set=products["product_id"].combine_chunks())
+def _places(ids: npt.NDArray[np.str_], among: npt.NDArray[np.str_] | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The first place of each id, -1 for none."""
+    found = pc.index_in(pa.array(ids, pa.string()), value_set=pa.array(among, pa.string()))
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from eclare.recommendations import NOTHING, SOURCES, Recommendations
 from tasks import versions
-from tasks.database import Connection, locked
+from tasks.database import Connection, locked, statement
 from tasks.eclare_config import read_config
 from tasks.errors import BadInput
 from tasks.gate import GateConfig, Verdict, breaks_a_zero_rule, judge, read_gate, refusals
@@ -74,7 +74,7 @@ def _read(night: Night, settings: Settings) -> _Tonight:
         "row_count": len(rows),
         "product_count": int((recommendations.labels_NK != NOTHING).any(axis=1).sum()),
     }
-    version = Version(rows, _described(products, rows), reasons, description)
+    version = Version(rows, _described(products, recommendations), reasons, description)
     return _Tonight(night, version, facts_of_rows(recommendations, products), read_gate(settings))
 
 
@@ -93,9 +93,11 @@ def _rows(recommendations: Recommendations) -> pa.Table:
     )
 
 
-def _described(products: pa.Table, rows: pa.Table) -> pa.Table:
-    """The text of the products that occur in the rows, on either side."""
-    mentioned = pa.chunked_array([*rows["product_id"].chunks, *rows["related_product_id"].chunks], pa.string())
+def _described(products: pa.Table, made: Recommendations) -> pa.Table:
+    """The text of the products that occur, on either side."""
+    points = made.point_ids_N[(made.labels_NK != NOTHING).any(axis=1)]
+    labels = made.label_ids_L[np.unique(made.labels_NK[made.labels_NK != NOTHING])]
+    mentioned = pa.array(np.concatenate([points, labels]), pa.string())
     columns = ["product_id", "title", "category", "brand"]
     return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
 
@@ -111,6 +113,7 @@ def _store_and_judge(connection: Connection, tonight: _Tonight, found: int | Non
         return version_id, judge(tonight.facts | metrics, tonight.gate, has_live=has_live)
     version_id = versions.stage(connection, tonight.version) if found is None else found
     with connection.begin():
+        connection.execute(statement("leave_room_for_readers"))
         change = facts_of_change(connection, version_id)
     return version_id, judge(tonight.facts | metrics | change, tonight.gate, has_live=has_live)
 

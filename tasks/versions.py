@@ -58,6 +58,7 @@ def stage(connection: Connection, version: Version) -> int:
     with connection.begin():
         version_id: int = connection.execute(statement("stage_version"), version.description).scalar_one()
         connection.execute(statement("make_partitions", version_id=version_id))
+        connection.execute(statement("leave_room_for_readers"))
         copy_rows(connection, f"recommendation_{version_id}", version.recommendations)
         copy_rows(connection, f"recommended_product_{version_id}", version.products)
         copy_rows(connection, f"recommendation_reason_{version_id}", version.reasons)

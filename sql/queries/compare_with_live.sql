@@ -1,30 +1,29 @@
 -- Share of the first 10 of every product in both versions that the live one lacks, and the live version's scores.
-with live as (
-    select product_id, related_product_id
-    from recommendation
-    where version_id = (select version_id from live_version) and rank <= 10
-),
-tonight as (
-    select product_id, related_product_id
-    from recommendation_{version_id}
-    where rank <= 10
-),
-in_both as (
-    select product_id from live intersect select product_id from tonight
-),
-kept as (
-    select count(*) as rows from tonight join live using (product_id, related_product_id)
-),
-compared as (
-    select count(*) as rows from tonight join in_both using (product_id)
-),
-scores as (
-    select avg(score) as mean, stddev_pop(score) as deviation
+with live as not materialized (  -- each use is then planned, and scanned by several workers, on its own
+    select product_id, related_product_id, rank, score
     from recommendation
     where version_id = (select version_id from live_version)
 ),
+tonight as not materialized (
+    select product_id, related_product_id, rank, score from recommendation_{version_id}
+),
+kept as (
+    select count(*) as rows
+    from tonight
+    join live using (product_id, related_product_id)
+    where tonight.rank <= 10 and live.rank <= 10
+),
+compared as (  -- every list has a first rank
+    select count(*) as rows
+    from tonight
+    join live using (product_id)
+    where tonight.rank <= 10 and live.rank = 1
+),
+scores as (
+    select avg(score) as mean, stddev_pop(score) as deviation from live
+),
 scores_tonight as (
-    select avg(score) as mean from recommendation_{version_id}
+    select avg(score) as mean from tonight
 )
 select
     coalesce(1 - kept.rows::float8 / nullif(compared.rows, 0), 1) as churn,
