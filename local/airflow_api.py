@@ -127,11 +127,17 @@ class AirflowApi:
             progress({name: state_of_all(of_name) for name, of_name in states.items()})
             for task in tasks:
                 if task["state"] in FAILED:
-                    self.call("PATCH", f"dags/{dag_id}/dagRuns/{task['dag_run_id']}", json={"state": "failed"})
+                    self._give_up(f"dags/{dag_id}/dagRuns/{task['dag_run_id']}")
                     raise RunFailed(self._failure(task))
             if tasks and all(task["state"] == "success" for task in tasks):
                 return
             time.sleep(1)
+
+    def _give_up(self, run: str) -> None:
+        """Mark a run failed and wait for what Airflow still runs of it: its report."""
+        self.call("PATCH", run, json={"state": "failed"})
+        while self.call("GET", run)["state"] in ("queued", "running"):
+            time.sleep(0.5)
 
     def _tasks(self, path: str, within: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         offset, total = 0, 1

@@ -121,7 +121,7 @@ def count_rows(table: ibis.Table) -> int:
 
 
 def more_often(keys: ibis.Table, times: int) -> ibis.Table:
-    """(key,): the 64-bit numbers of the column `key` that occur more than so many times."""
+    """(key,): the 64-bit numbers of the column `key`, kept in the engine, that occur more than so many times."""
     engine = keys.get_backend()
     if engine.name != "duckdb":
         return materialise(keys.group_by("key").having(ibis._.count() > times).agg())
@@ -135,28 +135,27 @@ def more_often(keys: ibis.Table, times: int) -> ibis.Table:
 
 def runs(keys: ibis.Table) -> Iterator[tuple[Keys, Keys]]:
     """The distinct 64-bit numbers of the column `key`, sorted, and how often each occurs; some at a time."""
+    computed = materialise(keys)  # by all threads; what is fetched at once is computed by one
     carry = np.empty(0, np.int64)  # the last number of a batch may go on in the next
-    for batch in _sorted(keys):
+    for batch in _sorted(computed):
         carry = np.concatenate([carry, batch])
         starts = np.flatnonzero(np.diff(carry, prepend=carry[0] - 1))
         yield carry[starts[:-1]], np.diff(starts)
         carry = carry[starts[-1] :]
     if len(carry):
         yield carry[:1], np.array([len(carry)])
+    if computed.get_backend().name == "duckdb":
+        computed.get_backend().drop_table(computed.op().name)
 
 
 def _sorted(keys: ibis.Table) -> Iterator[Keys]:
     """Batches of one number or more, sorted through all of them."""
-    engine = keys.get_backend()
-    if engine.name == "duckdb":
-        keys = materialise(keys)  # by all threads; what is fetched at once is computed by one
-        if count_rows(keys) <= KEYS_IN_MEMORY:
-            numbers = keys.to_pyarrow()["key"].to_numpy()
-            engine.drop_table(keys.op().name)
-            numbers = numbers if numbers.flags.writeable else numbers.copy()  # few are a view of Arrow's memory
-            numbers.sort()  # in place: a copy's fresh memory costs twice the sort
-            yield from (numbers[start : start + KEYS_AT_ONCE] for start in range(0, len(numbers), KEYS_AT_ONCE))
-            return
+    if keys.get_backend().name == "duckdb" and count_rows(keys) <= KEYS_IN_MEMORY:
+        fetched = keys.to_pyarrow()["key"].to_numpy()
+        numbers = fetched if fetched.flags.writeable else fetched.copy()  # few are a view of Arrow's memory
+        numbers.sort()  # in place: a copy's fresh memory costs twice the sort
+        yield from (numbers[start : start + KEYS_AT_ONCE] for start in range(0, len(numbers), KEYS_AT_ONCE))
+        return
     for batch in keys.order_by("key").to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
         if len(batch):
             yield batch["key"].to_numpy()

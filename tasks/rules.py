@@ -92,7 +92,8 @@ def _suspects(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
     found = [(by_session, more_often(hashes.select(key="session"), limit))]
     found.append((by_id, more_often(hashes.filter(hashes.event.notnull()).select(key="event"), 1)))
     if count_rows(hashes.filter(hashes.event.isnull())):
-        found.append((by_row, more_often(rows.filter(rows.event_id.isnull()).select(key=by_row), 1)))
+        nameless = materialise(rows.filter(rows.event_id.isnull()).select(key=by_row))
+        found.append((by_row, more_often(nameless, 1)))
     return [key.isin(keys.key).fill_null(False) for key, keys in found if count_rows(keys)]
 
 
