@@ -35,10 +35,11 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
+from dags.alerts import FailureAlert
 from dags.nightly import MACROS, NIGHT, RETRIES, night_param
 
 
-@task(execution_timeout=timedelta(hours=1))
+@task(task_display_name="Store the catalogue of the day", execution_timeout=timedelta(hours=1))
 def ingest_catalogue(night: str) -> dict[str, float]:
     """Store the catalogue that holds on the day."""
     from tasks.run import run
@@ -46,7 +47,7 @@ def ingest_catalogue(night: str) -> dict[str, float]:
     return run("ingest_catalogue", night)
 
 
-@task(execution_timeout=timedelta(hours=2))
+@task(task_display_name="Clean the clicks of the day", execution_timeout=timedelta(hours=2))
 def ingest_clicks(night: str) -> dict[str, float]:
     """Clean one day's raw click log; put what is wrong into quarantine."""
     from tasks.run import run
@@ -54,7 +55,7 @@ def ingest_clicks(night: str) -> dict[str, float]:
     return run("ingest_clicks", night)
 
 
-@task(execution_timeout=timedelta(hours=2))
+@task(task_display_name="Count products and pairs of the day", execution_timeout=timedelta(hours=2))
 def aggregate_clicks(night: str) -> dict[str, float]:
     """Count products and pairs of the day, and again of days that got late clicks."""
     from tasks.run import run
@@ -71,7 +72,7 @@ with DAG(
     max_active_runs=1,
     params=night_param(),
     user_defined_macros=MACROS,
-    default_args={"owner": "recommendations", **RETRIES},
+    default_args={"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES},
     tags=["clicks", "daily"],
 ) as dag:
     chain(ingest_catalogue(NIGHT), ingest_clicks(NIGHT), aggregate_clicks(NIGHT))

@@ -1,4 +1,4 @@
-"""What both DAGs agree on: which night a run is for, and which failures are worth another try."""
+"""What the DAGs agree on: which night a run is for, who asked for it, and which failures are worth another try."""
 
 from collections.abc import Mapping
 from datetime import UTC, timedelta
@@ -42,3 +42,11 @@ def night_of(params: Mapping[str, Any], dag_run: Any) -> str:
 # Rendered where the task runs, so that the night of a task shows among its rendered arguments.
 NIGHT = "{{ night_of(params, dag_run) }}"
 MACROS = {"night_of": night_of}
+# Who triggered the run, as Airflow knows them; empty for the command line, where the system user stands in.
+WHO = "{{ dag_run.triggering_user_name or '' }}"
+
+
+def reason_param() -> Param:
+    """Why somebody moves the live pointer; asked for, without a default."""
+    described = "Why, for whoever asks later: it is kept with your name in live_history."
+    return Param(type="string", minLength=3, maxLength=1000, description=described)

@@ -20,8 +20,8 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
 - **publish_recommendations** reads `recommendations/`; writes a new version to PostgreSQL, then moves the live
   pointer. Clear it once the database answers; until then the former version is live. It fails with `BadInput` where
   the gate refuses the version: read the reasons (in the message, the report and the view `gate_history`), see to the
-  cause and clear the run from the task that it touches, or let the version pass with your name and a reason:
-  `python -m tasks approve`.
+  cause and clear the run from the task that it touches, or let the version pass: trigger
+  `approve_version` with its number and a reason. Until somebody does, it stays rejected and last night's stays live.
 - **report_night** reads what PostgreSQL knows of the night and the losses in `model/`; writes `report/report.html`, one
   page to look at, also for a night that failed. Nothing depends on it: clear it to have the page anew.
 
@@ -33,10 +33,11 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
+from dags.alerts import FailureAlert
 from dags.nightly import MACROS, NIGHT, RETRIES, night_param
 
 
-@task(execution_timeout=timedelta(hours=2))
+@task(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
 def build_interactions(night: str) -> dict[str, float]:
     """Pair products over the window's sessions; keep the last days to judge on."""
     from tasks.run import run
@@ -44,7 +45,7 @@ def build_interactions(night: str) -> dict[str, float]:
     return run("build_interactions", night)
 
 
-@task(execution_timeout=timedelta(hours=2))
+@task(task_display_name="Build the label graph", execution_timeout=timedelta(hours=2))
 def build_label_graph(night: str) -> dict[str, float]:
     """Title features, and which related products are clicked together."""
     from tasks.run import run
@@ -52,7 +53,7 @@ def build_label_graph(night: str) -> dict[str, float]:
     return run("build_label_graph", night)
 
 
-@task(pool="gpu", queue="gpu", execution_timeout=timedelta(hours=8))
+@task(task_display_name="Train ECLARE", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=8))
 def train_model(night: str) -> dict[str, float]:
     """Train ECLARE from scratch on the night's window."""
     from tasks.run import run
@@ -60,7 +61,9 @@ def train_model(night: str) -> dict[str, float]:
     return run("train_model", night)
 
 
-@task(pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2))
+@task(
+    task_display_name="Judge the model on held-out days", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2)
+)
 def evaluate_model(night: str) -> dict[str, float]:
     """Judge the model on the held-out days, beside the baseline."""
     from tasks.run import run
@@ -68,7 +71,12 @@ def evaluate_model(night: str) -> dict[str, float]:
     return run("evaluate_model", night)
 
 
-@task(pool="gpu", queue="gpu", execution_timeout=timedelta(hours=4))
+@task(
+    task_display_name="Recommend products for the catalogue",
+    pool="gpu",
+    queue="gpu",
+    execution_timeout=timedelta(hours=4),
+)
 def recommend_products(night: str) -> dict[str, float]:
     """Predict the top-k related products of every product."""
     from tasks.run import run
@@ -76,7 +84,7 @@ def recommend_products(night: str) -> dict[str, float]:
     return run("recommend_products", night)
 
 
-@task(execution_timeout=timedelta(hours=2))
+@task(task_display_name="Publish the night if the gate lets it pass", execution_timeout=timedelta(hours=2))
 def publish_recommendations(night: str) -> dict[str, float]:
     """Copy the version into PostgreSQL, then move the live pointer."""
     from tasks.run import run
@@ -84,7 +92,7 @@ def publish_recommendations(night: str) -> dict[str, float]:
     return run("publish_recommendations", night)
 
 
-@task(execution_timeout=timedelta(minutes=30))
+@task(task_display_name="Write the report of the night", execution_timeout=timedelta(minutes=30))
 def report_night(night: str) -> dict[str, float]:
     """Write the page of the night, also of one that failed."""
     from tasks.run import run
@@ -102,7 +110,7 @@ with DAG(
     dagrun_timeout=timedelta(hours=20),
     params=night_param(),
     user_defined_macros=MACROS,
-    default_args={"owner": "recommendations", **RETRIES},
+    default_args={"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES},
     tags=["recommendations", "nightly", "gpu"],
 ) as dag:
     chain(

@@ -13,7 +13,7 @@ import httpx
 
 from tasks.errors import BadInput, NotReady, TaskError
 
-DAGS = {"ingest_clicks", "refresh_recommendations"}
+DAGS = {"ingest_clicks", "refresh_recommendations", "watch_live_version", "approve_version", "roll_back"}
 FAILED = {"failed", "up_for_retry"}
 PAGE = 100
 Progress = Callable[[Mapping[str, str]], None]
@@ -54,7 +54,7 @@ class AirflowApi:
         return dict(answer.json()) if answer.content else {}
 
     def awaited(self) -> str:
-        """What is still awaited until both DAGs can run, in words; empty when nothing is.
+        """What is still awaited until the DAGs can run, in words; empty when nothing is.
 
         Raises NotReady when a DAG file has an import error.
         """

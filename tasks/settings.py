@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     keep_versions: int = Field(60, ge=2, description="newest versions whose rows are kept")
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
 
+    max_live_age_hours: float = Field(26, gt=0, description="age of the live version at which an alert goes out")
+    alert_webhook_url: str | None = Field(None, description="where failures are posted as JSON with a `text`; a secret")
+    alert_email: str | None = Field(None, description="who is mailed of failures, by Airflow's connection smtp_default")
+
     @model_validator(mode="after")
     def _window_holds_training_days(self) -> Self:
         if self.held_out_days >= self.window_days:

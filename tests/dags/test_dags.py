@@ -11,12 +11,17 @@ from airflow.timetables.base import DataInterval, TimeRestriction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dags.alerts import FailureAlert
+from dags.approve_version import dag as approve_version
 from dags.ingest_clicks import dag as ingest_clicks
 from dags.nightly import night_of
 from dags.refresh_recommendations import dag as refresh_recommendations
+from dags.roll_back import dag as roll_back
+from dags.watch_live_version import dag as watch_live_version
 from tasks.run import INGEST, REFRESH, REPORT
 
 DAGS = [ingest_clicks, refresh_recommendations]
+ALL = [*DAGS, watch_live_version, approve_version, roll_back]
 GPU_TASKS = {"train_model", "evaluate_model", "recommend_products"}
 
 
@@ -49,6 +54,35 @@ def test_every_task_retries_with_growing_pauses_and_has_a_limit(dag: DAG) -> Non
         assert task.retry_exponential_backoff == 2
         assert task.retry_delay < task.max_retry_delay
         assert task.execution_timeout < timedelta(hours=12)
+
+
+@pytest.mark.parametrize("dag", ALL, ids=lambda dag: dag.dag_id)
+def test_an_operator_reads_what_each_task_does_and_hears_of_its_failure(dag: DAG) -> None:
+    assert dag.tags and dag.description and not dag.catchup and dag.max_active_runs == 1
+    for task in dag.tasks:
+        assert task.task_id in dag.doc_md
+        assert task.owner == "recommendations"
+        assert task.task_display_name[0].isupper() and " " in task.task_display_name
+        assert task.execution_timeout
+        assert [type(callback) for callback in task.on_failure_callback] == [FailureAlert]
+    for name in dag.params:
+        assert dag.params.get_param(name).description
+    assert "fails" in dag.doc_md
+
+
+@pytest.mark.parametrize("dag", [approve_version, roll_back], ids=lambda dag: dag.dag_id)
+def test_nobody_moves_the_pointer_without_a_reason(dag: DAG) -> None:
+    reason = deepcopy(dag.params.get_param("reason"))
+    assert reason.resolve("odd titles") == "odd titles"
+    for refused in ("", "no", None, "x" * 1001):
+        with pytest.raises(ParamValidationError):
+            deepcopy(dag.params.get_param("reason")).resolve(refused)
+
+
+@pytest.mark.parametrize("refused", [0, -1, "2", None, 1.5])
+def test_a_version_is_a_number_from_1_on(refused: object) -> None:
+    with pytest.raises(ParamValidationError):
+        deepcopy(approve_version.params.get_param("version")).resolve(refused)
 
 
 def core_timetable(dag: DAG):

@@ -1,0 +1,1 @@
+select version_id, night, age_hours from staleness;

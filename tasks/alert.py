@@ -1,0 +1,49 @@
+"""Word of a failure goes out to a webhook, in the form that chat rooms and pagers take."""
+
+from dataclasses import asdict, dataclass
+
+import httpx
+from tenacity import retry, stop_after_attempt, wait_exponential
+
+from tasks.errors import NotReady
+from tasks.settings import Settings
+
+TRIES, PATIENCE_S = 3, 10
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What failed, in which run and for which night (empty: for none), why, and where its log is."""
+
+    dag: str
+    task: str
+    run: str
+    night: str
+    error: str
+    log: str
+
+    @property
+    def text(self) -> str:
+        """One sentence."""
+        night = f" of night {self.night}" if self.night else ""
+        return f"{self.task}{night} failed ({self.dag}): {self.error}"
+
+
+def send_alert(alert: Alert, settings: Settings) -> None:
+    """POST {"text", "dag", "task", "run", "night", "error", "log"} to ALERT_WEBHOOK_URL, if it is set.
+
+    Raises NotReady where nobody takes it, after three tries; without the address, which is a secret.
+    """
+    if settings.alert_webhook_url is None:
+        return
+    try:
+        _post(settings.alert_webhook_url, {"text": alert.text} | asdict(alert))
+    except httpx.HTTPError as error:
+        answer = getattr(error, "response", None)
+        seen = f"status {answer.status_code}" if answer is not None else type(error).__name__
+        raise NotReady(f"ALERT_WEBHOOK_URL must take the alert {alert.text!r}, got {seen} in {TRIES} tries") from None
+
+
+@retry(stop=stop_after_attempt(TRIES), wait=wait_exponential(multiplier=0.5, max=PATIENCE_S), reraise=True)
+def _post(url: str, body: dict[str, str]) -> None:
+    httpx.post(url, json=body, timeout=PATIENCE_S).raise_for_status()
