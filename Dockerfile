@@ -5,6 +5,7 @@ ENV PYTHONUNBUFFERED=1 \
     PYTHONPATH=/opt/recommendations \
     AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/recommendations/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/recommendations/plugins \
     AIRFLOW__CORE__LOAD_EXAMPLES=False
 # A named volume takes the owner of the folder it is mounted on.
 RUN useradd --uid 50000 --create-home airflow \

@@ -55,6 +55,7 @@ def airflow_environment(settings: Settings, *, port: int = PORT, schedule: bool 
         "AIRFLOW_HOME": str(home),
         METADATA_URL: os.environ.get(METADATA_URL) or _metadata_database(engine),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

@@ -26,6 +26,7 @@ __all__ = [
     "locked",
     "open_database",
     "outside_transactions",
+    "server_answers",
     "statement",
     "store_metrics",
     "transaction",
@@ -59,7 +60,7 @@ def open_database(settings: Settings) -> sa.Engine:
     """
     url = settings.database_url or embedded_postgres.start(settings.state_folder)
     engine = sa.create_engine(_with_psycopg2(url), poolclass=sa.NullPool)
-    with _server_answers(engine), engine.connect() as connection:
+    with server_answers(engine), engine.connect() as connection:
         _lock(connection, "schema")
         with connection.begin():
             _bring_schema_up_to_date(connection)
@@ -70,7 +71,7 @@ def open_database(settings: Settings) -> sa.Engine:
 def transaction(settings: Settings) -> Iterator[Connection]:
     """One transaction on the database, committed on leaving; raises what `open_database` raises."""
     engine = open_database(settings)
-    with _server_answers(engine), engine.begin() as connection:
+    with server_answers(engine), engine.begin() as connection:
         yield connection
 
 
@@ -78,7 +79,7 @@ def transaction(settings: Settings) -> Iterator[Connection]:
 def locked(settings: Settings, what: str) -> Iterator[Connection]:
     """A connection that alone holds the lock `what`; a second caller waits. Raises what `open_database` raises."""
     engine = open_database(settings)
-    with _server_answers(engine), engine.connect() as connection:
+    with server_answers(engine), engine.connect() as connection:
         _lock(connection, what)
         yield connection
 
@@ -156,7 +157,8 @@ def _with_psycopg2(url: str) -> sa.URL:
 
 
 @contextmanager
-def _server_answers(engine: sa.Engine) -> Iterator[None]:
+def server_answers(engine: sa.Engine) -> Iterator[None]:
+    """Raises NotReady where the server is away, goes away or cannot work."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg2.Error) as error:  # psycopg2 alone sees what happens during a COPY

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
 
     max_live_age_hours: float = Field(26, gt=0, description="age of the live version at which an alert goes out")
     alert_webhook_url: str | None = Field(None, description="where failures are posted as JSON with a `text`; a secret")
+    metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: nobody may")
     alert_email: str | None = Field(None, description="who is mailed of failures, by Airflow's connection smtp_default")
 
     @model_validator(mode="after")

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("eclare", "tasks", "dags", "local", "benchmarks")
+FOLDERS = ("eclare", "tasks", "dags", "local", "pages", "plugins", "benchmarks")
 OURS_ALLOWED = {
     "eclare": {"eclare"},
     "tasks": {"tasks", "eclare"},
     "dags": {"dags", "tasks"},
     "local": {"local", "tasks"},
+    "pages": {"pages", "tasks"},
+    "plugins": {"pages"},
     "benchmarks": {"benchmarks", "local", "tasks", "eclare"},
 }
 NEVER = {

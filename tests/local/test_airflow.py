@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from typer.testing import CliRunner, Result
@@ -122,6 +123,23 @@ def test_a_failed_refresh_names_its_task_and_stands_in_nobodys_way(up: Up) -> No
     for _ in range(2):
         with pytest.raises(RunFailed, match=r"^build_interactions of run "):
             up.api("op").trigger("refresh_recommendations", date(2017, 6, 30), lambda _: None)
+
+
+def test_the_page_is_in_the_navigation_and_asks_for_the_permissions_of_the_dags(up: Up) -> None:
+    views = [view for plugin in up.api("op").call("GET", "plugins")["plugins"] for view in plugin["external_views"]]
+    assert [view["href"] for view in views] == ["/recommendations/"]
+    page = f"{up.api('op').url}/recommendations"
+    assert httpx.get(f"{page}/nights").status_code == 401
+    back = {"reason": "odd titles"}
+    for user, looks, goes_back in (("analyst", 200, 403), ("op", 200, 400), ("admin", 200, 400)):
+        who = {"Authorization": f"Bearer {up.api(user)._token}"}
+        assert httpx.get(f"{page}/nights", headers=who).status_code == looks
+        answer = httpx.post(f"{page}/roll_back", headers=who, data=back)
+        assert answer.status_code == goes_back
+        if goes_back == 400:
+            assert "needs an accepted version before the live one" in answer.text
+    assert httpx.post(f"{page}/roll_back", data=back).status_code == 401
+    assert httpx.get(f"{page}/metrics").status_code == 404, "METRICS_TOKEN is not set"
 
 
 def test_a_wrong_password_is_refused(up: Up) -> None:

@@ -1,0 +1,119 @@
+"""The page for operators: search a product, see why, look at nights, compare two, go back; and figures for Prometheus.
+
+Who may read the DAG refresh_recommendations may look; who may trigger roll_back may go back; metrics take a token.
+"""
+
+import hmac
+from pathlib import Path
+from typing import Annotated, Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pages.chart import polylines
+
+MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
+MAY_GO_BACK = requires_access_dag("POST", DagAccessEntity.RUN, "roll_back")
+NO_OTHERS = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
+CLOSED = {  # nothing is loaded from elsewhere, and no other site may frame the page
+    "Content-Security-Policy": NO_OTHERS,
+    "Cache-Control": "no-store",
+}
+SHOWN, COMPARED = 20, 100  # related products of a product; changed places of two versions
+
+app = FastAPI(title="Recommendations", docs_url=None, redoc_url=None, openapi_url=None)
+templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
+    trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
+templates.globals["polylines"] = polylines
+
+
+@app.get("/", dependencies=[MAY_LOOK])
+def search(request: Request, words: str = "") -> Response:
+    """Products by words of their title, or by their id."""
+    from pages.queries import rows
+
+    found = rows("page_search", words=words) if words.strip() else []
+    return _page(request, "search.html.j2", words=words, found=found)
+
+
+@app.get("/product", dependencies=[MAY_LOOK])
+def product(request: Request, product_id: str) -> Response:
+    """The related products of one product, with what speaks for each."""
+    from pages.queries import rows
+
+    related = rows("page_product", product_id=product_id, k=SHOWN)
+    if not related:
+        raise HTTPException(404, f"The live version has no related products for {product_id!r}.")
+    return _page(request, "product.html.j2", related=related)
+
+
+@app.get("/nights", dependencies=[MAY_LOOK])
+def nights(request: Request) -> Response:
+    """Versions and their figures over the nights."""
+    from pages.queries import rows
+
+    return _page(request, "nights.html.j2", versions=rows("page_versions"), figures=rows("page_figures"))
+
+
+@app.get("/version", dependencies=[MAY_LOOK])
+def version(request: Request, version_id: int) -> Response:
+    """What the gate said of a version."""
+    from pages.queries import rows
+
+    verdicts = rows("report_verdicts", version_id=version_id)
+    if not verdicts:
+        raise HTTPException(404, f"No version {version_id} was judged.")
+    return _page(request, "version.html.j2", version_id=version_id, verdicts=verdicts)
+
+
+@app.get("/changes", dependencies=[MAY_LOOK])
+def changes(request: Request, before: int, after: int) -> Response:
+    """The first places whose product is another one in the later of two versions."""
+    from pages.queries import rows
+
+    changed = rows("page_changes", before=before, after=after, places=COMPARED)
+    return _page(request, "changes.html.j2", before=before, after=after, changed=changed)
+
+
+@app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK)])
+def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[str, Form()] = "") -> Response:
+    """Make a former version live, in the name of who asked."""
+    from pages.queries import in_our_words
+    from tasks.rollback import rollback
+    from tasks.settings import Settings
+
+    with in_our_words():
+        rollback(Settings(), reason, user.get_name(), to)
+    return RedirectResponse("nights", status_code=303)
+
+
+@app.get("/metrics")
+def metrics(request: Request) -> Response:
+    """The age of the live version and other figures in Prometheus' text format."""
+    from pages.figures import figures_as_text
+    from tasks.settings import Settings
+
+    token = Settings().metrics_token
+    if token is None:
+        raise HTTPException(404, "Set METRICS_TOKEN to let Prometheus read figures here.")
+    if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
+        raise HTTPException(401, "The header must read: Authorization: Bearer METRICS_TOKEN")
+    return PlainTextResponse(figures_as_text(), media_type="text/plain; version=0.0.4")
+
+
+@app.exception_handler(HTTPException)
+def refused(request: Request, error: HTTPException) -> Response:
+    """An error as a page that says what to do."""
+    page = _page(request, "error.html.j2", message=error.detail)
+    page.status_code = error.status_code
+    return page
+
+
+def _page(request: Request, template: str, **values: Any) -> Response:
+    prefix = request.scope.get("root_path", "")
+    return HTMLResponse(templates.get_template(template).render(prefix=prefix, **values), headers=CLOSED)

@@ -1,0 +1,35 @@
+"""Figures of the live version and of the ingest for Prometheus."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from pages.queries import rows
+
+HELP = {
+    "live_version_age_hours": "Hours since the live version became live.",
+    "live_night_ended_hours": "Hours since the last day of clicks of the live version ended.",
+    "live_rows": "Recommendations of the live version.",
+    "live_products": "Products with recommendations in the live version.",
+    "live_coverage": "Share of the catalogue with a related product, as the gate measured it.",
+    "rejected_versions": "Versions that the gate refused and nobody let pass, of the last seven days.",
+    "ingested_day_age_days": "Days since the newest day of clicks that was loaded.",
+    "refused_share": "Share of the rows of that day that were quarantined.",
+}
+
+
+class _Figures(Collector):
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        (figures,) = rows("figures_for_machines")
+        for name, described in HELP.items():
+            if figures[name] is not None:
+                yield GaugeMetricFamily(f"recommendations_{name}", described, value=float(figures[name]))
+
+
+def figures_as_text() -> str:
+    """Prometheus' text format; a figure that there is not is left out."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures())
+    return generate_latest(registry).decode()

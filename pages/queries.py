@@ -1,0 +1,43 @@
+"""What the page reads from PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fastapi import HTTPException
+
+from tasks.database import open_database, server_answers, statement
+from tasks.errors import BadInput, NotReady
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+PATIENCE = {"milliseconds": 5_000}
+
+
+def rows(query: str, **values: object) -> list[dict[str, Any]]:
+    """The rows of a query of sql/queries; raises HTTPException 503 where the database is away or takes too long."""
+    with in_our_words():
+        engine = _engine()
+        with server_answers(engine), engine.connect() as connection:
+            connection.execute(statement("give_up_after"), PATIENCE)
+            return [dict(row) for row in connection.execute(statement(query), values).mappings()]
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """What a step refuses becomes an answer: 400 for what was asked, 503 for a service that is away."""
+    try:
+        yield
+    except BadInput as error:
+        raise HTTPException(400, str(error)) from error
+    except NotReady as error:
+        raise HTTPException(503, str(error)) from error
+
+
+@cache
+def _engine() -> "Engine":
+    """Opened once: each further request only connects."""
+    return open_database(Settings())

@@ -1,0 +1,147 @@
+"""The page for operators, against PostgreSQL; who may see it is tested through a running Airflow (tests/local)."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi.testclient import TestClient
+
+from pages import queries
+from pages.app import MAY_GO_BACK, MAY_LOOK, app
+from tasks.database import transaction
+from tasks.errors import BadInput
+from tasks.publish_recommendations import publish_recommendations
+from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
+from tests.tasks.test_analysts import strict
+from tests.tasks.test_injection import HOSTILE
+from tests.tasks.test_reasons import publish_with_reasons
+
+pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+
+SCRIPT = "<script>alert('1')</script> mug"
+
+
+@pytest.fixture
+def settings(settings, monkeypatch):
+    queries._engine.cache_clear()
+    return with_lenient_gate(settings, monkeypatch)
+
+
+@pytest.fixture
+def page(settings):
+    ada = SimpleNamespace(get_name=lambda: "ada")
+    app.dependency_overrides = {MAY_LOOK.dependency: lambda: None, MAY_GO_BACK: lambda: None, get_user: lambda: ada}
+    yield TestClient(app, follow_redirects=False)
+    app.dependency_overrides = {}
+
+
+@pytest.fixture
+def shop(settings):
+    """Two nights accepted, a third one refused."""
+    publish_with_reasons(settings, "2017-06-28")
+    publish_recommendations(
+        make_night("2017-06-29", settings, OTHER, titles={"1": SCRIPT, "2": "b", "3": "c", "4": "d"}), settings
+    )
+    with pytest.raises(BadInput, match="churn"):
+        publish_recommendations(make_night("2017-06-30", settings), strict(settings))
+    return settings
+
+
+def test_a_product_is_found_by_its_words_and_its_id_and_titles_are_text(shop, page):
+    for words in ("mug", "MUG", "1"):
+        html = page.get("/", params={"words": words}).text
+        assert "&lt;script&gt;" in html and "<script>" not in html
+        assert "product?product_id=1" in html
+    assert "knows no product" in page.get("/", params={"words": "nothing like it"}).text
+    assert "knows no product" not in page.get("/").text
+
+
+def test_a_product_shows_its_related_ones_and_why(settings, page):
+    publish_with_reasons(settings)
+    html = page.get("/product", params={"product_id": "1"}).text
+    assert html.index("tab\tand") < html.index("Ünïcödé")
+    assert "7 sessions met both, the last on 2017-06-27. Most of its score comes from sessions with both." in html
+    assert "2017-06-30" in html
+
+
+def test_nights_show_status_failed_rules_and_figures(shop, page):
+    html = page.get("/nights").text
+    assert [word in html for word in ("retired", "rejected", "churn", "<polyline", "P@10 1.00")] == [True] * 5
+    assert html.index("2017-06-30") < html.index("2017-06-29</td>")
+    verdicts = page.get("/version", params={"version_id": 3}).text
+    assert verdicts.index("churn") < verdicts.index("coverage")
+    assert "failed" in verdicts
+
+
+def test_changes_between_two_versions_are_those_of_the_lists(shop, page):
+    html = page.get("/changes", params={"before": 1, "after": 2}).text
+    assert html.count('<td class="live">') == 3  # every place of OTHER holds another product, or is new
+    assert page.get("/changes", params={"before": 2, "after": 2}).text.count('<td class="live">') == 0
+    assert "No place differs" in page.get("/changes", params={"before": 77, "after": 2}).text
+
+
+def test_an_operator_goes_back_and_is_named(shop, page):
+    answer = page.post("/roll_back", data={"reason": "odd <titles>"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "nights")
+    moves = rows_of(shop, "select action, night::text, actor, reason from live_history order by change_id")
+    assert moves[-1] == ("rollback", "2017-06-28", "ada", "odd <titles>")
+    again = page.post("/roll_back", data={"reason": "further"})
+    assert again.status_code == 400
+    assert "needs an accepted version before the live one" in again.text
+    assert page.post("/roll_back", data={"reason": " "}).status_code == 400
+    assert page.post("/roll_back", data={"reason": "x", "to": "soon"}).status_code == 400
+    assert len(rows_of(shop, "select * from live_history")) == len(moves)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_no_sql_and_no_error(shop, page, text):
+    assert page.get("/", params={"words": text}).status_code == 200
+    assert page.get("/product", params={"product_id": text}).status_code == 404
+    assert page.get("/version", params={"version_id": text}).status_code == 422
+
+
+def test_an_empty_shop_has_pages_too(settings, page):
+    assert page.get("/").status_code == page.get("/nights").status_code == 200
+    assert page.get("/product", params={"product_id": "1"}).status_code == 404
+
+
+def test_pages_load_nothing_and_are_not_kept(shop, page):
+    for path in ("/", "/nights", "/product?product_id=1", "/product?product_id=none"):
+        answer = page.get(path)
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "http://" not in answer.text and "https://" not in answer.text
+
+
+def test_a_database_that_is_away_is_said_in_our_words(settings, page, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    answer = page.get("/nights")
+    assert answer.status_code == 503
+    assert "must answer" in answer.text
+
+
+def test_prometheus_reads_figures_with_a_token_alone(shop, page, monkeypatch):
+    assert page.get("/metrics").status_code == 404
+    monkeypatch.setenv("METRICS_TOKEN", "sesame")
+    for headers in ({}, {"Authorization": "Bearer guessed"}, {"Authorization": "sesame"}):
+        assert page.get("/metrics", headers=headers).status_code == 401
+    with transaction(shop) as connection:
+        connection.execute(sa.text("update live_version set since = now() - interval '90 minutes'"))
+    answer = page.get("/metrics", headers={"Authorization": "Bearer sesame"})
+    figures = dict(line.split() for line in answer.text.splitlines() if not line.startswith("#"))
+    assert float(figures["recommendations_live_version_age_hours"]) == 1.5
+    assert float(figures["recommendations_live_rows"]) == 3
+    assert float(figures["recommendations_live_products"]) == 2
+    assert float(figures["recommendations_live_coverage"]) == 0.5
+    assert float(figures["recommendations_rejected_versions"]) == 1
+    assert "recommendations_refused_share" not in figures
+
+
+def test_answers_come_within_a_tenth_of_a_second(shop, page):
+    page.get("/nights")  # opens the database
+    for path in ("/?words=mug", "/product?product_id=1", "/nights", "/changes?before=1&after=2"):
+        began = time.perf_counter()
+        assert page.get(path).status_code == 200
+        assert time.perf_counter() - began < 0.5, path  # five times the aim: the machine may be busy
