@@ -28,7 +28,7 @@ def published(settings: Settings, run_dags: Any) -> list[dict[str, Any]]:
     return outcomes
 
 
-@pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+@pytest.mark.parametrize("server", ["given"], indirect=True)
 def test_the_dags_publish_a_night(settings: Settings, published: list[dict[str, Any]]) -> None:
     assert [outcome["state"] for outcome in published] == ["success"] * (len(DAYS) + 1)
     *ingested, refreshed = published

@@ -1,0 +1,76 @@
+"""A headless Chromium that a test drives as an operator would."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+PATIENCE_S = 60
+SIZE = (1280, 900)
+
+
+class Browser:
+    """What a person does: look for a text, click, type, wait."""
+
+    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
+        self.driver, self.url = driver, url
+
+    def open(self, path: str) -> None:
+        self.driver.get(f"{self.url}{path}")
+
+    def log_in(self, user: str, password: str) -> None:
+        self.driver.delete_all_cookies()
+        self.open("/auth/login/")
+        self.type("input[name=username]", user)
+        self.type("input[name=password]", password)
+        self.find("button[type=submit]").click()
+        self.wait(lambda: "/auth/login" not in self.driver.current_url)
+
+    def find(self, selector: str) -> WebElement:
+        return self.wait(lambda: next(iter(self.all(selector)), None))
+
+    def all(self, selector: str) -> list[WebElement]:
+        return [each for each in self.driver.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()]
+
+    def type(self, selector: str, text: str) -> None:
+        self.find(selector).send_keys(text)
+
+    def click_text(self, text: str, within: str = "button, label, a") -> None:
+        self.wait(lambda: next((each for each in self.all(within) if each.text.startswith(text)), None)).click()
+
+    def wait(self, condition: Callable[[], Any]) -> Any:
+        return WebDriverWait(self.driver, PATIENCE_S, ignored_exceptions=(Exception,)).until(lambda _: condition())
+
+    def picture(self, name: str) -> None:
+        """A screenshot, where the environment names a folder SCREENSHOTS to look at."""
+        if folder := os.environ.get("SCREENSHOTS"):
+            self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+@contextmanager
+def browser(url: str) -> Iterator[Browser]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    width, height = SIZE
+    for argument in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        f"window-size={width},{height}",
+    ):
+        options.add_argument(f"--{argument}")
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        yield Browser(driver, url)
+    finally:
+        driver.quit()

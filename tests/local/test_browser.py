@@ -1,0 +1,201 @@
+"""An operator at the browser: backfills of days and of a past night, the page; and what a viewer may not do."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+from typer.testing import CliRunner
+
+from local.__main__ import app
+from local.airflow_api import AirflowApi
+from local.airflow_environment import home_of
+from tasks.settings import Settings
+from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
+from tests.nights import LENIENT, rows_of
+from tests.small_shop import IDS, NIGHT, deliver_catalogue, deliver_log
+
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium chromium-driver)"
+)
+
+# One day is held out; training needs days before it, on the night before as well.
+DAYS = [NIGHT - timedelta(days=age) for age in reversed(range(4))]
+PAST = NIGHT - timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Airflow is up for a shop whose logs are delivered and not ingested."""
+    folder = tmp_path_factory.mktemp("browser")
+    (folder / "gate.json").write_text(json.dumps(LENIENT))
+    deliver_log(folder / "clicks", DAYS[0])
+    deliver_catalogue(folder / "catalogue.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(Settings.model_config, "env_file", None)
+        patch.delenv("DATABASE_URL", raising=False)
+        for name, value in {
+            "STATE_FOLDER": "state", "STORAGE_URL": "storage", "CLICK_LOG_URL": "clicks",
+            "CATALOGUE_URL": "catalogue.parquet", "GATE_CONFIG": "gate.json",
+        }.items():  # fmt: skip
+            patch.setenv(name, str(folder / value))
+        patch.setenv("HELD_OUT_DAYS", "1")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        try:
+            started = CliRunner().invoke(app, ["up", "--port", str(port)])
+            assert started.exit_code == 0, started.output
+            patch.setenv("PORT", str(port))
+            yield Settings()
+        finally:
+            CliRunner().invoke(app, ["down"])
+
+
+@pytest.fixture(scope="module")
+def api(shop: Settings) -> AirflowApi:
+    home = home_of(shop)
+    passwords = json.loads((home / "passwords.json").read_text())
+    return AirflowApi(url_of(), "op", passwords["op"], home / "logs")
+
+
+@pytest.fixture
+def screen(shop: Settings) -> Iterator[Browser]:
+    with browser(url_of()) as opened:
+        yield opened
+
+
+def url_of() -> str:
+    return f"http://127.0.0.1:{os.environ['PORT']}"
+
+
+def log_in(screen: Browser, shop: Settings, user: str) -> None:
+    passwords = json.loads((home_of(shop) / "passwords.json").read_text())
+    screen.log_in(user, passwords[user])
+
+
+def fill_in_a_backfill(screen: Browser, dag_id: str, first: date, last: date) -> None:
+    """Fill in Airflow's own form."""
+    screen.open(f"/dags/{dag_id}")
+    screen.find("[data-testid=trigger-dag-button]").click()
+    screen.click_text("Backfill", "[role=dialog] label")
+    for place, day in enumerate((first, last)):
+        screen.wait(lambda at=place: screen.all("[data-testid=datetime-input]")[at]).click()
+        screen.type("input[placeholder='YYYY/MM/DD']", f"{day:%Y/%m/%d}")
+        screen.type("input[placeholder='HH:mm']", "00:00")
+        screen.type("input[placeholder='HH:mm']", Keys.ESCAPE)
+        screen.wait(lambda: not screen.all("input[placeholder='YYYY/MM/DD']"))
+
+
+def backfill(screen: Browser, dag_id: str, first: date, last: date) -> None:
+    """Fill the form in and send it off."""
+    fill_in_a_backfill(screen, dag_id, first, last)
+    screen.wait(lambda: ready(screen))
+    screen.picture(f"backfill-{dag_id}")
+    ready(screen).click()
+    screen.wait(lambda: not screen.all("[role=dialog]"))
+
+
+def ready(screen: Browser):
+    (button,) = [each for each in screen.all("[role=dialog] button") if each.text.startswith("Run Backfill")]
+    return button if button.is_enabled() else None
+
+
+def wait_for_runs(api: AirflowApi, dag_id: str, count: int) -> None:
+    for _ in range(600):
+        runs = api.call("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]
+        states = [run["state"] for run in runs]
+        assert "failed" not in states
+        if states.count("success") == count:
+            return
+        time.sleep(0.5)
+    pytest.fail(f"{dag_id} ended in {states}")
+
+
+def everything_run(api: AirflowApi) -> list[int]:
+    backfills = api.call("GET", "backfills", params={"dag_id": "ingest_clicks"})
+    return [backfills["total_entries"], api.call("GET", "dags/ingest_clicks/dagRuns")["total_entries"]]
+
+
+@pytest.fixture(scope="module")
+def published(shop: Settings, api: AirflowApi) -> Settings:
+    """An operator backfilled all days in the browser, and the night is live."""
+    with browser(url_of()) as screen:
+        log_in(screen, shop, "op")
+        backfill(screen, "ingest_clicks", DAYS[0], DAYS[-1])
+    wait_for_runs(api, "ingest_clicks", len(DAYS))
+    api.trigger("refresh_recommendations", NIGHT, lambda _: None)
+    return shop
+
+
+def test_an_operator_backfills_days_and_sees_them_in_the_ledger(published: Settings) -> None:
+    assert rows_of(published, "select day, accepted from ingest_health order by day") == [(day, 600) for day in DAYS]
+
+
+def test_a_past_night_is_backfilled_and_the_live_one_is_untouched(
+    published: Settings, api: AirflowApi, screen: Browser
+) -> None:
+    live = rows_of(published, "select * from live_version")
+    log_in(screen, published, "op")
+    backfill(screen, "refresh_recommendations", PAST, PAST)
+    wait_for_runs(api, "refresh_recommendations", 2)
+    versions = rows_of(published, "select night, status from recommendation_version order by version_id")
+    assert versions == [(NIGHT, "live"), (PAST, "retired")]
+    assert rows_of(published, "select * from live_version") == live
+    screen.open("/dags/refresh_recommendations")
+    screen.wait(lambda: "Publish the night" in screen.driver.page_source)
+    screen.picture("night-in-airflow")
+
+
+def test_a_viewer_may_look_and_not_backfill(published: Settings, api: AirflowApi, screen: Browser) -> None:
+    log_in(screen, published, "analyst")
+    screen.open("/dags/ingest_clicks")
+    screen.wait(lambda: "Clean the clicks of the day" in screen.driver.page_source)
+    ran = everything_run(api)
+    fill_in_a_backfill(screen, "ingest_clicks", DAYS[0] - timedelta(days=1), DAYS[0])
+    time.sleep(2)
+    if button := ready(screen):
+        button.click()
+    time.sleep(2)
+    screen.picture("viewer-refused")
+    assert everything_run(api) == ran
+    screen.open("/recommendations/nights")
+    screen.type("input[name=reason]", "I am only a viewer")
+    screen.find("button.grave").click()
+    screen.wait(lambda: "Not possible" in screen.driver.page_source or "orbidden" in screen.driver.page_source)
+    assert rows_of(published, "select action from live_history") == [("publish",)]
+
+
+def test_the_page_is_used_by_keyboard_and_on_a_phone(published: Settings, screen: Browser) -> None:
+    log_in(screen, published, "op")
+    screen.driver.set_window_size(400, 850)
+    screen.open("/recommendations/")
+    screen.driver.switch_to.active_element.send_keys(IDS[0], Keys.ENTER)  # the search box has the focus
+    screen.wait(lambda: screen.all("td a"))
+    screen.driver.switch_to.active_element.send_keys(Keys.TAB, Keys.TAB)
+    screen.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    screen.wait(lambda: "related product" in screen.driver.page_source)
+    assert len(screen.all("tr")) > 5
+    width = screen.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    assert width <= 0, "only tables scroll sideways"
+    screen.picture("product-on-a-phone")
+
+
+def test_an_operator_rolls_back_in_the_page_inside_airflow(published: Settings, screen: Browser) -> None:
+    log_in(screen, published, "op")
+    screen.driver.set_window_size(*SIZE)
+    screen.open("/plugin/recommendations")
+    screen.driver.switch_to.frame(screen.find("iframe"))
+    screen.click_text("Nights", "nav a")
+    screen.wait(lambda: screen.all("polyline"))
+    screen.picture("nights")
+    screen.type("input[name=reason]", "odd titles")
+    screen.find("button.grave").click()
+    screen.wait(lambda: rows_of(published, "select status from recommendation_version order by 1")[0] == ("live",))
+    screen.wait(lambda: len(rows_of(published, "select * from live_history")) == 2)
+    move = rows_of(published, "select action, night, actor, reason from live_history order by change_id desc limit 1")
+    assert move == [("rollback", PAST, "op", "odd titles")]

@@ -1,0 +1,46 @@
+"""The runbook: its queries run, its commands and DAGs exist, and its alerts name figures that there are."""
+
+import re
+
+import pytest
+import yaml
+
+from local.airflow_api import DAGS
+from pages.figures import HELP
+from tasks.__main__ import app
+from tasks.settings import ROOT, Settings
+from tests.nights import with_lenient_gate
+from tests.tasks.test_analysts import as_role, lively_shop
+
+RUNBOOK = (ROOT / "docs" / "operators.md").read_text()
+QUERIES = re.findall(r"```sql\n(.*?)```", RUNBOOK, re.DOTALL)
+
+
+@pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+def test_every_query_is_answered(settings, monkeypatch):
+    lively_shop(with_lenient_gate(settings, monkeypatch))
+    assert len(QUERIES) >= 6
+    with as_role(settings, "analyst") as analyst:
+        for query in QUERIES:
+            rows = analyst.exec_driver_sql(query, execution_options={"no_parameters": True}).all()
+            assert rows or "out_of_date" in query or "ingest_rules" in query, query  # a clean day has none
+
+
+def test_every_name_in_it_exists():
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert set(re.findall(r"python -m tasks (\w+)", RUNBOOK)) <= commands
+    words = set(re.findall(r"`(\w+)`", RUNBOOK))
+    assert {"approve_version", "roll_back", "watch_live_version", "refresh_recommendations"} <= words & DAGS
+    settings = {name.upper() for name in Settings.model_fields}
+    named = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", re.sub(r"AIRFLOW__\w+", "", RUNBOOK)))
+    assert named <= settings
+    for picture in re.findall(r"\]\((screenshots/[^)]+)\)", RUNBOOK):
+        assert (ROOT / "docs" / picture).stat().st_size < 150_000
+
+
+def test_alerts_are_about_figures_that_there_are():
+    rules = yaml.safe_load((ROOT / "docs" / "alerts.yml").read_text())["groups"][0]["rules"]
+    for rule in rules:
+        figures = re.findall(r"recommendations_(\w+)", rule["expr"])
+        assert figures and set(figures) <= HELP.keys()
+        assert rule["annotations"]["summary"]
