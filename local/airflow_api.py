@@ -120,7 +120,7 @@ class AirflowApi:
         progress: Progress,
     ) -> None:
         while True:
-            tasks = list(self._tasks(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", within))
+            tasks = list(self.task_instances(f"dags/{dag_id}/dagRuns/{run_id}", within))
             states: dict[str, set[str]] = {}
             for task in tasks:
                 states.setdefault(name_of(task), set()).add(task["state"] or "waiting")
@@ -139,10 +139,15 @@ class AirflowApi:
         while self.call("GET", run)["state"] in ("queued", "running"):
             time.sleep(0.5)
 
-    def _tasks(self, path: str, within: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    def task_instances(self, run: str, within: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Those of a run dags/DAG/dagRuns/RUN, or of all runs (RUN is ~), page by page."""
         offset, total = 0, 1
         while offset < total:
-            page = self.call("GET", path, params={**within, "limit": PAGE, "offset": offset, "order_by": "run_after"})
+            page = self.call(
+                "GET",
+                f"{run}/taskInstances",
+                params={**within, "limit": PAGE, "offset": offset, "order_by": "run_after"},
+            )
             yield from page["task_instances"]
             offset, total = offset + PAGE, page["total_entries"]
 
