@@ -14,6 +14,10 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pages.chart import polylines
+from pages.figures import figures_as_text
+from pages.queries import in_our_words, rows
+from tasks.rollback import rollback
+from tasks.settings import Settings
 
 MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
 MAY_GO_BACK = requires_access_dag("POST", DagAccessEntity.RUN, "roll_back")
@@ -35,8 +39,6 @@ templates.globals["polylines"] = polylines
 @app.get("/", dependencies=[MAY_LOOK])
 def search(request: Request, words: str = "") -> Response:
     """Products by words of their title, or by their id."""
-    from pages.queries import rows
-
     found = rows("page_search", words=words) if words.strip() else []
     return _page(request, "search.html.j2", words=words, found=found)
 
@@ -44,8 +46,6 @@ def search(request: Request, words: str = "") -> Response:
 @app.get("/product", dependencies=[MAY_LOOK])
 def product(request: Request, product_id: str) -> Response:
     """The related products of one product, with what speaks for each."""
-    from pages.queries import rows
-
     related = rows("page_product", product_id=product_id, k=SHOWN)
     if not related:
         raise HTTPException(404, f"The live version has no related products for {product_id!r}.")
@@ -55,16 +55,12 @@ def product(request: Request, product_id: str) -> Response:
 @app.get("/nights", dependencies=[MAY_LOOK])
 def nights(request: Request) -> Response:
     """Versions and their figures over the nights."""
-    from pages.queries import rows
-
     return _page(request, "nights.html.j2", versions=rows("page_versions"), figures=rows("page_figures"))
 
 
 @app.get("/version", dependencies=[MAY_LOOK])
 def version(request: Request, version_id: int) -> Response:
     """What the gate said of a version."""
-    from pages.queries import rows
-
     verdicts = rows("report_verdicts", version_id=version_id)
     if not verdicts:
         raise HTTPException(404, f"No version {version_id} was judged.")
@@ -74,8 +70,6 @@ def version(request: Request, version_id: int) -> Response:
 @app.get("/changes", dependencies=[MAY_LOOK])
 def changes(request: Request, before: int, after: int) -> Response:
     """The first places whose product is another one in the later of two versions."""
-    from pages.queries import rows
-
     changed = rows("page_changes", before=before, after=after, places=COMPARED)
     return _page(request, "changes.html.j2", before=before, after=after, changed=changed)
 
@@ -83,10 +77,6 @@ def changes(request: Request, before: int, after: int) -> Response:
 @app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK)])
 def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[str, Form()] = "") -> Response:
     """Make a former version live, in the name of who asked."""
-    from pages.queries import in_our_words
-    from tasks.rollback import rollback
-    from tasks.settings import Settings
-
     with in_our_words():
         rollback(Settings(), reason, user.get_name(), to)
     return RedirectResponse("nights", status_code=303)
@@ -95,9 +85,6 @@ def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[st
 @app.get("/metrics")
 def metrics(request: Request) -> Response:
     """The age of the live version and other figures in Prometheus' text format."""
-    from pages.figures import figures_as_text
-    from tasks.settings import Settings
-
     token = Settings().metrics_token
     if token is None:
         raise HTTPException(404, "Set METRICS_TOKEN to let Prometheus read figures here.")
