@@ -1,5 +1,5 @@
 -- Share of the first 10 of every product in both versions that the live one lacks, and the live version's scores.
-with live as not materialized (  -- each use is then planned, and scanned by several workers, on its own
+with live as not materialized (  -- each use reads its own columns and ranks alone
     select product_id, related_product_id, rank, score
     from recommendation
     where version_id = (select version_id from live_version)

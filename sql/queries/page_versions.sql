@@ -1,7 +1,7 @@
 -- The last sixty versions, with the rules that their newest judgement failed and the accepted version before each.
 select
     version.version_id, version.night, version.status, version.row_count, version.judged_at, gate.failed,
-    case when version.dropped_at is null then former.version_id end as version_before
+    case when version.dropped_at is null then version_before(version.version_id) end as version_before
 from recommendation_version as version
 left join lateral (
     select string_agg(verdict.rule, ', ' order by verdict.rule) as failed
@@ -10,15 +10,6 @@ left join lateral (
         and not verdict.passed
         and verdict.judged_at = (select max(judged_at) from gate_verdict where version_id = version.version_id)
 ) as gate on true
-left join lateral (
-    select accepted.version_id
-    from recommendation_version as accepted
-    where accepted.status in ('live', 'retired')
-        and accepted.dropped_at is null
-        and (accepted.night, accepted.version_id) < (version.night, version.version_id)
-    order by accepted.night desc, accepted.version_id desc
-    limit 1
-) as former on true
 where version.status <> 'staged'
 order by version.night desc, version.version_id desc
 limit 60;
