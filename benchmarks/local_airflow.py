@@ -1,7 +1,6 @@
 """An Airflow of its own for a benchmark, with groceries to work on, in a scratch folder."""
 
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,6 @@ def scratch_shop(days: int) -> Iterator[Settings]:
         folder = Path(scratch)
         folder.chmod(0o755)
         environment = own_environment(folder)
-        environment |= {"CLICK_LOG_URL": str(folder / "clicks"), "CATALOGUE_URL": str(folder / "catalogue.parquet")}
         os.environ.clear()
         os.environ.update(environment)
         settings = Settings()
@@ -37,10 +35,7 @@ def scratch_shop(days: int) -> Iterator[Settings]:
 @contextmanager
 def running(settings: Settings) -> Iterator[LocalAirflow]:
     """Airflow as `make up` starts it, stopped afterwards with its PostgreSQL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     try:
-        yield airflow.start(settings, port=port, say=lambda _: None)
+        yield airflow.start(settings, port=airflow.free_port(), say=lambda _: None)
     finally:
         airflow.stop(settings, say=lambda _: None)

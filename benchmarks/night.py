@@ -15,7 +15,7 @@ from benchmarks.processes import Cost, cost_of, own_environment
 from local.complete_journey import write_complete_journey
 from tasks import embedded_postgres
 from tasks.night import Night
-from tasks.run import INGEST, REFRESH
+from tasks.run import INGEST, REFRESH, REPORT
 from tasks.settings import Settings
 from tasks.storage import Storage
 
@@ -54,7 +54,7 @@ def main(
 def _run_all(first: date, last: date, environment: dict[str, str]) -> dict[str, Cost]:
     every_day = [first + timedelta(days=age) for age in range((last - first).days + 1)]
     ingested = {step: _mean_day([_cost_of(step, day, environment) for day in every_day]) for step in INGEST}
-    return ingested | {step: _cost_of(step, last, environment) for step in REFRESH}
+    return ingested | {step: _cost_of(step, last, environment) for step in (*REFRESH, REPORT)}
 
 
 def _mean_day(costs: Sequence[Cost]) -> Cost:

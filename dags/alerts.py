@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import BaseNotifier
 from airflow.sdk.exceptions import AirflowException
 
-from dags.nightly import night_of
+from dags.nightly import RETRIES, night_of
 
 
 class FailureAlert(BaseNotifier):
@@ -49,3 +49,7 @@ def _mail(to: str, alert: Any, context: Any) -> None:
         subject=f"{alert.task} failed {alert.night}".strip(),
         html_content=f'<p>{escape(alert.text)}</p><p>Run {escape(alert.run)}, <a href="{log}">log</a></p>',
     ).notify(context)
+
+
+# What every task has, unless it says otherwise.
+DEFAULT_ARGS = {"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES}

@@ -16,8 +16,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 
-from dags.alerts import FailureAlert
-from dags.nightly import RETRIES, WHO, reason_param
+from dags.alerts import DEFAULT_ARGS
+from dags.nightly import WHO, reason_param
 
 
 @task(task_display_name="Make the refused version live", execution_timeout=timedelta(minutes=10))
@@ -39,7 +39,7 @@ with DAG(
         "version": Param(type="integer", minimum=1, description="Number of the rejected version, from gate_history."),
         "reason": reason_param(),
     },
-    default_args={"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES, "retries": 0},
+    default_args={**DEFAULT_ARGS, "retries": 0},
     tags=["recommendations", "by hand"],
 ) as dag:
     make_it_live("{{ params.version }}", "{{ params.reason }}", WHO)

@@ -35,8 +35,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
-from dags.alerts import FailureAlert
-from dags.nightly import MACROS, NIGHT, RETRIES, night_param
+from dags.alerts import DEFAULT_ARGS
+from dags.nightly import MACROS, NIGHT, night_param
 
 
 @task(task_display_name="Store the catalogue of the day", execution_timeout=timedelta(hours=1))
@@ -72,7 +72,7 @@ with DAG(
     max_active_runs=1,
     params=night_param(),
     user_defined_macros=MACROS,
-    default_args={"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES},
+    default_args=DEFAULT_ARGS,
     tags=["clicks", "daily"],
 ) as dag:
     chain(ingest_catalogue(NIGHT), ingest_clicks(NIGHT), aggregate_clicks(NIGHT))

@@ -33,8 +33,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
-from dags.alerts import FailureAlert
-from dags.nightly import MACROS, NIGHT, RETRIES, night_param
+from dags.alerts import DEFAULT_ARGS
+from dags.nightly import MACROS, NIGHT, night_param
 
 
 @task(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
@@ -110,7 +110,7 @@ with DAG(
     dagrun_timeout=timedelta(hours=20),
     params=night_param(),
     user_defined_macros=MACROS,
-    default_args={"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES},
+    default_args=DEFAULT_ARGS,
     tags=["recommendations", "nightly", "gpu"],
 ) as dag:
     chain(

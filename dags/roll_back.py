@@ -15,8 +15,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 
-from dags.alerts import FailureAlert
-from dags.nightly import RETRIES, WHO, reason_param
+from dags.alerts import DEFAULT_ARGS
+from dags.nightly import WHO, reason_param
 
 
 @task(task_display_name="Go back to a former version", execution_timeout=timedelta(minutes=10))
@@ -43,7 +43,7 @@ with DAG(
         ),
         "reason": reason_param(),
     },
-    default_args={"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES, "retries": 0},
+    default_args={**DEFAULT_ARGS, "retries": 0},
     tags=["recommendations", "by hand"],
 ) as dag:
     go_back("{{ params.reason }}", WHO, "{{ params.to_night or '' }}")

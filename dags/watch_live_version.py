@@ -13,8 +13,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
-from dags.alerts import FailureAlert
-from dags.nightly import RETRIES
+from dags.alerts import DEFAULT_ARGS
 
 
 @task(task_display_name="The live version is fresh", execution_timeout=timedelta(minutes=10))
@@ -34,7 +33,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=50),
-    default_args={"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES, "retries": 2},
+    default_args={**DEFAULT_ARGS, "retries": 2},
     tags=["recommendations", "watch"],
 ) as dag:
     live_version_is_fresh()

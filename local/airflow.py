@@ -56,19 +56,28 @@ def start(settings: Settings, *, port: int = PORT, schedule: bool = False, say: 
         if migration.wait():
             raise _failure("db migrate", home)
         say("Airflow: starting")
-        components = {
-            command: _launch(command, home, environment)
-            for command in (
-                f"api-server --host 127.0.0.1 --port {port} --workers 1",
-                # Without the flag these two serve their logs on every interface; the api-server reads the files.
-                "scheduler --skip-serve-logs",
-                "triggerer --skip-serve-logs",
-                "dag-processor",
-            )
-        }
-        _wait_until_loaded(airflow, components, say)
+        started = {command: _launch(command, home, environment) for command in components(port)}
+        _wait_until_loaded(airflow, started, say)
         airflow.api().make_pool("gpu", slots=1)
     return airflow
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return int(chosen.getsockname()[1])
+
+
+def components(port: int) -> list[str]:
+    """The commands of `airflow` that make one up, workers aside."""
+    return [
+        f"api-server --host 127.0.0.1 --port {port} --workers 1",
+        # Without the flag these two serve their logs on every interface; the api-server reads the files.
+        "scheduler --skip-serve-logs",
+        "triggerer --skip-serve-logs",
+        "dag-processor",
+    ]
 
 
 def stop(settings: Settings, say: Say = print) -> None:
@@ -145,10 +154,10 @@ def _failure(command: str, home: Path) -> NotReady:
     return NotReady(f"`airflow {command}` ended before Airflow was up; {log} ends with:\n{last_lines}")
 
 
-def _wait_until_loaded(airflow: LocalAirflow, components: dict[str, subprocess.Popen[bytes]], say: Say) -> None:
+def _wait_until_loaded(airflow: LocalAirflow, started: dict[str, subprocess.Popen[bytes]], say: Say) -> None:
     begin, shown = time.monotonic(), ""
     while awaited := airflow.api().awaited():
-        for command, process in components.items():
+        for command, process in started.items():
             if process.poll() is not None:
                 raise _failure(command, airflow.home)
         if time.monotonic() - begin > START_LIMIT_SECONDS:

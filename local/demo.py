@@ -13,7 +13,7 @@ from rich.table import Table
 
 from local import airflow
 from local.complete_journey import write_complete_journey
-from tasks.database import statement, transaction
+from tasks.database import select, transaction
 from tasks.errors import BadInput
 from tasks.metrics_table import metrics_table
 from tasks.night import Night
@@ -117,7 +117,7 @@ def _show_published(settings: Settings) -> None:
 
 def _rows(settings: Settings, query: str, **values: Any) -> list[dict[str, Any]]:
     with transaction(settings) as connection:
-        return [dict(row) for row in connection.execute(statement(query), values).mappings()]
+        return select(connection, query, **values)
 
 
 def _show_next_steps() -> None:

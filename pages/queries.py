@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
 
-from tasks.database import open_database, server_answers, statement
+from tasks.database import open_database, select, server_answers, statement
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 
@@ -23,7 +23,7 @@ def rows(query: str, **values: object) -> list[dict[str, Any]]:
         engine = _engine()
         with server_answers(engine), engine.connect() as connection:
             connection.execute(statement("give_up_after"), PATIENCE)
-            return [dict(row) for row in connection.execute(statement(query), values).mappings()]
+            return select(connection, query, **values)
 
 
 @contextmanager

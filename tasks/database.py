@@ -4,7 +4,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg2
 import psycopg2.errors
@@ -26,6 +26,7 @@ __all__ = [
     "locked",
     "open_database",
     "outside_transactions",
+    "select",
     "server_answers",
     "statement",
     "store_metrics",
@@ -112,6 +113,11 @@ def statement(name: str, **names: int | str) -> sa.TextClause:
     """The SQL of sql/queries/{name}.sql; `names`, never from outside, fill the {placeholders} of its table names."""
     text = (SQL / "queries" / f"{name}.sql").read_text()
     return sa.text(text.format(**names) if names else text)
+
+
+def select(connection: Connection, name: str, **values: object) -> list[dict[str, Any]]:
+    """The rows of the query sql/queries/{name}.sql, as dicts; `values` are bound."""
+    return [dict(row) for row in connection.execute(statement(name), values).mappings()]
 
 
 def copy_rows(connection: Connection, table: str, rows: pa.Table) -> None:

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from tasks.database import statement, transaction
+from tasks.database import select, transaction
 from tasks.night import Night
 from tasks.settings import Settings
 
@@ -11,6 +11,6 @@ def metrics_table(night: Night, settings: Settings) -> Table:
     """ECLARE beside the co-click baseline, one row per metric and cut-off, of the night's newest model."""
     table = Table("held-out metric", "ECLARE", "co-click baseline", title=f"Night {night}, judged on its last days")
     with transaction(settings) as connection:
-        for row in connection.execute(statement("metrics_of_night"), {"night": night.day}).mappings():
+        for row in select(connection, "metrics_of_night", night=night.day):
             table.add_row(f"{row['metric']}@{row['k']}", f"{row['eclare']:.3f}", f"{row['co_click']:.3f}")
     return table

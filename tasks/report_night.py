@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from tasks.database import Connection, statement, transaction
+from tasks.database import Connection, select, transaction
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.storage import Storage
@@ -88,19 +88,16 @@ def report_night(night: Night, settings: Settings) -> dict[str, float]:
 
 
 def _read(connection: Connection, night: Night, training: "Sequence[Epoch]") -> Report:
-    def rows(name: str, **values: object) -> list[Row]:
-        return [dict(row) for row in connection.execute(statement(name), values).mappings()]
-
-    (version,) = rows("report_version", night=night.day)
+    (version,) = select(connection, "report_version", night=night.day)
     of_version, over_nights = {"version_id": version["version_id"]}, {"night": night.day, "days": DAYS}
     sampled = of_version | {"previous_version_id": version["previous_version_id"], "products": SAMPLED, "ranks": RANKS}
     return Report(
         version,
-        rows("report_verdicts", **of_version),
-        rows("report_moves", **of_version),
-        rows("report_figures", **over_nights),
-        rows("report_gate_figures", **over_nights),
-        _samples(rows("report_samples", **sampled)),
+        select(connection, "report_verdicts", **of_version),
+        select(connection, "report_moves", **of_version),
+        select(connection, "report_figures", **over_nights),
+        select(connection, "report_gate_figures", **over_nights),
+        _samples(select(connection, "report_samples", **sampled)),
         training,
     )
 

@@ -1,6 +1,5 @@
 import re
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from local.__main__ import app
-from local.airflow import processes
+from local.airflow import free_port, processes
 from local.airflow_api import DAGS, AirflowApi, RunFailed, state_of_all
 from local.airflow_environment import home_of
 from tasks.errors import BadInput
@@ -50,12 +49,6 @@ def lives(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return int(chosen.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

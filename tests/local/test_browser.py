@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -12,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from typer.testing import CliRunner
 
 from local.__main__ import app
+from local.airflow import free_port
 from local.airflow_api import AirflowApi
 from local.airflow_environment import home_of
 from tasks.settings import Settings
@@ -44,9 +44,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         }.items():  # fmt: skip
             patch.setenv(name, str(folder / value))
         patch.setenv("HELD_OUT_DAYS", "1")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         try:
             started = CliRunner().invoke(app, ["up", "--port", str(port)])
             assert started.exit_code == 0, started.output

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,9 +59,7 @@ def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
 
 def start(settings: Settings) -> LocalAirflow:
     """As local.airflow does, with Celery."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = airflow.free_port()
     home = home_of(settings)
     environment = airflow_environment(settings, port=port)
     environment |= {
@@ -72,11 +69,7 @@ def start(settings: Settings) -> LocalAirflow:
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": f"test-{uuid4().hex[:8]}-",
     }
     assert airflow._launch("db migrate", home, environment).wait() == 0
-    commands = [
-        f"api-server --host 127.0.0.1 --port {port} --workers 1", "scheduler --skip-serve-logs",
-        "triggerer --skip-serve-logs", "dag-processor",
-    ]  # fmt: skip
-    components = {command: airflow._launch(command, home, environment) for command in commands}
+    components = {command: airflow._launch(command, home, environment) for command in airflow.components(port)}
     for queue in ("default", "gpu"):
         worker = airflow._launch(WORKER.format(queue=queue), home, environment)
         log = Path(home, "logs", "celery-worker.log")
