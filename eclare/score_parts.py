@@ -36,7 +36,7 @@ def score_parts(answers: Answers, ranked: Ranked, labels_PR: Rows, scores_PR: Fl
         if answers.fusion is not None and ranked.log_totals_Q is not None:
             signals = answers.signals.of(queries, labels, ranked.log_totals_Q[chunk])
             flat = answers.fusion.parts(signals.reshape(-1, len(NAMES)), PLACES)
-            of_chunk = flat.reshape(*labels.shape, -1)
+            of_chunk = flat.reshape(*labels.shape, flat.shape[1])
         else:
             of_chunk = _parts_of_sum(answers, queries, labels, ranked_scores)
         parts[chunk, :, :-1] = of_chunk

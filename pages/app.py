@@ -86,7 +86,7 @@ def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[st
 def metrics(request: Request) -> Response:
     """The age of the live version and other figures in Prometheus' text format."""
     token = Settings().metrics_token
-    if token is None:
+    if not token:  # an empty one would let everybody in
         raise HTTPException(404, "Set METRICS_TOKEN to let Prometheus read figures here.")
     if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
         raise HTTPException(401, "The header must read: Authorization: Bearer METRICS_TOKEN")

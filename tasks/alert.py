@@ -34,7 +34,7 @@ def send_alert(alert: Alert, settings: Settings) -> None:
 
     Raises NotReady where nobody takes it, after three tries; without the address, which is a secret.
     """
-    if settings.alert_webhook_url is None:
+    if not settings.alert_webhook_url:
         return
     try:
         _post(settings.alert_webhook_url, {"text": alert.text} | asdict(alert))

@@ -124,6 +124,8 @@ def test_a_database_that_is_away_is_said_in_our_words(settings, page, monkeypatc
 
 def test_prometheus_reads_figures_with_a_token_alone(shop, page, monkeypatch):
     assert page.get("/metrics").status_code == 404
+    monkeypatch.setenv("METRICS_TOKEN", "")
+    assert page.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
     monkeypatch.setenv("METRICS_TOKEN", "sesame")
     for headers in ({}, {"Authorization": "Bearer guessed"}, {"Authorization": "sesame"}):
         assert page.get("/metrics", headers=headers).status_code == 401

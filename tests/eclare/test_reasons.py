@@ -122,6 +122,13 @@ def test_reasons_are_those_of_looking_one_pair_up_after_the_other(ensemble):
         assert np.isnan(reasons.parts_EG[place]).all() == (not was_ranked)
 
 
+@pytest.mark.parametrize("learnt", [True, False])
+def test_nothing_is_explained_where_no_rank_shall_be(ensemble, learnt):
+    answers = answers_of(ensemble, learnt=learnt)
+    ranked = answers.best(EVERYTHING, 5)
+    assert len(reasons_of(answers, ranked, ranked.labels_QK[:, :0], ranked.scores_QK[:, :0])) == 0
+
+
 def test_pairs_of_no_session_have_no_last_day(ensemble):
     nobody = DatedPairs.of_sessions(sp.csr_matrix((0, SHOP.pairs.products), dtype=np.float32), np.zeros(0, int))
     answers = Answers(
