@@ -1,6 +1,7 @@
 """Cleaned clicks of a day become the small files that nights add up: products and pairs, with their sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,8 @@ from tasks.settings import Settings
 from tasks.storage import Storage
 
 BATCHES_OF_A_GROUP = 8  # of runs, in a row group
+DELTA, BYTE_BY_BYTE = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
+ENCODINGS = (DELTA, BYTE_BY_BYTE, DELTA, DELTA)  # of columns in the order of their keys: only the second jumps
 PAIR_TYPES = (pa.int32(), pa.int32(), pa.int8(), pa.int32())
 TOGETHER = pa.schema(list(zip(("one", "other", "event_type", "sessions"), PAIR_TYPES, strict=True)))
 FOLLOWED = pa.schema(list(zip(("query", "related", "event_type", "sessions"), PAIR_TYPES, strict=True)))
@@ -75,13 +78,14 @@ def _write(clicks: ibis.Table, folder: Path, settings: Settings) -> dict[str, in
     products = pairs.products_of(clicks)
     count = count_rows(products)
     sessions = pairs.sessions_of(clicks, products)
-    _write_products(products, sessions, folder)
     baskets, too_large = pairs.baskets_of(sessions, settings)
-    rows = _write_counted(pairs.together(baskets, count, settings), count, TOGETHER, folder / "together.parquet")
-    one_way = pairs.followed(clicks, products, count)
+    both_ways, one_way = pairs.together(baskets, count, settings), pairs.followed(clicks, products, count)
     if settings.pair_direction == "later":
         one_way = one_way.union(pairs.later(baskets, count, settings))
-    rows += _write_counted(one_way, count, FOLLOWED, folder / "followed.parquet")
+    with ThreadPoolExecutor(1) as beside:  # pyarrow writes with one thread while the engine goes on with all
+        together = beside.submit(_write_counted, runs(both_ways), count, TOGETHER, folder / "together.parquet")
+        _write_products(products, sessions, folder)
+        rows = _write_counted(runs(one_way), count, FOLLOWED, folder / "followed.parquet") + together.result()
     totals = {"sessions": count_rows(sessions), "products": count, "pairs": rows}
     return {name: int(total) for name, total in totals.items()} | {"too_large_sessions": too_large}
 
@@ -93,14 +97,15 @@ def _write_products(products: ibis.Table, sessions: ibis.Table, folder: Path) ->
     pq.write_table(rows, folder / "products.parquet", compression="zstd")
 
 
-def _write_counted(keys: ibis.Table, products: int, schema: pa.Schema, file: Path) -> int:
-    """Write a row for each distinct key, sorted; returns the rows."""
+def _write_counted(counted: Iterator[tuple[Keys, Keys]], products: int, schema: pa.Schema, file: Path) -> int:
+    """Write a row for each distinct key; returns the rows."""
     rows = 0
-    first, _, *others = schema.names
-    # Read much faster than zstd, and nights read 90 of them; only the second column has too many values to list.
-    with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=[first, *others]) as writer:
-        batches = (_batch(distinct, sessions, products, schema) for distinct, sessions in runs(keys))
-        while some := list(islice(batches, BATCHES_OF_A_GROUP)):
+    encodings = dict(zip(schema.names, ENCODINGS, strict=True))
+    # lz4 is read much faster than zstd, and nights read 90 of these files.
+    with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=False, column_encoding=encodings) as writer:
+        batches = (_batch(distinct, sessions, products, schema) for distinct, sessions in counted)
+        groups = iter(lambda: list(islice(batches, BATCHES_OF_A_GROUP)), [])
+        for some in groups:
             writer.write_table(pa.Table.from_batches(some))
             rows += sum(map(len, some))
     return rows

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
+from ibis.expr import datatypes as dt
 
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
@@ -23,7 +24,8 @@ from tasks.settings import Settings
 ROWS_AT_ONCE = 1 << 20
 KEYS_AT_ONCE = 1 << 17  # what a processor's cache holds
 KEYS_IN_MEMORY = 1 << 26  # half a GiB of numbers that numpy sorts faster than any engine
-WRITING = {"compression": "zstd", "compression_level": 1, "dictionary_size_limit": 1_000}  # the fastest for unique ids
+# The fastest to write for ids that hardly repeat, and to read: version 2 keeps lengths and times as differences.
+WRITING = {"compression": "zstd", "compression_level": 1, "dictionary_size_limit": 1_000, "parquet_version": "v2"}
 ENGINE_REFUSAL = "the engine must be able to read its input, got"
 FILE, ROW = "file_number", "row_number"
 
@@ -120,12 +122,18 @@ def count_rows(table: ibis.Table) -> int:
     return int(table.count().to_pyarrow().as_py())
 
 
+@ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]
+def text_hash(text: str) -> dt.uint64:
+    """The engine's own number for a text: by way of ibis, DuckDB would write each as 64 characters first."""
+
+
 def more_often(keys: ibis.Table, times: int) -> ibis.Table:
     """(key,): the 64-bit numbers of the column `key`, kept in the engine, that occur more than so many times."""
-    engine = keys.get_backend()
+    engine, keys = keys.get_backend(), keys.filter(keys.key.notnull())
     if engine.name != "duckdb":
         return materialise(keys.group_by("key").having(ibis._.count() > times).agg())
-    seen, again = np.empty(0, np.int64), [np.empty(0, np.int64)]
+    seen = np.empty(0, keys.key.type().to_numpy())
+    again = [seen]
     for batch in _sorted(keys):
         seen = np.concatenate([seen[-times:], batch])
         again.append(seen[times:][seen[times:] == seen[:-times]])
@@ -134,31 +142,53 @@ def more_often(keys: ibis.Table, times: int) -> ibis.Table:
 
 
 def runs(keys: ibis.Table) -> Iterator[tuple[Keys, Keys]]:
-    """The distinct 64-bit numbers of the column `key`, sorted, and how often each occurs; some at a time."""
+    """The distinct 64-bit numbers of the column `key`, sorted, and how often each occurs; some at a time.
+
+    The engine has done its part when this returns: another thread may go on from there.
+    """
     computed = materialise(keys)  # by all threads; what is fetched at once is computed by one
+    batches = _sorted(computed)
+    if computed.get_backend().name == "duckdb":
+        computed.get_backend().drop_table(computed.op().name)
+    return _runs(batches)
+
+
+def _runs(batches: Iterator[Keys]) -> Iterator[tuple[Keys, Keys]]:
     carry = np.empty(0, np.int64)  # the last number of a batch may go on in the next
-    for batch in _sorted(computed):
+    for batch in batches:
         carry = np.concatenate([carry, batch])
         starts = np.flatnonzero(np.diff(carry, prepend=carry[0] - 1))
         yield carry[starts[:-1]], np.diff(starts)
         carry = carry[starts[-1] :]
     if len(carry):
         yield carry[:1], np.array([len(carry)])
-    if computed.get_backend().name == "duckdb":
-        computed.get_backend().drop_table(computed.op().name)
 
 
 def _sorted(keys: ibis.Table) -> Iterator[Keys]:
-    """Batches of one number or more, sorted through all of them."""
+    """Batches of one number or more, sorted through all of them; the engine has done its part when this returns."""
     if keys.get_backend().name == "duckdb" and count_rows(keys) <= KEYS_IN_MEMORY:
-        fetched = keys.to_pyarrow()["key"].to_numpy()
-        numbers = fetched if fetched.flags.writeable else fetched.copy()  # few are a view of Arrow's memory
-        numbers.sort()  # in place: a copy's fresh memory costs twice the sort
-        yield from (numbers[start : start + KEYS_AT_ONCE] for start in range(0, len(numbers), KEYS_AT_ONCE))
-        return
-    for batch in keys.order_by("key").to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
-        if len(batch):
-            yield batch["key"].to_numpy()
+        return _sorted_in_memory(keys.to_pyarrow()["key"].to_numpy())
+    return _sorted_on_disk(keys)
+
+
+def _sorted_in_memory(fetched: Keys) -> Iterator[Keys]:
+    numbers = fetched if fetched.flags.writeable else fetched.copy()  # few are a view of Arrow's memory
+    numbers.sort()  # in place: a copy's fresh memory costs twice the sort
+    yield from (numbers[start : start + KEYS_AT_ONCE] for start in range(0, len(numbers), KEYS_AT_ONCE))
+
+
+def _sorted_on_disk(keys: ibis.Table) -> Iterator[Keys]:
+    scratch = tempfile.TemporaryDirectory()
+    write_parts(keys.order_by("key"), Path(scratch.name, "sorted"))
+    return _read_parts(scratch)
+
+
+def _read_parts(scratch: tempfile.TemporaryDirectory[str]) -> Iterator[Keys]:
+    with scratch:
+        parts = Path(scratch.name, "sorted").iterdir()
+        for part in sorted(parts, key=lambda part: int(part.stem.removeprefix("part-"))):
+            for batch in pq.ParquetFile(part).iter_batches(ROWS_AT_ONCE):
+                yield batch["key"].to_numpy()
 
 
 def write_parts(table: ibis.Table, folder: Path) -> int:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import ibis
 
-from tasks.engine import FILE, ROW, count_rows, materialise, more_often
+from tasks.engine import FILE, ROW, count_rows, materialise, more_often, text_hash
 from tasks.events import EVENT_TYPES
 from tasks.ledger import ErasedUsers
 from tasks.log_format import COLUMNS
@@ -84,13 +84,12 @@ def set_aside(rows: ibis.Table, rules: Sequence[Rule], day: date, settings: Sett
 
 def _suspects(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
     """Conditions that hold for rows of which another has the same hash, and for rows of large sessions."""
-    by_session = rows.session_id.hash()
-    by_id = ibis.ifelse(rows.event_id.isnull(), None, rows.event_id.hash())
-    by_row = ibis.ifelse(rows.event_id.isnull(), _whole_row(rows), None).hash()
+    by_session, by_id = (ibis.ifelse(of.isnull(), None, text_hash(of)) for of in (rows.session_id, rows.event_id))
+    by_row = text_hash(ibis.ifelse(rows.event_id.isnull(), _whole_row(rows), None))
     hashes = materialise(rows.select(session=by_session, event=by_id))
     limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
     found = [(by_session, more_often(hashes.select(key="session"), limit))]
-    found.append((by_id, more_often(hashes.filter(hashes.event.notnull()).select(key="event"), 1)))
+    found.append((by_id, more_often(hashes.select(key="event"), 1)))
     if count_rows(hashes.filter(hashes.event.isnull())):
         nameless = materialise(rows.filter(rows.event_id.isnull()).select(key=by_row))
         found.append((by_row, more_often(nameless, 1)))

@@ -256,7 +256,7 @@ def test_a_key_is_two_products_and_a_type(tmp_path: Path) -> None:
     with engine.duckdb_engine() as duckdb:
         keys = [(1 << 4 | 2) << 2] * 7 + [(4 << 4 | 5) << 2 | 2] * 2 + [(1 << 4 | 3) << 2 | 1]  # 9 products: 4 bits
         table = duckdb.create_table("keys", pa.table({"key": keys}))
-        assert step._write_counted(table, 9, step.TOGETHER, tmp_path / "pairs.parquet") == 3
+        assert step._write_counted(engine.runs(table), 9, step.TOGETHER, tmp_path / "pairs.parquet") == 3
     assert [tuple(row.values()) for row in pq.read_table(tmp_path / "pairs.parquet").to_pylist()] == [
         (1, 2, 0, 7), (1, 3, 1, 1), (4, 5, 2, 2),
     ]  # fmt: skip
