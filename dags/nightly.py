@@ -9,9 +9,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 # Named, not imported: a DAG file is parsed every few seconds and must not load the steps.
 REFUSALS = ["tasks.errors.BadInput", "pydantic.ValidationError", "pydantic_settings.SettingsError"]
+# The first pause is AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY, five minutes unless it is set.
 RETRIES = {
     "retries": 5,
-    "retry_delay": timedelta(minutes=5),
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(hours=1),
     "retry_policy": ExceptionRetryPolicy([RetryRule(REFUSALS, RetryAction.FAIL, reason="no retry can help")]),

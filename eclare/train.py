@@ -60,6 +60,8 @@ def run_stage(model: ECLARE, lesson: Lesson, stage: Stage, checkpoint: Checkpoin
     run = _Run(model, lesson, stage, _optimisers(model))
     progress = checkpoint.read(model, run.optimisers) if checkpoint else Progress()
     first = len(progress.epochs) + 1
+    if progress.epochs:
+        log.info("%s goes on after epoch %d of %d, where an earlier try ended", stage.name, first - 1, stage.epochs)
     total, done = (epochs * run.batches.steps_per_epoch for epochs in (stage.epochs, first - 1))
     with tqdm(total=total, initial=done, unit="step", desc=stage.name, disable=None) as bar:
         for number in range(first, stage.epochs + 1):

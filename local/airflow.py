@@ -52,12 +52,12 @@ def start(settings: Settings, *, port: int = PORT, schedule: bool = False, say: 
     airflow = LocalAirflow(home, f"http://127.0.0.1:{port}", passwords, passwords_are_new)
     with _stopped_on_failure(settings):
         say("Airflow: bringing its database to the installed version")
-        migration = _launch("db migrate", home, environment)
+        migration = launch("db migrate", home, environment)
         if migration.wait():
             raise _failure("db migrate", home)
         say("Airflow: starting")
-        started = {command: _launch(command, home, environment) for command in components(port)}
-        _wait_until_loaded(airflow, started, say)
+        started = {command: launch(command, home, environment) for command in components(port)}
+        wait_until_loaded(airflow, started, say)
         airflow.api().make_pool("gpu", slots=1)
     return airflow
 
@@ -129,7 +129,8 @@ def _check_free(home: Path, port: int) -> None:
             ) from error
 
 
-def _launch(command: str, home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def launch(command: str, home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start `airflow COMMAND`; what it says goes to a file in the folder logs."""
     log = _log_file(command, home)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -154,7 +155,11 @@ def _failure(command: str, home: Path) -> NotReady:
     return NotReady(f"`airflow {command}` ended before Airflow was up; {log} ends with:\n{last_lines}")
 
 
-def _wait_until_loaded(airflow: LocalAirflow, started: dict[str, subprocess.Popen[bytes]], say: Say) -> None:
+def wait_until_loaded(airflow: LocalAirflow, started: dict[str, subprocess.Popen[bytes]], say: Say) -> None:
+    """Return once every part is healthy and the DAGs are loaded.
+
+    Raises NotReady where one of the processes ends before that, or it takes too long.
+    """
     begin, shown = time.monotonic(), ""
     while awaited := airflow.api().awaited():
         for command, process in started.items():

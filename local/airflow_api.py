@@ -16,6 +16,7 @@ from tasks.errors import BadInput, NotReady, TaskError
 DAGS = {"ingest_clicks", "refresh_recommendations", "watch_live_version", "approve_version", "roll_back"}
 FAILED = {"failed", "up_for_retry"}
 PAGE = 100
+GIVEN_UP_SECONDS = 300  # for the report of a run that failed
 Progress = Callable[[Mapping[str, str]], None]
 
 
@@ -30,7 +31,8 @@ class AirflowApi:
         self.url, self.user, self.password, self.logs = url, user, password, logs
 
     @cached_property
-    def _token(self) -> str:
+    def token(self) -> str:
+        """What requests carry as `Authorization: Bearer TOKEN`."""
         return str(
             self._answer("POST", "auth/token", json={"username": self.user, "password": self.password})["access_token"]
         )
@@ -40,7 +42,7 @@ class AirflowApi:
 
         Raises BadInput with Airflow's own words for a refusal, NotReady where nobody answers.
         """
-        return self._answer(method, f"api/v2/{path}", headers={"Authorization": f"Bearer {self._token}"}, **request)
+        return self._answer(method, f"api/v2/{path}", headers={"Authorization": f"Bearer {self.token}"}, **request)
 
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
@@ -134,9 +136,10 @@ class AirflowApi:
             time.sleep(1)
 
     def _give_up(self, run: str) -> None:
-        """Mark a run failed and wait for what Airflow still runs of it: its report."""
+        """Mark a run failed and wait, not for ever, for what Airflow still runs of it: its report."""
         self.call("PATCH", run, json={"state": "failed"})
-        while self.call("GET", run)["state"] in ("queued", "running"):
+        deadline = time.monotonic() + GIVEN_UP_SECONDS
+        while self.call("GET", run)["state"] in ("queued", "running") and time.monotonic() < deadline:
             time.sleep(0.5)
 
     def task_instances(self, run: str, within: Mapping[str, str]) -> Iterator[dict[str, Any]]:

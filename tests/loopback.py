@@ -1,13 +1,16 @@
 """Servers on loopback that keep what they are sent."""
 
+import gzip
 import json
 import socketserver
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 
 @dataclass
@@ -23,18 +26,48 @@ class Webhook:
 def webhook() -> Iterator[Webhook]:
     hook = Webhook()
 
+    def take(body: bytes) -> int:
+        hook.sent.append(json.loads(body))
+        return hook.answers.pop(0) if hook.answers else 200
+
+    with _posted(take) as address:
+        hook.url = f"{address}/secret"
+        yield hook
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, dict[str, set[str]]]]:
+    """An OpenTelemetry collector's address, and the attributes (name=value) that came with each figure."""
+    figures: dict[str, set[str]] = {}
+
+    def take(body: bytes) -> int:
+        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+            for figure in (figure for scope in resource.scope_metrics for figure in scope.metrics):
+                points = getattr(figure, figure.WhichOneof("data")).data_points
+                told = (f"{one.key}={one.value.string_value}" for point in points for one in point.attributes)
+                figures.setdefault(figure.name, set()).update(told)
+        return 200
+
+    with _posted(take) as address:
+        yield address, figures
+
+
+@contextmanager
+def _posted(take: Callable[[bytes], int]) -> Iterator[str]:
+    """The address of a server that answers each body posted with the status that `take` gives."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            hook.sent.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(hook.answers.pop(0) if hook.answers else 200)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            unpacked = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
+            self.send_response(take(unpacked))
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
     with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
-        hook.url = f"http://127.0.0.1:{port}/secret"
-        yield hook
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

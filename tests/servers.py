@@ -10,6 +10,11 @@ from tasks import embedded_postgres
 DATABASE = "postgres"
 
 
+def postmaster_pid(state_folder: Path) -> int:
+    """The process of the embedded server."""
+    return int((state_folder / "postgres" / "postmaster.pid").read_text().split()[0])
+
+
 class OwnServer:
     """A server of the programs in one folder, its data, log and socket in another one with a short name."""
 

@@ -125,7 +125,7 @@ def test_the_page_is_in_the_navigation_and_asks_for_the_permissions_of_the_dags(
     assert httpx.get(f"{page}/nights").status_code == 401
     back = {"reason": "odd titles"}
     for user, looks, goes_back in (("analyst", 200, 403), ("op", 200, 400), ("admin", 200, 400)):
-        who = {"Authorization": f"Bearer {up.api(user)._token}"}
+        who = {"Authorization": f"Bearer {up.api(user).token}"}
         assert httpx.get(f"{page}/nights", headers=who).status_code == looks
         answer = httpx.post(f"{page}/roll_back", headers=who, data=back)
         assert answer.status_code == goes_back

@@ -1,84 +1,62 @@
-"""The processes of docker-compose.yml without Docker: Redis, CeleryExecutor, a worker on each queue, a whole night."""
+"""A whole night through Redis, Celery and both queues, and what becomes of it when one of the processes dies."""
 
 import json
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import pytest
 import redis
 
-from local import airflow
-from local.airflow import LocalAirflow
-from local.airflow_environment import METADATA_URL, airflow_environment, home_of, passwords_file
+from tasks.errors import BadInput, NotReady
+from tasks.night import Night
+from tasks.run import run
 from tasks.settings import Settings
+from tasks.storage import Storage
+from tests.local.topology import REDIS_URL, Topology, started
+from tests.loopback import collector
 from tests.nights import LENIENT, rows_of
 from tests.small_shop import IDS, NIGHT, deliver_catalogue, deliver_log
 
-REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 DAYS = [NIGHT - timedelta(days=age) for age in reversed(range(3))]
 OF_THE_GPU = {"train_model", "evaluate_model", "recommend_products"}
-WORKER = "celery worker --queues {queue} --celery-hostname {queue}@%h --concurrency 1 --skip-serve-logs"
-
-
-@dataclass(frozen=True)
-class Topology:
-    settings: Settings
-    airflow: LocalAirflow
-
-    def taken_by(self, queue: str) -> list[str]:
-        """What the log of a queue's worker says it received."""
-        file = next(self.airflow.home.glob(f"logs/celery-worker-{queue}.log"))
-        return re.findall(r"Task execute_workload\[(.+?)\] received", file.read_text())
+LIVE = "select version_id, count(*) from current_recommendations group by version_id"
+PATIENCE_SECONDS = 150
 
 
 @pytest.fixture(scope="module")
-def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
+def collected() -> Iterator[tuple[str, dict[str, set[str]]]]:
+    with collector() as address_and_figures:
+        yield address_and_figures
+
+
+@pytest.fixture(scope="module")
+def topology(tmp_path_factory: pytest.TempPathFactory, collected: tuple[str, dict]) -> Iterator[Topology]:
     try:
         redis.Redis.from_url(REDIS_URL).ping()
     except redis.ConnectionError as error:
         pytest.skip(f"no Redis answers at TEST_REDIS_URL: {error}")
     folder = tmp_path_factory.mktemp("topology")
     (folder / "gate.json").write_text(json.dumps(LENIENT))
+    (folder / "eclare.json").write_text("{}")
     deliver_log(folder / "clicks", DAYS[0])
     deliver_catalogue(folder / "catalogue.parquet")
     settings = Settings(
         _env_file=None, database_url=None, state_folder=folder / "state", storage_url=str(folder / "storage"),
         click_log_url=str(folder / "clicks"), catalogue_url=str(folder / "catalogue.parquet"),
-        gate_config=folder / "gate.json", held_out_days=1,
+        gate_config=folder / "gate.json", eclare_config=folder / "eclare.json", held_out_days=1,
     )  # fmt: skip
-    try:
-        yield Topology(settings, start(settings))
-    finally:
-        airflow.stop(settings, say=lambda _: None)
-
-
-def start(settings: Settings) -> LocalAirflow:
-    """As local.airflow does, with Celery."""
-    port = airflow.free_port()
-    home = home_of(settings)
-    environment = airflow_environment(settings, port=port)
-    environment |= {
-        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-        "AIRFLOW__CELERY__BROKER_URL": REDIS_URL,
-        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{environment[METADATA_URL]}",
-        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": f"test-{uuid4().hex[:8]}-",
+    telemetry = {
+        "AIRFLOW__METRICS__OTEL_ON": "True",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collected[0],
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
     }
-    assert airflow._launch("db migrate", home, environment).wait() == 0
-    components = {command: airflow._launch(command, home, environment) for command in airflow.components(port)}
-    for queue in ("default", "gpu"):
-        worker = airflow._launch(WORKER.format(queue=queue), home, environment)
-        log = Path(home, "logs", "celery-worker.log")
-        log.rename(log.with_name(f"celery-worker-{queue}.log"))  # both commands would name theirs alike
-        components[f"worker {queue}"] = worker
-    started = LocalAirflow(home, f"http://127.0.0.1:{port}", json.loads(passwords_file(home).read_text()), True)
-    airflow._wait_until_loaded(started, components, lambda _: None)
-    started.api().make_pool("gpu", slots=1)
-    return started
+    with started(settings, **telemetry) as up:
+        yield up
 
 
 def test_a_night_goes_through_both_queues(topology: Topology) -> None:
@@ -93,3 +71,82 @@ def test_a_night_goes_through_both_queues(topology: Topology) -> None:
     live = rows_of(topology.settings, "select distinct product_id, night from current_recommendations")
     assert {product for product, _ in live} == set(IDS)
     assert {night for _, night in live} == {NIGHT}
+
+
+def test_open_telemetry_is_told_how_long_each_task_took(topology: Topology, collected: tuple[str, dict]) -> None:
+    _, figures = collected
+    assert {f"task_id={task}" for task in OF_THE_GPU} <= figures["airflow.task.duration"]
+
+
+class DyingNight:
+    """A night whose training lasts long enough to die in, watched by one who reads the live version all the while."""
+
+    def __init__(self, topology: Topology, epochs: int) -> None:
+        self.topology, self.settings = topology, topology.settings
+        assert self.settings.eclare_config
+        self.settings.eclare_config.write_text(json.dumps({"epochs": epochs}))
+        self.before, self.live = rows_of(self.settings, LIVE), set()
+        request = {"logical_date": None, "conf": {"night": str(NIGHT)}}
+        api = topology.airflow.api("op")
+        self.run = api.call("POST", "dags/refresh_recommendations/dagRuns", json=request)["dag_run_id"]
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.settings.state_folder / "checkpoints" / str(NIGHT)
+
+    def tasks(self) -> dict[str, Any]:
+        """The task instances by name; none while the API is away."""
+        try:
+            api = self.topology.airflow.api("op")
+            path = f"dags/refresh_recommendations/dagRuns/{self.run}"
+            return {task["task_id"]: task for task in api.task_instances(path, {})}
+        except (NotReady, BadInput):
+            return {}
+
+    def until(self, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Read what is live, restart what died, and return the task instances once they are as awaited."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (tasks := self.tasks()) or not reached(tasks):
+            assert time.monotonic() < deadline, {name: task["state"] for name, task in tasks.items()}
+            self.topology.restart_what_ended()
+            self.look()
+            time.sleep(0.3)
+        return tasks
+
+    def look(self) -> None:
+        with suppress(NotReady):  # the database died a moment ago
+            self.live.add(tuple(rows_of(self.settings, LIVE)))
+
+    def in_training(self) -> None:
+        self.until(lambda tasks: tasks["train_model"]["state"] == "running" and any(self.checkpoints.glob("*")))
+
+    def end(self) -> dict[str, Any]:
+        """The task instances of the night that went well, after checking that readers saw two whole versions."""
+        tasks = self.until(lambda tasks: tasks["report_night"]["state"] in ("success", "failed", "upstream_failed"))
+        assert {name: task["state"] for name, task in tasks.items()} == dict.fromkeys(tasks, "success")
+        after = rows_of(self.settings, LIVE)
+        assert len(after) == len(self.before) == 1 and after != self.before
+        assert self.live <= {tuple(self.before), tuple(after)}
+        return tasks
+
+
+def test_a_gpu_worker_killed_in_training_costs_the_epoch_not_the_model(topology: Topology) -> None:
+    night = DyingNight(topology, epochs=100)
+    night.in_training()
+    topology.kill("worker gpu")
+    tasks = night.end()
+    assert tasks["train_model"]["try_number"] == 2
+    log = next(topology.airflow.home.glob(f"logs/**/run_id={night.run}/task_id=train_model/attempt=2.log"))
+    assert "where an earlier try ended" in log.read_text()
+    storage, model = Storage(topology.settings.storage_url), Night.of(str(NIGHT), topology.settings).artefact("model")
+    resumed = storage.read(model).hash
+    run("train_model", str(NIGHT), topology.settings)
+    assert storage.read(model).hash == resumed
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("scheduler", 60), ("api-server", 61), ("database", 62)])
+def test_a_night_and_its_readers_outlive(topology: Topology, name: str, epochs: int) -> None:
+    night = DyingNight(topology, epochs)
+    night.in_training()
+    topology.kill(name)
+    night.end()

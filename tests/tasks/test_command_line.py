@@ -21,7 +21,7 @@ def test_a_whole_night_logs_each_step_and_ends_with_the_metrics_beside_the_basel
     deliver_catalogue(Path(settings.catalogue_url))
     ended = tasks("night", "--night", str(NIGHT), "--since", str(FIRST))
     assert ended.returncode == 0, ended.stderr
-    assert ended.stderr.count("ingest_clicks of night") == 12
+    assert ended.stderr.count("ingest_clicks of night") == 2 * 12  # it begins, it ends
     assert all(f"{step} of night {NIGHT}: " in ended.stderr for step in STEPS)
     assert "co-click baseline" in ended.stdout
     assert all(f"{metric}@10" in ended.stdout for metric in ("P", "PSP", "nDCG", "recall", "coverage"))

@@ -18,6 +18,7 @@ from tasks import embedded_postgres
 from tasks.embedded_postgres import start, stop
 from tasks.errors import NotReady
 from tasks.settings import ROOT
+from tests.servers import postmaster_pid
 
 
 @contextmanager
@@ -48,10 +49,6 @@ def scalar(url: str, query: str) -> object:
 
 def processes_of(folder: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter(["cwd"]) if str(folder) in (process.info["cwd"] or "")]
-
-
-def postmaster_pid(folder: Path) -> int:
-    return int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
 
 
 def start_elsewhere(folder: Path, **environment: str) -> subprocess.Popen:

@@ -1,6 +1,9 @@
 """The runbook: its queries run, its commands and DAGs exist, and its alerts name figures that there are."""
 
 import re
+import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -8,12 +11,15 @@ import yaml
 from local.airflow_api import DAGS
 from pages.figures import HELP
 from tasks.__main__ import app
+from tasks.errors import BadInput
+from tasks.publish_recommendations import publish_recommendations
 from tasks.settings import ROOT, Settings
-from tests.nights import with_lenient_gate
-from tests.tasks.test_analysts import as_role, lively_shop
+from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
+from tests.tasks.test_analysts import as_role, lively_shop, strict
 
 RUNBOOK = (ROOT / "docs" / "operators.md").read_text()
-QUERIES = re.findall(r"```sql\n(.*?)```", RUNBOOK, re.DOTALL)
+QUERIES = re.findall(r"^```sql\n(.*?)```", RUNBOOK, re.DOTALL | re.MULTILINE)
+COMMANDS = re.findall(r"^```sh\n(.*?)\n```", RUNBOOK, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
@@ -26,13 +32,36 @@ def test_every_query_is_answered(settings, monkeypatch):
             assert rows or "out_of_date" in query or "ingest_rules" in query, query  # a clean day has none
 
 
+@pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+def test_every_command_does_what_it_says(settings, monkeypatch):
+    settings = with_lenient_gate(settings, monkeypatch)
+    lively_shop(settings)
+    with pytest.raises(BadInput, match="churn"):
+        publish_recommendations(make_night("2017-07-01", settings, OTHER), strict(settings))
+    (rejected,) = rows_of(settings, "select version_id from recommendation_version where status = 'rejected'")
+    said = {}
+    assert len(COMMANDS) == 3
+    for command in COMMANDS:
+        python, *words = shlex.split(re.sub(r"--version \d+", f"--version {rejected[0]}", command))
+        assert python == "python"
+        ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        said[words[2]] = ended.stdout
+    assert said.keys() == {"approve", "rollback", "erase"}
+    history = "select action, actor, reason from live_history order by change_id desc limit 2"
+    assert rows_of(settings, history) == [
+        ("rollback", "Ada", "odd titles"), ("override", "Ada", "the season changed")
+    ]  # fmt: skip
+    assert rows_of(settings, "select reason from erasure") == [("request of 2017-06-30",)]
+
+
 def test_every_name_in_it_exists():
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert set(re.findall(r"python -m tasks (\w+)", RUNBOOK)) <= commands
     words = set(re.findall(r"`(\w+)`", RUNBOOK))
     assert {"approve_version", "roll_back", "watch_live_version", "refresh_recommendations"} <= words & DAGS
     settings = {name.upper() for name in Settings.model_fields}
-    named = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", re.sub(r"AIRFLOW__\w+", "", RUNBOOK)))
+    named = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", re.sub(r"(AIRFLOW_|OTEL)_\w+", "", RUNBOOK)))
     assert named <= settings
     for picture in re.findall(r"\]\((screenshots/[^)]+)\)", RUNBOOK):
         assert (ROOT / "docs" / picture).stat().st_size < 150_000

@@ -1,0 +1,101 @@
+"""The processes of docker-compose.yml without Docker: Redis, CeleryExecutor, a worker on each queue."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+
+from local import airflow
+from local.airflow import LocalAirflow
+from local.airflow_environment import METADATA_URL, airflow_environment, home_of, passwords_file
+from tasks import embedded_postgres
+from tasks.settings import Settings
+from tests.servers import postmaster_pid
+
+REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+QUEUES = ("default", "gpu")
+WORKER = "celery worker --queues {queue} --celery-hostname {queue}@%h --concurrency 1 --skip-serve-logs"
+# A night of hours may wait minutes before it takes a task for lost or tries it again; a test may not.
+IMPATIENT = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
+
+
+@dataclass
+class Topology:
+    """Airflow's processes by name: scheduler, api-server, triggerer, dag-processor, worker default, worker gpu."""
+
+    settings: Settings
+    airflow: LocalAirflow
+    environment: dict[str, str]
+    commands: dict[str, str]
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str) -> None:
+        """Start one of the processes."""
+        self.running[name] = airflow.launch(self.commands[name], self.airflow.home, self.environment)
+        if name.startswith("worker"):  # their commands would name their logs alike
+            Path(self.airflow.home, "logs", "celery-worker.log").rename(self.log_of(name))
+
+    def log_of(self, name: str) -> Path:
+        """What a worker says."""
+        return self.airflow.home / "logs" / f"celery-{name.replace(' ', '-')}.log"
+
+    def kill(self, name: str) -> None:
+        """SIGKILL for one of the processes, or the database, and for all that it started: a machine without power."""
+        database = name == "database"
+        pid = postmaster_pid(self.settings.state_folder) if database else self.running[name].pid
+        parent = psutil.Process(pid)
+        killed = [parent, *parent.children(recursive=True)]
+        for process in killed:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(killed, timeout=10)
+
+    def restart_what_ended(self) -> None:
+        """Do what `restart: unless-stopped` does."""
+        embedded_postgres.start(self.settings.state_folder)
+        for name, process in list(self.running.items()):
+            if process.poll() is not None:
+                self.start(name)
+
+    def taken_by(self, queue: str) -> list[str]:
+        """What the log of a queue's worker says it received."""
+        return re.findall(r"Task execute_workload\[(.+?)\] received", self.log_of(f"worker {queue}").read_text())
+
+
+@contextmanager
+def started(settings: Settings, **variables: str) -> Iterator[Topology]:
+    """All of it, up and healthy, told also `variables`; none of its processes is left afterwards."""
+    port, home = airflow.free_port(), home_of(settings)
+    environment = airflow_environment(settings, port=port) | IMPATIENT | variables
+    environment |= {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CELERY__BROKER_URL": REDIS_URL,
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{environment[METADATA_URL]}",
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": f"test-{uuid4().hex[:8]}-",
+    }
+    commands = {command.partition(" ")[0]: command for command in airflow.components(port)}
+    commands |= {f"worker {queue}": WORKER.format(queue=queue) for queue in QUEUES}
+    up = LocalAirflow(home, f"http://127.0.0.1:{port}", json.loads(passwords_file(home).read_text()), True)
+    topology = Topology(settings, up, environment, commands)
+    try:
+        assert airflow.launch("db migrate", home, environment).wait() == 0
+        for name in commands:
+            topology.start(name)
+        airflow.wait_until_loaded(up, topology.running, lambda _: None)
+        up.api().make_pool("gpu", slots=1)
+        yield topology
+    finally:
+        airflow.stop(settings, say=lambda _: None)
