@@ -445,7 +445,7 @@ def test_a_day_without_a_folder_is_not_ready(settings: Settings) -> None:
         ("log.csv", b""),
         ("log.csv", b"event_time,session_id,product_id\n"),
         ("log.jsonl", b""),
-        ("log.jsonl.gz", gzip.compress(b"")),
+        ("log.jsonl.gz", gzip.compress(b"", mtime=0)),
         ("log.parquet", as_parquet([])),
     ],
 )
