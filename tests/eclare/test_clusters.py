@@ -61,10 +61,11 @@ def test_clusters_are_balanced_whole_and_the_same_again(labels, bits, heads, see
 def test_the_number_of_threads_changes_nothing() -> None:
     features = normalise_rows(sp.random(500, 60, 0.1, format="csr", random_state=0, dtype=np.float32))
     config = ECLAREConfig(cluster_bits=6)
-    found = []
+    usual, found = numba.get_num_threads(), []
     for threads in (1, 2):
         numba.set_num_threads(threads)
         found.append(build_clusters(features, one_point_each(500), config).cluster_L)
+    numba.set_num_threads(usual)
     assert np.array_equal(*found)
 
 

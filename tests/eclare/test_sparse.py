@@ -50,9 +50,9 @@ def test_entries_asked_for_are_those_of_the_whole_product(left, right, columns) 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_number_of_threads_changes_nothing(threads) -> None:
     left, right = (sp.random(*shape, 0.2, "csr", np.float32, 3) for shape in ((50, 40), (40, 60)))
-    before = heaviest_of_product(left, right, 5)
+    usual, expected = numba.get_num_threads(), heaviest_of_product(left, right, 5)
     numba.set_num_threads(threads)
     try:
-        assert (heaviest_of_product(left, right, 5) != before).nnz == 0
+        assert (heaviest_of_product(left, right, 5) != expected).nnz == 0
     finally:
-        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        numba.set_num_threads(usual)
