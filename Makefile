@@ -23,8 +23,8 @@ $(INSTALLED): $(LOCK)
 demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what was published (at most 10 minutes)
 	@$(RUN) -m local demo
 
-test: $(INSTALLED) ## All tests, two files at a time
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(INSTALLED) ## All tests
+	$(RUN) -m pytest
 
 check: $(INSTALLED) ## Lint, format, types, dependencies
 	$(RUN) -m ruff check .

@@ -7,17 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import numba
 import pytest
 import sqlalchemy as sa
 
 from tasks import embedded_postgres
 from tasks.settings import Settings
 
-PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")  # which of several processes of pytest, if there are several
-if PROCESS:  # threads that wait spin, on cores that another needs: 17 minutes, with one thread each 11
-    os.environ["OMP_NUM_THREADS"] = "1"
-    numba.set_num_threads(1)
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
 
 
@@ -30,29 +25,17 @@ def embedded_server() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
-def given_server() -> Iterator[str]:
-    """A database on the server of TEST_DATABASE_URL for each process of pytest: notices and locks are a database's."""
-    try:
-        with _engine(TEST_DATABASE_URL).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if not PROCESS:
-                yield TEST_DATABASE_URL
-                return
-            own = f"{connection.engine.url.database}_{PROCESS}_{uuid4().hex[:8]}"
-            connection.execute(sa.text(f"create database {own}"))
-            yield sa.make_url(TEST_DATABASE_URL).set(database=own).render_as_string(hide_password=False)
-            connection.execute(sa.text(f"drop database {own} with (force)"))
-    except sa.exc.OperationalError as error:
-        pytest.skip(f"no PostgreSQL answers at TEST_DATABASE_URL: {error.orig}")
-
-
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> str:
     """The embedded server's URL; TEST_DATABASE_URL where a test sets this by indirect parametrisation to "given"."""
     if getattr(request, "param", "embedded") == "embedded":
         url: str = request.getfixturevalue("embedded_server")
         return url
-    return str(request.getfixturevalue("given_server"))
+    try:
+        _engine(TEST_DATABASE_URL).connect().close()
+    except sa.exc.OperationalError as error:
+        pytest.skip(f"no PostgreSQL answers at TEST_DATABASE_URL: {error.orig}")
+    return TEST_DATABASE_URL
 
 
 @pytest.fixture
