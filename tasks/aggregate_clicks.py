@@ -104,8 +104,7 @@ def _write_counted(counted: Iterator[tuple[Keys, Keys]], products: int, schema: 
     # lz4 is read much faster than zstd, and nights read 90 of these files.
     with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=False, column_encoding=encodings) as writer:
         batches = (_batch(distinct, sessions, products, schema) for distinct, sessions in counted)
-        groups = iter(lambda: list(islice(batches, BATCHES_OF_A_GROUP)), [])
-        for some in groups:
+        while some := list(islice(batches, BATCHES_OF_A_GROUP)):
             writer.write_table(pa.Table.from_batches(some))
             rows += sum(map(len, some))
     return rows

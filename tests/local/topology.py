@@ -54,8 +54,7 @@ class Topology:
 
     def kill(self, name: str) -> None:
         """SIGKILL for one of the processes, or the database, and for all that it started: a machine without power."""
-        database = name == "database"
-        pid = postmaster_pid(self.settings.state_folder) if database else self.running[name].pid
+        pid = postmaster_pid(self.settings.state_folder) if name == "database" else self.running[name].pid
         parent = psutil.Process(pid)
         killed = [parent, *parent.children(recursive=True)]
         for process in killed:

@@ -39,15 +39,15 @@ def test_every_command_does_what_it_says(settings, monkeypatch):
     with pytest.raises(BadInput, match="churn"):
         publish_recommendations(make_night("2017-07-01", settings, OTHER), strict(settings))
     (rejected,) = rows_of(settings, "select version_id from recommendation_version where status = 'rejected'")
-    said = {}
+    done = set()
     assert len(COMMANDS) == 3
     for command in COMMANDS:
         python, *words = shlex.split(re.sub(r"--version \d+", f"--version {rejected[0]}", command))
         assert python == "python"
         ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
-        said[words[2]] = ended.stdout
-    assert said.keys() == {"approve", "rollback", "erase"}
+        done.add(words[2])
+    assert done == {"approve", "rollback", "erase"}
     history = "select action, actor, reason from live_history order by change_id desc limit 2"
     assert rows_of(settings, history) == [
         ("rollback", "Ada", "odd titles"), ("override", "Ada", "the season changed")
