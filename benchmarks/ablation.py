@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.trials import METRICS, Trial
-from eclare.config import ECLAREConfig
+from eclare.model.config import ECLAREConfig
 
 ALONE: dict[str, Any] = {"held_back_share": 0.0, "evidence_weight": 0.0}
 PARTS: dict[str, dict[str, Any]] = {

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmarks.made_clicks import clicks
-from eclare.config import ECLAREConfig
-from eclare.graph import build_label_graph
+from eclare.model.config import ECLAREConfig
+from eclare.model.label_graph import build_label_graph
 
 
 def main(

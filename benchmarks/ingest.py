@@ -11,8 +11,8 @@ from rich.console import Console
 
 from benchmarks.made_log import DAY
 from benchmarks.processes import Cost, cost_of, own_environment
-from tasks import embedded_postgres
-from tasks.storage import Storage
+from local import embedded_postgres
+from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks.made_night import SCORES, ids_of, make_night
 from benchmarks.processes import cost_of, own_environment
-from tasks import embedded_postgres
+from local import embedded_postgres
 from tasks.settings import Settings
 
 console = Console(stderr=True)

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eclare.reasons import NEIGHBOURS, Reasons
-from eclare.recommendations import Recommendations
-from tasks.database import Metric, store_metrics
+from eclare.related.explain import NEIGHBOURS, Reasons
+from eclare.related.recommendations import Recommendations
 from tasks.night import Night
-from tasks.reasons import PARTS, VIEWS, write_reasons
+from tasks.publish.explanations import PARTS, VIEWS, write_reasons
 from tasks.settings import Settings
-from tasks.storage import Storage
+from tasks.stores.artefacts import Storage
+from tasks.stores.database import Metric, store_metrics
 
 SCORES = np.linspace(0.9, 0.1, 20, dtype=np.float32)  # of a product's related ones, best first
 METRICS = [

@@ -9,9 +9,9 @@ import scipy.sparse as sp
 import typer
 
 from eclare.__main__ import as_matrix
-from eclare.config import ECLAREConfig
-from eclare.recommender import Recommender
-from eclare.xc_format import read_points, read_training, test_file
+from eclare.model.config import ECLAREConfig
+from eclare.xc.formats import read_points, read_training, test_file
+from eclare.xc.recommender import Recommender
 
 
 def main(

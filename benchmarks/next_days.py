@@ -10,9 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 import typer
 
-from eclare.dated_pairs import DatedPairs
-from eclare.features import Vocabulary
-from eclare.related import related_products
+from eclare.arrays.tfidf import Vocabulary
+from eclare.related.backtest import related_products
+from eclare.related.cooccurrence import Cooccurrence
 
 LARGEST_SESSION = 60  # products; larger ones are wholesale orders
 K = 20
@@ -55,7 +55,7 @@ def catalogue_on(rows: pd.DataFrame, cut: pd.Timestamp) -> pd.Series:
     return known.combine_first(new).fillna("").sort_index()
 
 
-def pairs_before(rows: pd.DataFrame, cut: pd.Timestamp, products: pd.Index) -> DatedPairs:
+def pairs_before(rows: pd.DataFrame, cut: pd.Timestamp, products: pd.Index) -> Cooccurrence:
     """Pairs of the sessions of 2 to LARGEST_SESSION products before the cut."""
     rows = rows[rows.event_time < cut].drop_duplicates(["session_id", "product_id"])
     session = pd.factorize(rows.session_id)[0]
@@ -66,7 +66,7 @@ def pairs_before(rows: pd.DataFrame, cut: pd.Timestamp, products: pd.Index) -> D
     )
     size = np.diff(chosen.indptr)
     kept = (size > 1) & (size <= LARGEST_SESSION)
-    return DatedPairs.of_sessions(chosen[kept], days[kept])
+    return Cooccurrence.of_sessions(chosen[kept], days[kept])
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import Cost, cost_of, own_environment
+from local import embedded_postgres
 from local.complete_journey import write_complete_journey
-from tasks import embedded_postgres
 from tasks.night import Night
 from tasks.run import INGEST, REFRESH, REPORT
 from tasks.settings import Settings
-from tasks.storage import Storage
+from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.local_airflow import NIGHT, running, scratch_shop
 from benchmarks.made_night import ids_of, make_night
-from tasks.publish_recommendations import publish_recommendations
+from tasks.steps.publish_recommendations import publish_recommendations
 
 console = Console(stderr=True)
 

@@ -9,17 +9,17 @@ import torch
 import typer
 
 from benchmarks.made_clicks import clicks, titles
-from eclare.config import ECLAREConfig
-from eclare.ensemble import Ensemble, Member, Trained
-from eclare.evidence import Evidence
-from eclare.features import Vocabulary
-from eclare.fusion import Fusion
-from eclare.graph import build_label_graph
-from eclare.model import ECLARE, Bags
-from eclare.recommender import Recommender
-from eclare.reranking import CANDIDATES, NAMES, Reranker
-from eclare.search import SPARE
-from eclare.texts import Texts
+from eclare.arrays.tfidf import Vocabulary
+from eclare.model.config import ECLAREConfig
+from eclare.model.ensemble import Ensemble, Member, Trained
+from eclare.model.inference import SPARE
+from eclare.model.label_graph import build_label_graph
+from eclare.model.network import ECLARE, Bags
+from eclare.model.texts import Texts
+from eclare.ranker import Ranker
+from eclare.xc.co_clicks import CoClickScores
+from eclare.xc.features import CANDIDATES, NAMES, Reranker
+from eclare.xc.recommender import Recommender
 
 TOP, BATCH, SINGLE = 100, 8192, 1000
 
@@ -35,8 +35,8 @@ def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
     model = ECLARE(features.shape[1], labels, config).eval()
     model.start_refinement(Bags.of(features, torch.device("cpu")), Bags.of(graph.edges_LL, torch.device("cpu")))
     ensemble = Ensemble([Member(Trained(model, Texts.of(features[:0], features, graph)))])
-    fusion = Fusion(torch.zeros(len(NAMES)), torch.ones(len(NAMES)))
-    evidence = Evidence.of(made, features, features)
+    fusion = Ranker(torch.zeros(len(NAMES)), torch.ones(len(NAMES)))
+    evidence = CoClickScores.of(made, features, features)
     recommender = Recommender(Reranker(ensemble, evidence, fusion), vocabulary, np.arange(labels).astype(str), "")
     questions = titles(BATCH, seed=1)
     start = time.perf_counter()

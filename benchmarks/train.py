@@ -9,13 +9,13 @@ import torch
 import typer
 
 from benchmarks.made_clicks import clicks, titles
-from eclare.config import ECLAREConfig
-from eclare.features import Vocabulary
-from eclare.graph import build_label_graph
-from eclare.recommender import choose_device
-from eclare.stages import Training, fresh_model, lesson_of
-from eclare.texts import Texts
-from eclare.train import Stage, run_stage
+from eclare.arrays.tfidf import Vocabulary
+from eclare.model.config import ECLAREConfig
+from eclare.model.label_graph import build_label_graph
+from eclare.model.stages import Training, fresh_model, training_data_of
+from eclare.model.texts import Texts
+from eclare.model.training import Stage, run_stage
+from eclare.xc.recommender import choose_device
 
 
 class Shape(StrEnum):
@@ -52,7 +52,7 @@ def main(
     vocabulary = Vocabulary.of([*point_titles, *label_titles], word_pairs=config.word_pairs)
     features = vocabulary.features(point_titles), vocabulary.features(label_titles)
     training = Training(made, Texts.of(*features, build_label_graph(made, config)), where)
-    lesson = lesson_of(training, config)
+    lesson = training_data_of(training, config)
     prepared = time.perf_counter()
     model = fresh_model(lesson.texts, config, where)
     run_stage(model, lesson, Stage("train", epochs, config.learning_rate, config.halve_learning_rate_every))

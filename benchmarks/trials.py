@@ -8,11 +8,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.__main__ import as_matrix, best_of
-from eclare.config import ECLAREConfig
-from eclare.features import normalise_rows
-from eclare.metrics import evaluate, inverse_propensities
-from eclare.recommender import Recommender
-from eclare.xc_format import Texts, TrainingSet, drop_pairs, read_points, read_training, read_truth, test_file
+from eclare.arrays.tfidf import normalise_rows
+from eclare.evaluation.metrics import evaluate, inverse_propensities
+from eclare.model.config import ECLAREConfig
+from eclare.xc.formats import Texts, TrainingSet, drop_pairs, read_points, read_training, read_truth, test_file
+from eclare.xc.recommender import Recommender
 
 WITHHELD = 0.28  # of the training points, about the share of test points in the data sets of the repository
 METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "recall@10")

@@ -17,13 +17,13 @@ from rich.console import Console
 from tqdm import tqdm
 
 from benchmarks.processes import Cost, cost_of, own_environment
-from tasks import embedded_postgres
-from tasks.aggregate_clicks import FOLLOWED, TOGETHER
-from tasks.events import EVENT_TYPES
+from local import embedded_postgres
+from tasks.ingest.cooccurrence import pairing
+from tasks.ingest.events import EVENT_TYPES
 from tasks.night import Night
-from tasks.pairs import pairing
 from tasks.settings import ROOT, Settings
-from tasks.storage import Storage
+from tasks.steps.aggregate_clicks import FOLLOWED, TOGETHER
+from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
 

@@ -14,7 +14,7 @@ class FailureAlert(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         """Send both; the second goes out where the first fails."""
-        from tasks.alert import send_alert
+        from tasks.operations.alert import send_alert
         from tasks.settings import Settings
 
         settings, alert = Settings(), _alert_of(context)
@@ -26,7 +26,7 @@ class FailureAlert(BaseNotifier):
 
 
 def _alert_of(context: Any) -> Any:
-    from tasks.alert import Alert
+    from tasks.operations.alert import Alert
 
     task, error = context["ti"], context.get("exception")
     why = f"{type(error).__name__}: {error}" if error else "it was stopped from outside: see its log"

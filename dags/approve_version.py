@@ -23,7 +23,7 @@ from dags.nightly import WHO, reason_param
 @task(task_display_name="Make the refused version live", execution_timeout=timedelta(minutes=10))
 def make_it_live(version: str, reason: str, by: str) -> dict[str, str]:
     """Move the live pointer to the version."""
-    from tasks.rollback import approve
+    from tasks.publish.rollback import approve
     from tasks.settings import Settings
 
     return {name: str(value) for name, value in approve(Settings(), int(version), reason, by).items()}

@@ -22,7 +22,7 @@ from dags.nightly import WHO, reason_param
 @task(task_display_name="Go back to a former version", execution_timeout=timedelta(minutes=10))
 def go_back(reason: str, by: str, to_night: str) -> dict[str, str]:
     """Move the live pointer back."""
-    from tasks.rollback import rollback
+    from tasks.publish.rollback import rollback
     from tasks.settings import Settings
 
     return {name: str(value) for name, value in rollback(Settings(), reason, by, to_night).items()}

@@ -19,7 +19,7 @@ from dags.alerts import DEFAULT_ARGS
 @task(task_display_name="The live version is fresh", execution_timeout=timedelta(minutes=10))
 def live_version_is_fresh() -> dict[str, float]:
     """Fail where the live version is too old."""
-    from tasks.check_live_version import check_live_version
+    from tasks.operations.freshness import check_live_version
     from tasks.settings import Settings
 
     return check_live_version(Settings())

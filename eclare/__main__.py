@@ -24,15 +24,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from eclare import distributed
-from eclare.config import PRESETS, ECLAREConfig
-from eclare.features import Vocabulary
-from eclare.metrics import PROPENSITY_A, PROPENSITY_B, Metric, inverse_propensities
-from eclare.metrics import evaluate as judge
-from eclare.plots import plot_losses
-from eclare.recommender import Recommender, choose_device
-from eclare.sparse import best_per_row, rows_of
-from eclare.xc_format import drop_pairs, read_points, read_training, read_truth, test_file, write_sparse
+from eclare.arrays.csr import best_per_row, rows_of
+from eclare.arrays.tfidf import Vocabulary
+from eclare.evaluation.metrics import PROPENSITY_A, PROPENSITY_B, Metric, inverse_propensities
+from eclare.evaluation.metrics import evaluate as judge
+from eclare.model import distributed
+from eclare.model.config import PRESETS, ECLAREConfig
+from eclare.model.loss_curve import plot_losses
+from eclare.xc.formats import drop_pairs, read_points, read_training, read_truth, test_file, write_sparse
+from eclare.xc.recommender import Recommender, choose_device
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 DataSet = Annotated[
@@ -85,7 +85,7 @@ def fit(
             warm_start=Recommender.load(warm_start, device) if warm_start else None,
         )
         fitted.save(model)
-        if distributed.process():
+        if distributed.rank():
             return
         plot_losses(fitted.history, model / "losses.png")
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -8,12 +8,11 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from local import airflow
+from local import airflow, embedded_postgres
 from local.airflow_environment import PORT, ROLES, passwords_file
-from tasks import embedded_postgres
-from tasks.database import open_database
 from tasks.errors import TaskError
 from tasks.settings import Settings
+from tasks.stores.database import open_database
 
 Port = Annotated[int, typer.Option(envvar="AIRFLOW_PORT", help="port of 127.0.0.1 for the user interface")]
 

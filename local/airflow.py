@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from local import embedded_postgres
 from local.airflow_api import AirflowApi
 from local.airflow_environment import MARK, PORT, airflow_environment, home_of, passwords_file
-from tasks import embedded_postgres
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import psycopg2
 from cryptography.fernet import Fernet
 
-from tasks.database import open_database
 from tasks.errors import BadInput
 from tasks.settings import ROOT, Settings
+from tasks.stores.database import open_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

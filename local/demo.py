@@ -13,11 +13,11 @@ from rich.table import Table
 
 from local import airflow
 from local.complete_journey import write_complete_journey
-from tasks.database import select, transaction
 from tasks.errors import BadInput
-from tasks.metrics_table import metrics_table
 from tasks.night import Night
+from tasks.report.metrics_table import metrics_table
 from tasks.settings import Settings
+from tasks.stores.database import select, transaction
 
 NIGHT = date(2017, 6, 30)
 ITS_OWN = ("click_log_url", "catalogue_url", "storage_url")

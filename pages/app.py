@@ -15,8 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pages.chart import polylines
 from pages.figures import figures_as_text
-from pages.queries import in_our_words, rows
-from tasks.rollback import rollback
+from pages.queries import http_errors, rows
+from tasks.publish.rollback import rollback
 from tasks.settings import Settings
 
 MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
@@ -77,7 +77,7 @@ def changes(request: Request, before: int, after: int) -> Response:
 @app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK)])
 def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[str, Form()] = "") -> Response:
     """Make a former version live, in the name of who asked."""
-    with in_our_words():
+    with http_errors():
         rollback(Settings(), reason, user.get_name(), to)
     return RedirectResponse("nights", status_code=303)
 

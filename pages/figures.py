@@ -22,7 +22,7 @@ HELP = {
 
 class _Figures(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        (figures,) = rows("figures_for_machines")
+        (figures,) = rows("prometheus_metrics")
         for name, described in HELP.items():
             if figures[name] is not None:
                 yield GaugeMetricFamily(f"recommendations_{name}", described, value=float(figures[name]))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
 
-from tasks.database import open_database, select, server_answers, statement
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
+from tasks.stores.database import open_database, select, server_answers, statement
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -19,7 +19,7 @@ PATIENCE = {"milliseconds": 5_000}
 
 def rows(query: str, **values: object) -> list[dict[str, Any]]:
     """The rows of a query of sql/queries; raises HTTPException 503 where the database is away or takes too long."""
-    with in_our_words():
+    with http_errors():
         engine = _engine()
         with server_answers(engine), engine.connect() as connection:
             connection.execute(statement("give_up_after"), PATIENCE)
@@ -27,7 +27,7 @@ def rows(query: str, **values: object) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
+def http_errors() -> Iterator[None]:
     """What a step refuses becomes an answer: 400 for what was asked, 503 for a service that is away."""
     try:
         yield

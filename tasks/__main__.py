@@ -11,9 +11,9 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 
 from tasks.errors import TaskError
-from tasks.metrics_table import metrics_table
+from tasks.ingest.raw_log import days_with_a_folder
 from tasks.night import Night
-from tasks.raw_log import days_with_a_folder
+from tasks.report.metrics_table import metrics_table
 from tasks.run import INGEST, STEPS, refresh, run
 from tasks.settings import Settings
 
@@ -60,8 +60,8 @@ def erase(
     user_id: Annotated[str, typer.Option(help="the user, as the log writes the id")],
     reason: Annotated[str, typer.Option(help="why; kept with the counts, so it must not name the user")],
 ) -> None:
-    """Forget a user: their clicks leave every stored day and every later load (tasks/erase.py says what stays)."""
-    from tasks.erase import erase as forget
+    """Forget a user: their clicks leave every stored day and every later load (tasks/operations/erase.py)."""
+    from tasks.operations.erase import erase as forget
 
     counts = forget(user_id, reason, Settings())
     typer.echo(", ".join(f"{name} {count:,}" for name, count in counts.items()))
@@ -70,7 +70,7 @@ def erase(
 @app.command()
 def rollback(reason: Reason, to: To = "", by: By = "") -> None:
     """Make a former version live again: the last one before the live one, or the newest of a night."""
-    from tasks.rollback import rollback as go_back
+    from tasks.publish.rollback import rollback as go_back
 
     _tell(go_back(Settings(), reason, by, to))
 
@@ -78,7 +78,7 @@ def rollback(reason: Reason, to: To = "", by: By = "") -> None:
 @app.command()
 def approve(version: Annotated[int, typer.Option(help="the rejected version")], reason: Reason, by: By = "") -> None:
     """Make a version live that the gate rejected; name and reason are kept (live_version_change)."""
-    from tasks.rollback import approve as let_pass
+    from tasks.publish.rollback import approve as let_pass
 
     _tell(let_pass(Settings(), version, reason, by))
 

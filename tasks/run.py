@@ -30,7 +30,7 @@ def run(step: str, day: str, settings: Settings | None = None) -> dict[str, floa
     night = Night.of(day, settings)
     start = time.perf_counter()
     log.info("%s of night %s begins", step, night)
-    counts: dict[str, float] = getattr(import_module(f"tasks.{step}"), step)(night, settings)
+    counts: dict[str, float] = getattr(import_module(f"tasks.steps.{step}"), step)(night, settings)
     shown = ", ".join(f"{name} {value:,.10g}" for name, value in counts.items())
     log.info("%s of night %s: %s (%.1f s)", step, night, shown, time.perf_counter() - start)
     return counts

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from eclare.metrics import SEGMENTS
-from eclare.recommendations import NOTHING, Recommendations
-from tasks.database import Metric, store_metrics, transaction
+from eclare.evaluation.metrics import SEGMENTS
+from eclare.related.recommendations import PAD, Recommendations
 from tasks.night import Night
 from tasks.settings import Settings
-from tasks.storage import Storage
+from tasks.stores.artefacts import Storage
+from tasks.stores.database import Metric, store_metrics, transaction
 
 TITLES = {"1": 'A "quoted" title', "2": "tab\tand \\ backslash", "3": "Ünïcödé 靴\nline", "4": "plain"}
 RELATED = {"1": ["2", "3"], "2": ["1"], "3": [], "4": ["3", "2"]}
@@ -56,7 +56,7 @@ def make_night(day: str, settings: Settings, related=RELATED, titles=TITLES, **c
 
 
 def recommendations_of(related: dict[str, list[str]], ids: list[str]) -> Recommendations:
-    labels = np.full((len(related), 3), NOTHING, np.int32)
+    labels = np.full((len(related), 3), PAD, np.int32)
     for row, names in zip(labels, related.values(), strict=True):
         row[: len(names)] = [ids.index(name) for name in names]
     scores = np.tile(np.array([0.9, 0.5, 0.25], np.float32), (len(related), 1))

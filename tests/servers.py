@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tasks import embedded_postgres
+from local import embedded_postgres
 
 DATABASE = "postgres"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eclare.synthetic import shop_of_groups
+from tests.made_shops import shop_of_groups
 
 NIGHT = date(2017, 6, 30)
 FIRST = NIGHT - timedelta(days=11)

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from tasks.database import VERSION_TABLE, transaction
 from tasks.errors import BadInput, NotReady, TaskError
 from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
+from tasks.stores.database import VERSION_TABLE, transaction
 from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
 
 LIVE = "select product_id, rank, related_product_id, score, version_id from current_recommendations order by 1, 2"

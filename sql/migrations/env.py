@@ -1,4 +1,4 @@
-"""Run by Alembic, from tasks.database.open_database alone: tables up to date, every view anew, then the grants."""
+"""Run by Alembic, from tasks.stores.database alone: tables up to date, every view anew, then the grants."""
 
 from pathlib import Path
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from local import embedded_postgres
 from local.airflow_environment import airflow_environment
-from tasks import embedded_postgres
 from tasks.settings import ROOT, Settings
 
 # Before a test imports Airflow, which writes a configuration file into its home.

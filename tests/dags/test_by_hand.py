@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tasks.errors import BadInput
-from tasks.publish_recommendations import publish_recommendations
 from tasks.settings import Settings
+from tasks.steps.publish_recommendations import publish_recommendations
 from tests.loopback import mailbox, webhook
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
 from tests.tasks.test_analysts import strict

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tasks.database import transaction
 from tasks.settings import Settings
+from tasks.stores.database import transaction
 from tests.small_shop import GROUP_OF, IDS, NIGHT, deliver_catalogue, deliver_log
 
 # Seven days are held out; training needs days before them.

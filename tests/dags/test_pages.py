@@ -10,13 +10,13 @@ from fastapi.testclient import TestClient
 
 from pages import queries
 from pages.app import MAY_GO_BACK, MAY_LOOK, app
-from tasks.database import transaction
 from tasks.errors import BadInput
-from tasks.publish_recommendations import publish_recommendations
+from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.database import transaction
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
+from tests.tasks.publish.test_explanations import publish_with_reasons
+from tests.tasks.publish.test_injection import HOSTILE
 from tests.tasks.test_analysts import strict
-from tests.tasks.test_injection import HOSTILE
-from tests.tasks.test_reasons import publish_with_reasons
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.complete_journey import write_complete_journey
-from tasks.catalogue import delivery_of, read_catalogue
+from tasks.ingest.catalogue import delivery_of, read_catalogue
 from tasks.run import run
 from tasks.settings import Settings
 

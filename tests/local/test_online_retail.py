@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from local.online_retail import GOODS, SERVICES, main, write_online_retail
-from tasks.catalogue import delivery_of, read_catalogue
+from tasks.ingest.catalogue import delivery_of, read_catalogue
 from tasks.run import INGEST, run
 from tasks.settings import ROOT, Settings
 

@@ -15,7 +15,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.run import run
 from tasks.settings import Settings
-from tasks.storage import Storage
+from tasks.stores.artefacts import Storage
 from tests.local.topology import REDIS_URL, Topology, started
 from tests.loopback import collector
 from tests.nights import LENIENT, rows_of

@@ -12,10 +12,9 @@ from uuid import uuid4
 
 import psutil
 
-from local import airflow
+from local import airflow, embedded_postgres
 from local.airflow import LocalAirflow
 from local.airflow_environment import METADATA_URL, airflow_environment, home_of, passwords_file
-from tasks import embedded_postgres
 from tasks.settings import Settings
 from tests.servers import postmaster_pid
 

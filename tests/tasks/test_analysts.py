@@ -10,15 +10,15 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tasks.database import open_database, transaction
 from tasks.errors import BadInput
-from tasks.publish_recommendations import publish_recommendations
-from tasks.rollback import approve, rollback
+from tasks.publish.rollback import approve, rollback
 from tasks.run import INGEST, run
 from tasks.settings import ROOT, Settings
+from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.database import open_database, transaction
 from tests.nights import LENIENT, LIVE, OTHER, RELATED, expected, make_night, rows_of, scans_of, with_lenient_gate
 from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
-from tests.tasks.test_reasons import publish_with_reasons
+from tests.tasks.publish.test_explanations import publish_with_reasons
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 

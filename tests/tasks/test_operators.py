@@ -12,8 +12,8 @@ from local.airflow_api import DAGS
 from pages.figures import HELP
 from tasks.__main__ import app
 from tasks.errors import BadInput
-from tasks.publish_recommendations import publish_recommendations
 from tasks.settings import ROOT, Settings
+from tasks.steps.publish_recommendations import publish_recommendations
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
 from tests.tasks.test_analysts import as_role, lively_shop, strict
 

@@ -1,0 +1,71 @@
+"""Training in several processes that torchrun started: each takes a part of every step, gradients are averaged."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started (NCCL on GPUs, gloo on CPUs); without torchrun, nothing to join."""
+    if not dist.is_torchelastic_launched():
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def world_size() -> int:
+    """How many train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this one, from 0; the first writes files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def device_of_process(kind: str) -> torch.device:
+    """Each process of a machine has a GPU of its own; without torchrun, the current one."""
+    if kind == "cpu" or not dist.is_torchelastic_launched():
+        return torch.device(kind)
+    return torch.device(kind, dist.get_node_local_rank())
+
+
+def average_gradients(model: torch.nn.Module) -> None:
+    """Every process gets the mean of all processes' gradients, also of sparse ones."""
+    if not dist.is_initialized():
+        return
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad = _mean_sparse(parameter.grad) if parameter.grad.is_sparse else _mean(parameter.grad)
+
+
+def _mean(gradient: Tensor) -> Tensor:
+    dist.all_reduce(gradient)
+    return gradient.div_(dist.get_world_size())
+
+
+def _mean_sparse(gradient: Tensor) -> Tensor:
+    gradient = gradient.coalesce()
+    rows, values = _gathered(gradient.indices()[0]), _gathered(gradient.values())
+    return torch.sparse_coo_tensor(rows[None], values / dist.get_world_size(), gradient.shape)
+
+
+def _gathered(rows: Tensor) -> Tensor:
+    """The rows of all processes behind each other; they may differ in number, a collective's may not."""
+    count = torch.tensor([len(rows)], device=rows.device)
+    counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, count)
+    longest = int(max(each.item() for each in counts))
+    padded = torch.zeros(longest, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[: int(each)] for part, each in zip(parts, counts, strict=True)])

@@ -1,0 +1,156 @@
+"""What training ends with: one model or several that vote, each with its own clusters where it searches in clusters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import faiss
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from eclare.arrays.csr import keep_heaviest
+from eclare.arrays.tfidf import normalise_rows
+from eclare.model.clusters import Clusters
+from eclare.model.config import ECLAREConfig
+from eclare.model.inference import Floats, build_index, build_quick_index, classifiers_of, encoded_by
+from eclare.model.label_graph import LabelGraph, normalised_edges
+from eclare.model.network import ECLARE
+from eclare.model.texts import Texts
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model and the labels (or meta-labels) it was trained on: their texts and their graph."""
+
+    model: ECLARE
+    texts: Texts
+
+    @cached_property
+    def classifiers_LD(self) -> Floats:
+        """All classifiers w_l."""
+        return classifiers_of(self.model, self.texts)
+
+    @cached_property
+    def index(self) -> faiss.Index:
+        """Inner-product search over them."""
+        return build_index(self.classifiers_LD, self.model.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A ranker of labels and, where the config says "clusters", the shortlister of the meta-labels it looks into."""
+
+    ranker: Trained
+    clusters: Clusters | None = None
+    shortlister: Trained | None = None
+
+    @property
+    def over_clusters(self) -> tuple[Trained, sp.csr_matrix]:
+        """The shortlister and which labels each of its meta-labels holds, C x L; raises ValueError without one."""
+        if self.shortlister is None or self.clusters is None:
+            raise ValueError(f"this model was trained with shortlister {self.ranker.model.config.shortlister!r}")
+        return self.shortlister, self.clusters.members_CL
+
+    def save(self, folder: Path) -> None:
+        """Write ranker and graph, and under shortlister/ the rest."""
+        folder.mkdir(parents=True)
+        self.ranker.model.save(folder)
+        LabelGraph(self.ranker.texts.edges_LL).save(folder)
+        if self.shortlister and self.clusters:
+            below = folder / "shortlister"
+            below.mkdir()
+            self.shortlister.model.save(below)
+            self.clusters.save(below)
+
+    @classmethod
+    def load(cls, folder: Path, labels_LV: sp.csr_matrix, device: torch.device) -> "Member":
+        """Read what `save` wrote, beside the same label texts."""
+        texts = Texts.of(labels_LV[:0], labels_LV, LabelGraph.load(folder))
+        ranker = Trained(ECLARE.load(folder).to(device), texts)
+        below = folder / "shortlister"
+        if not below.exists():
+            return cls(ranker)
+        clusters = Clusters.load(below)
+        return cls(ranker, clusters, Trained(ECLARE.load(below).to(device), meta_texts(texts, clusters)))
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Members trained on the same clicks with different seeds; their scores are averaged."""
+
+    members: Sequence[Member]
+
+    @property
+    def config(self) -> ECLAREConfig:
+        """How the first of them was trained."""
+        return self.members[0].ranker.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.members[0].ranker.model.device
+
+    @property
+    def texts(self) -> Texts:
+        """The labels and the graph of the first member."""
+        return self.members[0].ranker.texts
+
+    @property
+    def parameters(self) -> int:
+        """Numbers learnt, of all members."""
+        models = [each.model for member in self.members for each in (member.ranker, member.shortlister) if each]
+        return sum(parameter.numel() for model in models for parameter in model.parameters())
+
+    def encode(self, points_NV: sp.csr_matrix) -> Floats:
+        """Points, N x D of all members side by side, so that an inner product is the sum of the members'."""
+        return np.hstack([encoded_by(member.ranker.model, points_NV) for member in self.members])
+
+    @cached_property
+    def classifiers_LD(self) -> Floats:
+        """Classifiers side by side, over the number of members: inner products are the mean score."""
+        return np.hstack([member.ranker.classifiers_LD for member in self.members]) / np.float32(len(self.members))
+
+    @cached_property
+    def index(self) -> faiss.Index:
+        """Inner-product search over them."""
+        return build_index(self.classifiers_LD, self.device)
+
+    @cached_property
+    def quick_index(self) -> faiss.Index:
+        """The same over rounded classifiers, for scores that are looked up again."""
+        return build_quick_index(self.classifiers_LD, self.device)
+
+    def save(self, folder: Path) -> None:
+        """Write member_1/, member_2/, ..."""
+        for number, member in enumerate(self.members, start=1):
+            member.save(folder / f"member_{number}")
+
+    @classmethod
+    def load(cls, folder: Path, labels_LV: sp.csr_matrix, device: torch.device) -> "Ensemble":
+        """Read what `save` wrote; raises FileNotFoundError where there is none."""
+        found = sorted(folder.glob("member_*"), key=lambda path: int(path.name.removeprefix("member_")))
+        if not found:
+            raise FileNotFoundError(f"{folder} must hold member_1 and so on: it must be a folder that training wrote")
+        return cls([Member.load(path, labels_LV, device) for path in found])
+
+    def __repr__(self) -> str:
+        first = self.members[0]
+        clusters = f", {first.clusters!r}" if first.clusters else ""
+        return f"Ensemble({len(self.members)} x {first.ranker.model!r}{clusters})"
+
+
+def meta_texts(texts: Texts, clusters: Clusters) -> Texts:
+    """Meta-labels: their text is the sum of their labels' texts, their graph C G C^T (ECLARE, section 4.4)."""
+    members_CL = clusters.members_CL
+    labels = normalise_rows(sp.csr_matrix(members_CL @ texts.labels_LV, dtype=np.float32))
+    edges = sp.csr_matrix(members_CL @ texts.edges_LL @ members_CL.T)
+    return Texts(texts.points_NV, labels, normalised_edges(_heaviest_and_own(edges)))
+
+
+def _heaviest_and_own(edges: sp.csr_matrix, neighbours: int = 10) -> sp.csr_matrix:
+    own = sp.diags_array(edges.diagonal())
+    others = sp.csr_matrix(edges - own)
+    others.eliminate_zeros()
+    return sp.csr_matrix(keep_heaviest(others, neighbours) + own)

@@ -1,0 +1,224 @@
+"""Maximum inner-product search over label classifiers (faiss), and their scores."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import faiss
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+
+from eclare.model.network import ECLARE, Bags, LabelRows
+from eclare.model.texts import Texts
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+CHUNK = 8192  # rows in memory at a time
+EXACT_BELOW = 500_000  # classifiers
+QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
+SPARE = 100  # further labels that a search over rounded copies looks at for a single title
+ROUNDED_FROM = 4096  # classifiers that the levels of rounding are learnt from
+SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
+LEAST_LOG_SHARE = -100.0
+
+
+@torch.no_grad()
+def encoded_by(model: ECLARE, points_NV: sp.csr_matrix) -> Floats:
+    """Points from their titles, N x D."""
+    return np.asarray(model.encode(Bags.of(points_NV, model.device)).cpu().numpy())
+
+
+@torch.no_grad()
+def classifiers_of(model: ECLARE, texts: Texts) -> Floats:
+    """All label classifiers w_l, L x D."""
+    return _of_all_labels(model, texts, model.classifiers)
+
+
+@torch.no_grad()
+def attention_of(model: ECLARE, texts: Texts) -> Floats:
+    """How every label mixes its views, L x Z, rows sum to 1; equal shares where the config sums them."""
+
+    def weights(rows: LabelRows, texts_LD: torch.Tensor) -> torch.Tensor:
+        views_SZD = model.views(rows, texts_LD)
+        equal = torch.full(views_SZD.shape[:2], 1 / views_SZD.shape[1])
+        shares: torch.Tensor = model.attention(views_SZD)[1] if model.config.use_attention else equal
+        return shares
+
+    return _of_all_labels(model, texts, weights)
+
+
+def _of_all_labels(model: ECLARE, texts: Texts, compute: Callable[[LabelRows, torch.Tensor], torch.Tensor]) -> Floats:
+    labels = texts.labels_LV.shape[0]
+    texts_LD = model.embed(Bags.of(texts.labels_LV, model.device))
+    computed = []
+    for start in range(0, labels, CHUNK):
+        rows = torch.arange(start, min(start + CHUNK, labels), device=model.device)
+        edges = Bags.of(texts.edges_LL[start : start + CHUNK], model.device)
+        computed.append(compute(LabelRows(rows, rows, edges), texts_LD))
+    return np.asarray(torch.cat(computed).cpu().numpy())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Waking other threads up costs more than a single title does."""
+    of_numba, of_torch = numba.get_num_threads(), torch.get_num_threads()
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(of_numba)
+        torch.set_num_threads(of_torch)
+
+
+class Pairs(NamedTuple):
+    """Scored pairs of a point and a label, in no order."""
+
+    row: Rows
+    label: Rows
+    score: Floats
+
+
+def search(index: faiss.Index, candidates: Rows, encoded_ND: Floats, k: int) -> Pairs:
+    """The k best-scored of the indexed candidates for every encoded point."""
+    scores_NK, positions_NK = index.search(encoded_ND, k)
+    row, place = np.nonzero(positions_NK >= 0)
+    return Pairs(row.astype(np.int32), candidates[positions_NK[row, place]], scores_NK[row, place])
+
+
+def top_rows(model: ECLARE, texts: Texts, points_NV: sp.csr_matrix, k: int) -> Rows:
+    """The k best labels of every point, N x min(k, L), best first."""
+    index = build_index(classifiers_of(model, texts), model.device)
+    k = min(k, index.ntotal)
+    found_NK = np.empty((points_NV.shape[0], k), np.int32)
+    for start in range(0, len(found_NK), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        found_NK[chunk] = index.search(encoded_by(model, points_NV[chunk]), k)[1]
+    return found_NK
+
+
+@numba.njit(cache=True)
+def _plus_product(start: np.float32, encoded_D: Floats, classifier_D: Floats) -> np.float32:
+    total = start
+    for d in range(len(encoded_D)):
+        total += encoded_D[d] * classifier_D[d]
+    return total
+
+
+@numba.njit(parallel=True, cache=True)
+def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label: Rows) -> Floats:
+    """<encoded_ND[row], classifiers_LD[label]> of every pair, without gathering either."""
+    scores = np.empty(len(row), np.float32)
+    for pair in numba.prange(len(row)):
+        scores[pair] = _plus_product(np.float32(0), encoded_ND[row[pair]], classifiers_LD[label[pair]])
+    return scores
+
+
+def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
+    """A maximum-inner-product index: exact up to EXACT_BELOW classifiers, then inverted lists (IVF), seeded.
+
+    On the GPU where the model is on one and faiss has a GPU build.
+    """
+    labels, dim = classifiers_CD.shape
+    index: faiss.Index = faiss.IndexFlatIP(dim)
+    if labels > EXACT_BELOW:
+        lists = int(4 * labels**0.5)
+        index = faiss.IndexIVFFlat(index, dim, lists, faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = max(1, int(lists * SEARCHED_LISTS))
+        index.train(classifiers_CD)
+    index.add(classifiers_CD)
+    on_gpu = device.type == "cuda" and hasattr(faiss, "get_num_gpus") and faiss.get_num_gpus()
+    return faiss.index_cpu_to_all_gpus(index) if on_gpu else index
+
+
+def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Index:
+    """An index whose scores are looked up again, for more labels than wanted, so that rounding loses next to none.
+
+    Exact up to QUICK_EXACT_BELOW classifiers and on a GPU; above, every number is rounded to one of 16 levels, so that
+    a search reads an eighth.
+    """
+    if device.type == "cuda":
+        return build_index(classifiers_LD, device)
+    labels, dim = classifiers_LD.shape
+    if labels <= QUICK_EXACT_BELOW:
+        index: faiss.Index = faiss.IndexFlatIP(dim)
+    else:
+        index = faiss.IndexPQFastScan(dim, dim, 4, faiss.METRIC_INNER_PRODUCT)
+        drawn = np.random.default_rng(0).choice(labels, ROUNDED_FROM, replace=False)
+        index.train(classifiers_LD[drawn])
+    index.add(classifiers_LD)
+    return index
+
+
+@numba.njit(parallel=True, cache=True)
+def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> Floats:
+    """Log of the softmax of inner products over every point's own labels, N x C.
+
+    Label -1 is none: it takes no part and has the LEAST_LOG_SHARE, below which no share falls.
+    """
+    logs_NC = np.full(labels_NC.shape, np.float32(LEAST_LOG_SHARE), np.float32)
+    for row in numba.prange(len(labels_NC)):
+        there = np.flatnonzero(labels_NC[row] >= 0)
+        if not len(there):
+            continue
+        scores = np.empty(len(there), np.float32)
+        for place in range(len(there)):
+            label = labels_NC[row, there[place]]
+            scores[place] = _plus_product(np.float32(0), encoded_ND[row], classifiers_LD[label])
+        scores -= scores.max()
+        scores -= np.log(np.exp(scores).sum())
+        for place in range(len(there)):
+            logs_NC[row, there[place]] = max(scores[place], np.float32(LEAST_LOG_SHARE))
+    return logs_NC
+
+
+@numba.njit(parallel=True, cache=True)
+def with_bonus(
+    found_NK: Rows, scores_NK: Floats, bonus: tuple[Rows, Rows, Floats], encoded_ND: Floats, classifiers_LD: Floats
+) -> tuple[Rows, Floats]:
+    """The K best of the labels found and of those with a bonus, best first, ties by lower label.
+
+    found_NK: label rows, -1 for none; bonus: CSR N x L, added to inner products.
+    """
+    labels_NK, totals_NK = np.full_like(found_NK, -1), np.zeros_like(scores_NK)
+    for row in numba.prange(len(found_NK)):
+        known = np.sort(bonus[1][bonus[0][row] : bonus[0][row + 1]])
+        labels = np.empty(len(known) + found_NK.shape[1], np.int32)
+        scores = np.empty(len(labels), np.float32)
+        filled = 0
+        for entry in range(bonus[0][row], bonus[0][row + 1]):
+            label = bonus[1][entry]
+            labels[filled] = label
+            scores[filled] = _plus_product(bonus[2][entry], encoded_ND[row], classifiers_LD[label])
+            filled += 1
+        for place in range(found_NK.shape[1]):
+            label = found_NK[row, place]
+            at = np.searchsorted(known, label)
+            if label >= 0 and not (at < len(known) and known[at] == label):
+                labels[filled], scores[filled] = label, scores_NK[row, place]
+                filled += 1
+        best_of_row(labels[:filled], scores[:filled], labels_NK[row], totals_NK[row])
+    return labels_NK, totals_NK
+
+
+@numba.njit(cache=True)
+def best_of_row(labels: Rows, scores: Floats, best_K: Rows, best_scores_K: Floats) -> None:
+    """Fill the two lists with the best-scored labels, best first, ties by lower label."""
+    by_label = np.argsort(labels)
+    order = by_label[np.argsort(-scores[by_label], kind="mergesort")][: len(best_K)]
+    for place in range(len(order)):
+        best_K[place], best_scores_K[place] = labels[order[place]], scores[order[place]]
+
+
+@numba.njit(parallel=True, cache=True)
+def best_of_rows(labels_NC: Rows, scores_NC: Floats, k: int) -> tuple[Rows, Floats]:
+    """The k best-scored of every row's labels, best first, ties by lower label; -1 is no label: N x k."""
+    best_NK, best_scores_NK = np.full((len(labels_NC), k), -1, np.int32), np.zeros((len(labels_NC), k), np.float32)
+    for row in numba.prange(len(labels_NC)):
+        there = labels_NC[row] >= 0
+        best_of_row(labels_NC[row][there], scores_NC[row][there], best_NK[row], best_scores_NK[row])
+    return best_NK, best_scores_NK

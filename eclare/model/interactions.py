@@ -1,0 +1,73 @@
+"""Which labels were clicked from which points, and how much."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from eclare.model.config import ECLAREConfig
+
+Ids = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Weighted clicks between N points (query products) and L labels (products that can be recommended).
+
+    weights_NL: CSR float32, a positive weight per clicked pair, column indices sorted, no duplicates.
+    point_ids_N, label_ids_L: product ids; everything inside the library is a row number of one of them.
+    Raises ValueError when shapes disagree, an id occurs twice or a weight is not positive and finite.
+    """
+
+    weights_NL: sp.csr_matrix
+    point_ids_N: Ids
+    label_ids_L: Ids
+
+    def __post_init__(self) -> None:
+        expected = (len(self.point_ids_N), len(self.label_ids_L))
+        if self.weights_NL.shape != expected:
+            raise ValueError(f"weights_NL must be points x labels = {expected}, got {self.weights_NL.shape}")
+        for name, ids in (("point_ids_N", self.point_ids_N), ("label_ids_L", self.label_ids_L)):
+            if len(np.unique(ids)) != len(ids):
+                values, counts = np.unique(ids, return_counts=True)
+                raise ValueError(f"{name} must be unique, got '{values[counts.argmax()]}' {counts.max()} times")
+        weights = self.weights_NL.data
+        if not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise ValueError(f"weights must be positive and finite, got {weights[~(weights > 0)][:1] or weights.max()}")
+        self.weights_NL.sum_duplicates()
+
+    def __repr__(self) -> str:
+        points, labels = self.weights_NL.shape
+        queried, clicked = (int((self.weights_NL.getnnz(axis=axis) > 0).sum()) for axis in (1, 0))
+        return (
+            f"Interactions({self.weights_NL.nnz:,} pairs; {queried:,} of {points:,} points, "
+            f"{clicked:,} of {labels:,} labels)"
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write interactions.npz: plain arrays, no pickle."""
+        weights = self.weights_NL
+        np.savez(
+            folder / "interactions.npz",
+            data=weights.data, indices=weights.indices, indptr=weights.indptr,
+            point_ids=self.point_ids_N, label_ids=self.label_ids_L,
+        )  # fmt: skip
+
+    @classmethod
+    def load(cls, folder: Path) -> "Interactions":
+        """Read what `save` wrote; raises ValueError where it does not hold together."""
+        with np.load(folder / "interactions.npz", allow_pickle=False) as file:
+            points, labels = file["point_ids"], file["label_ids"]
+            parts = (file["data"], file["indices"], file["indptr"])
+            return cls(sp.csr_matrix(parts, shape=(len(points), len(labels))), points, labels)
+
+
+def weighted(weights_NL: sp.csr_matrix, config: ECLAREConfig) -> sp.csr_matrix:
+    """The clicks as `config.weighting` counts them: as heavy as they are, or all alike."""
+    if config.weighting == "clicks":
+        return weights_NL
+    alike = weights_NL.copy()
+    alike.data = np.ones_like(alike.data)
+    return alike

@@ -1,0 +1,195 @@
+"""The stages of training by name: everything together, or the paper's surrogate, shortlister and ranker in turn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+
+from eclare.arrays.tfidf import normalise_rows
+from eclare.model import distributed
+from eclare.model.checkpoint import Checkpoint, Epoch
+from eclare.model.clusters import Clusters, build_clusters, smoothed_centroids
+from eclare.model.config import ECLAREConfig
+from eclare.model.ensemble import Ensemble, Member, Trained, meta_texts
+from eclare.model.fingerprint import hash_of, hash_of_config
+from eclare.model.inference import top_rows
+from eclare.model.interactions import weighted
+from eclare.model.label_graph import LabelGraph, build_label_graph
+from eclare.model.network import ECLARE, Bags
+from eclare.model.soft_targets import with_label_points
+from eclare.model.texts import Texts
+from eclare.model.training import Stage, TrainingData, run_stage
+
+Start = Callable[[ECLARE], None]  # sets a fresh model to what an earlier one knew
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One training of one ensemble: what is learnt, where, and where it can be taken up again after a kill.
+
+    clicks_NL: weighted clicks of the training points; texts: their titles and the labels' over the walked graph.
+    checkpoints: folder for one file per stage. starts: warm starts of the members, none for a cold one; origin: the
+    hash of what they come from. history: every epoch run so far.
+    """
+
+    clicks_NL: sp.csr_matrix
+    texts: Texts
+    device: torch.device
+    checkpoints: Path | None = None
+    starts: tuple[Start, ...] = ()
+    origin: str = ""
+    history: list[Epoch] = field(default_factory=list)
+
+    def ensemble(self, config: ECLAREConfig) -> Ensemble:
+        """Train all members.
+
+        Raises ValueError without a single click, FloatingPointError when a loss stops being a number.
+        """
+        train_member = train_in_stages if config.shortlister == "clusters" else train_together
+        seeds = range(config.seed, config.seed + config.ensemble)
+        return Ensemble([train_member(self, replace(config, seed=seed)) for seed in seeds])
+
+    def run(self, model: ECLARE, data: TrainingData, stage: Stage) -> Trained:
+        """One stage, from its checkpoint on where there is one of this very training."""
+        name = f"{stage.name} {model.config.seed}"
+        checkpoint = None
+        if self.checkpoints:
+            fingerprint = f"{hash_of_config(model.config)} {self.data_hash} {self.origin} {stage}"
+            checkpoint = Checkpoint(self.checkpoints / f"{name}.safetensors", fingerprint)
+        self.history.extend(run_stage(model, data, stage._replace(name=name), checkpoint))
+        return Trained(model, data.texts.without_points())
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Of clicks, titles and graph."""
+        return hash_of([self.clicks_NL, self.texts.points_NV, self.texts.labels_LV, self.texts.edges_LL])
+
+    def start(self, model: ECLARE) -> None:
+        """Set a fresh model to what an earlier one knew, where there is one."""
+        if self.starts:
+            self.starts[model.config.seed % len(self.starts)](model)
+
+
+def train_together(training: Training, config: ECLAREConfig) -> Member:
+    """Encoder and classifiers of all labels at once, negatives drawn: ours."""
+    data = training_data_of(training, config)
+    model = fresh_model(data.texts, config, training.device)
+    training.start(model)
+    stage = Stage("train", config.epochs, config.learning_rate, config.halve_learning_rate_every)
+    return Member(training.run(model, data, stage))
+
+
+def train_in_stages(training: Training, config: ECLAREConfig) -> Member:
+    """The paper's stages (ECLARE, section 4.4): surrogate, clusters anew and a pruned graph, shortlister, ranker."""
+    data = training_data_of(training, config)
+    clusters = build_clusters(
+        smoothed_centroids(data.clicks_NL, data.texts.points_NV, data.texts.labels_LV, data.texts.edges_LL),
+        points_of(training.clicks_NL),
+        config,
+    )
+    surrogate = train_surrogate(training, data, clusters, config)
+    data = replace(data, texts=data.texts.with_graph(prune_graph(training, surrogate)))
+    clusters = recluster(training, data, surrogate)
+    shortlister = train_shortlister(training, data, clusters, surrogate)
+    return Member(train_ranker(training, data, clusters, shortlister), clusters, shortlister)
+
+
+def training_data_of(training: Training, config: ECLAREConfig) -> TrainingData:
+    """Training points, and label points where the config wants them; a share of the points is kept to judge on."""
+    clicks_NL, texts, validation = training.clicks_NL, training.texts, None
+    kept = int(config.validation_share * clicks_NL.shape[0])
+    if kept:
+        order = np.random.default_rng(config.seed).permutation(clicks_NL.shape[0])
+        judged, learnt = np.sort(order[:kept]), np.sort(order[kept:])
+        if clicks_NL[judged].nnz:
+            validation = texts.points_NV[judged], clicks_NL[judged]
+            clicks_NL, texts = clicks_NL[learnt], texts.of_points(learnt)
+    if config.label_point_targets:
+        clicks_NL = with_label_points(clicks_NL, config.label_point_targets)
+        texts = texts.with_label_points()
+    return TrainingData(clicks_NL, texts, validation=validation)
+
+
+def fresh_model(texts: Texts, config: ECLAREConfig, device: torch.device, tokens: ECLARE | None = None) -> ECLARE:
+    """A model to train, its token embeddings taken over from another one where there is one."""
+    torch.manual_seed(config.seed)
+    model = ECLARE(texts.labels_LV.shape[1], texts.labels_LV.shape[0], config).to(device)
+    if tokens is not None:
+        model.tokens.load_state_dict(tokens.tokens.state_dict())
+    model.start_refinement(Bags.of(texts.labels_LV, device), Bags.of(texts.edges_LL, device))
+    return model
+
+
+def train_surrogate(training: Training, data: TrainingData, clusters: Clusters, config: ECLAREConfig) -> ECLARE:
+    """Stage I: learn token embeddings by finding meta-labels."""
+    over_clusters = _over_clusters(data, clusters)
+    stage = Stage(
+        "surrogate", config.surrogate_epochs, config.surrogate_learning_rate, 2 * config.halve_learning_rate_every
+    )
+    model = fresh_model(over_clusters.texts, config, training.device)
+    return training.run(model, over_clusters, stage).model
+
+
+def prune_graph(training: Training, surrogate: ECLARE) -> LabelGraph:
+    """Walk again, past labels whose text embeddings point away from each other (ECLARE, section 4.2)."""
+    return build_label_graph(training.clicks_NL, surrogate.config, _embedded(surrogate, training.texts.labels_LV))
+
+
+def recluster(training: Training, data: TrainingData, surrogate: ECLARE) -> Clusters:
+    """Stage II: cluster labels again, by the learnt embeddings of their points."""
+    points, labels = (
+        sp.csr_matrix(_embedded(surrogate, texts)) for texts in (data.texts.points_NV, data.texts.labels_LV)
+    )
+    centroids = smoothed_centroids(data.clicks_NL, points, normalise_rows(labels), data.texts.edges_LL)
+    return build_clusters(centroids, points_of(training.clicks_NL), surrogate.config)
+
+
+def train_shortlister(training: Training, data: TrainingData, clusters: Clusters, surrogate: ECLARE) -> Trained:
+    """Stage III: find the new meta-labels, token embeddings kept."""
+    over_clusters = _over_clusters(data, clusters)
+    model = fresh_model(over_clusters.texts, surrogate.config, training.device, surrogate)
+    return training.run(model, over_clusters, _fine("shortlister", surrogate.config))
+
+
+def train_ranker(training: Training, data: TrainingData, clusters: Clusters, shortlister: Trained) -> Trained:
+    """Stage IV: rank the labels of the meta-labels that the shortlister finds, beside the clicked ones."""
+    config = shortlister.model.config
+    found_NB = top_rows(shortlister.model, shortlister.texts, data.texts.points_NV, config.beam)
+
+    def shortlist(points_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        labels: npt.NDArray[np.int32] = clusters.members_CL[np.unique(found_NB[points_B])].indices
+        return labels
+
+    model = fresh_model(data.texts, config, training.device, shortlister.model)
+    return training.run(model, replace(data, shortlist=shortlist), _fine("ranker", config))
+
+
+def _fine(name: str, config: ECLAREConfig) -> Stage:
+    return Stage(name, config.epochs, config.learning_rate, config.halve_learning_rate_every, config.freeze_tokens)
+
+
+def _over_clusters(data: TrainingData, clusters: Clusters) -> TrainingData:
+    clicks_NC = sp.csr_matrix(data.clicks_NL @ clusters.members_CL.T, dtype=np.float32)
+    clicks_NC.sort_indices()
+    return TrainingData(clicks_NC, meta_texts(data.texts, clusters))
+
+
+@torch.no_grad()
+def _embedded(model: ECLARE, texts: sp.csr_matrix) -> npt.NDArray[np.float32]:
+    return np.asarray(model.embed(Bags.of(texts, model.device)).cpu().numpy())
+
+
+def points_of(clicks_NL: sp.csr_matrix) -> npt.NDArray[np.int64]:
+    """Points of every label, L."""
+    return np.bincount(clicks_NL.indices, minlength=clicks_NL.shape[1])
+
+
+def train(clicks_NL: sp.csr_matrix, texts: Texts, config: ECLAREConfig, device: torch.device) -> Ensemble:
+    """Fit on weighted clicks, points x labels, as the config says; see Training for resuming and warm starts."""
+    with distributed.process_group(device):
+        return Training(weighted(clicks_NL, config), texts, device).ensemble(config)

@@ -1,0 +1,165 @@
+"""One stage of training: epochs of steps over points and drawn labels, resumable, in one process or several."""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from eclare.evaluation.metrics import evaluate
+from eclare.model import distributed
+from eclare.model.batches import Batch, Batches, Shortlist
+from eclare.model.checkpoint import Checkpoint, Epoch, Progress
+from eclare.model.inference import top_rows
+from eclare.model.network import ECLARE, Bags
+from eclare.model.row_adam import RowAdam
+from eclare.model.texts import Texts, label_rows
+
+log = logging.getLogger(__name__)
+
+JUDGED_AT = 5  # nDCG@5 on validation points decides when to stop
+
+
+class Stage(NamedTuple):
+    """A part of training: its name, its length, its learning rate, and whether token embeddings stay as they are."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    halve_every: int  # epochs
+    frozen_tokens: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a model learns: clicks of N points on L labels with the texts of both.
+
+    shortlist: labels that a point's negatives are drawn from; without one they are drawn from all, or, with
+    `hard_negatives`, from those that the model itself scores highest.
+    validation: points and clicks that are judged after each epoch and never trained on.
+    """
+
+    clicks_NL: sp.csr_matrix
+    texts: Texts
+    shortlist: Shortlist | None = None
+    validation: tuple[sp.csr_matrix, sp.csr_matrix] | None = None
+
+
+def run_stage(model: ECLARE, data: TrainingData, stage: Stage, checkpoint: Checkpoint | None = None) -> list[Epoch]:
+    """Train the model in place, from the checkpoint on where there is one (ECLARE, section 4.4).
+
+    The same seed gives the same model on one device, interrupted or not. Raises ValueError without a single click,
+    FloatingPointError when the loss stops being a number.
+    """
+    model.tokens.weight.requires_grad_(not stage.frozen_tokens)
+    run = _Run(model, data, stage, _optimisers(model))
+    progress = checkpoint.read(model, run.optimisers) if checkpoint else Progress()
+    first = len(progress.epochs) + 1
+    if progress.epochs:
+        log.info("%s goes on after epoch %d of %d, where an earlier try ended", stage.name, first - 1, stage.epochs)
+    total, done = (epochs * run.batches.steps_per_epoch for epochs in (stage.epochs, first - 1))
+    with tqdm(total=total, initial=done, unit="step", desc=stage.name, disable=None) as bar:
+        for number in range(first, stage.epochs + 1):
+            if data.validation and progress.epochs_without_better() >= model.config.patience:
+                break
+            progress.epochs.append(run.epoch(number, bar))
+            if data.validation and not progress.epochs_without_better():
+                progress.best = {name: value.clone() for name, value in model.state_dict().items()}
+            if checkpoint and not distributed.rank():
+                checkpoint.write(model, run.optimisers, progress)
+    if progress.best:
+        model.load_state_dict(progress.best)
+    model.eval()
+    return progress.epochs
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    model: ECLARE
+    data: TrainingData
+    stage: Stage
+    optimisers: list[torch.optim.Optimizer]
+
+    @cached_property
+    def batches(self) -> Batches:
+        return Batches(self.data.clicks_NL, self.model.config, distributed.rank(), distributed.world_size())
+
+    def epoch(self, number: int, bar: tqdm) -> Epoch:
+        # Every epoch draws afresh, so that one that follows a restart draws what it would have drawn.
+        seeds = np.random.SeedSequence([self.model.config.seed, number, distributed.rank()])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        for optimiser in self.optimisers:
+            optimiser.param_groups[0]["lr"] = self.stage.learning_rate * 0.5 ** ((number - 1) // self.stage.halve_every)
+        shortlist = self.data.shortlist or self._hardest(number)
+        self.model.train()
+        losses = []
+        for batch in self.batches.epoch(number, shortlist):
+            losses.append(self._step(batch))
+            bar.update()
+        mean = float(torch.stack(losses).mean())
+        if not np.isfinite(mean):
+            raise FloatingPointError(f"the loss of {self.stage.name}, epoch {number}, is {mean}: lower learning_rate")
+        epoch = Epoch(self.stage.name, number, mean, self._judge())
+        bar.set_postfix(loss=f"{mean:.4f}")
+        log.info("%s, epoch %d of %d: loss %.4f", self.stage.name, number, self.stage.epochs, mean)
+        return epoch
+
+    def _step(self, batch: Batch) -> Tensor:
+        model, texts = self.model, self.data.texts
+        points = Bags.of(texts.points_NV[batch.points_B], model.device)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+            scores_BS = model.encode(points) @ model.classifiers(*label_rows(model, texts, batch.labels_S)).T
+        clicked_BS = torch.from_numpy(batch.weights_BS).to(model.device)
+        loss = loss_of(scores_BS.float(), clicked_BS, model.config.loss) * batch.share
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        distributed.average_gradients(model)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        return loss.detach()
+
+    def _hardest(self, number: int) -> Shortlist | None:
+        """The labels that the model scores highest for each point; before the first epoch it knows none."""
+        if not self.model.config.hard_negatives or number == 1:
+            return None
+        self.model.eval()
+        texts = self.data.texts
+        found_NK = top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives)
+        return lambda points_B: found_NK[points_B].ravel()
+
+    def _judge(self) -> float | None:
+        """nDCG on the validation points, where there are some."""
+        if self.data.validation is None:
+            return None
+        points_NV, clicks_NL = self.data.validation
+        self.model.eval()
+        found_NK = top_rows(self.model, self.data.texts, points_NV, JUDGED_AT)
+        metrics = evaluate(found_NK, clicks_NL, np.ones(clicks_NL.shape[1]), [found_NK.shape[1]])
+        return {metric.name: metric.value for metric in metrics}["nDCG"]
+
+
+def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:
+    """Adam; its sparse form for the two tables of which a step sees few rows."""
+    tables = [table.weight for table in (model.refinement, model.tokens) if table.weight.requires_grad]
+    blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
+    return [RowAdam(tables), torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()])]
+
+
+def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str) -> Tensor:
+    """How far the scores of B points for S labels are from their clicks, averaged.
+
+    "bce" asks of each label whether it was clicked (ECLARE, section 4.4), and weighs a clicked one by its weight over
+    the mean of the point's; "softmax" asks for the share of the point's click weight that each label got.
+    """
+    if loss == "bce":
+        clicked_BS = weights_BS > 0
+        mean_B1 = weights_BS.sum(dim=1, keepdim=True) / clicked_BS.sum(dim=1, keepdim=True)
+        importance_BS = torch.where(clicked_BS, weights_BS / mean_B1, 1.0)
+        return nn.functional.binary_cross_entropy_with_logits(scores_BS, clicked_BS.to(scores_BS.dtype), importance_BS)
+    return nn.functional.cross_entropy(scores_BS, weights_BS / weights_BS.sum(dim=1, keepdim=True))

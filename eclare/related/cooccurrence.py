@@ -1,0 +1,152 @@
+"""CountsByAge pairs: in how many sessions two products met, and how long ago."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Rows = npt.NDArray[np.int32]
+Keys = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class CountsByAge:
+    """Counts by age: entry e says that `count_E[e]` sessions of `age_E[e]` days concern `key_E[e]`; keys are sorted.
+
+    Raises ValueError when the lengths disagree, a key comes before its predecessor or an age is negative.
+    """
+
+    key_E: Keys
+    age_E: Rows
+    count_E: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if not len(self.key_E) == len(self.age_E) == len(self.count_E):
+            raise ValueError(
+                f"keys, ages and counts must be as many, got {len(self.key_E)}, {len(self.age_E)}, {len(self.count_E)}"
+            )
+        if (self.key_E[1:] < self.key_E[:-1]).any():
+            raise ValueError("keys must be sorted, got one that is smaller than its predecessor")
+        if len(self.age_E) and self.age_E.min() < 0:
+            raise ValueError(f"ages must be days before the cut, 0 or more, got {self.age_E.min()}")
+
+    @cached_property
+    def starts(self) -> Keys:
+        """Where each distinct key begins."""
+        return np.flatnonzero(np.diff(self.key_E, prepend=-1))
+
+    def total(self, half_life_days: float) -> npt.NDArray[np.float32]:
+        """The sessions of every distinct key, each halved every `half_life_days`."""
+        if not len(self.key_E):
+            return np.zeros(0, np.float32)
+        weight = 0.5 ** (np.arange(self.age_E.max() + 1) / half_life_days)
+        return np.add.reduceat(self.count_E * weight[self.age_E], self.starts).astype(np.float32)
+
+    def between(self, first: int, end: int | None) -> "CountsByAge":
+        """Those at least `first` and less than `end` days old, with their age before that first day."""
+        kept = (self.age_E >= first) & (True if end is None else self.age_E < end)
+        return CountsByAge(self.key_E[kept], self.age_E[kept] - first, self.count_E[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class Cooccurrence:
+    """How many sessions led from one of P products to another, and how many held each product, by age before a day.
+
+    pairs: keys are query * products + related, never a product with itself; seen: keys are products.
+    """
+
+    pairs: CountsByAge
+    seen: CountsByAge
+    products: int
+
+    def __repr__(self) -> str:
+        return f"Cooccurrence({len(self.pairs.starts):,} pairs of {self.products:,} products, over {self.days} days)"
+
+    @classmethod
+    def of_sessions(cls, chosen_SP: sp.csr_matrix, age_S: npt.NDArray[np.integer]) -> "Cooccurrence":
+        """Every product of a session is paired with every other one of it.
+
+        chosen_SP: CSR, an entry where a session holds a product; age_S: whole days from the session to the day.
+        """
+        products, ages = chosen_SP.shape[1], int(age_S.max(initial=0)) + 1
+        sizes = np.diff(chosen_SP.indptr).astype(np.int64)
+        ends = np.cumsum(sizes * (sizes - 1))
+        keys = np.empty(int(ends[-1]) if len(ends) else 0, np.int64)
+        age_S = age_S.astype(np.int64)
+        _fill((chosen_SP.indptr, chosen_SP.indices), age_S, ends, (products, ages), keys)
+        seen = np.repeat(age_S, sizes) + chosen_SP.indices.astype(np.int64) * ages
+        return cls(_counted(keys, ages), _counted(seen, ages), products)
+
+    def __len__(self) -> int:
+        return self.products
+
+    @property
+    def days(self) -> int:
+        """How far back they go."""
+        return int(self.seen.age_E.max(initial=0))
+
+    def until(self, days_ago: int) -> "Cooccurrence":
+        """As they stood `days_ago`."""
+        return Cooccurrence(self.pairs.between(days_ago, None), self.seen.between(days_ago, None), self.products)
+
+    def since(self, days_ago: int) -> "Cooccurrence":
+        """Those that came after `until(days_ago)`."""
+        return Cooccurrence(self.pairs.between(0, days_ago), self.seen.between(0, days_ago), self.products)
+
+    def together(self, half_life_days: float = np.inf) -> sp.csr_matrix:
+        """Sessions of every pair, each halved every `half_life_days`: CSR float32 P x P, no diagonal."""
+        key = self.pairs.key_E[self.pairs.starts]
+        related = (key % self.products).astype(np.int32)
+        indptr = np.searchsorted(key, np.arange(self.products + 1, dtype=np.int64) * self.products)
+        return sp.csr_matrix((self.pairs.total(half_life_days), related, indptr), shape=(self.products, self.products))
+
+    def popularity(self, half_life_days: float = np.inf) -> npt.NDArray[np.float32]:
+        """Sessions that hold each product, halved likewise, P."""
+        popularity_P = np.zeros(self.products, np.float32)
+        popularity_P[self.seen.key_E[self.seen.starts]] = self.seen.total(half_life_days)
+        return popularity_P
+
+    def save(self, folder: Path) -> None:
+        """Write cooccurrence.npz: plain arrays, no pickle."""
+        parts = {
+            f"{name}_{field}": getattr(dated, f"{field}_E")
+            for name, dated in (("pairs", self.pairs), ("seen", self.seen))
+            for field in ("key", "age", "count")
+        }
+        np.savez(folder / "cooccurrence.npz", products=self.products, **parts)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Cooccurrence":
+        """Read what `save` wrote; raises ValueError where it does not hold together."""
+        with np.load(folder / "cooccurrence.npz", allow_pickle=False) as file:
+            pairs, seen = (
+                CountsByAge(*(file[f"{name}_{field}"] for field in ("key", "age", "count")))
+                for name in ("pairs", "seen")
+            )
+            return cls(pairs, seen, int(file["products"]))
+
+
+def _counted(key_and_age: Keys, ages: int) -> CountsByAge:
+    """Equal ones counted; each is key * ages + age."""
+    distinct, counts = np.unique(key_and_age, return_counts=True)
+    key, age = np.divmod(distinct, ages)
+    return CountsByAge(key, age.astype(np.int32), counts.astype(np.float32))
+
+
+@numba.njit(parallel=True, cache=True)
+def _fill(chosen: tuple[Rows, Rows], age_S: Keys, ends: Keys, base: tuple[int, int], keys: Keys) -> None:
+    """The pairs of every session, written as numbers of three digits: product, other product, age."""
+    (indptr, indices), (products, ages) = chosen, base
+    for session in numba.prange(len(age_S)):
+        size = indptr[session + 1] - indptr[session]
+        slot = ends[session] - size * (size - 1)
+        for one in range(indptr[session], indptr[session + 1]):
+            for other in range(indptr[session], indptr[session + 1]):
+                if one != other:
+                    pair = np.int64(indices[one]) * products + indices[other]
+                    keys[slot] = pair * ages + age_S[session]
+                    slot += 1

@@ -1,0 +1,233 @@
+"""The catalogue: which products there are and what they are called, as delivered and as stored day by day."""
+
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
+
+import duckdb
+import ibis
+import pyarrow as pa
+from fsspec import AbstractFileSystem
+from ibis.backends import BaseBackend
+
+from tasks.errors import BadInput, NotReady
+from tasks.ingest.columns import as_text, check_parquet, local_copies, place, suffix_of
+from tasks.ingest.engine import count_rows, duckdb_engine, materialise, read_parquet
+from tasks.ingest.text_files import Landed, land
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.stores.artefacts import Artefact, Storage, hash_file
+
+REQUIRED = ("product_id", "title")
+COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked")
+MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A catalogue file that holds for a day; `delivered` is the day of its folder, None for a file without history."""
+
+    files: AbstractFileSystem
+    path: str
+    name: str
+    delivered: date | None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the catalogue file says.
+
+    products: product_id, title, category, brand (text), in_stock, blocked (bool); unique and sorted by product_id.
+    refused: product_id, reason (missing_product, missing_title, unfit_id, unfit_text) of the rows left out.
+    hash: SHA-256 of the file.
+    """
+
+    products: pa.Table
+    refused: pa.Table
+    hash: str
+
+
+def today() -> date:
+    """The present UTC day."""
+    return datetime.now(UTC).date()
+
+
+def delivery_of(day: date, settings: Settings) -> Delivery:
+    """The file of CATALOGUE_URL that holds for a day: the one file, or that of the newest dated folder up to the day.
+
+    Raises NotReady where nothing is delivered for the day yet, BadInput for a dated folder with several files and for a
+    file, named, that is none or leads out of CATALOGUE_URL.
+    """
+    files, root = place(settings.catalogue_url)
+    if not files.isdir(root):
+        if not files.exists(root):
+            raise NotReady(f"there is no catalogue at {root}: deliver it, or set CATALOGUE_URL to where it is")
+        return Delivery(files, root, PurePosixPath(root).name, None)
+    folders = dated_folders(files, root)
+    up_to_day = [delivered for delivered in folders if delivered <= day]
+    if not up_to_day:
+        seen = f"its first is of {min(folders)}" if folders else "it has none"
+        raise NotReady(
+            f"{root} must have a folder date=YYYY-MM-DD of {day} or a day before, but {seen}: deliver the catalogue"
+        )
+    delivered = max(up_to_day)
+    path = _only_file(files, folders[delivered], root)
+    return Delivery(files, path, f"date={delivered}/{PurePosixPath(path).name}", delivered)
+
+
+def read_catalogue(delivery: Delivery) -> Catalogue:
+    """Read a catalogue file; ids stay the text they are.
+
+    Raises BadInput for a file that cannot be read, has no product, lacks a column, holds an id twice or has an in_stock
+    or blocked that is not true or false; NotReady for one that changed while it was read.
+    """
+    suffix_of(delivery.path)
+    with local_copies(delivery.files, [delivery.path]) as (file,), duckdb_engine() as engine:
+        before = hash_file(file)
+        products, refused = _judge(_read(engine, file), delivery.path)
+        if hash_file(file) != before:
+            raise NotReady(
+                f"the catalogue {delivery.path} must stay as it is while it is read, but it changed: "
+                "wait until it is complete, then run ingest_catalogue again"
+            )
+        return Catalogue(products, refused, before)
+
+
+def catalogue_of(night: Night, storage: Storage) -> tuple[date, Artefact]:
+    """The newest complete stored catalogue of a day on or before the night's own, and that day.
+
+    Raises NotReady where no such catalogue is stored.
+    """
+    stored = dated_folders(storage.files, f"{storage.root}/catalogue")
+    for day in sorted((day for day in stored if day <= night.day), reverse=True):
+        if storage.complete(Night.catalogue(day)):
+            return day, storage.read(Night.catalogue(day))
+    raise NotReady(
+        f"night {night} needs the catalogue of its day or of a day before, but {storage.root}/catalogue holds none: "
+        f"run ingest_catalogue --night {night}"
+    )
+
+
+def dated_folders(files: AbstractFileSystem, root: str) -> dict[date, str]:
+    """The folders date=YYYY-MM-DD in a folder, by day; other names are passed over, a missing folder has none."""
+    found = {}
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for path in files.ls(root, detail=False):
+            key, _, day = PurePosixPath(path).name.partition("=")
+            with suppress(ValueError):
+                if key == "date" and date.fromisoformat(day).isoformat() == day:
+                    found[date.fromisoformat(day)] = path
+    return found
+
+
+def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
+    if not files.isdir(folder):
+        raise BadInput(f"{folder} must be a folder with one catalogue, but is none: deliver it as a folder")
+    found = []
+    for path in sorted(files.ls(folder, detail=False)):
+        name = PurePosixPath(path).name
+        if name.startswith(("_", ".")) and name not in (".", ".."):
+            continue
+        _check_file_inside(files, path, root)
+        found.append(path)
+    if not found:
+        raise NotReady(f"{folder} holds no catalogue yet: deliver it there, or remove the folder")
+    if len(found) > 1:
+        names = ", ".join(PurePosixPath(path).name for path in found[:5])
+        raise BadInput(f"{folder} must hold one catalogue, got {len(found)} files ({names}): keep one of them")
+    return str(found[0])
+
+
+def _check_file_inside(files: AbstractFileSystem, path: str, root: str) -> None:
+    inside = ".." not in PurePosixPath(path).relative_to(root).parts
+    if inside and not files.isfile(path):
+        raise BadInput(f"{path} must be a file, but is none: remove it, then ingest the catalogue again")
+    if inside and "file" in files.protocol:
+        inside = Path(path).resolve().is_relative_to(Path(root).resolve())
+    if not inside:
+        raise BadInput(f"{path} must lie in {root}, but leads out of it: deliver the file itself")
+
+
+def _read(engine: BaseBackend, file: Path) -> ibis.Table:
+    """Every row of the file, its columns as text; those that it lacks are null."""
+    names, shown = dict(zip(COLUMNS, COLUMNS, strict=True)), f"{file.parent.name}/{file.name}"
+    with tempfile.TemporaryDirectory() as scratch:
+        parquet = Path(scratch, "catalogue.parquet")  # a name of our own, because DuckDB takes some for patterns
+        try:
+            if suffix_of(file.name) == ".parquet":
+                check_parquet(file, names, REQUIRED)
+                parquet.symlink_to(file.resolve())
+            else:
+                _check_readable(land(file, suffix_of(file.name), names, REQUIRED, parquet))
+            rows = read_parquet(engine, [parquet])
+            absent = ibis.null("string")
+            return materialise(
+                rows.select(**{name: as_text(rows[name]) if name in rows.columns else absent for name in COLUMNS})
+            )
+        except (BadInput, duckdb.Error) as error:
+            fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
+            raise BadInput(f"{shown} {fault}") from error
+
+
+def _check_readable(landed: Landed) -> None:
+    """A catalogue is one table that somebody keeps: a line that cannot be read is for them to mend."""
+    if landed.unreadable:
+        first, more = landed.unreadable[0], len(landed.unreadable) - 1
+        raise BadInput(
+            f"must be readable in every line, but line {first.line}: {first.why} (and {more:,} more): mend it"
+        )
+
+
+def _judge(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
+    _check_unique_ids(rows, path)
+    texts = (rows.title, _text(rows, "category"), _text(rows, "brand"))
+    reason = ibis.cases(
+        (rows.product_id.isnull(), "missing_product"),
+        ((rows.product_id.length() > MAX_ID_LENGTH) | _has_zero_byte(rows.product_id), "unfit_id"),
+        (rows.title.isnull(), "missing_title"),
+        (ibis.or_(*map(_has_zero_byte, texts)), "unfit_text"),
+    )
+    refused = rows.mutate(reason=reason).filter(reason.notnull()).select("product_id", "reason")
+    products = rows.filter(reason.isnull()).select(
+        "product_id", title=rows.title.strip(), category=_text(rows, "category"), brand=_text(rows, "brand"),
+        in_stock=_flag(rows, "in_stock", path, absent=True), blocked=_flag(rows, "blocked", path, absent=False),
+    )  # fmt: skip
+    if not count_rows(products):
+        raise BadInput(f"the catalogue {path} holds no product with an id and a title: deliver it again")
+    return products.order_by("product_id").to_pyarrow(), refused.order_by("product_id", "reason").to_pyarrow()
+
+
+def _has_zero_byte(text: ibis.Value) -> ibis.Value:
+    """PostgreSQL stores no such text."""
+    return text.re_search(r"\x00").fill_null(False)
+
+
+def _check_unique_ids(rows: ibis.Table, path: str) -> None:
+    ids = rows.filter(rows.product_id.notnull()).group_by("product_id").agg(rows=ibis._.count())
+    twice = ids.filter(ids.rows > 1).order_by("product_id")
+    count = count_rows(twice)
+    if count:
+        some = ", ".join(f"{id_} ({times} rows)" for id_, times in twice.limit(5).execute().itertuples(index=False))
+        raise BadInput(
+            f"the catalogue {path} holds {count:,} product ids more than once: {some}{', ...' if count > 5 else ''}; "
+            "keep one row of each"
+        )
+
+
+def _text(rows: ibis.Table, name: str) -> ibis.Value:
+    return rows[name] if name in rows.columns else ibis.null("string")
+
+
+def _flag(rows: ibis.Table, name: str, path: str, *, absent: bool) -> ibis.Value:
+    if name not in rows.columns:
+        return ibis.literal(absent)
+    flag = rows[name].try_cast("boolean")
+    unclear = rows.filter(rows[name].notnull() & flag.isnull()).order_by("product_id").limit(1).to_pyarrow().to_pylist()
+    if unclear:
+        raise BadInput(
+            f"the catalogue {path} says {name} = {unclear[0][name]!r} of product {unclear[0]['product_id']}: "
+            "write true or false"
+        )
+    return flag.fill_null(absent)

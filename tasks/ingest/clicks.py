@@ -1,0 +1,65 @@
+"""Where the cleaned clicks of a day lie: in its own load, and late ones in the loads of the days after it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.stores.artefacts import Artefact, Storage, hash_of
+
+OWN = "clicks"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some clicks of one day: a folder of Parquet files in one load."""
+
+    load: Artefact
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """Where it lies in the storage."""
+        return f"{self.load.path}/{self.folder}"
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its files alone."""
+        return hash_of({name: hash_ for name, hash_ in self.load.files.items() if name.startswith(f"{self.folder}/")})
+
+
+def late_folder(day: date) -> str:
+    """The folder in a later day's load for the clicks of `day`."""
+    return f"late/date={day}"
+
+
+def day_of_folder(folder: str, load_day: date) -> date:
+    """The day whose clicks a folder of a load holds."""
+    return load_day if folder == OWN else date.fromisoformat(folder.removeprefix("late/date="))
+
+
+def folders_of(load: Artefact) -> list[str]:
+    """The folders with clicks in a load, its own day's first."""
+    folders = {name.rpartition("/")[0] for name in load.files if "/" in name}
+    return sorted(folders, key=lambda folder: (folder != OWN, folder))
+
+
+def pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
+    """The day's own clicks, where it is loaded, then those that came with each of the next LATENESS_DAYS days."""
+    folders = {day: OWN} | {
+        day + timedelta(days=late): late_folder(day) for late in range(1, settings.lateness_days + 1)
+    }
+    loads = {of: storage.read(Night.clicks(of)) for of in folders if storage.complete(Night.clicks(of))}
+    pieces = [Piece(load, folders[of]) for of, load in loads.items()]
+    return [piece for piece in pieces if any(name.startswith(f"{piece.folder}/") for name in piece.load.files)]
+
+
+@contextmanager
+def opened(pieces: Sequence[Piece], storage: Storage) -> Iterator[list[Path]]:
+    """Local paths of the pieces' files."""
+    with ExitStack() as copies:
+        folders = [Path(copies.enter_context(storage.open(piece.load)), piece.folder) for piece in pieces]
+        yield [file for folder in folders for file in sorted(folder.glob("*.parquet"))]

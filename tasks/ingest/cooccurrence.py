@@ -1,0 +1,125 @@
+"""From a day's clicks to its pairs: which products share a session, or follow one another. In ibis expressions."""
+
+import ibis
+
+from tasks.ingest.engine import Keys, count_rows, materialise
+from tasks.ingest.events import EVENT_TYPES
+from tasks.settings import Settings
+
+DAY_SECONDS = 86_400
+SECOND_BITS, RANK_BITS = 17, 2  # of a code, from the right: second of the day, rank, then the product
+STRONGEST_FIRST = {kind: rank for rank, kind in enumerate(reversed(EVENT_TYPES), 1)}
+WEAKEST = len(EVENT_TYPES)
+FOLLOWED = 0  # the rank of a product that was reached from another product's page
+
+
+def pairing(settings: Settings) -> str:
+    """The settings that shape a day's pairs, as a text to compare."""
+    return f"{settings.pair_minutes} minutes, {settings.pair_direction}, {settings.max_session_products} products"
+
+
+def products_of(clicks: ibis.Table) -> ibis.Table:
+    """(product_id, product): every product clicked or clicked from, numbered in the order of its id."""
+    sources = clicks.filter(clicks.source_product_id.notnull()).select(product_id=clicks.source_product_id)
+    ids = clicks.select("product_id").union(sources).distinct()
+    number = ibis.row_number().over(order_by="product_id")
+    # By way of int32: ibis takes row numbers for int64 and would leave the cast out; Spark's are int32 and overflow.
+    return materialise(ids.mutate(product=number.cast("int32").cast("int64")))
+
+
+def sessions_of(clicks: ibis.Table, products: ibis.Table) -> ibis.Table:
+    """(codes,): each product of a session once, sorted, as a number that `_product`, `_rank` and `_second` take apart.
+
+    It stands for the product's first click of its strongest type; rank FOLLOWED: reached from another product's page.
+    """
+    strength = clicks.event_type.cases(*STRONGEST_FIRST.items(), else_=WEAKEST)
+    rank = clicks.source_product_id.notnull().ifelse(FOLLOWED, strength)
+    second = clicks.event_time.epoch_seconds() % DAY_SECONDS
+    clicks = clicks.select("session_id", "product_id", rank=rank.cast("int64"), second=second.cast("int64"))
+    clicks = clicks.inner_join(products, "product_id")
+    code = clicks["product"] * (1 << SECOND_BITS + RANK_BITS) + clicks["rank"] * (1 << SECOND_BITS) + clicks.second
+    sessions = clicks.group_by("session_id").agg(codes=code.collect())
+    codes = materialise(sessions.select(codes=sessions.codes.sort())).codes  # else it is sorted for every comparison
+    first = codes.filter(lambda code, place: (place == 0) | (_product(codes[place - 1]) != _product(code)))
+    return materialise(first.name("codes").as_table())
+
+
+def count_products(sessions: ibis.Table) -> ibis.Table:
+    """(product, sessions): how many sessions held each product, by product."""
+    held = sessions.select(code=sessions.codes.unnest())
+    return held.group_by(product=_product(held.code)).agg(sessions=ibis._.count()).order_by("product")
+
+
+def baskets_of(sessions: ibis.Table, settings: Settings) -> tuple[ibis.Table, int]:
+    """(codes,): the products of each session that pair with one another; and the number of sessions with too many."""
+    baskets = sessions.select(codes=sessions.codes.filter(lambda code: _rank(code) != FOLLOWED))
+    fits = baskets.codes.length() <= settings.max_session_products
+    too_large = count_rows(baskets.filter(~fits))
+    return baskets.filter(fits & (baskets.codes.length() > 1)), too_large
+
+
+def together(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:
+    """(key,): one row for every basket and pair of its products that leads both ways; `split_keys` reads them.
+
+    Clicks more than pair_minutes apart make no pair; a pair has the weaker of its two types.
+    """
+    pairs = _near(baskets, settings)
+    kept = _product(pairs.one) < _product(pairs.other)
+    if settings.pair_direction == "later":
+        kept &= _second(pairs.one) == _second(pairs.other)  # neither came first
+    return _keys(pairs.filter(kept), products)
+
+
+def later(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:
+    """(key,): one row for every basket and pair of its products of which the second was clicked later."""
+    pairs = _near(baskets, settings)
+    return _keys(pairs.filter(_second(pairs.one) < _second(pairs.other)), products)
+
+
+def followed(clicks: ibis.Table, products: ibis.Table, count: int) -> ibis.Table:
+    """(key,): one row for every session, product and product reached from its page, with the strongest type."""
+    clicks = clicks.filter(clicks.source_product_id.notnull() & (clicks.source_product_id != clicks.product_id))
+    rank = clicks.event_type.cases(*STRONGEST_FIRST.items(), else_=WEAKEST)
+    queries = products.select(source_product_id="product_id", query="product")
+    steps = clicks.select("session_id", "product_id", "source_product_id", rank=rank)
+    steps = steps.inner_join(products.rename(related="product"), "product_id").inner_join(queries, "source_product_id")
+    steps = steps.group_by("session_id", "query", "related").agg(rank=ibis._["rank"].min())
+    return _keys_of(steps, steps["query"], steps.related, steps["rank"], count)
+
+
+def split_keys(keys: Keys, products: int) -> tuple[Keys, Keys, Keys]:
+    """First product, second product and event type (a place in EVENT_TYPES) of sorted keys."""
+    bits = products.bit_length()
+    pair, kind = keys >> RANK_BITS, keys & ((1 << RANK_BITS) - 1)
+    return pair >> bits, pair & ((1 << bits) - 1), kind
+
+
+def _near(baskets: ibis.Table, settings: Settings) -> ibis.Table:
+    pairs = baskets.mutate(one=baskets.codes.unnest()).mutate(other=ibis._.codes.unnest()).drop("codes")
+    if settings.pair_minutes * 60 >= DAY_SECONDS:
+        return pairs
+    apart = _second(pairs.other) - _second(pairs.one)
+    return pairs.filter(apart.between(-settings.pair_minutes * 60, settings.pair_minutes * 60))
+
+
+def _keys(pairs: ibis.Table, products: int) -> ibis.Table:
+    weaker = ibis.greatest(_rank(pairs.one), _rank(pairs.other))
+    return _keys_of(pairs, _product(pairs.one), _product(pairs.other), weaker, products)
+
+
+def _keys_of(pairs: ibis.Table, query: ibis.Value, related: ibis.Value, rank: ibis.Value, products: int) -> ibis.Table:
+    kind = len(EVENT_TYPES) - rank
+    key = query * (1 << products.bit_length() + RANK_BITS) + related * (1 << RANK_BITS) + kind
+    return pairs.select(key=key.cast("int64"))
+
+
+def _product(code: ibis.Value) -> ibis.Value:
+    return code >> (SECOND_BITS + RANK_BITS)
+
+
+def _rank(code: ibis.Value) -> ibis.Value:
+    return (code >> SECOND_BITS) & ((1 << RANK_BITS) - 1)
+
+
+def _second(code: ibis.Value) -> ibis.Value:
+    return code & ((1 << SECOND_BITS) - 1)

@@ -1,0 +1,267 @@
+"""The files of one day's log: fetched, hashed, watched while they are read, and opened as one table of text."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+from ibis.backends import BaseBackend
+
+from tasks.errors import BadInput, NotReady
+from tasks.ingest.columns import as_text, check_parquet, place, suffix_of
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, open_parquet
+from tasks.ingest.log_format import COLUMNS, REQUIRED, LogFormat
+from tasks.ingest.text_files import LINE, REST, Landed, Unreadable, land
+from tasks.settings import Settings
+from tasks.stores.artefacts import hash_file
+
+TIME_TEXT = "time_text"
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One delivered file: its name, the state it was found in, and where it lies here, named by its number."""
+
+    name: str
+    path: str
+    state: tuple[object, ...]
+    local: Path
+    suffix: str
+
+
+@dataclass(frozen=True)
+class RawLog:
+    """The log of a day as Parquet files, and what of it is no row.
+
+    parquet: files named by their number, with the number of rows in each; unreadable: lines by file number.
+    """
+
+    files: Sequence[LogFile]
+    parquet: dict[Path, int]
+    unreadable: dict[int, Sequence[Unreadable]]
+
+    @property
+    def rows_read(self) -> int:
+        """Rows and lines that should have been rows."""
+        return sum(self.parquet.values()) + sum(map(len, self.unreadable.values()))
+
+    @property
+    def names(self) -> list[str]:
+        """The delivered names, by file number."""
+        return [file.name for file in self.files]
+
+    def described(self) -> list[dict[str, object]]:
+        """Name, bytes and SHA-256 of each file."""
+        return [
+            {"name": file.name, "bytes": file.local.stat().st_size, "sha256": hash_file(file.local)}
+            for file in self.files
+        ]
+
+
+def days_with_a_folder(first: date, last: date, settings: Settings) -> list[date]:
+    """The days from `first` to `last` that have a log folder, and always `last`, oldest first."""
+    files, root = place(settings.click_log_url)
+    names = {Path(path).name for path in files.ls(root, detail=False)} if files.isdir(root) else set()
+    days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal())]
+    return [*(day for day in days if f"date={day}" in names), last]
+
+
+@contextmanager
+def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[RawLog]:
+    """The log of a day, text files already read line by line; everything goes on leaving.
+
+    Raises NotReady where the day has no folder or a file changed while it was read, BadInput for a day without a file,
+    and for a file, named, that leads out of the folder, has no known suffix, cannot be read or lacks a column.
+    """
+    source, root = place(settings.click_log_url)
+    folder = f"{root}/date={day}"
+    if not source.isdir(folder):
+        raise NotReady(
+            f"the log of {day} has not arrived: no folder {folder}; deliver it, then run ingest_clicks again"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        files = _fetch(source, folder, Path(scratch))
+        if not files:
+            raise empty_day(day, f"{folder} holds no file")
+        try:
+            yield _read(files, day, log_format, Path(scratch))
+        except BadInput as refusal:
+            _check_unchanged(source, files, day)
+            raise _by_its_name(refusal, files, day) from refusal
+        _check_unchanged(source, files, day)
+
+
+def _check_unchanged(source: AbstractFileSystem, files: Sequence[LogFile], day: date) -> None:
+    for file in files:
+        if _state(source, file.path) != file.state:
+            raise NotReady(
+                f"date={day}/{file.name} must stay as it is while it is read, but it changed: "
+                "wait until it is complete, then run ingest_clicks again"
+            )
+
+
+def _by_its_name(refusal: BadInput, files: Sequence[LogFile], day: date) -> BadInput:
+    """What an engine says of file 00003.parquet, or of no file, is said of the file that was delivered."""
+    if not str(refusal).startswith(ENGINE_REFUSAL):
+        return refusal
+    numbered = re.search(r"/(\d{5})\.parquet", str(refusal))
+    spoilt = files[int(numbered[1])] if numbered else next(filter(_is_spoilt, files), None)
+    name = f"date={day}/{spoilt.name}" if spoilt else f"one of {', '.join(file.name for file in files)} of date={day}"
+    return BadInput(f"{name} does not read as .parquet: {refusal}; write the file again")
+
+
+def _is_spoilt(file: LogFile) -> bool:
+    if file.suffix != ".parquet":
+        return False
+    try:
+        for _ in pq.ParquetFile(file.local).iter_batches():
+            pass
+    except (pa.ArrowException, OSError):
+        return True
+    return False
+
+
+def empty_day(day: date, why: str) -> BadInput:
+    """What to raise for a day without a row."""
+    return BadInput(f"empty day {day}: {why}; deliver its log, or leave the day out if nothing was clicked")
+
+
+def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.Table:
+    """Every row of the log: the seven columns as text (blank: null), event_time as UTC, the other columns as one text.
+
+    Columns: event_time (null where it cannot be read), time_text as it was written, the other six, rest, file_number
+    and row_number (from 1; of a text file its line).
+    """
+    by_schema: dict[str, list[Path]] = {}
+    for file in log.parquet:
+        by_schema.setdefault(str(pq.read_schema(file).remove_metadata()), []).append(file)
+    tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in by_schema.values()]
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
+def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
+    """Every file of the folder under a name of our own, so that no name can be a pattern or lead anywhere."""
+    found: list[LogFile] = []
+    local_source = "file" in source.protocol
+    for path in sorted(source.ls(folder, detail=False)):
+        name = PurePosixPath(path).name
+        if name.startswith(("_", ".")) and name not in (".", ".."):
+            continue
+        _check_inside(path, folder, local_source=local_source)
+        suffix, state = suffix_of(name), _state(source, path)
+        local = scratch / f"{len(found):05d}{suffix}"
+        if local_source:
+            local.symlink_to(Path(path).resolve())
+        else:
+            source.get_file(path, str(local))
+        found.append(LogFile(name, path, state, local, suffix))
+    return found
+
+
+def _check_inside(path: str, folder: str, *, local_source: bool) -> None:
+    inside = str(PurePosixPath(path).parent) == folder and ".." not in PurePosixPath(path).parts[-2:]
+    if inside and local_source:
+        inside = Path(path).resolve().is_relative_to(Path(folder).resolve())
+    if not inside:
+        raise BadInput(f"{path} must lie in {folder}, but leads out of it: deliver the file itself, then ingest again")
+    if local_source and not Path(path).is_file():
+        raise BadInput(f"{path} must be a file, but is none: remove it from the folder, then ingest again")
+
+
+def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
+    if "file" in source.protocol:
+        stat = Path(path).stat() if Path(path).exists() else None
+        return (stat.st_size, stat.st_mtime_ns, stat.st_ino) if stat else ()
+    info = source.info(path)
+    return tuple(str(info.get(key)) for key in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
+
+
+def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: Path) -> RawLog:
+    parquet: dict[Path, int] = {}
+    unreadable: dict[int, Sequence[Unreadable]] = {}
+    for number, file in enumerate(files):
+        try:
+            if file.suffix == ".parquet":
+                parquet[file.local] = check_parquet(file.local, log_format.names, REQUIRED)
+                continue
+            target = scratch / f"{number:05d}.parquet"
+            landed: Landed = land(file.local, file.suffix, log_format.names, REQUIRED, target)
+            parquet[target], unreadable[number] = landed.rows, landed.unreadable
+        except BadInput as refusal:
+            raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
+    log = RawLog(files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
+    if not log.rows_read:
+        raise empty_day(day, "its files hold no row")
+    return log
+
+
+def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -> ibis.Table:
+    landed = log.files[int(file.stem)].suffix != ".parquet"
+    names = dict(zip(COLUMNS, COLUMNS, strict=True)) if landed else log_format.names
+    text = {
+        name: as_text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
+    }
+    time = _utc(rows[names["event_time"]], text["event_time"], log_format)
+    if log_format.event_types:
+        kind = text["event_type"]
+        text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
+    if landed:
+        rest, row = as_text(rows[REST]), rows[LINE]
+    else:
+        others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
+        rest, row = _rest(rows, others), rows[ROW]
+    if rows[names["event_time"]].type().is_temporal():  # says itself what was written
+        text["event_time"] = ibis.null("string")
+    times = {"event_time": time, TIME_TEXT: text["event_time"]}
+    return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
+
+
+def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
+    stated = [
+        ibis.coalesce(ibis.literal(f"{name}=") + as_text(rows[name]) + ibis.literal("; "), "")
+        for name in sorted(others)
+        if not (rows[name].type().is_nested() or rows[name].type().is_binary())
+    ]
+    if not stated:
+        return ibis.null("string")
+    return as_text(sum(stated[1:], stated[0]).re_replace(r"[; ]+$", ""))
+
+
+# A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
+OFFSET = r"Z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?"
+ISO_8601 = r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(" + OFFSET + r")?\s*$"
+
+
+def _utc(column: ibis.Value, text: ibis.Value, log_format: LogFormat) -> ibis.Value:
+    """Times with an offset moved to UTC, times without one taken as UTC, anything else null."""
+    dtype = column.type()
+    if dtype.is_timestamp():
+        return column.cast("timestamp")  # the engine works in UTC
+    if dtype.is_date():
+        return column.cast("timestamp")
+    if log_format.time_unit:
+        return text.try_cast("int64").as_timestamp(log_format.time_unit).cast("timestamp")
+    text = text.re_search(ISO_8601).ifelse(text, None)
+    local = text.re_extract(ISO_8601, 1) + " " + _or_midnight(text.re_extract(ISO_8601, 2))
+    return local.try_cast("timestamp") - _offset_minutes(text.re_extract(ISO_8601, 3)).as_interval("m")
+
+
+def _or_midnight(time: ibis.Value) -> ibis.Value:
+    return ibis.cases((time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15))
+
+
+def _offset_minutes(offset: ibis.Value) -> ibis.Value:
+    """+02:00, +0200 and +02 as 120; Z, UTC and nothing as 0."""
+    digits = offset.re_replace(r"\D", "")
+    size = digits.left(2).try_cast("int64") * 60 + ibis.ifelse(digits.length() > 2, digits.right(2), "0").try_cast(
+        "int64"
+    )
+    minutes = ibis.ifelse(offset.startswith("-"), -size, size)
+    return ibis.ifelse(digits == "", 0, minutes)

@@ -1,0 +1,146 @@
+"""The rules of the ingest: each has a name, and says of which rows it is true. In ibis expressions."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from typing import TypeAlias
+
+import ibis
+
+from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_often, text_hash
+from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.log_format import COLUMNS
+from tasks.ingest.raw_log import TIME_TEXT
+from tasks.ingest.text_files import REST
+from tasks.settings import Settings
+from tasks.stores.ledger import ErasedUsers
+
+UNREADABLE_LINE = "unreadable_line"
+ERASED_USER = "erased_user"
+DUPLICATES = ("duplicate_event_id", "duplicate_row")
+LATE = "late"
+UNLISTED = "product_not_in_catalogue"
+PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets: its indexes hold some kilobytes
+MAX_ID_LENGTH = 200
+
+Rule: TypeAlias = tuple[ibis.Value, str]  # what it is true of, and its name
+
+
+@ibis.udf.scalar.builtin(name="chr")  # type: ignore[untyped-decorator]
+def _character(code: int) -> str:  # type: ignore[empty-body]
+    """The engine's own function, because DuckDB takes no zero byte in a literal."""
+
+
+def midnight(day: date) -> datetime:
+    """When a UTC day begins."""
+    return datetime.combine(day, time())
+
+
+def rules_of_a_row(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings) -> list[Rule]:
+    """What refuses a row by itself, with its name; of several that are true the first counts."""
+    first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
+    unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
+    unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
+    rules = [
+        (rows.session_id.isnull(), "empty_session"),
+        (rows.product_id.isnull(), "missing_product"),
+        (ibis.or_(*(condition.fill_null(False) for condition in unfit)), "unfit_id"),
+        (rows.event_time.isnull() & rows[TIME_TEXT].isnull(), "missing_time"),
+        (rows.event_time.isnull(), "unparsable_time"),
+        (rows.event_time < first, "too_late"),
+        (rows.event_time >= end, "after_its_day"),
+        (rows.event_type.notin(EVENT_TYPES), "unknown_event_type"),
+    ]
+    if erased:
+        rules.insert(0, (rows.user_id.isin(erased), ERASED_USER))
+    return rules
+
+
+def erased_among(rows: ibis.Table, erased: ErasedUsers) -> list[str]:
+    """The ids among the rows of users that were erased."""
+    if not erased.user_hashes:
+        return []
+    users = rows.filter(rows.user_id.notnull()).select("user_id").distinct()
+    hashes = (ibis.literal(erased.salt) + users.user_id).hexdigest("sha256")
+    found = users.filter(hashes.isin(erased.user_hashes)).to_pyarrow()
+    return [str(user) for user in found["user_id"].to_pylist()]
+
+
+def set_aside(rows: ibis.Table, rules: Sequence[Rule], day: date, settings: Settings) -> ibis.Table:
+    """The rows that do not become clicks of the day, with the rule that says why; null: good, but of a day before.
+
+    rules: what refuses a row by itself. Of good rows with one event_id, and of equal ones without one, the first in the
+    order of their text stays; sessions are judged without duplicates.
+    """
+    odd = [*(condition for condition, _ in rules), rows.event_time < midnight(day)]
+    doubtful = rows.filter(ibis.or_(*odd, *_suspects(rows, settings)))
+    looked_at = materialise(doubtful.mutate(rule=ibis.cases(*rules)))
+    beside = _judge_together(looked_at.filter(looked_at.rule.isnull()), settings)
+    verdicts = looked_at.left_join(beside, [FILE, ROW])
+    rule = ibis.coalesce(verdicts.rule, verdicts.rule_beside)
+    aside = verdicts.select(*rows.columns, rule=rule)
+    return materialise(aside.filter(aside.rule.notnull() | (aside.event_time < midnight(day))))
+
+
+def _suspects(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
+    """Conditions that hold for rows of which another has the same hash, and for rows of large sessions."""
+    by_session, by_id = (ibis.ifelse(of.isnull(), None, text_hash(of)) for of in (rows.session_id, rows.event_id))
+    by_row = text_hash(ibis.ifelse(rows.event_id.isnull(), _whole_row(rows), None))
+    hashes = materialise(rows.select(session=by_session, event=by_id))
+    limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
+    found = [(by_session, more_often(hashes.select(key="session"), limit))]
+    found.append((by_id, more_often(hashes.select(key="event"), 1)))
+    if count_rows(hashes.filter(hashes.event.isnull())):
+        nameless = materialise(rows.filter(rows.event_id.isnull()).select(key=by_row))
+        found.append((by_row, more_often(nameless, 1)))
+    return [key.isin(keys.key).fill_null(False) for key, keys in found if count_rows(keys)]
+
+
+def _judge_together(good: ibis.Table, settings: Settings) -> ibis.Table:
+    """(file_number, row_number, rule_beside) of good rows that other good rows speak against."""
+    named = materialise(_duplicates(good.mutate(whole=_whole_row(good))))
+    single = named.filter(named.rule_beside.isnull()).drop("rule_beside")
+    refused = single.inner_join(_refused_sessions(single, settings), "session_id")
+    columns = [FILE, ROW, "rule_beside"]
+    return named.filter(named.rule_beside.notnull()).select(columns).union(refused.select(columns))
+
+
+def _whole_row(rows: ibis.Table) -> ibis.Value:
+    texts = [ibis.coalesce(rows[name], "") for name in (*COLUMNS[1:], REST)]
+    texts.append(ibis.coalesce(rows.event_time.cast("string"), ""))
+    return ibis.literal("\x1f").join(texts)
+
+
+def _duplicates(rows: ibis.Table) -> ibis.Table:
+    """Name all but the first of the rows that are the same event."""
+    by_id = rows.event_id.notnull()
+    key = ibis.ifelse(by_id, ibis.literal("id ") + rows.event_id, ibis.literal("row ") + rows.whole)
+    turn = ibis.row_number().over(group_by=key, order_by=["whole", FILE, ROW])
+    rule = ibis.ifelse(turn > 0, ibis.ifelse(by_id, *DUPLICATES), ibis.null("string"))
+    return rows.select(FILE, ROW, "session_id", "product_id", rule_beside=rule)
+
+
+def _refused_sessions(single: ibis.Table, settings: Settings) -> ibis.Table:
+    sessions = single.group_by("session_id").agg(clicks=ibis._.count(), products=single.product_id.nunique())
+    rule = ibis.cases(
+        (sessions.clicks > settings.bot_session_clicks, "bot_session"),
+        (sessions.products > settings.wholesale_session_products, "wholesale_session"),
+    )
+    return sessions.select("session_id", rule_beside=rule).filter(ibis._.rule_beside.notnull())
+
+
+def repeated(clicks: ibis.Table, stored: ibis.Table) -> ibis.Table:
+    """(file_number, row_number, rule) of late clicks that are stored already: by event_id, else by all columns."""
+    with_id = clicks.filter(clicks.event_id.notnull()).semi_join(stored, "event_id")
+    others = clicks.filter(clicks.event_id.isnull())
+    same = [others[name].identical_to(stored[name]) for name in COLUMNS if name != "event_id"]
+    same.append(stored.event_id.isnull())
+    equal = others.semi_join(stored, same)
+    by_rule = zip((with_id, equal), DUPLICATES, strict=True)
+    return materialise(ibis.union(*(rows.select(FILE, ROW, rule=ibis.literal(rule)) for rows, rule in by_rule)))
+
+
+def count_duplicates(rows: ibis.Table) -> Counter[str]:
+    """Rows by rule, of the rules that find duplicates."""
+    counted = rows.filter(rows.rule.isin(DUPLICATES)).group_by("rule").agg(rows=ibis._.count())
+    return Counter({row["rule"]: row["rows"] for row in counted.to_pyarrow().to_pylist()})

@@ -1,0 +1,73 @@
+"""Reasons as rows of the table recommendation_reason: reasons.parquet beside the recommendations."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eclare.related.recommendations import PAD
+
+if TYPE_CHECKING:
+    from eclare.model.interactions import Ids
+    from eclare.related.explain import Reasons
+
+FILE = "reasons.parquet"
+VIEWS = ("text", "graph", "refinement")
+PARTS = ("co_clicks", "popularity", "like_products", "titles", "model", "base", "rules")
+NUMBERS = (*(f"attention_{name}" for name in VIEWS), *(f"score_{name}" for name in PARTS))
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("product_id", "related_product_id")),
+        ("sessions", pa.int32()),
+        ("last_day", pa.date32()),
+        ("neighbours", pa.string()),
+        *((name, pa.float32()) for name in NUMBERS),
+    ]
+)
+
+
+def write_reasons(reasons: "Reasons", ids: "Ids", day: date, folder: Path) -> None:
+    """One row a pair; last_day is null where no session held both, what is not known of a score is null.
+
+    day: the last one that the model was told of.
+    """
+    names = pa.array(ids, pa.string())
+    epoch_day = day.toordinal() - date(1970, 1, 1).toordinal()
+    never = reasons.age_E < 0
+    columns = {
+        "product_id": names.take(pa.array(reasons.queries_E)),
+        "related_product_id": names.take(pa.array(reasons.labels_E)),
+        "sessions": pa.array(np.round(reasons.sessions_E).astype(np.int32)),
+        "last_day": pa.array(epoch_day - reasons.age_E, pa.int32(), mask=never).cast(pa.date32()),
+        "neighbours": pa.array(_neighbours(reasons, ids), pa.string()),
+    }
+    for view, weights_E in zip(reasons.views, reasons.attention_EZ.T, strict=True):
+        columns[f"attention_{view}"] = _rounded(weights_E)
+    for part, parts_E in zip(PARTS, reasons.parts_EG.T, strict=True):
+        columns[f"score_{part}"] = _rounded(parts_E)
+    absent = pa.nulls(len(reasons), pa.float32())
+    pq.write_table(pa.table([columns.get(name, absent) for name in SCHEMA.names], SCHEMA), folder / FILE)
+
+
+def read_reasons(folder: Path) -> pa.Table:
+    """What `write_reasons` wrote, or no row where nothing was explained."""
+    return pq.read_table(folder / FILE) if (folder / FILE).exists() else SCHEMA.empty_table()
+
+
+def _rounded(values: npt.NDArray[np.float32]) -> pa.Array:
+    """Five decimals: half as much to store, and no reader sees more."""
+    return pa.array(np.round(values, 5), pa.float32(), from_pandas=True)
+
+
+def _neighbours(reasons: "Reasons", ids: "Ids") -> list[str]:
+    """Label ids and edge weights as JSON objects."""
+    names, weights = ids.tolist(), np.round(reasons.edges_EM.astype(float), 4).tolist()
+    return [
+        json.dumps({names[label]: weight for label, weight in zip(row, edges, strict=True) if label != PAD})
+        for row, edges in zip(reasons.neighbours_EM.tolist(), weights, strict=True)
+    ]

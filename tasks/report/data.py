@@ -1,0 +1,102 @@
+"""What PostgreSQL and the model's folder know of a night, for its report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from tasks.night import Night
+from tasks.stores.artefacts import Storage
+from tasks.stores.database import Connection, select
+
+if TYPE_CHECKING:
+    from eclare.model.checkpoint import Epoch
+
+DAYS = 60  # nights before this one that the pictures show
+SAMPLED, RANKS = 5, 5  # products that are shown most often, and as many drawn ones; related products of each
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What PostgreSQL and the model's folder know of a night; version is empty where the night made none."""
+
+    version: Row
+    verdicts: Sequence[Row]
+    moves: Sequence[Row]
+    figures: Sequence[Row]
+    gate_figures: Sequence[Row]
+    samples: Sequence["Sample"]
+    training: "Sequence[Epoch]"
+
+    @property
+    def failed(self) -> list[Row]:
+        """Verdicts of the rules that the version broke."""
+        return [verdict for verdict in self.verdicts if not verdict["passed"]]
+
+    @property
+    def headline(self) -> str:
+        """One sentence."""
+        status, live = self.version["status"], self.version["live_night"]
+        others = f"; live is the version of {live}" if live else "; nothing is live"
+        if status is None:
+            return f"No version was made: a step before the gate failed{others}."
+        if status == "rejected":
+            return f"Refused by the gate, {len(self.failed)} of {len(self.verdicts)} rules failed{others}."
+        if status == "retired":
+            return f"Passed the gate, but is not live{others}."
+        return "Live: what readers see now." + (" A person let it pass the gate." if self.failed else "")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A product's first related products, in this version and in the one before."""
+
+    product_id: str
+    title: str
+    now: Sequence[Row]
+    before: Sequence[Row]
+
+    def is_new(self, row: Row) -> bool:
+        """Whether a related product is not in the other version's list."""
+        other = self.before if row["is_now"] else self.now
+        return row["related_product_id"] not in {each["related_product_id"] for each in other}
+
+
+def read_report(connection: Connection, night: Night, training: "Sequence[Epoch]") -> Report:
+    """The newest version of the night, its verdicts, figures over the nights, and samples of its lists."""
+    (version,) = select(connection, "report_version", night=night.day)
+    of_version, over_nights = {"version_id": version["version_id"]}, {"night": night.day, "days": DAYS}
+    sampled = of_version | {"previous_version_id": version["previous_version_id"], "products": SAMPLED, "ranks": RANKS}
+    return Report(
+        version,
+        select(connection, "report_verdicts", **of_version),
+        select(connection, "report_moves", **of_version),
+        select(connection, "report_figures", **over_nights),
+        select(connection, "report_gate_figures", **over_nights),
+        _samples(select(connection, "report_samples", **sampled)),
+        training,
+    )
+
+
+def _samples(rows: Sequence[Row]) -> list[Sample]:
+    samples = []
+    for (product_id, title), group in groupby(rows, key=lambda row: (row["product_id"], row["title"])):
+        listed = [row for row in group if row["rank"]]
+        now = [row for row in listed if row["is_now"]]
+        samples.append(Sample(product_id, title, now, [row for row in listed if not row["is_now"]]))
+    return samples
+
+
+def training_of(storage: Storage, night: Night) -> "list[Epoch]":
+    """What train_model wrote of its epochs."""
+    if not storage.complete(night.artefact("model")):
+        return []
+    with storage.open(storage.read(night.artefact("model"))) as folder:
+        file = Path(folder, "training.json")
+        epochs = json.loads(file.read_text()) if file.exists() else []
+    return [SimpleNamespace(**epoch) for epoch in epochs]  # type: ignore[misc]

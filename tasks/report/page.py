@@ -1,0 +1,133 @@
+"""The page of a night: its pictures and its template."""
+
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eclare.model.loss_curve import draw_losses
+from tasks.night import Night
+
+if TYPE_CHECKING:
+    from tasks.report.data import Report, Row
+
+SYSTEMS = {"eclare": "-", "co-click": "--"}
+SEGMENTS = ("head", "torso", "tail")
+MOST_LABELS = 8  # nights named below a picture
+STYLE = Path(__file__).with_name("page.mplstyle")
+NAMELESS = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no time and no addresses in the file
+
+
+def render(report: "Report", night: Night) -> str:
+    """The whole page as HTML, with its pictures in it."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["figure"] = _figure
+    return environment.get_template("page.html.j2").render(
+        report=report, night=night, charts=_charts(report), summary=_summary(report)
+    )
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _charts(report: "Report") -> list[tuple[str, Markup]]:
+    """Title and SVG of those that there is something to draw for."""
+    over_all = [row for row in report.figures if row["segment"] == "all" and row["metric"] in ("P", "PSP", "nDCG")]
+    by_segment = [row for row in report.figures if row["segment"] in SEGMENTS and row["metric"] == "recall"]
+    charts: list[tuple[str, Sequence[object], Callable[[Axes], None]]] = [
+        ("Held-out figures at 10, dashed: co-clicks", over_all, lambda axes: _over_nights(over_all, "metric", axes)),
+        ("Recall at 10 by how often the related product is met", by_segment, lambda axes: _bars(by_segment, axes)),
+        ("Training", report.training, lambda axes: draw_losses(report.training, axes)),
+        (
+            "Coverage of the catalogue, full lists, churn", report.gate_figures,
+            lambda axes: _over_nights(report.gate_figures, "rule", axes),
+        ),
+    ]  # fmt: skip
+    return [(title, _svg(title, draw)) for title, rows, draw in charts if rows]
+
+
+def _summary(report: "Report") -> dict[str, str]:
+    """The figures that say most, in words."""
+    tonight = max((row["night"] for row in report.figures), default=None)
+    value = {
+        (row["system"], row["metric"]): row["value"]
+        for row in report.figures
+        if row["night"] == tonight and row["segment"] == "all"
+    }
+    judged = {verdict["rule"]: verdict["value"] for verdict in report.verdicts if verdict["value"] is not None}
+    summary = {}
+    if report.version["version_id"]:
+        summary = {"recommendations": f"{report.version['row_count']:,}"}
+        summary["products with some"] = f"{report.version['product_count']:,}"
+    for metric in ("P", "PSP"):
+        if value.get(("co-click", metric)) and ("eclare", metric) in value:
+            summary[f"{metric}@10, times co-clicks"] = f"{value['eclare', metric] / value['co-click', metric]:.2f}"
+    for rule in ("coverage", "churn"):
+        if rule in judged:
+            summary[rule] = f"{judged[rule]:.1%}"
+    return summary
+
+
+def _svg(title: str, draw: Callable[[Axes], None]) -> Markup:
+    with style.context(STYLE):
+        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+        draw(figure.subplots())
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata=NAMELESS)
+    drawing = text.getvalue()
+    described = f'<svg role="img" aria-label="{title}" '
+    return Markup(described + drawing[drawing.index("<svg ") + len("<svg ") :])  # noqa: S704 -- our own drawing
+
+
+def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
+    """A line for every kind and system; a mark on every night, so that a single one is seen."""
+    for place, name in enumerate(sorted({row[kind] for row in rows})):
+        for system, line in SYSTEMS.items():
+            points = [(row["night"], row["value"]) for row in rows if row[kind] == name and _system(row) == system]
+            if points:
+                label = name if system == "eclare" else None
+                (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{place}", marker=".", label=label)
+                drawn.set_linewidth(3.2 - 0.8 * place)  # so that equal ones are both seen
+    nights = sorted({row["night"] for row in rows})
+    nights = nights[:: math.ceil(len(nights) / MOST_LABELS)]
+    axes.set_xticks(nights, [f"{night:%-d %b}" for night in nights])
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="best", ncols=3)
+
+
+def _bars(rows: "Sequence[Row]", axes: Axes) -> None:
+    """The last night's, both systems side by side."""
+    last = max(row["night"] for row in rows)
+    for place, system in enumerate(SYSTEMS):
+        heights = [_only(row["value"] for row in rows if _is(row, last, system, segment)) for segment in SEGMENTS]
+        at = [number + 0.4 * (place - 0.5) for number in range(len(SEGMENTS))]
+        bars = axes.bar(at, heights, width=0.38, label=system)
+        axes.bar_label(bars, fmt="%.2f", padding=2)
+    axes.set_xticks(range(len(SEGMENTS)), SEGMENTS)
+    axes.grid(visible=False, axis="x")
+    axes.margins(y=0.2)
+    axes.legend(loc="best", ncols=2)
+
+
+def _system(row: "Row") -> str:
+    return str(row.get("system", "eclare"))
+
+
+def _is(row: "Row", night: object, system: str, segment: str) -> bool:
+    return (row["night"], row["system"], row["segment"]) == (night, system, segment)
+
+
+def _only(values: Iterable[float]) -> float:
+    return next(iter(values), 0.0)

@@ -1,0 +1,188 @@
+"""Step 2: the daily aggregates of the window, added up, become weighted pairs of products, split at the cut."""
+
+import shutil
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from eclare.model.interactions import Interactions
+from eclare.related.cooccurrence import Cooccurrence, CountsByAge
+from eclare.related.daily_cooccurrence import DayCooccurrence, Weighing, WindowCooccurrence, seen_by_age
+from tasks.errors import BadInput, NotReady
+from tasks.ingest.catalogue import catalogue_of
+from tasks.ingest.cooccurrence import pairing
+from tasks.ingest.events import EVENT_TYPES
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.stores.artefacts import Artefact, Storage
+from tasks.stores.database import open_database
+from tasks.stores.ledger import record_build
+
+Rows = npt.NDArray[np.int32]
+
+
+def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
+    """Add up the window's daily pairs into training and held-out Interactions over the night's catalogue.
+
+    Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz, and cooccurrence.npz of
+    the whole window, and notes the build in the ledger. A training weight is the weighted sessions that share the pair,
+    each halved every half_life_days before the cut; a held-out weight counts them whole.
+    Raises NotReady where the night's own day or a catalogue is missing, BadInput where aggregates were paired by other
+    settings and where no day or no pair is left to train on.
+    """
+    open_database(settings)  # a database that is away must stop the step before the artefact is replaced
+    storage, weighing = Storage(settings.storage_url), _weighing(settings)
+    aggregates = _aggregates(night, storage, settings)
+    catalogue_day, catalogue = catalogue_of(night, storage)
+    sources = {artefact.path: artefact.hash for artefact in (*aggregates.values(), catalogue)}
+    with storage.write(night.artefact("interactions"), sources=sources) as (folder, counts):
+        ids = _copy_catalogue(catalogue, storage, folder)
+        counts |= {"days": len(aggregates), "days_of_window": night.window_days}
+        counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
+        daily, seen, outside = _add_up(night, aggregates, ids, storage)
+        for part, interactions in _parts(daily, ids, night, settings, weighing).items():
+            (folder / part).mkdir()
+            interactions.save(folder / part)
+            counts |= _counts(part, interactions, night, aggregates, outside)
+        if not counts["training_pairs"]:
+            raise BadInput(_nothing_to_train_on(night, counts, settings))
+        by_age = daily.dated(weighing)
+        del daily  # what is written takes its memory, a quarter of the step's time where memory is new
+        Cooccurrence(by_age, seen, len(ids)).save(folder)
+    hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
+    built = storage.read(night.artefact("interactions"))
+    record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
+    return counts
+
+
+def _weighing(settings: Settings) -> Weighing:
+    try:
+        return Weighing(settings.min_support, tuple(settings.weight_of[kind] for kind in EVENT_TYPES))
+    except (KeyError, ValueError) as error:
+        raise BadInput(
+            f"WEIGHT_OF must give each of {', '.join(EVENT_TYPES)} a finite weight of 0 or more, "
+            f"got {settings.weight_of}: correct it"
+        ) from error
+
+
+def _aggregates(night: Night, storage: Storage, settings: Settings) -> dict[date, Artefact]:
+    """Those of the window's days that are there, oldest first."""
+    if not storage.complete(Night.aggregate(night.day)):
+        raise NotReady(f"the clicks of {night} are not aggregated: run aggregate_clicks --night {night}")
+    days = [day for day in night.window if storage.complete(Night.aggregate(day))]
+    if days[0] >= night.first_held_out_day:
+        raise BadInput(
+            f"night {night} must have aggregated days to train on, from {night.window[0]} until before "
+            f"{night.first_held_out_day}, but there are none: run ingest_clicks and aggregate_clicks for them, "
+            "oldest first"
+        )
+    aggregates = {day: storage.read(Night.aggregate(day)) for day in days}
+    _check_pairing(aggregates, settings)
+    return aggregates
+
+
+def _check_pairing(aggregates: Mapping[date, Artefact], settings: Settings) -> None:
+    expected = pairing(settings)
+    others = {day: a.sources.get("pairing") for day, a in aggregates.items() if a.sources.get("pairing") != expected}
+    if others:
+        days = ", ".join(map(str, others))
+        raise BadInput(
+            f"all days of a window must be paired by the settings of today, {expected!r}, got "
+            f"{next(iter(others.values()))!r}: run aggregate_clicks for these days again: {days}"
+        )
+
+
+def _copy_catalogue(catalogue: Artefact, storage: Storage, folder: Path) -> pa.ChunkedArray:
+    """Bring the catalogue's files into the artefact; returns its product ids."""
+    with storage.open(catalogue) as stored:
+        for name in ("products.parquet", "refused_products.parquet"):
+            shutil.copyfile(stored / name, folder / name)
+        _check_unchanged(catalogue, storage)
+    return pq.read_table(folder / "products.parquet", columns=["product_id"])["product_id"]
+
+
+def _rows_of(file: Path) -> int:
+    return int(pq.read_metadata(file).num_rows)
+
+
+def _add_up(
+    night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
+) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int]]:
+    """The window's pairs and products in rows of the catalogue, and how many sessions' pairs of each day it lacks."""
+    pairs, seen, outside = [], [], {}
+    for day, aggregate in aggregates.items():
+        age = (night.day - day).days
+        with storage.open(aggregate) as folder:
+            products = pq.read_table(folder / "products.parquet")
+            row_of_D = _rows_in(ids, products["product_id"])
+            of_day = [
+                _pairs(folder / f"{name}.parquet", age).in_catalogue(row_of_D) for name in ("together", "followed")
+            ]
+            _check_unchanged(aggregate, storage)
+        pairs += [inside for inside, _ in of_day]
+        outside[day] = sum(lost for _, lost in of_day)
+        seen.append((age, row_of_D, products["sessions"].to_numpy()))
+    by_age = seen_by_age(seen, len(ids))  # first, while memory is still free
+    return WindowCooccurrence.add_up(pairs, len(ids)), by_age, outside
+
+
+def _pairs(file: Path, age: int) -> DayCooccurrence:
+    columns = [column.to_numpy() for column in pq.read_table(file).columns]  # the two products, event type, sessions
+    return DayCooccurrence(age, file.stem == "together", *columns)
+
+
+def _rows_in(ids: pa.ChunkedArray, of_day: pa.ChunkedArray) -> Rows:
+    rows: Rows = pc.index_in(of_day, value_set=ids).fill_null(-1).to_numpy()
+    return rows
+
+
+def _check_unchanged(artefact: Artefact, storage: Storage) -> None:
+    seen = storage.read(artefact.path).hash
+    if seen != artefact.hash:
+        raise NotReady(
+            f"{artefact.path} must stay {artefact.hash[:12]} while it is read, but became {seen[:12]}: "
+            "run build_interactions again once the step that makes it has ended"
+        )
+
+
+def _parts(
+    daily: WindowCooccurrence, ids: pa.ChunkedArray, night: Night, settings: Settings, weighing: Weighing
+) -> dict[str, Interactions]:
+    cut, names = night.held_out_days, ids.to_numpy().astype(str)
+    training = daily.weights((cut, night.window_days), settings.half_life_days, weighing, settings.max_related)
+    held_out = daily.weights((0, cut), np.inf, weighing, len(ids))
+    weights: dict[str, sp.csr_matrix] = {"training": training, "held_out": held_out}
+    return {part: Interactions(weights[part], names, names) for part in weights}
+
+
+def _counts(
+    part: str,
+    interactions: Interactions,
+    night: Night,
+    aggregates: Mapping[date, Artefact],
+    outside: Mapping[date, int],
+) -> dict[str, float]:
+    days = [day for day in aggregates if (day < night.first_held_out_day) == (part == "training")]
+    summed = {
+        name: sum(int(aggregates[day].counts[name]) for day in days) for name in ("sessions", "too_large_sessions")
+    }
+    summed |= {"pairs_outside_catalogue": sum(outside[day] for day in days), "pairs": interactions.weights_NL.nnz}
+    return {f"{part}_{name}": count for name, count in summed.items()}
+
+
+def _nothing_to_train_on(night: Night, counts: dict[str, float], settings: Settings) -> str:
+    return (
+        f"night {night} must have pairs of catalogue products to train on, but none is shared by "
+        f"{settings.min_support} or more of the {counts['training_sessions']:,} sessions before "
+        f"{night.first_held_out_day} "
+        f"({counts['training_too_large_sessions']:,} sessions are too large, "
+        f"{counts['training_pairs_outside_catalogue']:,} pairs are outside the catalogue): ingest more days, "
+        "correct the catalogue, or set MIN_SUPPORT lower"
+    )

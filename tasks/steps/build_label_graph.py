@@ -1,0 +1,35 @@
+"""Step 3: titles become TF-IDF, and training clicks become the label correlation graph."""
+
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from eclare.arrays.tfidf import Vocabulary
+from eclare.model.interactions import Interactions
+from eclare.model.label_graph import build_label_graph as walk_label_graph
+from tasks.model_config import read_config
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.stores.artefacts import Storage
+
+
+def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
+    """Walk the label graph of the night's training clicks and weigh the words of its titles.
+
+    Writes label_graph.npz, vocabulary.npz and titles.npz (products x tokens). Raises BadInput for a config that cannot
+    work.
+    """
+    storage, config = Storage(settings.storage_url), read_config(settings)
+    interactions = storage.read(night.artefact("interactions"))
+    with (
+        storage.open(interactions) as inputs,
+        storage.write(night.artefact("label_graph"), made_from=[interactions]) as (folder, counts),
+    ):
+        titles = pq.read_table(inputs / "products.parquet", columns=["title"])["title"].to_pylist()
+        vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs)
+        vocabulary.save(folder)
+        sp.save_npz(folder / "titles.npz", vocabulary.features(titles))
+        graph = walk_label_graph(Interactions.load(inputs / "training").weights_NL, config)
+        graph.save(folder)
+        labels = graph.edges_LL.shape[0]
+        counts |= {"labels": labels, "edges": graph.edges_LL.nnz - labels, "tokens": len(vocabulary.tokens_V)}
+    return counts

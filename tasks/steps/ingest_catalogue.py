@@ -1,0 +1,53 @@
+"""The delivered catalogue becomes that of the night's own day; a night sees the newest of a day up to its own."""
+
+from datetime import date
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.ingest import catalogue
+from tasks.ingest.catalogue import Catalogue, delivery_of, read_catalogue
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.stores.artefacts import Storage
+from tasks.stores.database import locked, open_database
+from tasks.stores.ledger import record_catalogue
+
+
+def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
+    """Store the catalogue that holds on the night's own day as catalogue/date=D and note it in the ledger.
+
+    Writes products.parquet and refused_products.parquet. One file without history says nothing of a day older than
+    yesterday: what is stored for it is kept (kept 1), and only where nothing is, the file is stored as it is now
+    (taken_late_days). Raises what `delivery_of` and `read_catalogue` raise; what was stored before then still stands.
+    """
+    open_database(settings)  # a database that is away must stop the step before the catalogue is replaced
+    storage, path = Storage(settings.storage_url), Night.catalogue(night.day)
+    with locked(settings, f"catalogue of {night}"):
+        delivery = delivery_of(night.day, settings)
+        late = _days_late(night.day) if delivery.delivered is None else 0
+        if late and storage.complete(path):
+            return storage.read(path).counts | {"kept": 1}
+        delivered = read_catalogue(delivery)
+        with storage.write(path, sources={delivery.name: delivered.hash}) as (folder, counts):
+            pq.write_table(delivered.products, folder / "products.parquet")
+            pq.write_table(delivered.refused, folder / "refused_products.parquet")
+            counts |= _counts(delivered)
+            if delivery.delivered is None:
+                counts["taken_late_days"] = late
+            else:
+                counts["delivered_days_before"] = (night.day - delivery.delivered).days
+        record_catalogue(night.day, delivery.name, storage.read(path), settings)
+    return counts
+
+
+def _days_late(day: date) -> int:
+    """How many days ago a day older than yesterday was; of yesterday, what lies there now is the catalogue."""
+    age = (catalogue.today() - day).days
+    return age if age > 1 else 0
+
+
+def _counts(delivered: Catalogue) -> dict[str, int]:
+    products = delivered.products
+    flags = {name: pc.sum(products[name]).as_py() for name in ("in_stock", "blocked")}
+    return {"products": len(products), "refused": len(delivered.refused)} | flags

@@ -1,0 +1,139 @@
+"""The raw log of one day becomes cleaned clicks, and every row left out has a rule's name, a file and a row."""
+
+import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ibis
+from ibis.backends import BaseBackend
+
+from tasks.errors import BadInput, NotReady
+from tasks.ingest.catalogue import catalogue_of
+from tasks.ingest.clicks import OWN, late_folder, opened, pieces_of
+from tasks.ingest.engine import FILE, ROW, count_rows, open_engine, read_parquet, write_parts
+from tasks.ingest.log_format import COLUMNS, read_log_format
+from tasks.ingest.quarantine import QUARANTINE, write_quarantine
+from tasks.ingest.raw_log import open_log, open_rows
+from tasks.ingest.rules import (
+    DUPLICATES,
+    LATE,
+    UNLISTED,
+    count_duplicates,
+    erased_among,
+    repeated,
+    rules_of_a_row,
+    set_aside,
+)
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.stores.artefacts import Storage
+from tasks.stores.database import locked, open_database
+from tasks.stores.ledger import Load, erased_users, record_load, rule_counts
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The night whose day is loaded, and the folder that becomes its load."""
+
+    night: Night
+    folder: Path
+    storage: Storage
+    settings: Settings
+
+
+def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
+    """Clean the log of the night's own day into clicks/date=D and note the load, rule by rule, in the ledger.
+
+    Writes clicks/ (the day's own), late/date=X/ (those of a day before) and quarantine.parquet; rows read = accepted +
+    quarantined + duplicates. Raises NotReady where the day has no folder or a file is still being written, BadInput for
+    an empty day, a file that cannot be read and a day with too many refused rows, whose quarantine then lies in
+    rejected/date=D; the day as it was loaded before then still stands.
+    """
+    open_database(settings)  # a database that is away must stop the step before the day is replaced
+    storage, path = Storage(settings.storage_url), Night.clicks(night.day)
+    with locked(settings, f"clicks of {night}"):
+        with storage.write(path) as (folder, counts):
+            load = _clean(_Target(night, folder, storage, settings))
+            if _too_bad(load, settings):
+                raise _rejected(load, storage, folder, settings)
+            counts |= {"files": len(load.files), "rows_read": load.rows_read, "accepted": load.accepted}
+            counts |= {"quarantined": load.quarantined, "duplicates": load.duplicates}
+            counts |= {count.rule: count.row_count for count in load.rules}
+        record_load(replace(load, clicks_hash=storage.read(path).hash), settings)
+        storage.remove(Night.rejected(night.day))
+    return counts
+
+
+def _clean(target: _Target) -> Load:
+    """Fill the folder with clicks and quarantine, and count."""
+    day, folder, settings = target.night.day, target.folder, target.settings
+    log_format, erased = read_log_format(settings), erased_users(settings)
+    with open_log(day, log_format, settings) as log, open_engine(settings) as engine, ThreadPoolExecutor(1) as beside:
+        files = beside.submit(log.described)
+        if not log.parquet:
+            refused = write_quarantine(None, log, erased, folder)
+            return Load(day, files.result(), None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
+        rows = open_rows(engine, log, log_format)
+        rules = rules_of_a_row(rows, day, erased_among(rows, erased), settings)
+        aside = set_aside(rows, rules, day, settings)
+        own = write_parts(rows.anti_join(aside, [FILE, ROW]).select(COLUMNS), folder / OWN)
+        late, repeats = _write_late(engine, aside.filter(aside.rule.isnull()), target)
+        refused = write_quarantine(aside.filter(aside.rule.notin(DUPLICATES)), log, erased, folder)
+        duplicates = count_duplicates(aside) + repeats
+        remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target)})
+        counts = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
+        counts += rule_counts("accepted", remarks)
+        counts = [count for count in counts if count.row_count]
+        return Load(day, files.result(), None, log.rows_read, own + late, late, counts)
+
+
+def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple[int, Counter[str]]:
+    """Write the clicks of each day before into a folder of its own; returns how many, and repeats of stored clicks."""
+    written, repeats = 0, Counter[str]()
+    days = late.select(day=late.event_time.date()).distinct().to_pyarrow()["day"].to_pylist()
+    for of in sorted(days):
+        clicks = late.filter(late.event_time.date() == of)
+        pieces = pieces_of(of, target.storage, target.settings)
+        stored = [piece for piece in pieces if piece.load.path != Night.clicks(target.night.day)]
+        with opened(stored, target.storage) as files:
+            if files:
+                again = repeated(clicks, read_parquet(engine, files))
+                repeats += count_duplicates(again)
+                clicks = clicks.anti_join(again, [FILE, ROW])
+            if count_rows(clicks):
+                written += write_parts(clicks.select(COLUMNS), target.folder / late_folder(of))
+    return written, repeats
+
+
+def _unlisted(engine: BaseBackend, target: _Target) -> int:
+    """Accepted clicks on products that the day's catalogue does not list: kept for when it does, not served."""
+    try:
+        _, catalogue = catalogue_of(target.night, target.storage)
+    except NotReady:
+        return 0
+    files = sorted(target.folder.glob("**/part-*.parquet"))
+    with target.storage.open(catalogue) as listed:
+        clicks = read_parquet(engine, files).group_by("product_id").agg(clicks=ibis._.count())
+        unlisted = clicks.anti_join(read_parquet(engine, [listed / "products.parquet"]), "product_id")
+        return int(unlisted.clicks.sum().fill_null(0).to_pyarrow().as_py())
+
+
+def _too_bad(load: Load, settings: Settings) -> bool:
+    return not load.accepted or load.quarantined > settings.max_quarantined_share * load.rows_read
+
+
+def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) -> BadInput:
+    """Keep the quarantine and the counts of a load that is not taken."""
+    path = Night.rejected(load.day)
+    with storage.write(path) as (aside, counts):
+        shutil.copy(folder / QUARANTINE, aside / QUARANTINE)
+        counts |= {count.rule: count.row_count for count in load.rules}
+    record_load(load, settings)
+    rules = ", ".join(f"{count.rule} {count.row_count:,}" for count in load.rules if count.outcome == "quarantined")
+    return BadInput(
+        f"at most {settings.max_quarantined_share:.0%} of the rows of {load.day} may be refused, and one must be good, "
+        f"got {load.quarantined:,} of {load.rows_read:,} refused ({rules}): see {path}/{QUARANTINE}, correct the log "
+        "and deliver it again, or set MAX_QUARANTINED_SHARE higher; what was loaded before still stands"
+    )

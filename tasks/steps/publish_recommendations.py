@@ -1,0 +1,133 @@
+"""Step 7: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from eclare.related.recommendations import PAD, SOURCES, Recommendations
+from tasks.errors import BadInput
+from tasks.model_config import read_config
+from tasks.night import Night
+from tasks.publish import versions
+from tasks.publish.explanations import read_reasons
+from tasks.publish.gate import GateConfig, Verdict, breaks_a_zero_rule, judge, read_gate, refusals
+from tasks.publish.gate_facts import Facts, facts_of_change, facts_of_metrics, facts_of_rows
+from tasks.publish.versions import Move, Version
+from tasks.settings import Settings, code_version
+from tasks.stores.artefacts import Storage, hash_file
+from tasks.stores.database import Connection, locked, statement
+
+
+@dataclass(frozen=True)
+class _Tonight:
+    """A version ready to be stored, what is known of its rows, and the thresholds for it."""
+
+    night: Night
+    version: Version
+    facts: Facts
+    gate: GateConfig
+
+
+def publish_recommendations(night: Night, settings: Settings) -> dict[str, float]:
+    """Store the night's recommendations as a version, judge it and make it live; the same content keeps its version.
+
+    A past night never displaces a newer live one; a second publisher waits for the first. Raises BadInput where the
+    gate refuses, with its reasons: the version is then `rejected` (its rows are not even stored where one must never be
+    seen); NotReady when an artefact or the database is away. What was live before then still is.
+    """
+    tonight = _read(night, settings)
+    with locked(settings, "publish") as connection:
+        versions.drop_staged(connection)
+        found = versions.find(connection, tonight.version)
+        version_id, verdicts = _store_and_judge(connection, tonight, found)
+        if not all(verdict.passed for verdict in verdicts):
+            raise _refused(connection, version_id, verdicts, night)
+        move = Move("publish", versions.this_user(), "passed the gate")
+        is_live = versions.accept(connection, version_id, verdicts, tonight.version, move)
+        dropped = versions.drop_old(connection, settings)
+    counts: dict[str, float] = {"version": version_id, "rows": len(tonight.version.recommendations)}
+    counts |= {"products": len(tonight.version.products), "new": int(found is None)}
+    return counts | {"live": int(is_live), "versions_dropped": dropped}
+
+
+def _read(night: Night, settings: Settings) -> _Tonight:
+    storage = Storage(settings.storage_url)
+    made, interactions = (storage.read(night.artefact(name)) for name in ("recommendations", "interactions"))
+    with storage.open(made) as folder:
+        recommendations, reasons = Recommendations.load(folder), read_reasons(folder)
+    with storage.open(interactions) as folder:
+        file = folder / "products.parquet"
+        products, products_hash = pq.read_table(file), hash_file(file)
+    rows = _rows(recommendations)
+    description = {
+        "night": night.day,
+        "recommendations_hash": made.hash,
+        "products_hash": products_hash,
+        "model_hash": made.made_from[night.artefact("model")],
+        "interactions_hash": interactions.hash,
+        "config_hash": hashlib.sha256(repr(read_config(settings)).encode()).hexdigest(),
+        "code_version": code_version(),
+        "row_count": len(rows),
+        "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
+    }
+    version = Version(rows, _described(products, recommendations), reasons, description)
+    return _Tonight(night, version, facts_of_rows(recommendations, products), read_gate(settings))
+
+
+def _rows(recommendations: Recommendations) -> pa.Table:
+    """One row per point and label, best first."""
+    points, places = np.nonzero(recommendations.labels_NK != PAD)
+    labels = recommendations.labels_NK[points, places]
+    return pa.table(
+        {
+            "product_id": pa.array(recommendations.point_ids_N, pa.string()).take(pa.array(points)),
+            "rank": pa.array(places + 1, pa.int16()),
+            "related_product_id": pa.array(recommendations.label_ids_L, pa.string()).take(pa.array(labels)),
+            "score": pa.array(recommendations.scores_NK[points, places], pa.float32()),
+            "source": pa.array(SOURCES, pa.string()).take(pa.array(recommendations.sources_NK[points, places])),
+        }
+    )
+
+
+def _described(products: pa.Table, made: Recommendations) -> pa.Table:
+    """The text of the products that occur, on either side."""
+    points = made.point_ids_N[(made.labels_NK != PAD).any(axis=1)]
+    labels = made.label_ids_L[np.unique(made.labels_NK[made.labels_NK != PAD])]
+    mentioned = pa.array(np.concatenate([points, labels]), pa.string())
+    columns = ["product_id", "title", "category", "brand"]
+    return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
+
+
+def _store_and_judge(connection: Connection, tonight: _Tonight, found: int | None) -> tuple[int, list[Verdict]]:
+    """Rows that must never be seen are not stored; all other facts are measured on what lies in the database."""
+    with connection.begin():
+        metrics = facts_of_metrics(connection, tonight.night.day, str(tonight.version.description["model_hash"]))
+        has_live = versions.live_exists(connection)
+    verdicts = judge(tonight.facts, tonight.gate, has_live=False)
+    if breaks_a_zero_rule(verdicts):
+        version_id = versions.stage_without_rows(connection, tonight.version)
+        return version_id, judge(tonight.facts | metrics, tonight.gate, has_live=has_live)
+    version_id = versions.stage(connection, tonight.version) if found is None else found
+    with connection.begin():
+        connection.execute(statement("limit_parallelism"))
+        change = facts_of_change(connection, version_id)
+    return version_id, judge(tonight.facts | metrics | change, tonight.gate, has_live=has_live)
+
+
+def _refused(connection: Connection, version_id: int, verdicts: list[Verdict], night: Night) -> BadInput:
+    """Keep the verdicts; the version stays rejected."""
+    has_rows = not breaks_a_zero_rule(verdicts)
+    versions.reject(connection, version_id, verdicts, has_rows=has_rows)
+    what_to_do = (
+        f'or let it pass: python -m tasks approve --version {version_id} --by NAME --reason "..."'
+        if has_rows
+        else "its rows were not stored"
+    )
+    return BadInput(
+        f"version {version_id} of night {night} must pass the gate before anybody sees it, but {refusals(verdicts)}; "
+        f"what was live still is: see to the cause and run the night again, {what_to_do}"
+    )

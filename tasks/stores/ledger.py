@@ -1,0 +1,141 @@
+"""What PostgreSQL remembers of the inputs: loads and their rules, catalogues, daily aggregates, nights, erasures."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from tasks.night import Night
+from tasks.settings import Settings, code_version
+from tasks.stores.artefacts import Artefact
+from tasks.stores.database import statement, transaction
+
+
+class RuleCount(NamedTuple):
+    """How many rows a rule spoke about, and what became of them: quarantined, duplicate or accepted."""
+
+    rule: str
+    outcome: str
+    row_count: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one load of a day's log read and kept; `files` hold name, bytes and sha256 of each raw file.
+
+    clicks_hash: None where too many rows were refused, so that the former load stands.
+    Raises ValueError where rows read are not accepted + quarantined + duplicates.
+    """
+
+    day: date
+    files: Sequence[Mapping[str, object]]
+    clicks_hash: str | None
+    rows_read: int
+    accepted: int
+    clicks_of_other_days: int
+    rules: Sequence[RuleCount]
+
+    def __post_init__(self) -> None:
+        if self.rows_read != self.accepted + self.quarantined + self.duplicates:
+            raise ValueError(
+                f"rows read must be accepted + quarantined + duplicates, got {self.rows_read} read, {self.accepted} "
+                f"accepted, {self.quarantined} quarantined, {self.duplicates} duplicates"
+            )
+
+    @property
+    def quarantined(self) -> int:
+        """Rows that some rule refused."""
+        return self._rows("quarantined")
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that repeat an accepted one."""
+        return self._rows("duplicate")
+
+    def _rows(self, outcome: str) -> int:
+        return sum(count.row_count for count in self.rules if count.outcome == outcome)
+
+
+def record_load(load: Load, settings: Settings) -> None:
+    """Add one load and its rules to the ledger; raises what `open_database` raises."""
+    row = {
+        "day": load.day,
+        "outcome": "rejected" if load.clicks_hash is None else "loaded",
+        "files": json.dumps(load.files),
+        "clicks_hash": load.clicks_hash,
+        "rows_read": load.rows_read,
+        "accepted": load.accepted,
+        "quarantined": load.quarantined,
+        "duplicates": load.duplicates,
+        "clicks_of_other_days": load.clicks_of_other_days,
+        "code_version": code_version(),
+    }
+    with transaction(settings) as connection:
+        load_id = connection.execute(statement("record_load"), row).scalar_one()
+        counted = [{"load_id": load_id} | count._asdict() for count in load.rules if count.row_count]
+        if counted:
+            connection.execute(statement("record_rule"), counted)
+
+
+def record_aggregate(day: date, made: Artefact, settings: Settings) -> None:
+    """Replace what is known of a day's aggregates; their counts are sessions, products and pairs."""
+    counts = {name: int(made.counts[name]) for name in ("sessions", "products", "pairs")}
+    row = {"day": day, "aggregate_hash": made.hash, "code_version": code_version()} | counts
+    with transaction(settings) as connection:
+        connection.execute(statement("record_aggregate"), row)
+
+
+def record_catalogue(day: date, file_name: str, made: Artefact, settings: Settings) -> None:
+    """Add one stored catalogue; its only source is the hash of the delivered file."""
+    (file_hash,) = made.sources.values()
+    counts = {name: int(made.counts[name]) for name in ("products", "refused")}
+    row = {"day": day, "file_name": file_name, "file_hash": file_hash, "catalogue_hash": made.hash} | counts
+    with transaction(settings) as connection:
+        connection.execute(statement("record_catalogue"), row | {"code_version": code_version()})
+
+
+def record_build(
+    night: Night, built: Artefact, days: Mapping[date, str], catalogue: tuple[date, str], settings: Settings
+) -> None:
+    """Replace what is known of one build of a night: its days' aggregates and its catalogue, by hash."""
+    build = {"night": night.day, "interactions_hash": built.hash}
+    seen = {"first_day": night.window[0], "catalogue_day": catalogue[0], "catalogue_hash": catalogue[1]}
+    with transaction(settings) as connection:
+        connection.execute(statement("record_build"), build | seen | {"code_version": code_version()})
+        connection.execute(statement("forget_build_days"), build)
+        rows = [build | {"day": day, "aggregate_hash": hash_} for day, hash_ in days.items()]
+        connection.execute(statement("record_build_day"), rows)
+
+
+class ErasedUsers(NamedTuple):
+    """SHA-256 (hexadecimal) of the salt followed by the id, of every user whose clicks must not be loaded."""
+
+    salt: str
+    user_hashes: Sequence[str]
+
+
+def erased_users(settings: Settings) -> ErasedUsers:
+    """The users that were ever erased; raises what `open_database` raises."""
+    with transaction(settings) as connection:
+        salt, hashes = connection.execute(statement("erased_users")).one()
+    return ErasedUsers(salt, list(hashes))
+
+
+def record_erasure(user_id: str, reason: str, settings: Settings) -> int:
+    """Remember, by hash, that a user is to be left out from now on; returns the erasure's id."""
+    row = {"user_id": user_id, "reason": reason, "code_version": code_version()}
+    with transaction(settings) as connection:
+        erasure_id: int = connection.execute(statement("record_erasure"), row).scalar_one()
+    return erasure_id
+
+
+def record_erased_day(erasure_id: int, day: date, counts: Mapping[str, int], settings: Settings) -> None:
+    """Add how many clicks and quarantined rows of a day an erasure took out."""
+    with transaction(settings) as connection:
+        connection.execute(statement("record_erasure_day"), {"erasure_id": erasure_id, "day": day, **counts})
+
+
+def rule_counts(outcome: str, counted: Mapping[str, int] | Iterable[tuple[str, int]]) -> list[RuleCount]:
+    """Rule counts that share an outcome."""
+    return [RuleCount(rule, outcome, int(rows)) for rule, rows in dict(counted).items()]

@@ -1,0 +1,34 @@
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from eclare.arrays.csr import parts
+from eclare.arrays.knn import Nearest, cosines_at
+from eclare.arrays.tfidf import normalise_rows
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([1, 5, 20]), st.sampled_from([0.2, 0.35, 0.6]))
+def test_the_nearest_titles_are_those_of_all_cosines(seed, most, least) -> None:
+    random = np.random.default_rng(seed)
+    points, rows = titles(random, 10), titles(random, 400)
+    cosine = (points @ rows.T).toarray()
+    assume((np.abs(cosine - least) > 1e-5).all())
+    found, cosines = Nearest(rows).to(points, most, least)
+    slowly = np.sort(np.where(cosine >= least, cosine, 0), axis=1)[:, ::-1][:, :most]
+    assert np.allclose(cosines, slowly, atol=1e-5)
+    there = cosines > 0
+    assert np.allclose(np.take_along_axis(cosine, found, axis=1)[there], cosines[there], atol=1e-5)
+    assert all(len(set(row[kept])) == kept.sum() for row, kept in zip(found, there, strict=True))
+    assert np.array_equal(cosines_at(parts(points), parts(rows), found)[there], cosines[there])
+
+
+def titles(random: np.random.Generator, count: int) -> sp.csr_matrix:
+    """Seven words each of which a few stand in most titles and most in a few, weighed by how rare they are."""
+    word = np.minimum(random.zipf(1.3, (count, 7)), 200) - 1
+    weights = sp.csr_matrix(
+        (np.ones(word.size, np.float32), (np.repeat(np.arange(count), 7), word.ravel())), (count, 200)
+    )
+    rarity = 1 / np.sqrt(1 + np.bincount(weights.indices, minlength=200))
+    return normalise_rows(sp.csr_matrix(weights @ sp.diags_array(rarity.astype(np.float32))))

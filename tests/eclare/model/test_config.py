@@ -1,0 +1,28 @@
+import json
+
+import pytest
+
+from eclare.model.config import ECLAREConfig
+
+
+def test_it_is_saved_beside_the_weights_and_read_again(tmp_path) -> None:
+    config = ECLAREConfig(embedding_dim=64, learning_rate=0.01)
+    config.save(tmp_path / "config.json")
+    assert ECLAREConfig.load(tmp_path / "config.json") == config
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be positive, got 0"),
+        ({"epochs": "5"}, "epochs must be int, got '5'"),
+        ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+        ({"loss": "hinge"}, "loss must be softmax or bce, got 'hinge'"),
+        ({"epoch": 5}, "no such option: epoch; there are batch_size"),
+    ],
+)
+def test_a_bad_option_is_named(tmp_path, options: dict, message: str) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(options))
+    with pytest.raises(ValueError, match=message):
+        ECLAREConfig.load(file)

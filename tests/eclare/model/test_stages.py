@@ -1,0 +1,278 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eclare.arrays.tfidf import Vocabulary
+from eclare.model import stages
+from eclare.model.batches import Batches
+from eclare.model.beam_search import probabilities, top_labels
+from eclare.model.config import ECLAREConfig
+from eclare.model.ensemble import Ensemble
+from eclare.model.label_graph import build_label_graph
+from eclare.model.stages import Training
+from eclare.model.texts import Texts
+from eclare.model.training import Stage, TrainingData, _Run, run_stage
+from eclare.related.recommendations import PAD
+from eclare.xc.recommender import Recommender
+from tests.made_shops import Shop, shop_of_groups
+
+CPU = torch.device("cpu")
+PAPER = replace(
+    ECLAREConfig.preset("paper-131k"),
+    embedding_dim=32, cluster_bits=0, beam=4, batch_size=16, epochs=10, surrogate_epochs=10, learning_rate=0.02,
+    surrogate_learning_rate=0.02, negatives_per_batch=32, ensemble=2,
+)  # fmt: skip
+QUICK = ECLAREConfig(embedding_dim=16, epochs=4, batch_size=16, negatives_per_batch=16, learning_rate=0.01)
+
+
+def training_of(shop: Shop, config: ECLAREConfig, **more) -> Training:
+    features = Vocabulary.of(shop.titles).features(shop.titles)
+    clicks = shop.clicks.weights_NL
+    return Training(clicks, Texts.of(features, features, build_label_graph(clicks, config)), CPU, **more)
+
+
+def learn(shop: Shop, config: ECLAREConfig, **more) -> Ensemble:
+    return training_of(shop, config, **more).ensemble(config)
+
+
+def answers(ensemble: Ensemble, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    texts = ensemble.texts.labels_LV
+    own = np.arange(texts.shape[0], dtype=np.int32)
+    return top_labels(ensemble, texts, k, np.ones(texts.shape[0], bool), own_N=own)
+
+
+def same_weights(one: Ensemble, other: Ensemble) -> bool:
+    models = [
+        [each.model for m in ensemble.members for each in (m.ranker, m.shortlister) if each]
+        for ensemble in (one, other)
+    ]
+    states = [[model.state_dict() for model in side] for side in models]
+    return all(torch.equal(a[name], b[name]) for a, b in zip(*states, strict=True) for name in a)
+
+
+def test_the_paper_from_surrogate_to_ranker_learns_the_groups() -> None:
+    shop = shop_of_groups()
+    training = training_of(shop, PAPER)
+    ensemble = training.ensemble(PAPER)
+    labels, scores = answers(ensemble)
+    assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.9
+    assert (scores > 0).all() and (scores <= 1).all()
+    assert list(dict.fromkeys(epoch.stage for epoch in training.history)) == [
+        f"{stage} {seed}" for seed in (0, 1) for stage in ("surrogate", "shortlister", "ranker")
+    ]
+    first, second = ensemble.members
+    assert not np.array_equal(first.clusters.cluster_L, second.clusters.cluster_L)
+
+
+def test_the_fine_stages_keep_the_tokens_of_the_surrogate_where_the_config_freezes_them() -> None:
+    shop = shop_of_groups(groups=3)
+    for frozen in (True, False):
+        (member,) = learn(shop, replace(PAPER, ensemble=1, freeze_tokens=frozen)).members
+        tokens = [each.model.tokens.weight for each in (member.shortlister, member.ranker)]
+        assert torch.equal(*tokens) == frozen
+
+
+def test_probabilities_equal_the_paper_s_formula_over_dense_matrices() -> None:
+    config = replace(PAPER, ensemble=1, beam=3)
+    ensemble = learn(shop_of_groups(groups=5), config)
+    (member,) = ensemble.members
+    points = ensemble.texts.labels_LV
+    shortlister, members_CL = member.over_clusters
+
+    def sigmoid(trained):
+        encoded = trained.model.encode(stages.Bags.of(points, CPU)).detach().numpy()
+        return 1 / (1 + np.exp(-encoded @ trained.classifiers_LD.T))
+
+    def augmented(p, edges, k):
+        moved = p @ edges.toarray()
+        return 0.5 * p + 0.5 * np.where(moved >= -np.sort(-moved, axis=1)[:, k - 1 : k], moved, 0)
+
+    meta = sigmoid(shortlister)
+    meta = np.where(meta >= -np.sort(-meta, axis=1)[:, 2:3], meta, 0)
+    meta = augmented(meta, shortlister.texts.edges_LL, 3)
+    expected = (meta @ members_CL.toarray()) * sigmoid(member.ranker)
+    expected = augmented(expected, member.ranker.texts.edges_LL, 60)
+    assert np.allclose(probabilities(ensemble, points).toarray(), expected, atol=1e-5)
+
+
+def test_an_ensemble_over_clusters_is_saved_and_answers_the_same(tmp_path) -> None:
+    shop = shop_of_groups(groups=4)
+    ensemble = learn(shop, replace(PAPER, epochs=2, surrogate_epochs=2))
+    ensemble.save(tmp_path)
+    loaded = Ensemble.load(tmp_path, ensemble.texts.labels_LV, CPU)
+    assert all(np.array_equal(a, b) for a, b in zip(answers(loaded), answers(ensemble), strict=True))
+    with pytest.raises(FileNotFoundError, match="must hold member_1"):
+        Ensemble.load(tmp_path / "member_1", ensemble.texts.labels_LV, CPU)
+
+
+def test_pruning_drops_neighbours_whose_texts_point_away() -> None:
+    clicks = shop_of_groups(groups=2).clicks.weights_NL
+    whole = build_label_graph(clicks, QUICK).edges_LL
+    embedded = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+    pruned = build_label_graph(clicks, QUICK, embedded).edges_LL.tocoo()
+    assert (np.einsum("ed,ed->e", embedded[pruned.row], embedded[pruned.col]) >= 0).all()
+    assert 24 < pruned.nnz < whole.nnz
+
+
+def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
+    shop = shop_of_groups(groups=3)
+    config = replace(QUICK, negatives_per_batch=36)
+    models = []
+    for shortlist in (None, lambda points_B: np.tile(np.arange(36, dtype=np.int32), len(points_B))):
+        texts = training_of(shop, config).texts
+        model = stages.fresh_model(texts, config, CPU)
+        run_stage(model, TrainingData(shop.clicks.weights_NL, texts, shortlist), Stage("full", 3, 0.01, 5))
+        models.append(model.state_dict())
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_negatives_come_from_the_shortlist_before_chance() -> None:
+    clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
+    batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
+    for batch in batches.epoch(1, lambda _: np.arange(500, 510, dtype=np.int32)):
+        assert set(range(500, 510)) <= set(batch.labels_S.tolist())
+    for batch in batches.epoch(1, lambda _: np.arange(500, 600, dtype=np.int32)):
+        assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
+
+
+def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
+    clicks = sp.csr_matrix((np.ones(40, np.float32), (np.arange(40), np.arange(40))), shape=(40, 40))
+    batches = Batches(clicks, replace(QUICK, batch_size=1024))
+    steps = [batch.points_B for batch in batches.epoch(1)]
+    assert len(steps) == batches.steps_per_epoch == 4
+    assert sorted(np.concatenate(steps)) == list(range(40))
+
+
+def test_hard_negatives_are_those_the_model_scores_highest() -> None:
+    shop = shop_of_groups(groups=3)
+    config = replace(QUICK, hard_negatives=4)
+    texts = training_of(shop, config).texts
+    model = stages.fresh_model(texts, config, CPU).eval()
+    run = _Run(model, TrainingData(shop.clicks.weights_NL, texts), Stage("train", 2, 0.01, 5), [])
+    assert run._hardest(1) is None
+    scores = stages._embedded(model, texts.points_NV), stages.top_rows(model, texts, texts.points_NV, 4)
+    assert sorted(run._hardest(2)(np.array([7]))) == sorted(scores[1][7])
+    labels, _ = answers(learn(shop, replace(config, epochs=20)))
+    assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.9
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "config", [replace(QUICK, epochs=12, validation_share=0.2), replace(PAPER, epochs=2, surrogate_epochs=3)]
+)
+@pytest.mark.parametrize("after_steps", [1, 9, 23, 40])
+def test_a_training_that_was_killed_goes_on_to_the_same_model(tmp_path, monkeypatch, config, after_steps) -> None:
+    shop = shop_of_groups(groups=4)
+    whole = learn(shop, config)
+    step, steps = _Run._step, iter(range(10_000))
+
+    def dying(self, batch):
+        if next(steps) == after_steps:
+            raise Killed
+        return step(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Run, "_step", dying)
+        with pytest.raises(Killed):
+            learn(shop, config, checkpoints=tmp_path)
+    again = training_of(shop, config, checkpoints=tmp_path)
+    assert same_weights(again.ensemble(config), whole)
+    assert [epoch.epoch for epoch in again.history][:2] == [1, 2]
+
+
+def test_a_checkpoint_of_other_clicks_is_passed_over(tmp_path) -> None:
+    learn(shop_of_groups(groups=3, seed=1), QUICK, checkpoints=tmp_path)
+    shop = shop_of_groups(groups=3, seed=2)
+    assert same_weights(learn(shop, QUICK, checkpoints=tmp_path), learn(shop, QUICK))
+
+
+def test_training_stops_when_validation_points_get_no_better_and_keeps_the_best() -> None:
+    shop = shop_of_groups()
+    config = replace(QUICK, epochs=60, validation_share=0.25, patience=2)
+    training = training_of(shop, config)
+    (member,) = training.ensemble(config).members
+    values = [epoch.validation for epoch in training.history]
+    assert len(values) < 60 and len(values) - 1 - values.index(max(values)) == 2
+    data = stages.training_data_of(training, config)
+    run = _Run(member.ranker.model, data, Stage("train", 1, 0.01, 5), [])
+    assert run._judge() == pytest.approx(max(values))
+    judged, learnt = data.validation[1].shape[0], data.texts.points_NV.shape[0] - 96  # the label points
+    assert (judged, learnt) == (24, 72)
+
+
+def test_a_warm_start_knows_what_it_knew_although_words_and_labels_have_changed() -> None:
+    shop = shop_of_groups(seed=3)
+    ids = shop.clicks.label_ids_L.tolist()
+    old = np.arange(96) % 12 != 3
+    known = Recommender.fit(
+        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
+        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
+        shop.clicks.weights_NL[old][:, old],
+        replace(QUICK, epochs=30),
+        label_ids=np.array(ids)[old].tolist(),
+    )
+    brief = replace(QUICK, epochs=1, learning_rate=0.001)
+    precision = {}
+    for name, start in (("cold", None), ("warm", known)):
+        fitted = Recommender.fit(
+            [*shop.titles], [f"{title} renewed" for title in shop.titles], shop.clicks.weights_NL, brief,
+            label_ids=ids, warm_start=start,
+        )  # fmt: skip
+        labels, _ = top_labels(fitted.ensemble, fitted.ensemble.texts.labels_LV, 5, np.ones(96, bool))
+        precision[name] = (shop.group_of_P[labels] == shop.group_of_P[:, None])[~old].mean()
+    assert precision["warm"] > 0.95 > precision["cold"]
+
+
+def test_a_warm_start_of_another_shape_is_refused() -> None:
+    shop = shop_of_groups(groups=2)
+    fit = lambda config, start=None: Recommender.fit(  # noqa: E731
+        shop.titles, shop.titles, shop.clicks.weights_NL, config, warm_start=start
+    )
+    with pytest.raises(ValueError, match="needs the same embedding_dim, got 16 before and 8 now"):
+        fit(replace(QUICK, embedding_dim=8), fit(QUICK))
+
+
+def test_members_of_an_ensemble_vote_with_their_mean_score() -> None:
+    shop = shop_of_groups(groups=3)
+    ensemble = learn(shop, replace(QUICK, ensemble=2))
+    texts = ensemble.texts
+    single = [training_of(shop, QUICK).ensemble(replace(QUICK, seed=seed)) for seed in (0, 1)]
+    slowly = np.mean([each.encode(texts.labels_LV) @ each.classifiers_LD.T for each in single], axis=0)
+    assert np.allclose(ensemble.encode(texts.labels_LV) @ ensemble.classifiers_LD.T, slowly, atol=1e-4)
+
+
+@given(points=st.integers(1, 6), labels=st.integers(1, 7), seed=st.integers(0, 5))
+@settings(deadline=None, max_examples=12)
+def test_the_paper_works_from_one_point_and_one_label_on(points, labels, seed) -> None:
+    random = np.random.default_rng(seed)
+    dense = random.integers(0, 3, (points, labels)).astype(np.float32)
+    dense[0, 0] = 1
+    words = ["alpha", "beta", "", "gamma delta"]
+    titles = [[words[random.integers(4)] for _ in range(count)] for count in (points, labels)]
+    titles[0][0] = "alpha"
+    config = replace(PAPER, epochs=1, surrogate_epochs=1, embedding_dim=4, ensemble=1)
+    found, scores = Recommender.fit(*titles, sp.csr_matrix(dense), config).predict(titles[0], 3)
+    assert found.shape == (points, 3) and np.isfinite(scores).all()
+    assert ((found >= 0) & (found < labels) | (found == PAD)).all()
+
+
+def test_the_history_is_kept_with_the_model_and_drawn(tmp_path) -> None:
+    from eclare.model.loss_curve import plot_losses
+
+    shop = shop_of_groups(groups=2)
+    fitted = Recommender.fit(shop.titles, shop.titles, shop.clicks.weights_NL, replace(QUICK, validation_share=0.2))
+    fitted.save(tmp_path / "model")
+    losses = json.loads((tmp_path / "model/training.json").read_text())
+    assert [epoch["epoch"] for epoch in losses] == list(range(1, len(losses) + 1))
+    assert Recommender.load(tmp_path / "model").history == list(fitted.history)
+    plot_losses(fitted.history, tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")

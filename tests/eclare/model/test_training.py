@@ -1,0 +1,202 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from eclare.arrays.tfidf import Vocabulary
+from eclare.evaluation.baselines import co_clicks
+from eclare.evaluation.metrics import evaluate, inverse_propensities
+from eclare.model import inference
+from eclare.model.batches import Batches
+from eclare.model.beam_search import top_labels
+from eclare.model.config import ECLAREConfig
+from eclare.model.ensemble import Ensemble
+from eclare.model.inference import attention_of, build_index, build_quick_index
+from eclare.model.interactions import Interactions
+from eclare.model.label_graph import build_label_graph
+from eclare.model.network import ECLARE
+from eclare.model.stages import train
+from eclare.model.texts import Texts
+from eclare.model.training import loss_of
+from eclare.related.recommendations import PAD
+from tests.made_shops import Shop, shop_of_groups
+
+CONFIG = ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, negatives_per_batch=32, learning_rate=0.01)
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
+
+
+def texts_of(shop: Shop) -> Texts:
+    features = Vocabulary.of(shop.titles).features(shop.titles)
+    return Texts.of(features, features, build_label_graph(shop.clicks.weights_NL, CONFIG))
+
+
+def fit(shop: Shop, config: ECLAREConfig = CONFIG, device: str = "cpu") -> Ensemble:
+    return train(shop.clicks.weights_NL, texts_of(shop), config, torch.device(device))
+
+
+def everything(shop: Shop) -> np.ndarray:
+    return np.ones(len(shop.titles), dtype=bool)
+
+
+def own(shop: Shop) -> np.ndarray:
+    return np.arange(len(shop.titles), dtype=np.int32)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("loss", ["softmax", "bce"])
+def test_it_learns_the_groups_also_for_products_without_clicks(loss: str, device: str) -> None:
+    shop = shop_of_groups()
+    model = fit(shop, ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, learning_rate=0.01, loss=loss), device)
+    labels, _ = top_labels(model, texts_of(shop).points_NV, 5, everything(shop), own_N=own(shop))
+    same_group = shop.group_of_P[labels] == shop.group_of_P[:, None]
+    new = np.diff(shop.clicks.weights_NL.indptr) == 0
+    assert same_group[~new].mean() > 0.95
+    assert same_group[new].mean() > 0.95
+
+
+def test_clicks_to_come_are_found_where_the_baseline_has_none() -> None:
+    shop = shop_of_groups(seed=1)
+    later = shop_of_groups(seed=2).clicks.weights_NL
+    new = np.flatnonzero(np.diff(shop.clicks.weights_NL.indptr) == 0).astype(np.int32)
+    truth = sp.csr_matrix(
+        np.tile(later.toarray().max(axis=0), (len(new), 1)) * (shop.group_of_P == shop.group_of_P[new][:, None])
+    )
+    weight = inverse_propensities(shop.clicks.weights_NL)
+    ours, _ = top_labels(fit(shop), texts_of(shop).points_NV[new], 5, everything(shop), own_N=new)
+    theirs, _ = co_clicks(shop.clicks.weights_NL[new], 5, everything(shop), new)
+    precision_of_ours, precision_of_theirs = (evaluate(found, truth, weight, [5])[0].value for found in (ours, theirs))
+    assert precision_of_ours > 0.8
+    assert precision_of_theirs == 0
+
+
+def test_top_labels_are_the_best_scores_without_the_point_itself_or_what_is_not_allowed() -> None:
+    shop, allowed = shop_of_groups(), np.arange(96) % 5 != 0
+    model, texts = fit(shop), texts_of(shop)
+    labels, scores = top_labels(model, texts.points_NV, 7, allowed, own_N=own(shop))
+    slowly = model.encode(texts.points_NV) @ model.classifiers_LD.T
+    slowly[:, ~allowed] = -np.inf
+    np.fill_diagonal(slowly, -np.inf)
+    assert np.allclose(scores, -np.sort(-slowly, axis=1)[:, :7], atol=1e-5)
+    assert np.allclose(scores, np.take_along_axis(slowly, labels, axis=1), atol=1e-5)
+    assert allowed[labels].all()
+    assert (labels != own(shop)[:, None]).all()
+
+
+def test_rows_end_with_nothing_where_too_few_labels_are_allowed() -> None:
+    shop = shop_of_groups(groups=2, products_per_group=8)
+    allowed = np.arange(16) < 3
+    labels, scores = top_labels(fit(shop), texts_of(shop).points_NV, 5, allowed, own_N=own(shop))
+    assert [sorted(row[row != PAD].tolist()) for row in labels[:3]] == [[1, 2], [0, 2], [0, 1]]
+    assert (labels[:3, 2:] == PAD).all() and (labels[3:, 3:] == PAD).all() and (labels[3:, :3] != PAD).all()
+    assert (scores[labels == PAD] == 0).all()
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another() -> None:
+    shop = shop_of_groups(groups=3)
+    first, again, other = (
+        fit(shop, ECLAREConfig(embedding_dim=16, epochs=3, seed=s)).members[0].ranker.model.state_dict()
+        for s in (5, 5, 6)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["tokens.weight"], other["tokens.weight"])
+
+
+def test_a_saved_model_scores_the_same(tmp_path) -> None:
+    shop = shop_of_groups(groups=3)
+    trained = fit(shop)
+    trained.save(tmp_path)
+    loaded = Ensemble.load(tmp_path, texts_of(shop).labels_LV, torch.device("cpu"))
+    assert loaded.config == trained.config
+    assert np.array_equal(loaded.classifiers_LD, trained.classifiers_LD)
+
+
+def test_the_views_of_a_label_are_mixed_by_weights_that_sum_to_one() -> None:
+    model = ECLARE(tokens=5, labels=4, config=CONFIG).eval()
+    mixed, weights = model.attention(torch.randn(4, 3, CONFIG.embedding_dim))
+    assert mixed.shape == (4, CONFIG.embedding_dim)
+    assert torch.allclose(weights.sum(dim=1), torch.ones(4))
+
+
+def test_losses_equal_their_definitions() -> None:
+    scores, weights = torch.tensor([[0.5, -1.0, 2.0]]), torch.tensor([[3.0, 1.0, 0.0]])
+    log_share = (scores - scores.exp().sum().log())[0]
+    assert loss_of(scores, weights, "softmax").item() == pytest.approx(
+        -(0.75 * log_share[0] + 0.25 * log_share[1]).item()
+    )
+    clicked = torch.sigmoid(scores)[0]
+    by_hand = -(clicked[0].log() + clicked[1].log() + (1 - clicked[2]).log()) / 3
+    alike = (weights > 0).float()
+    assert loss_of(scores, alike, "bce").item() == pytest.approx(by_hand.item())
+    heavier = -(1.5 * clicked[0].log() + 0.5 * clicked[1].log() + (1 - clicked[2]).log()) / 3
+    assert loss_of(scores, weights, "bce").item() == pytest.approx(heavier.item())
+
+
+def test_a_batch_holds_drawn_clicks_their_weights_and_negatives() -> None:
+    clicks = shop_of_groups().clicks.weights_NL
+    batches = Batches(clicks, ECLAREConfig(batch_size=10, positives_per_point=2, negatives_per_batch=4))
+    epoch = list(batches.epoch(1))
+    assert (
+        sorted(np.concatenate([batch.points_B for batch in epoch])) == np.flatnonzero(np.diff(clicks.indptr)).tolist()
+    )
+    for batch in epoch:
+        assert np.array_equal(batch.weights_BS, clicks[batch.points_B][:, batch.labels_S].toarray())
+        assert ((batch.weights_BS > 0).sum(axis=1) >= 2).all()
+        assert len(batch.labels_S) <= 10 * 2 + 4
+
+
+def test_heavier_clicks_are_drawn_more_often() -> None:
+    clicks = sp.csr_matrix(np.array([[9, 1, 0]], dtype=np.float32))
+    batches, random = (
+        Batches(clicks, ECLAREConfig(positives_per_point=1, negatives_per_batch=1)),
+        np.random.default_rng(0),
+    )
+    drawn = [batches._drawn(clicks, random)[0] for _ in range(2000)]
+    assert np.mean(np.array(drawn) == 0) == pytest.approx(0.9, abs=0.03)
+
+
+def test_no_clicks_at_all_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one point with a clicked label"):
+        Batches(sp.csr_matrix((3, 3), dtype=np.float32), CONFIG)
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    shop = shop_of_groups(groups=2)
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        fit(shop, ECLAREConfig(embedding_dim=8, epochs=8, learning_rate=1e30))
+
+
+def test_titles_and_graph_of_different_sizes_are_refused() -> None:
+    shop, features = shop_of_groups(groups=2), Vocabulary.of(["a b"]).features(["a"] * 3)
+    with pytest.raises(ValueError, match="graph and texts their labels"):
+        Texts.of(features, features, build_label_graph(shop.clicks.weights_NL, CONFIG))
+
+
+def test_ids_that_occur_twice_are_refused() -> None:
+    with pytest.raises(ValueError, match="must be unique, got 'a' 2 times"):
+        Interactions(sp.csr_matrix((2, 2), dtype=np.float32), np.array(["a", "a"]), np.array(["a", "b"]))
+
+
+def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeypatch) -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(40, 16))
+    vectors = (centres[random.integers(40, size=4000)] + 0.3 * random.normal(size=(4000, 16))).astype(np.float32)
+    questions = vectors[:200] + 0.1
+    exact = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
+    monkeypatch.setattr(inference, "EXACT_BELOW", 1000)
+    monkeypatch.setattr(inference, "QUICK_EXACT_BELOW", 1000)
+    monkeypatch.setattr(inference, "ROUNDED_FROM", 1000)
+    for index, k in (
+        (build_index(vectors, torch.device("cpu")), 10),
+        (build_quick_index(vectors, torch.device("cpu")), 100),
+    ):
+        found = index.search(questions, k)[1]
+        assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(exact, found, strict=True)]) > 0.95
+    again = build_index(vectors, torch.device("cpu")).search(questions, 10)[1]
+    assert np.array_equal(again, build_index(vectors, torch.device("cpu")).search(questions, 10)[1])
+
+
+def test_attention_of_every_label_sums_to_one() -> None:
+    shop = shop_of_groups(groups=3)
+    shares = attention_of(fit(shop, ECLAREConfig(embedding_dim=16, epochs=2)).members[0].ranker.model, texts_of(shop))
+    assert shares.shape == (36, 3)
+    assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)

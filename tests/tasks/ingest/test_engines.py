@@ -1,0 +1,124 @@
+"""DuckDB and Spark run the same expressions: the same days, compared row by row."""
+
+import random
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.ingest.log_format import COLUMNS
+from tasks.ingest.quarantine import QUARANTINE
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.steps.aggregate_clicks import aggregate_clicks
+from tasks.steps.ingest_clicks import ingest_clicks
+from tasks.stores.artefacts import Storage
+
+pytest.importorskip("pyspark", reason="pyspark is not installed")
+DAYS = [date(2017, 6, 29), date(2017, 6, 30)]
+
+
+def dirty_day(day: date, rows: int) -> pa.Table:
+    """Clicks with every kind of dirt that a typed file can hold, a tenth of them delivered twice."""
+    chance = random.Random(day.toordinal())
+    made = []
+    for place in range(rows):
+        at = datetime(day.year, day.month, day.day) + timedelta(seconds=chance.randrange(86_400), microseconds=250)
+        at += timedelta(days=chance.choice([0] * 20 + [-1, -2, -3, 1]))
+        product = chance.randrange(40)
+        made.append(
+            {
+                "event_time": None if chance.random() < 0.02 else at,
+                "session_id": chance.choice([" ", None])
+                if chance.random() < 0.03
+                else f"s{chance.randrange(rows // 4)}",
+                "product_id": None if chance.random() < 0.02 else float(product),
+                "event_id": f"{day}-{place}" if chance.random() < 0.5 else None,
+                "user_id": chance.randrange(50),
+                "event_type": chance.choice(["view", "view", "add_to_cart", "purchase", None, "hover"]),
+                "source_product_id": str(chance.randrange(40)) if chance.random() < 0.3 else None,
+                "quantity": chance.randrange(3),
+            }
+        )
+    made += [made[chance.randrange(rows)] for _ in range(rows // 10)]
+    made += [{"event_time": at, "session_id": "bot", "product_id": 1.0, "quantity": n} for n in range(30)]
+    return pa.Table.from_pylist(made, pa.Table.from_pylist(made[:rows]).schema)
+
+
+TEXT = (
+    "event_time,session_id,product_id,event_type\n"
+    "2017-06-30T10:00:00Z,text,1041453.0,view\n2017-06-30 12:00+02:00,text,2,purchase\n2017-06-30,text,3,\n"
+    "2017-06-31 10:00:00,text,4,\nnoon,text,5,\n2017-06-30 10:00:00.1234567+0130,text,6,view\nragged\n"
+)
+
+
+@pytest.fixture
+def log(settings: Settings) -> Settings:
+    for day in DAYS:
+        folder = Path(settings.click_log_url, f"date={day}")
+        folder.mkdir(parents=True)
+        pq.write_table(dirty_day(day, 400), folder / "log.parquet")
+    (folder / "log.csv").write_text(TEXT)
+    return settings.model_copy(update={"bot_session_clicks": 25, "pair_minutes": 300})
+
+
+def results(settings: Settings) -> Iterator[tuple[str, object]]:
+    """Everything the two steps make of the days, in an order of its own."""
+    storage = Storage(settings.storage_url)
+    with storage.write(Night.catalogue(DAYS[0])) as (folder, _):
+        pq.write_table(pa.table({"product_id": sorted(str(n) for n in range(30))}), folder / "products.parquet")
+    for day in DAYS:
+        yield f"counts of {day}", ingest_clicks(Night.of(day, settings), settings)
+        yield f"aggregate counts of {day}", aggregate_clicks(Night.of(day, settings), settings)
+    for day in DAYS:
+        with storage.open(storage.read(Night.clicks(day))) as folder:
+            for part in sorted(part.relative_to(folder) for part in {file.parent for file in folder.glob("**/part-*")}):
+                rows = pq.read_table(folder / part, partitioning=None).to_pylist()
+                for row in rows:
+                    row["event_time"] = row["event_time"].replace(tzinfo=None)
+                yield f"{part} of {day}", sorted([str(row[name]) for name in COLUMNS] for row in rows)
+            yield f"quarantine of {day}", pq.read_table(folder / QUARANTINE).to_pylist()
+        with storage.open(storage.read(Night.aggregate(day))) as folder:
+            for file in sorted(folder.glob("*.parquet")):
+                yield f"{file.name} of {day}", pq.read_table(file).to_pylist()
+
+
+def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
+    expected = dict(results(log))
+    assert expected[f"counts of {DAYS[-1]}"].keys() >= {
+        *("late", "too_late", "after_its_day", "missing_time", "unparsable_time", "empty_session", "missing_product"),
+        *("unknown_event_type", "duplicate_event_id", "duplicate_row", "bot_session", "product_not_in_catalogue"),
+        "unreadable_line",
+    }
+    assert expected[f"together.parquet of {DAYS[-1]}"]
+    assert expected[f"followed.parquet of {DAYS[-1]}"]
+    found = dict(results(log.model_copy(update={"engine": "spark", "storage_url": f"{log.storage_url}-of-spark"})))
+    assert found.keys() == expected.keys()
+    for name, rows in expected.items():
+        assert found[name] == rows, name
+
+
+def test_spark_numbers_many_products(settings: Settings) -> None:
+    """More than its 32-bit integers could hold the pairs of."""
+    count, day = 50_000, DAYS[-1]
+    ids = [f"p{number:05d}" for number in range(count)]
+    clicks = {
+        "event_time": [datetime(day.year, day.month, day.day)] * count,
+        "session_id": [f"s{number // 2}" for number in range(count)],
+        "product_id": ids,
+        "source_product_id": [None if number % 4 else ids[-1 - number] for number in range(count)],
+    }
+    file = Path(settings.click_log_url, f"date={day}", "log.parquet")
+    file.parent.mkdir(parents=True)
+    pq.write_table(pa.table(clicks), file)
+    found = {}
+    for engine in ("duckdb", "spark"):
+        there = settings.model_copy(update={"engine": engine, "storage_url": f"{settings.storage_url}-{engine}"})
+        ingest_clicks(Night.of(day, there), there)
+        aggregate_clicks(Night.of(day, there), there)
+        found[engine] = Storage(there.storage_url).read(Night.aggregate(day))
+    assert found["spark"].counts["pairs"] == count // 4 + count // 4
+    assert found["spark"].hash == found["duckdb"].hash

@@ -1,0 +1,106 @@
+"""A log on a real S3 server: moto's, on loopback."""
+
+import gzip
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tasks.errors import BadInput, NotReady
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.steps.aggregate_clicks import aggregate_clicks
+from tasks.steps.ingest_clicks import ingest_clicks
+from tasks.stores.artefacts import Storage
+from tests.tasks.steps.test_ingest_clicks import as_csv, as_json_lines, as_parquet, click, stored
+
+DAY = date(2017, 6, 30)
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Log and storage in one bucket; the server and its keys come from the environment, as for any client of S3."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    files = fsspec.filesystem("s3")
+    if files.exists("shop"):
+        files.rm("shop", recursive=True)
+    files.mkdir("shop")
+    return settings.model_copy(update={"click_log_url": "s3://shop/logs", "storage_url": "s3://shop/storage"})
+
+
+def deliver(name: str, content: bytes) -> None:
+    fsspec.filesystem("s3").pipe_file(f"shop/logs/date={DAY}/{name}", content)
+
+
+def ingest(settings: Settings) -> dict[str, float]:
+    return ingest_clicks(Night.of(DAY, settings), settings)
+
+
+def test_a_day_in_many_files_comes_from_s3_and_goes_to_s3(bucket: Settings) -> None:
+    deliver("a.csv.gz", gzip.compress(as_csv([click()])))
+    deliver("b.parquet", as_parquet([click(product_id="p2"), click(product_id="p2")]))
+    deliver("c.jsonl", as_json_lines([click(product_id="p3"), click(product_id="p4", event_type="hover")]))
+    counts = ingest(bucket)
+    assert (counts["files"], counts["rows_read"], counts["accepted"]) == (3, 5, 3)
+    assert [row["product_id"] for row in stored(bucket)] == ["p1", "p2", "p3"]
+    assert aggregate_clicks(Night.of(DAY, bucket), bucket)["pairs"] == 3
+    names = fsspec.filesystem("s3").find("shop/storage/aggregates")
+    assert {name.rpartition("/")[2] for name in names} == {
+        *("COMPLETE.json", "products.parquet", "together.parquet", "followed.parquet")
+    }
+    ingest(bucket)
+    assert len(Storage(bucket.storage_url).days("clicks")) == 1
+
+
+def test_a_day_that_is_not_there_and_one_that_cannot_be_read(bucket: Settings) -> None:
+    with pytest.raises(NotReady, match=r"no folder shop/logs/date=2017-06-30"):
+        ingest(bucket)
+    deliver("a.parquet", b"PAR1 and nothing more")
+    with pytest.raises(BadInput, match=r"date=2017-06-30/a.parquet does not read as .parquet"):
+        ingest(bucket)
+
+
+def test_a_file_that_changes_while_it_is_read(bucket: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver("a.csv", as_csv([click()]))
+    from tasks.steps import ingest_clicks as step
+
+    write = step.write_quarantine
+
+    def write_while_more_arrives(*args: object) -> dict[str, int]:
+        deliver("a.csv", as_csv([click(), click(product_id="p2")]))
+        return write(*args)
+
+    monkeypatch.setattr(step, "write_quarantine", write_while_more_arrives)
+    with pytest.raises(NotReady, match=r"date=2017-06-30/a.csv must stay as it is while it is read, but it changed"):
+        ingest(bucket)
+    assert not Storage(bucket.storage_url).complete(Night.clicks(DAY))
+
+
+def test_names_that_lead_out_of_the_folder(bucket: Settings) -> None:
+    """S3 takes any text as a key; none of them may become a path here."""
+    deliver("../../../etc/evil.csv", as_csv([click()]))
+    deliver("%2e%2e%2f*.csv", as_csv([click()]))
+    deliver("[a-z]?.csv", as_csv([click(product_id="p2")]))
+    try:
+        assert ingest(bucket)["accepted"] == 2
+    except BadInput as refusal:
+        assert "leads out of it" in str(refusal)
+    assert not Path("/etc/evil.csv").exists()

@@ -1,0 +1,172 @@
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tasks.errors import BadInput
+from tasks.ingest import text_files
+from tasks.ingest.text_files import Landed, land
+
+NAMES = {name: name for name in ("event_time", "session_id", "product_id")}
+HEADER = b"event_time,session_id,product_id\n"
+GOOD = b"2017-06-30,s,p\n"
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> "Landing":
+    return Landing(tmp_path)
+
+
+class Landing:
+    """Writes a file, lands it, and keeps what came of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str, content: bytes, required: Iterable[str] = NAMES) -> list[dict[str, object]]:
+        file = self.folder / name
+        file.write_bytes(content)
+        suffix = name[name.index(".") :]
+        self.landed: Landed = land(file, suffix, NAMES, list(required), self.folder / "landed.parquet")
+        rows: list[dict[str, object]] = pq.read_table(self.folder / "landed.parquet").to_pylist()
+        assert len(rows) == self.landed.rows
+        return rows
+
+    @property
+    def unreadable(self) -> list[tuple[int, str]]:
+        return [(line.line, line.why) for line in self.landed.unreadable]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"2017-06-30,s", "2 columns, not 3"),
+        (b"2017-06-30,s,p,more", "4 columns, not 3"),
+        (b'2017-06-30,s,"p', "a quote never closes"),
+        (b'2017-06-30,"s,p', "a quote never closes"),
+        ("2017-06-30,s,café".encode("latin-1"), "not UTF-8"),
+        ("2017-06-30,s,p".encode("utf-16-le"), "holds a zero byte"),
+        (b"2017-06-30,s,p\0q", "holds a zero byte"),
+        (b"2017-06-30,s\rs,p", "holds a carriage return"),
+        (b"2017-06-30,s," + b"x" * 100_000_000, "longer than 1,048,576 bytes"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_csv_line_that_is_no_row_is_kept_aside_and_costs_no_other(landing: Landing, line: bytes, why: str) -> None:
+    rows = landing("log.csv", HEADER + GOOD + line + b"\n" + GOOD * 2)
+    assert landing.unreadable == [(3, why)]
+    assert [row["line"] for row in rows] == [2, 4, 5]
+    assert all(len(row.beginning) <= 200 for row in landing.landed.unreadable)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"{oops}", "no JSON"),
+        (b'{"a": "' + b"x" * 2_000_000 + b'"}', "longer than 1,048,576 bytes"),
+        (b'{"a": "\xe9"}', "not UTF-8"),
+        (b'{"a": 1', "no JSON"),
+        (b"[1, 2]", "no JSON object"),
+        (b"17", "no JSON object"),
+        (b'{"a": 1} {"a": 2}', "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"a": "\0"}', "holds a zero byte"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_json_line_that_is_no_row_is_kept_aside_and_costs_no_other(landing: Landing, line: bytes, why: str) -> None:
+    good = json.dumps({"event_time": "2017-06-30", "session_id": "s", "product_id": "p"}).encode() + b"\n"
+    rows = landing("log.jsonl", good + line + b"\n" + good)
+    assert landing.unreadable == [(2, why)]
+    assert [row["line"] for row in rows] == [1, 3]
+
+
+def test_a_quote_that_never_closes_swallows_no_line_after_it(landing: Landing) -> None:
+    rows = landing("log.csv", HEADER + b'2017-06-30,s,"p\n' + GOOD * 100 + b'2017-06-30,s,p"\n' + GOOD)
+    assert len(rows) == 101
+    assert [line for line, _ in landing.unreadable] == [2, 103]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_marks_line_ends_blank_lines_and_a_last_line_without_an_end(landing: Landing, end: bytes, mark: bytes) -> None:
+    content = mark + (HEADER + b"\n" + GOOD + b"\n\n#" + GOOD).replace(b"\n", end).removesuffix(end)
+    rows = landing("log.csv", content)
+    assert [(row["line"], row["event_time"]) for row in rows] == [(3, "2017-06-30"), (6, "#2017-06-30")]
+    assert not landing.unreadable
+
+
+def test_values_are_the_text_that_was_written(landing: Landing) -> None:
+    line = b'{"event_time": 1.50, "session_id": 31198570044123456789, "product_id": 1041453.0'
+    line += b', "b": [1, {"c": null}], "a": true}'
+    (row,) = landing("log.jsonl", line)
+    assert row == {
+        "event_time": "1.50", "session_id": "31198570044123456789", "product_id": "1041453", "line": 1,
+        "rest": 'a=true; b=["1", {"c": null}]',
+    }  # fmt: skip
+    (row,) = landing("log.csv", b'product_id,b,event_time,session_id,a\n"a ""b"", c",2, 2017 ,07.0,\n')
+    assert row == {"event_time": " 2017 ", "session_id": "07", "product_id": 'a "b", c', "rest": "b=2", "line": 2}
+
+
+def test_half_a_surrogate_pair_is_replaced(landing: Landing) -> None:
+    (row,) = landing("log.jsonl", b'{"event_time": "t", "session_id": "s", "product_id": "a\\ud800b"}')
+    assert row["product_id"] == "a?b"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "\ufeffevent_time,session_id".encode("utf-16"), "must be UTF-8, but line 1 begins like UTF-16"),
+        ("a.csv", b'"event_time,session_id,product_id\n' + GOOD, "its header, line 1, a quote never closes"),
+        ("a.csv", b"\n\0\n" + HEADER + GOOD, "its header, line 2, holds a zero byte"),
+        ("a.csv", b"x" * 20_000_000, "its header, line 1, longer than"),
+        ("a.csv", b"event_time,product_id\nt,p\n", "has no column session_id; its columns are event_time, product_id"),
+        ("a.jsonl", b'{"event_time": 1, "product_id": 2}\n', "has no column session_id"),
+        ("a.json", b'[{"event_time": 1},\n{]', "does not read as JSON, line 2"),
+    ],
+)
+def test_a_file_that_is_refused_whole(landing: Landing, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        landing(name, content)
+
+
+def test_a_json_array_may_hold_what_is_no_object(landing: Landing) -> None:
+    row = {"event_time": "t", "session_id": "s", "product_id": "p"}
+    rows = landing("a.json", json.dumps([row, 5, row]).encode())
+    assert [row["line"] for row in rows] == [1, 3]
+    assert landing.unreadable == [(2, "no JSON object")]
+
+
+BYTES = st.lists(
+    st.one_of(
+        st.sampled_from([GOOD, b"\n", b"\r\n", b'"', b",", b"\0", b"\xe9", b"\xff\xfe", b'2017,"s",p\n', b"2017,s\n"]),
+        st.binary(max_size=6),
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@given(content=BYTES, block=st.integers(1, 40))
+@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(landing, monkeypatch, content: bytes, block: int) -> None:
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
+    monkeypatch.setattr(text_files, "MAX_LINE_BYTES", 30)
+    rows = landing("log.csv", HEADER.replace(b"event_time", b"t") + content, required=[])
+    lines = (HEADER + content).split(b"\n")
+    said = {number for number, line in enumerate(lines, 1) if line not in (b"", b"\r")} - {1}
+    assert sorted([row["line"] for row in rows] + [line for line, _ in landing.unreadable]) == sorted(said)
+
+
+@given(content=BYTES, block=st.integers(1, 40))
+@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_json_lines_of_any_bytes(landing, monkeypatch, content: bytes, block: int) -> None:
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
+    rows = landing("log.jsonl", b'{"a": 1}\n' + content, required=[])
+    lines = (b'{"a": 1}\n' + content).split(b"\n")
+    said = [number for number, line in enumerate(lines, 1) if line not in (b"", b"\r")]
+    assert sorted([row["line"] for row in rows] + [line for line, _ in landing.unreadable]) == said

@@ -1,0 +1,100 @@
+"""From a night's reasons to explain_recommendation()."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from eclare.related.explain import Reasons
+from eclare.related.recommendations import PAD
+from tasks.publish.explanations import FILE, read_reasons, write_reasons
+from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.artefacts import Storage
+from tests.nights import (
+    RELATED,
+    TABLES,
+    TITLES,
+    make_night,
+    rows_of,
+    scans_of,
+    tables_expected,
+    tables_of_versions,
+    with_lenient_gate,
+)
+
+pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+
+IDS = np.array(list(TITLES))
+EXPLAINED = "select * from explain_recommendation(:product, :related)"
+# '1' recommends '2' (met in seven sessions, the last three days ago) and '3' (never met, filled up).
+REASONS = Reasons(
+    np.array([0, 0], np.int32), np.array([1, 2], np.int32), np.array([7, 0], np.float32), np.array([3, -1], np.int32),
+    ("text", "graph", "refinement"), np.array([[0.25, 0.25, 0.5], [0.5, 0.5, 0]], np.float32),
+    np.array([[2, 3], [1, PAD]], np.int32), np.array([[0.75, 0.125], [0.5, 0]], np.float32),
+    np.array([[0.5, 0.125, 0, 0, 0.25, 0.05, -0.025], [np.nan] * 7], np.float32),
+)  # fmt: skip
+
+
+@pytest.fixture
+def settings(settings, monkeypatch):
+    return with_lenient_gate(settings, monkeypatch)
+
+
+def publish_with_reasons(settings, day="2017-06-30", related=RELATED, titles=TITLES):
+    night, storage = make_night(day, settings, related, titles), Storage(settings.storage_url)
+    made = storage.read(night.artefact("recommendations"))
+    inputs = [storage.read(night.artefact(name)) for name in ("interactions", "model")]
+    with storage.open(made) as old, storage.write(night.artefact("recommendations"), made_from=inputs) as (folder, _):
+        (folder / "recommendations.npz").write_bytes((old / "recommendations.npz").read_bytes())
+        write_reasons(REASONS, np.array(list(titles)), night.day, folder)
+    return publish_recommendations(night, settings)
+
+
+def test_a_recommended_pair_is_explained(settings):
+    publish_with_reasons(settings)
+    (met,) = rows_of(settings, EXPLAINED, product="1", related="2")
+    assert met == (
+        TITLES["1"], TITLES["2"], 1, pytest.approx(0.9), "model", 7, date(2017, 6, 27), {"3": 0.75, "4": 0.125},
+        0.25, 0.25, 0.5, 0.5, 0.125, 0, 0, 0.25, pytest.approx(0.05), pytest.approx(-0.025),
+        "7 sessions met both, the last on 2017-06-27. Most of its score comes from sessions with both.",
+    )  # fmt: skip
+    (filled,) = rows_of(settings, EXPLAINED, product="1", related="3")
+    assert filled[5:8] == (0, None, {"2": 0.5})
+    assert filled[11:18] == (None,) * 7
+    assert filled[-1] == "No session met both."
+    (beyond,) = rows_of(settings, EXPLAINED, product="4", related="3")
+    assert beyond[5:18] == (None,) * 13
+    assert beyond[-1] == "Only the first ranks are explained (EXPLAINED_RANKS)."
+
+
+@pytest.mark.parametrize("product", ["3", "no such", "'; drop table recommendation_reason; --", "1' or '1'='1", ""])
+def test_what_is_not_recommended_is_not_explained(settings, product):
+    publish_with_reasons(settings)
+    assert rows_of(settings, EXPLAINED, product=product, related="2") == []
+    assert rows_of(settings, "select count(*) from recommendation_reason") == [(2,)]
+
+
+def test_a_night_without_reasons_is_published_and_says_so(settings):
+    publish_recommendations(make_night("2017-06-30", settings), settings)
+    (row,) = rows_of(settings, EXPLAINED, product="1", related="2")
+    assert row[-1].startswith("Only the first ranks")
+    assert tables_of_versions(settings) == tables_expected(settings)
+
+
+def test_one_partition_is_read(settings):
+    for day in ("2017-06-28", "2017-06-29", "2017-06-30"):
+        publish_with_reasons(settings, day)
+    touched = {scan["Relation Name"] for scan in scans_of(settings, EXPLAINED, product="1", related="2")}
+    assert touched - {"live_version"} == {f"{table}_3" for table in TABLES}
+
+
+def test_reasons_are_read_back_as_written(settings, tmp_path):
+    write_reasons(REASONS, IDS, date(2017, 6, 30), tmp_path)
+    assert read_reasons(tmp_path).equals(pq.read_table(tmp_path / FILE))
+    assert read_reasons(tmp_path)["last_day"].to_pylist() == [date(2017, 6, 27), None]
+    assert len(read_reasons(tmp_path / "elsewhere")) == 0
+    fewer = replace(REASONS, views=("text", "refinement"), attention_EZ=REASONS.attention_EZ[:, :2])
+    write_reasons(fewer, IDS, date(2017, 6, 30), tmp_path)
+    assert read_reasons(tmp_path)["attention_graph"].null_count == 2

