@@ -24,8 +24,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from eclare.arrays.csr import best_per_row, rows_of
+from eclare.arrays.csr import rows_of
 from eclare.arrays.tfidf import Vocabulary
+from eclare.arrays.topk import best_per_row
 from eclare.evaluation.metrics import PROPENSITY_A, PROPENSITY_B, Metric, inverse_propensities
 from eclare.evaluation.metrics import evaluate as judge
 from eclare.model import distributed

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from eclare.arrays.csr import keep_heaviest
+from eclare.arrays.products import keep_heaviest
 from eclare.model.ensemble import Ensemble
 from eclare.model.interactions import weighted
 from eclare.model.label_graph import build_label_graph

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from eclare.arrays.topk import PAD
 from eclare.evaluation.metrics import SEGMENTS
-from eclare.related.recommendations import PAD, Recommendations
+from eclare.related.recommendations import Recommendations
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
-from eclare.arrays.csr import Floats, Parts, Rows, parts
+from eclare.arrays.csr import CSR, Floats, Rows
 
 COSINE_COST = 30  # words of a list that are read in the time of one cosine
 
@@ -14,7 +14,7 @@ class Nearest:
 
     def __init__(self, rows_NV: sp.csr_matrix) -> None:
         self.rows_NV = rows_NV
-        self._by_row, self._by_word = parts(rows_NV), parts(rows_NV.T.tocsr())
+        self._by_row, self._by_word = CSR.of(rows_NV), CSR.of(rows_NV.T.tocsr())
 
     def to(self, points_QV: sp.csr_matrix, most: int, least: float) -> tuple[Rows, Floats]:
         """Per point the `most` rows with a cosine of at least `least`, highest first, ties by lower row: Q x most.
@@ -23,23 +23,21 @@ class Nearest:
         """
         workers = min(numba.get_num_threads(), max(points_QV.shape[0], 1))
         reached = np.zeros((workers, self.rows_NV.shape[0]), np.float32)
-        return _nearest(parts(points_QV), self._by_row, self._by_word, reached, (most, least))
+        return _nearest(CSR.of(points_QV), self._by_row, self._by_word, reached, (most, least))
 
 
-def shares(found: tuple[Rows, Floats], sharpness: int) -> Parts:
+def shares(found: tuple[Rows, Floats], sharpness: int) -> CSR:
     """What each found row has to say: its cosine to the power `sharpness`, over the sum of its point's."""
     said = np.minimum(found[1], 1) ** sharpness
     said /= np.maximum(said.sum(axis=1, keepdims=True), 1e-30)
     known = found[1] > 0
     indptr = np.zeros(len(said) + 1, np.int32)
     np.cumsum(known.sum(axis=1), out=indptr[1:])
-    return indptr, found[0][known], said[known]
+    return CSR(indptr, found[0][known], said[known])
 
 
 @numba.njit(parallel=True, cache=True)
-def _nearest(
-    points: Parts, by_row: Parts, by_word: Parts, reached: Floats, limits: tuple[int, float]
-) -> tuple[Rows, Floats]:
+def _nearest(points: CSR, by_row: CSR, by_word: CSR, reached: Floats, limits: tuple[int, float]) -> tuple[Rows, Floats]:
     """reached: zeros, workers x rows, and zeros again afterwards."""
     most, least = limits
     count = len(points[0]) - 1
@@ -56,7 +54,7 @@ def _nearest(
 
 
 @numba.njit(cache=True)
-def _within_reach(words: Rows, weights: Floats, by_word: Parts, reached: Floats, limits: tuple[int, float]) -> Rows:
+def _within_reach(words: Rows, weights: Floats, by_word: CSR, reached: Floats, limits: tuple[int, float]) -> Rows:
     """The rows that can be among the `most` nearest with a cosine of `least`. reached: zeros, and zeros afterwards.
 
     Rare words come first. What they bring to the `most` best rows so far is a bar; words that are left bring no row
@@ -116,7 +114,7 @@ def _insert(found: Rows, cosines: Floats, row: int, cosine: np.float32) -> None:
 
 
 @numba.njit(cache=True)
-def cosine_of(words: Rows, weights: Floats, rows: Parts, row: int) -> np.float32:
+def cosine_of(words: Rows, weights: Floats, rows: CSR, row: int) -> np.float32:
     """Inner product of a title and a row, both with sorted words."""
     total = np.float32(0)
     here, there, end = 0, rows[0][row], rows[0][row + 1]
@@ -133,7 +131,7 @@ def cosine_of(words: Rows, weights: Floats, rows: Parts, row: int) -> np.float32
 
 
 @numba.njit(parallel=True, cache=True)
-def cosines_at(points: Parts, rows: Parts, rows_QC: Rows) -> Floats:
+def cosines_at(points: CSR, rows: CSR, rows_QC: Rows) -> Floats:
     """Cosines of every point and the rows asked for, all of norm 1 or 0, Q x C; 0 for row -1."""
     cosines = np.zeros(rows_QC.shape, np.float32)
     for point in numba.prange(len(rows_QC)):

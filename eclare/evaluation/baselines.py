@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import best_per_row, rows_of
+from eclare.arrays.csr import rows_of
+from eclare.arrays.topk import best_per_row
 
 
 def co_clicks(

@@ -5,7 +5,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from eclare.arrays.csr import best_per_row, keep_heaviest, rows_of
+from eclare.arrays.csr import rows_of
+from eclare.arrays.products import keep_heaviest
+from eclare.arrays.topk import best_per_row
 from eclare.model.ensemble import Ensemble, Member, Trained
 from eclare.model.inference import CHUNK, Floats, Pairs, Rows, build_index, encoded_by, inner_products, search
 from eclare.xc.co_clicks import CoClickScores, bonus_of

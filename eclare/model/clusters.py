@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import keep_heaviest
+from eclare.arrays.csr import CSR
+from eclare.arrays.products import keep_heaviest
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model.config import ECLAREConfig
 
 Rows = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
-Parts = tuple[Rows, Rows, Floats]  # indptr, indices, data
 
 LABELS_PER_CLUSTER = 4  # at least, where the config leaves the number of clusters open
 CENTROID_FEATURES = 1000  # largest ones kept of a label's smoothed centroid
@@ -99,13 +99,13 @@ def smoothed_centroids(
 
 def _balanced(features: sp.csr_matrix, bits: int, seed: int) -> Rows:
     """The leaf, 0 to 2^bits - 1, of every row."""
-    parts = (features.indptr.astype(np.int32), features.indices.astype(np.int32), features.data.astype(np.float32))
+    rows = CSR.of(features)
     order = np.arange(features.shape[0], dtype=np.int32)
     starts = np.array([0, features.shape[0]], np.int64)
     sums = np.zeros((numba.get_num_threads(), 2, features.shape[1]), np.float32)
     for level in range(bits):
         seed_of_level = np.uint64(seed * 64 + level)
-        order = _halve_all(order, starts, parts, sums, seed_of_level)
+        order = _halve_all(order, starts, rows, sums, seed_of_level)
         middles = (starts[:-1] + starts[1:] + 1) // 2
         starts = np.sort(np.concatenate([starts, middles]))
     leaf = np.empty(len(order), np.int32)
@@ -114,7 +114,7 @@ def _balanced(features: sp.csr_matrix, bits: int, seed: int) -> Rows:
 
 
 @numba.njit(parallel=True, cache=True)
-def _halve_all(order: Rows, starts: npt.NDArray[np.int64], features: Parts, sums: Floats, seed: np.uint64) -> Rows:
+def _halve_all(order: Rows, starts: npt.NDArray[np.int64], features: CSR, sums: Floats, seed: np.uint64) -> Rows:
     """Every node order[starts[n]:starts[n + 1]] sorted so that each of its halves holds like rows.
 
     sums: zeros, workers x 2 x features, and zeros again afterwards.
@@ -128,7 +128,7 @@ def _halve_all(order: Rows, starts: npt.NDArray[np.int64], features: Parts, sums
 
 
 @numba.njit(cache=True)
-def _halve(rows: Rows, features: Parts, sums: Floats, seed: np.uint64) -> Rows:
+def _halve(rows: Rows, features: CSR, sums: Floats, seed: np.uint64) -> Rows:
     """Balanced spherical 2-means of some rows, from two of them drawn at random; ties keep their order."""
     if len(rows) < 2:
         return rows
@@ -147,7 +147,7 @@ def _halve(rows: Rows, features: Parts, sums: Floats, seed: np.uint64) -> Rows:
 
 
 @numba.njit(cache=True)
-def _nearer_to_left(rows: Rows, left: Rows, right: Rows, features: Parts, sums: Floats) -> Floats:
+def _nearer_to_left(rows: Rows, left: Rows, right: Rows, features: CSR, sums: Floats) -> Floats:
     """The cosine of every row to the centroid of `left`, minus that to the centroid of `right`."""
     left_norm, right_norm = _add(left, features, sums[0]), _add(right, features, sums[1])
     nearer = np.zeros(len(rows), np.float32)
@@ -163,7 +163,7 @@ def _nearer_to_left(rows: Rows, left: Rows, right: Rows, features: Parts, sums: 
 
 
 @numba.njit(cache=True)
-def _add(rows: Rows, features: Parts, total: Floats) -> np.float32:
+def _add(rows: Rows, features: CSR, total: Floats) -> np.float32:
     """Sum up rows in an array of zeros; returns the sum's Euclidean norm, 1 for a sum of nothing."""
     for row in rows:
         for entry in range(features[0][row], features[0][row + 1]):

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.csr import keep_heaviest
+from eclare.arrays.products import keep_heaviest
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model.clusters import Clusters
 from eclare.model.config import ECLAREConfig

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from eclare.arrays.topk import best_of_row
 from eclare.model.network import ECLARE, Bags, LabelRows
 from eclare.model.texts import Texts
 
@@ -203,22 +204,3 @@ def with_bonus(
                 filled += 1
         best_of_row(labels[:filled], scores[:filled], labels_NK[row], totals_NK[row])
     return labels_NK, totals_NK
-
-
-@numba.njit(cache=True)
-def best_of_row(labels: Rows, scores: Floats, best_K: Rows, best_scores_K: Floats) -> None:
-    """Fill the two lists with the best-scored labels, best first, ties by lower label."""
-    by_label = np.argsort(labels)
-    order = by_label[np.argsort(-scores[by_label], kind="mergesort")][: len(best_K)]
-    for place in range(len(order)):
-        best_K[place], best_scores_K[place] = labels[order[place]], scores[order[place]]
-
-
-@numba.njit(parallel=True, cache=True)
-def best_of_rows(labels_NC: Rows, scores_NC: Floats, k: int) -> tuple[Rows, Floats]:
-    """The k best-scored of every row's labels, best first, ties by lower label; -1 is no label: N x k."""
-    best_NK, best_scores_NK = np.full((len(labels_NC), k), -1, np.int32), np.zeros((len(labels_NC), k), np.float32)
-    for row in numba.prange(len(labels_NC)):
-        there = labels_NC[row] >= 0
-        best_of_row(labels_NC[row][there], scores_NC[row][there], best_NK[row], best_scores_NK[row])
-    return best_NK, best_scores_NK

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import heaviest_of_product, scale_rows, with_largest_one
+from eclare.arrays.csr import scale_rows, with_largest_one
+from eclare.arrays.products import heaviest_of_product
 
 
 def co_occurring_labels(weights_NL: sp.csr_matrix, heaviest: int, damping: float = 0.0) -> sp.csr_matrix:

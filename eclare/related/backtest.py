@@ -10,17 +10,17 @@ import scipy.sparse as sp
 import torch
 from tqdm import tqdm
 
-from eclare.arrays.csr import keep_heaviest, look_up
+from eclare.arrays.products import keep_heaviest, look_up
+from eclare.arrays.topk import PAD, best_of_rows
 from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import Floats, Rows, best_of_rows
+from eclare.model.inference import Floats, Rows
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
 from eclare.model.texts import Texts
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import Signals
-from eclare.related.recommendations import PAD
 
 HELD_BACK_DAYS = (45, 90, 180)  # three nights of the past on which the ranking is learnt; what came after is right
 SHARED_SESSIONS = 2  # that make a pair right, as fewer are chance

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eclare.arrays.csr import keep_heaviest, look_up
+from eclare.arrays.products import keep_heaviest, look_up
+from eclare.arrays.topk import PAD
 from eclare.model.inference import Floats, Rows, attention_of
 from eclare.related.answers import Answers
 from eclare.related.backtest import Ranked
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.recommendations import PAD
 from eclare.related.score_parts import score_parts
 
 NEIGHBOURS = 3

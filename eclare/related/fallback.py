@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.csr import Floats, Rows
-from eclare.related.recommendations import PAD, SOURCES
+from eclare.arrays.topk import PAD
+from eclare.related.recommendations import SOURCES
 
 CATEGORY, POPULAR = SOURCES.index("category"), SOURCES.index("popular")
 

@@ -8,21 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import (
-    Parts,
-    distinct_per_row,
-    heaviest_of_product,
-    keep_heaviest,
-    look_up,
-    parts,
-    product_at,
-    with_sum_one,
-)  # fmt: skip
+from eclare.arrays.csr import CSR, with_sum_one
 from eclare.arrays.knn import Nearest, cosines_at
+from eclare.arrays.products import heaviest_of_product, keep_heaviest, look_up, product_at
+from eclare.arrays.topk import PAD, distinct_per_row
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, LEAST_LOG_SHARE, Floats, Rows, build_quick_index, inner_products, log_shares
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.recommendations import PAD
 
 HALF_LIVES = (7.0, 30.0, 90.0, 365.0)  # days
 LIKE_TITLES, LIKE_COSINE, SHARPNESS = 20, 0.4, 8  # titles that speak for another: how many, how near, how sharply
@@ -71,19 +63,19 @@ class Signals:
         """
         there = candidates != PAD
         signals = np.empty((*candidates.shape, len(NAMES)), np.float32)
-        lives, like = len(HALF_LIVES), parts(self._like_PP[queries])
+        lives, like = len(HALF_LIVES), CSR.of(self._like_PP[queries])
         signals[..., :lives] = _log(look_up(self._together, queries, candidates), COUNT_FLOOR)
         for place, popularity_P in enumerate(self._popularity_P):
             signals[..., lives + place] = _log(np.where(there, popularity_P[candidates], 0), COUNT_FLOOR)
         reached = {
-            "over one more product": (parts(self._onwards_PP[queries]), self._onwards, CHANCE_FLOOR),
+            "over one more product": (CSR.of(self._onwards_PP[queries]), self._onwards, CHANCE_FLOOR),
             "similar queries": (like, self._longest, COUNT_FLOOR),
             "similar answers": (_own(queries), self._to_like_titles, COUNT_FLOOR),
             "similar both": (like, self._to_like_titles, COUNT_FLOOR),
         }
         for name, (left, right, floor) in reached.items():
             signals[..., NAMES.index(name)] = _log(product_at(left, right, candidates, self.pairs.products), floor)
-        signals[..., -3] = cosines_at(parts(self.titles_PV[queries]), self._titles, candidates)
+        signals[..., -3] = cosines_at(CSR.of(self.titles_PV[queries]), self._titles, candidates)
         signals[..., MODEL] = self._log_shares(queries, candidates, log_partition_Q)
         signals[..., -1] = _log(self._history_P[queries], COUNT_FLOOR)[:, None]
         return signals
@@ -130,16 +122,16 @@ class Signals:
         return sp.csr_matrix((counts[:, -1], indices, indptr), shape=(self.pairs.products, self.pairs.products))
 
     @cached_property
-    def _longest(self) -> Parts:
-        return parts(self._longest_PP)
+    def _longest(self) -> CSR:
+        return CSR.of(self._longest_PP)
 
     @cached_property
-    def _onwards(self) -> Parts:
-        return parts(self._onwards_PP)
+    def _onwards(self) -> CSR:
+        return CSR.of(self._onwards_PP)
 
     @cached_property
-    def _titles(self) -> Parts:
-        return parts(self.titles_PV)
+    def _titles(self) -> CSR:
+        return CSR.of(self.titles_PV)
 
     @cached_property
     def _history_P(self) -> Floats:
@@ -164,9 +156,9 @@ class Signals:
         return keep_heaviest(with_sum_one(self._longest_PP), HOP)
 
     @cached_property
-    def _to_like_titles(self) -> Parts:
+    def _to_like_titles(self) -> CSR:
         """Sessions with products whose titles are like the answer's."""
-        return parts(heaviest_of_product(self._longest_PP, self._like_PP.T.tocsr(), KEPT))
+        return CSR.of(heaviest_of_product(self._longest_PP, self._like_PP.T.tocsr(), KEPT))
 
     @cached_property
     def _by_counts(self) -> Rows:
@@ -191,8 +183,8 @@ class Signals:
         return kept
 
 
-def _own(queries: Rows) -> Parts:
-    return np.arange(len(queries) + 1, dtype=np.int32), queries, np.ones(len(queries), np.float32)
+def _own(queries: Rows) -> CSR:
+    return CSR(np.arange(len(queries) + 1, dtype=np.int32), queries, np.ones(len(queries), np.float32))
 
 
 def _heaviest_columns(matrix: sp.csr_matrix, k: int) -> Rows:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from eclare.arrays.topk import PAD
 from eclare.model.interactions import Ids
 
-PAD = -1
 SOURCES = ("model", "co-click", "cold", "category", "popular")
 
 

@@ -6,9 +6,9 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
-from eclare.arrays.csr import Floats, Parts, Rows, parts
+from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.knn import cosine_of
-from eclare.related.recommendations import PAD
+from eclare.arrays.topk import PAD
 
 
 class ListRules(NamedTuple):
@@ -40,7 +40,7 @@ def select(
     if not rules.most_of_category and not rules.diversity:
         return labels_NC[:, : rules.k], scores_NC[:, : rules.k]
     places_NK = np.full((len(labels_NC), rules.k), -1, np.int32)
-    _choose((labels_NC, scores_NC), parts(titles_LV), category_L, tuple(rules), places_NK)
+    _choose((labels_NC, scores_NC), CSR.of(titles_LV), category_L, tuple(rules), places_NK)
     there = places_NK >= 0
     places = np.maximum(places_NK, 0)
     labels = np.where(there, np.take_along_axis(labels_NC, places, axis=1), PAD).astype(np.int32)
@@ -50,7 +50,7 @@ def select(
 
 @numba.njit(parallel=True, cache=True)
 def _choose(
-    ranked: tuple[Rows, Floats], titles: Parts, category_L: Rows, rules: tuple[int, int, float], places_NK: Rows
+    ranked: tuple[Rows, Floats], titles: CSR, category_L: Rows, rules: tuple[int, int, float], places_NK: Rows
 ) -> None:
     labels_NC, scores_NC = ranked
     k, most, diversity = rules

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from eclare.arrays.topk import PAD
 from eclare.model.inference import CHUNK, Floats, Rows
 from eclare.related.answers import Answers
 from eclare.related.backtest import Ranked
 from eclare.related.features import NAMES
-from eclare.related.recommendations import PAD
 from eclare.xc.co_clicks import bonus_of
 
 GROUPS = {

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from eclare.arrays.csr import Rows, look_up
+from eclare.arrays.csr import Rows
+from eclare.arrays.products import look_up
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.recommendations import SOURCES
 

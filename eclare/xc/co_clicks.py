@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import Parts, parts, scale_rows, with_largest_one, with_sum_one
+from eclare.arrays.csr import CSR, scale_rows, with_largest_one, with_sum_one
 from eclare.arrays.knn import Nearest, shares
 from eclare.model.config import ECLAREConfig
 from eclare.model.soft_targets import co_occurring_labels, shared_points
@@ -28,8 +28,8 @@ FLOOR = 0.01  # evidence below which the model alone decides
 class Neighbours(NamedTuple):
     """Who speaks for some points, and with what share: labels and training points with titles like theirs."""
 
-    labels: Parts
-    points: Parts
+    labels: CSR
+    points: CSR
 
 
 class Heard(NamedTuple):
@@ -95,11 +95,11 @@ class CoClickScores:
             similar = scale_rows(similar, 1 - share) + own
         return sp.csr_matrix(similar @ self.co_clicks_LL, dtype=np.float32)
 
-    def over_labels(self, similar: Parts) -> sp.csr_matrix:
+    def over_labels(self, similar: CSR) -> sp.csr_matrix:
         """The shares of similar labels as a matrix, N x L."""
         return sp.csr_matrix(similar[::-1], shape=(len(similar[0]) - 1, self.titles_LV.shape[0]))
 
-    def heard(self, similar: Parts) -> Heard:
+    def heard(self, similar: CSR) -> Heard:
         """co_clicks for a single title, without the cost of making sparse matrices."""
         met, (_, labels, share) = self.co_clicks_LL, similar
         rows = [slice(met.indptr[label], met.indptr[label + 1]) for label in labels]
@@ -108,7 +108,7 @@ class CoClickScores:
         labels, place = np.unique(labels, return_inverse=True)
         return Heard(labels, np.bincount(place, heard, len(labels)).astype(np.float32))
 
-    def _similar(self, points_NV: sp.csr_matrix) -> Parts:
+    def _similar(self, points_NV: sp.csr_matrix) -> CSR:
         return shares(self._titles.to(points_NV, SIMILAR_LABELS, LEAST_SIMILARITY), SHARPNESS)
 
     @cached_property
@@ -117,9 +117,9 @@ class CoClickScores:
         return np.asarray(self.shared_LL.sum(axis=1), dtype=np.float32).ravel()
 
     @cached_property
-    def parts_of_history(self) -> Parts:
+    def parts_of_history(self) -> CSR:
         """history_L as a single column, L x 1, ready for sampled_product."""
-        return parts(sp.csr_matrix(self.history_L[:, None]))
+        return CSR.of(sp.csr_matrix(self.history_L[:, None]))
 
     @cached_property
     def popularity_L(self) -> npt.NDArray[np.float32]:
@@ -127,19 +127,19 @@ class CoClickScores:
         return np.bincount(self.clicks_NL.indices, minlength=self.titles_LV.shape[0]).astype(np.float32)
 
     @cached_property
-    def parts_of_shared(self) -> Parts:
+    def parts_of_shared(self) -> CSR:
         """shared_LL, ready for sampled_product."""
-        return parts(self.shared_LL)
+        return CSR.of(self.shared_LL)
 
     @cached_property
-    def parts_of_clicks(self) -> Parts:
+    def parts_of_clicks(self) -> CSR:
         """clicks_NL likewise."""
-        return parts(self.clicks_NL)
+        return CSR.of(self.clicks_NL)
 
     @cached_property
-    def parts_of_words(self) -> Parts:
+    def parts_of_words(self) -> CSR:
         """The labels of each word likewise, V x L."""
-        return parts(self.titles_LV.T.tocsr())
+        return CSR.of(self.titles_LV.T.tocsr())
 
     @cached_property
     def _titles(self) -> Nearest:

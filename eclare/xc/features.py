@@ -13,14 +13,15 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from eclare.arrays.csr import parts, sampled_product
+from eclare.arrays.csr import CSR
 from eclare.arrays.knn import Nearest
+from eclare.arrays.products import sampled_product
+from eclare.arrays.topk import PAD, best_of_rows
 from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import CHUNK, Floats, Rows, best_of_rows, inner_products, log_shares, with_bonus
+from eclare.model.inference import CHUNK, Floats, Rows, inner_products, log_shares, with_bonus
 from eclare.ranker import Examples, Ranker, fit_ranker
-from eclare.related.recommendations import PAD
 from eclare.xc.co_clicks import CoClickScores, Neighbours, bonus_of
 
 NAMES = ("model", "shared points", "history", "clicks of like points", "same words", "popularity")
@@ -66,7 +67,7 @@ class Reranker:
         found_NC = index.search(known.encoded_ND, min(2 * count, index.ntotal))[1].astype(np.int32)
         scores_NC = self._scores(known, found_NC)
         co_clicks = sp.csr_matrix(self.evidence.over_labels(known.neighbours.labels) @ self.evidence.co_clicks_LL)
-        bonus = parts(bonus_of(co_clicks, self.ensemble.config))
+        bonus = CSR.of(bonus_of(co_clicks, self.ensemble.config))
         best, _ = with_bonus(found_NC, scores_NC, bonus, known.encoded_ND, classifiers_LD)
         return np.ascontiguousarray(best[:, :count])
 
@@ -87,7 +88,7 @@ class Reranker:
         signals[..., 1] = np.log(sampled_product(similar, evidence.parts_of_shared, labels_NC) + COUNT_FLOOR)
         signals[..., 2] = np.log(history_N + COUNT_FLOOR)
         signals[..., 3] = np.log(sampled_product(near, evidence.parts_of_clicks, labels_NC) + SHARE_FLOOR)
-        signals[..., 4] = sampled_product(parts(known.points_NV), evidence.parts_of_words, labels_NC)
+        signals[..., 4] = sampled_product(CSR.of(known.points_NV), evidence.parts_of_words, labels_NC)
         signals[..., 5] = np.log(np.where(there, evidence.popularity_L[labels_NC], 0) + COUNT_FLOOR)
         return signals
 
@@ -121,9 +122,9 @@ def learn_ranker(
     blind = Reranker(learn(clicks_NL[kept], points_NV[kept]), evidence, None)
     known = blind.known(points_NV[held])
     labels_NC = blind.candidates(known, CANDIDATES)
-    each = parts(sp.identity(len(held), np.float32, format="csr"))
-    labels_NC[sampled_product(each, parts(_known_pairs(evidence, points_NV[held])), labels_NC) > 0] = PAD
-    right = sampled_product(each, parts(clicks_NL[held]), labels_NC)
+    each = CSR.of(sp.identity(len(held), np.float32, format="csr"))
+    labels_NC[sampled_product(each, CSR.of(_known_pairs(evidence, points_NV[held])), labels_NC) > 0] = PAD
+    right = sampled_product(each, CSR.of(clicks_NL[held]), labels_NC)
     examples = Examples(blind.signals(known, labels_NC), right, labels_NC != PAD).with_positives()
     if len(examples.right_QC) < FEWEST_HELD_BACK:
         return None

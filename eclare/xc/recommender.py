@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.csr import Parts
+from eclare.arrays.csr import CSR
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
 from eclare.model import distributed
 from eclare.model.beam_search import probabilities
@@ -260,7 +260,7 @@ class Recommender:
         heaviest = sorted(zip(edges.data[row].tolist(), edges.indices[row].tolist(), strict=True), reverse=True)
         return {self._ids[other]: weight for weight, other in heaviest if other != label}
 
-    def _met_with(self, similar: Parts) -> list[tuple[str, float, set[int]]]:
+    def _met_with(self, similar: CSR) -> list[tuple[str, float, set[int]]]:
         """The labels with a title like this one: id, title similarity, and the labels that each was met with."""
         met = self.evidence.co_clicks_LL
         return [

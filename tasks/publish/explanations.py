@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eclare.related.recommendations import PAD
+from eclare.arrays.topk import PAD
 
 if TYPE_CHECKING:
     from eclare.model.interactions import Ids

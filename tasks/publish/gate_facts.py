@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eclare.related.recommendations import PAD, Recommendations
+from eclare.arrays.topk import PAD
+from eclare.related.recommendations import Recommendations
 from tasks.stores.database import Connection, statement
 
 Facts = dict[str, float | None]

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eclare.related.recommendations import PAD, SOURCES, Recommendations
+from eclare.arrays.topk import PAD
+from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.errors import BadInput
 from tasks.model_config import read_config
 from tasks.night import Night

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eclare.related.recommendations import PAD, SOURCES, Recommendations
+from eclare.arrays.topk import PAD
+from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.night import Night
 from tasks.publish.explanations import write_reasons
 from tasks.settings import Settings

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.arrays.csr import heaviest_of_product, keep_heaviest, parts, product_at, sampled_product
+from eclare.arrays.csr import CSR
+from eclare.arrays.products import heaviest_of_product, keep_heaviest, product_at, sampled_product
 
 LEFT = arrays(np.float32, (5, 4), elements=st.integers(0, 3))
 RIGHT = arrays(np.float32, (4, 7), elements=st.integers(0, 3))
@@ -42,7 +43,7 @@ def test_rows_are_cut_to_their_heaviest(dense, k) -> None:
 @given(LEFT, RIGHT, arrays(np.int32, (5, 3), elements=st.integers(-1, 6)))
 def test_entries_asked_for_are_those_of_the_whole_product(left, right, columns) -> None:
     whole = np.hstack([left @ right, np.zeros((5, 1), np.float32)])  # column -1
-    left, right = parts(sp.csr_matrix(left)), parts(sp.csr_matrix(right))
+    left, right = CSR.of(sp.csr_matrix(left)), CSR.of(sp.csr_matrix(right))
     for found in (sampled_product(left, right, columns), product_at(left, right, columns, 7)):
         assert np.array_equal(found, np.take_along_axis(whole, columns, axis=1))
 

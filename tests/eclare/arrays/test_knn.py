@@ -3,7 +3,7 @@ import scipy.sparse as sp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from eclare.arrays.csr import parts
+from eclare.arrays.csr import CSR
 from eclare.arrays.knn import Nearest, cosines_at
 from eclare.arrays.tfidf import normalise_rows
 
@@ -21,7 +21,7 @@ def test_the_nearest_titles_are_those_of_all_cosines(seed, most, least) -> None:
     there = cosines > 0
     assert np.allclose(np.take_along_axis(cosine, found, axis=1)[there], cosines[there], atol=1e-5)
     assert all(len(set(row[kept])) == kept.sum() for row, kept in zip(found, there, strict=True))
-    assert np.array_equal(cosines_at(parts(points), parts(rows), found)[there], cosines[there])
+    assert np.array_equal(cosines_at(CSR.of(points), CSR.of(rows), found)[there], cosines[there])
 
 
 def titles(random: np.random.Generator, count: int) -> sp.csr_matrix:

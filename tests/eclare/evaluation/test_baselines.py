@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from eclare.arrays.topk import PAD
 from eclare.evaluation.baselines import co_clicks
-from eclare.related.recommendations import PAD
 
 P = 6
 

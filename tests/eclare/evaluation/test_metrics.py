@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from eclare.arrays.topk import PAD
 from eclare.evaluation.metrics import SEGMENTS, evaluate, inverse_propensities, segment_recall, segments
-from eclare.related.recommendations import PAD
 
 POINTS, LABELS, K = 5, 7, 4
 rankings = st.lists(

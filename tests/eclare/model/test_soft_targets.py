@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.arrays.csr import best_per_row, keep_heaviest, with_largest_one, with_sum_one
+from eclare.arrays.csr import with_largest_one, with_sum_one
+from eclare.arrays.products import keep_heaviest
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
+from eclare.arrays.topk import best_per_row
 from eclare.model.config import ECLAREConfig
 from eclare.model.soft_targets import co_occurring_labels, with_label_points
 from eclare.xc.co_clicks import CoClickScores, bonus_of

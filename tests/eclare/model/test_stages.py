@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eclare.arrays.tfidf import Vocabulary
+from eclare.arrays.topk import PAD
 from eclare.model import stages
 from eclare.model.batches import Batches
 from eclare.model.beam_search import probabilities, top_labels
@@ -18,7 +19,6 @@ from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
 from eclare.model.texts import Texts
 from eclare.model.training import Stage, TrainingData, _Run, run_stage
-from eclare.related.recommendations import PAD
 from eclare.xc.recommender import Recommender
 from tests.made_shops import Shop, shop_of_groups
 

@@ -4,6 +4,7 @@ import scipy.sparse as sp
 import torch
 
 from eclare.arrays.tfidf import Vocabulary
+from eclare.arrays.topk import PAD
 from eclare.evaluation.baselines import co_clicks
 from eclare.evaluation.metrics import evaluate, inverse_propensities
 from eclare.model import inference
@@ -18,7 +19,6 @@ from eclare.model.network import ECLARE
 from eclare.model.stages import train
 from eclare.model.texts import Texts
 from eclare.model.training import loss_of
-from eclare.related.recommendations import PAD
 from tests.made_shops import Shop, shop_of_groups
 
 CONFIG = ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, negatives_per_batch=32, learning_rate=0.01)

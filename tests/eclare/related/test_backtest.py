@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.arrays.csr import distinct_per_row
 from eclare.arrays.tfidf import Vocabulary
+from eclare.arrays.topk import PAD, distinct_per_row
 from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
@@ -18,7 +18,6 @@ from eclare.model.texts import Texts
 from eclare.related.backtest import examples_of, rank, related_products, right_products, teaching_queries
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from eclare.related.features import NAMES, Signals
-from eclare.related.recommendations import PAD
 from tests.made_shops import DatedShop, sessions_of_groups
 
 CONFIG = ECLAREConfig(embedding_dim=16, epochs=6, batch_size=32)

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import torch
 
 from eclare.arrays.tfidf import Vocabulary
+from eclare.arrays.topk import PAD
 from eclare.model.config import ECLAREConfig
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
@@ -19,7 +20,6 @@ from eclare.related.backtest import Ranked
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.explain import NEIGHBOURS, reasons_of
 from eclare.related.features import NAMES
-from eclare.related.recommendations import PAD
 from eclare.related.rerank import ListRules, select
 from eclare.related.score_parts import PARTS, score_parts
 from eclare.xc.co_clicks import CoClickScores

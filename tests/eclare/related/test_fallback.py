@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from eclare.arrays.topk import PAD
 from eclare.related.fallback import CATEGORY, POPULAR, Popular, fill_up
-from eclare.related.recommendations import PAD
 
 PRODUCTS = 10
 

@@ -6,7 +6,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from eclare.arrays.tfidf import normalise_rows
-from eclare.related.recommendations import PAD
+from eclare.arrays.topk import PAD
 from eclare.related.rerank import ListRules, select
 
 LABELS = 12

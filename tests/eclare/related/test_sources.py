@@ -1,8 +1,9 @@
 import numpy as np
 import scipy.sparse as sp
 
+from eclare.arrays.topk import PAD
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.recommendations import PAD, SOURCES
+from eclare.related.recommendations import SOURCES
 from eclare.related.sources import sources_of
 
 

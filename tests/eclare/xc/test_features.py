@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax
 
-from eclare.arrays.csr import parts
+from eclare.arrays.csr import CSR
 from eclare.arrays.tfidf import normalise_rows
+from eclare.arrays.topk import best_of_rows
 from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
-from eclare.model.inference import best_of_rows, log_shares, with_bonus
+from eclare.model.inference import log_shares, with_bonus
 from eclare.model.stages import train
 from eclare.model.texts import Texts
 from eclare.ranker import Examples, Ranker, fit_ranker
@@ -35,7 +36,7 @@ def test_the_best_with_a_bonus_are_those_of_all_labels(bonus, encoded, classifie
     scores = encoded @ classifiers.T
     found = np.argsort(-scores, axis=1, kind="stable")[:, :4].astype(np.int32)
     best, totals = with_bonus(
-        found, np.take_along_axis(scores, found, axis=1), parts(sp.csr_matrix(bonus)), encoded, classifiers
+        found, np.take_along_axis(scores, found, axis=1), CSR.of(sp.csr_matrix(bonus)), encoded, classifiers
     )
     slowly = np.argsort(-(scores + bonus), axis=1, kind="stable")[:, :4]
     assert np.allclose(totals, np.take_along_axis(scores + bonus, slowly, axis=1))

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from eclare.arrays.topk import PAD
 from eclare.related.explain import Reasons
-from eclare.related.recommendations import PAD
 from tasks.publish.explanations import FILE, read_reasons, write_reasons
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
