@@ -26,10 +26,11 @@ demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what
 test: $(INSTALLED) ## All tests
 	$(RUN) -m pytest
 
-check: $(INSTALLED) ## Lint, format, types, dependencies
+check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependencies
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
 	$(RUN) -m pip check
 
 up: $(INSTALLED) ## Airflow's user interface on this machine
