@@ -2,28 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import HTTPException
 
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
-from tasks.stores.database import open_database, select, server_answers, statement
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+from tasks.stores.database import select, statement, transaction
 
 PATIENCE = {"milliseconds": 5_000}
 
 
 def rows(query: str, **values: object) -> list[dict[str, Any]]:
     """The rows of a query of sql/queries; raises HTTPException 503 where the database is away or takes too long."""
-    with http_errors():
-        engine = _engine()
-        with server_answers(engine), engine.connect() as connection:
-            connection.execute(statement("give_up_after"), PATIENCE)
-            return select(connection, query, **values)
+    with http_errors(), transaction(Settings()) as connection:
+        connection.execute(statement("give_up_after"), PATIENCE)
+        return select(connection, query, **values)
 
 
 @contextmanager
@@ -35,9 +29,3 @@ def http_errors() -> Iterator[None]:
         raise HTTPException(400, str(error)) from error
     except NotReady as error:
         raise HTTPException(503, str(error)) from error
-
-
-@cache
-def _engine() -> "Engine":
-    """Opened once: each further request only connects."""
-    return open_database(Settings())

@@ -58,7 +58,7 @@ class Load:
 
 
 def record_load(load: Load, settings: Settings) -> None:
-    """Add one load and its rules to the ledger; raises what `open_database` raises."""
+    """Add one load and its rules to the ledger; raises what `connect` raises."""
     row = {
         "day": load.day,
         "outcome": "rejected" if load.clicks_hash is None else "loaded",
@@ -116,7 +116,7 @@ class ErasedUsers(NamedTuple):
 
 
 def erased_users(settings: Settings) -> ErasedUsers:
-    """The users that were ever erased; raises what `open_database` raises."""
+    """The users that were ever erased; raises what `connect` raises."""
     with transaction(settings) as connection:
         salt, hashes = connection.execute(statement("erased_users")).one()
     return ErasedUsers(salt, list(hashes))
