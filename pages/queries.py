@@ -10,19 +10,19 @@ from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 from tasks.stores.database import select, statement, transaction
 
-PATIENCE = {"milliseconds": 5_000}
+TIMEOUT = {"milliseconds": 5_000}
 
 
 def rows(query: str, **values: object) -> list[dict[str, Any]]:
     """The rows of a query of sql/queries; raises HTTPException 503 where the database is away or takes too long."""
     with http_errors(), transaction(Settings()) as connection:
-        connection.execute(statement("give_up_after"), PATIENCE)
+        connection.execute(statement("give_up_after"), TIMEOUT)
         return select(connection, query, **values)
 
 
 @contextmanager
 def http_errors() -> Iterator[None]:
-    """What a step refuses becomes an answer: 400 for what was asked, 503 for a service that is away."""
+    """Turn a refusal into an answer: 400 for what was asked, 503 for a service that is away."""
     try:
         yield
     except BadInput as error:
