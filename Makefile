@@ -46,7 +46,7 @@ bench: $(INSTALLED) ## Seconds and peak memory of every step of a night
 	@$(RUN) -m benchmarks.night
 
 night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [SINCE=2017-05-01]
-	@$(RUN) -m tasks night --night "$(NIGHT)" $(if $(SINCE),--since "$(SINCE)")
+	@$(RUN) -m local night --night "$(NIGHT)" $(if $(SINCE),--since "$(SINCE)")
 
 # Every Python from 3.11 on gets its markers. Where pip finds a CPU wheel of torch, the CPU lock leaves CUDA out;
 # the local version of that wheel is cut off, because the index has none of that name.

@@ -1,7 +1,6 @@
 """The catalogue: which products there are and what they are called, as delivered and as stored day by day."""
 
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -13,16 +12,23 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.columns import as_text, check_parquet, local_copies, place, suffix_of
+from tasks.ingest.columns import (
+    MAX_ID_LENGTH,
+    as_text,
+    check_file_inside,
+    check_parquet,
+    local_copies,
+    place,
+    suffix_of,
+)
 from tasks.ingest.engine import count_rows, duckdb_engine, materialise, read_parquet
 from tasks.ingest.text_files import Landed, land
 from tasks.night import Night
 from tasks.settings import Settings
-from tasks.stores.artefacts import Artefact, Storage, hash_file
+from tasks.stores.artefacts import Artefact, Storage, dated_folders, hash_file
 
 REQUIRED = ("product_id", "title")
 COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked")
-MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 
 
 @dataclass(frozen=True)
@@ -110,18 +116,6 @@ def catalogue_of(night: Night, storage: Storage) -> tuple[date, Artefact]:
     )
 
 
-def dated_folders(files: AbstractFileSystem, root: str) -> dict[date, str]:
-    """The folders date=YYYY-MM-DD in a folder, by day; other names are passed over, a missing folder has none."""
-    found = {}
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for path in files.ls(root, detail=False):
-            key, _, day = PurePosixPath(path).name.partition("=")
-            with suppress(ValueError):
-                if key == "date" and date.fromisoformat(day).isoformat() == day:
-                    found[date.fromisoformat(day)] = path
-    return found
-
-
 def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
     if not files.isdir(folder):
         raise BadInput(f"{folder} must be a folder with one catalogue, but is none: deliver it as a folder")
@@ -130,7 +124,7 @@ def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
         name = PurePosixPath(path).name
         if name.startswith(("_", ".")) and name not in (".", ".."):
             continue
-        _check_file_inside(files, path, root)
+        check_file_inside(files, path, root)
         found.append(path)
     if not found:
         raise NotReady(f"{folder} holds no catalogue yet: deliver it there, or remove the folder")
@@ -138,16 +132,6 @@ def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
         names = ", ".join(PurePosixPath(path).name for path in found[:5])
         raise BadInput(f"{folder} must hold one catalogue, got {len(found)} files ({names}): keep one of them")
     return str(found[0])
-
-
-def _check_file_inside(files: AbstractFileSystem, path: str, root: str) -> None:
-    inside = ".." not in PurePosixPath(path).relative_to(root).parts
-    if inside and not files.isfile(path):
-        raise BadInput(f"{path} must be a file, but is none: remove it, then ingest the catalogue again")
-    if inside and "file" in files.protocol:
-        inside = Path(path).resolve().is_relative_to(Path(root).resolve())
-    if not inside:
-        raise BadInput(f"{path} must lie in {root}, but leads out of it: deliver the file itself")
 
 
 def _read(engine: BaseBackend, file: Path) -> ibis.Table:

@@ -18,6 +18,7 @@ SUFFIXES = (
     *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst"),
 )
 LARGEST_EXACT_FLOAT = 2.0**53
+MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 
 
 def place(url: str) -> tuple[AbstractFileSystem, str]:
@@ -38,6 +39,18 @@ def local_copies(files: AbstractFileSystem, paths: Sequence[str]) -> Iterator[li
             copy.parent.mkdir(exist_ok=True)
             files.get_file(path, str(copy))
         yield copies
+
+
+def check_file_inside(files: AbstractFileSystem, path: str, folder: str) -> None:
+    """Raises BadInput for a path that is no file or leads out of the folder, by its name or by a link."""
+    name = PurePosixPath(path)
+    inside = name.is_relative_to(folder) and ".." not in name.relative_to(folder).parts
+    if inside and not files.isfile(path):
+        raise BadInput(f"{path} must be a file, but is none: remove it from the folder, then ingest again")
+    if inside and "file" in files.protocol:
+        inside = Path(path).resolve().is_relative_to(Path(folder).resolve())
+    if not inside:
+        raise BadInput(f"{path} must lie in {folder}, but leads out of it: deliver the file itself, then ingest again")
 
 
 def suffix_of(name: str) -> str:

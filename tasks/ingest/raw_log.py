@@ -15,12 +15,12 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.columns import as_text, check_parquet, place, suffix_of
+from tasks.ingest.columns import as_text, check_file_inside, check_parquet, place, suffix_of
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, open_parquet
 from tasks.ingest.log_format import COLUMNS, REQUIRED, LogFormat
 from tasks.ingest.text_files import LINE, REST, Landed, Unreadable, land
 from tasks.settings import Settings
-from tasks.stores.artefacts import hash_file
+from tasks.stores.artefacts import dated_folders, hash_file
 
 TIME_TEXT = "time_text"
 
@@ -68,9 +68,7 @@ class RawLog:
 def days_with_a_folder(first: date, last: date, settings: Settings) -> list[date]:
     """The days from `first` to `last` that have a log folder, and always `last`, oldest first."""
     files, root = place(settings.click_log_url)
-    names = {Path(path).name for path in files.ls(root, detail=False)} if files.isdir(root) else set()
-    days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal())]
-    return [*(day for day in days if f"date={day}" in names), last]
+    return [*(day for day in sorted(dated_folders(files, root)) if first <= day < last), last]
 
 
 @contextmanager
@@ -154,7 +152,7 @@ def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFi
         name = PurePosixPath(path).name
         if name.startswith(("_", ".")) and name not in (".", ".."):
             continue
-        _check_inside(path, folder, local_source=local_source)
+        check_file_inside(source, path, folder)
         suffix, state = suffix_of(name), _state(source, path)
         local = scratch / f"{len(found):05d}{suffix}"
         if local_source:
@@ -163,16 +161,6 @@ def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFi
             source.get_file(path, str(local))
         found.append(LogFile(name, path, state, local, suffix))
     return found
-
-
-def _check_inside(path: str, folder: str, *, local_source: bool) -> None:
-    inside = str(PurePosixPath(path).parent) == folder and ".." not in PurePosixPath(path).parts[-2:]
-    if inside and local_source:
-        inside = Path(path).resolve().is_relative_to(Path(folder).resolve())
-    if not inside:
-        raise BadInput(f"{path} must lie in {folder}, but leads out of it: deliver the file itself, then ingest again")
-    if local_source and not Path(path).is_file():
-        raise BadInput(f"{path} must be a file, but is none: remove it from the folder, then ingest again")
 
 
 def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import ibis
 
+from tasks.ingest.columns import MAX_ID_LENGTH
 from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_often, text_hash
 from tasks.ingest.events import EVENT_TYPES
 from tasks.ingest.log_format import COLUMNS
@@ -20,8 +21,7 @@ ERASED_USER = "erased_user"
 DUPLICATES = ("duplicate_event_id", "duplicate_row")
 LATE = "late"
 UNLISTED = "product_not_in_catalogue"
-PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets: its indexes hold some kilobytes
-MAX_ID_LENGTH = 200
+PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets
 
 Rule: TypeAlias = tuple[ibis.Value, str]  # what it is true of, and its name
 

@@ -17,7 +17,7 @@ from tasks.ingest.engine import Keys, count_rows, open_engine, read_parquet, run
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import open_database
+from tasks.stores.database import check_database
 from tasks.stores.ledger import record_aggregate
 
 BATCHES_OF_A_GROUP = 8  # of runs, in a row group
@@ -35,7 +35,7 @@ def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:
     less than other) and followed.parquet (query to related); products are rows of products.parquet, event_type a place
     in EVENT_TYPES. Raises NotReady where the night's own day is not ingested.
     """
-    open_database(settings)
+    check_database(settings)  # a database that is away must stop the step before the aggregates are replaced
     storage = Storage(settings.storage_url)
     if not storage.complete(Night.clicks(night.day)):
         raise NotReady(f"the clicks of {night} are not ingested: run ingest_clicks --night {night}")

@@ -22,7 +22,7 @@ from tasks.ingest.events import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
-from tasks.stores.database import open_database
+from tasks.stores.database import check_database
 from tasks.stores.ledger import record_build
 
 Rows = npt.NDArray[np.int32]
@@ -37,7 +37,7 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     Raises NotReady where the night's own day or a catalogue is missing, BadInput where aggregates were paired by other
     settings and where no day or no pair is left to train on.
     """
-    open_database(settings)  # a database that is away must stop the step before the artefact is replaced
+    check_database(settings)  # a database that is away must stop the step before the artefact is replaced
     storage, weighing = Storage(settings.storage_url), _weighing(settings)
     aggregates = _aggregates(night, storage, settings)
     catalogue_day, catalogue = catalogue_of(night, storage)

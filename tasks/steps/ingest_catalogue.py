@@ -10,7 +10,7 @@ from tasks.ingest.catalogue import Catalogue, delivery_of, read_catalogue
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import locked, open_database
+from tasks.stores.database import locked
 from tasks.stores.ledger import record_catalogue
 
 
@@ -21,7 +21,6 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
     yesterday: what is stored for it is kept (kept 1), and only where nothing is, the file is stored as it is now
     (taken_late_days). Raises what `delivery_of` and `read_catalogue` raise; what was stored before then still stands.
     """
-    open_database(settings)  # a database that is away must stop the step before the catalogue is replaced
     storage, path = Storage(settings.storage_url), Night.catalogue(night.day)
     with locked(settings, f"catalogue of {night}"):
         delivery = delivery_of(night.day, settings)

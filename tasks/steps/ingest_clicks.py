@@ -29,7 +29,7 @@ from tasks.ingest.rules import (
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import locked, open_database
+from tasks.stores.database import locked
 from tasks.stores.ledger import Load, erased_users, record_load, rule_counts
 
 
@@ -51,7 +51,6 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     an empty day, a file that cannot be read and a day with too many refused rows, whose quarantine then lies in
     rejected/date=D; the day as it was loaded before then still stands.
     """
-    open_database(settings)  # a database that is away must stop the step before the day is replaced
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
     with locked(settings, f"clicks of {night}"):
         with storage.write(path) as (folder, counts):

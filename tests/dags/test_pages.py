@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
-from pages import queries
 from pages.app import MAY_GO_BACK, MAY_LOOK, app
 from tasks.errors import BadInput
 from tasks.steps.publish_recommendations import publish_recommendations
@@ -25,7 +24,6 @@ SCRIPT = "<script>alert('1')</script> mug"
 
 @pytest.fixture
 def settings(settings, monkeypatch):
-    queries._engine.cache_clear()
     return with_lenient_gate(settings, monkeypatch)
 
 

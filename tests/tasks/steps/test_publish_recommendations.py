@@ -17,7 +17,7 @@ from tasks.publish import versions
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import VERSION_TABLE, open_database, transaction
+from tasks.stores.database import VERSION_TABLE, database_engine, transaction
 from tests.nights import (
     LIVE,
     OTHER,
@@ -177,7 +177,7 @@ def test_a_database_that_is_down_is_not_ready(settings):
 
 def test_a_newer_schema_is_refused_and_the_live_version_stays_readable(settings):
     publish_recommendations(make_night("2017-06-30", settings), settings)
-    engine = open_database(settings)
+    engine = database_engine(settings)
     with engine.begin() as connection:
         connection.execute(sa.text(f"update {VERSION_TABLE} set version_num = '9999'"))
     with pytest.raises(BadInput, match="deploy the newer code"):
@@ -255,7 +255,7 @@ def test_publishers_of_several_nights_at_once_leave_the_newest_live(settings):
 def test_a_reader_is_never_without_a_version_while_another_is_published(settings):
     publish_recommendations(make_night("2017-06-30", settings), settings)
     nights = [make_night(f"2017-07-{day:02}", settings, (OTHER, RELATED)[day % 2]) for day in range(1, 9)]
-    engine = open_database(settings)
+    engine = database_engine(settings)
     with ThreadPoolExecutor(1) as pool, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as reader:
         publishing = pool.submit(lambda: [publish_recommendations(night, settings) for night in nights])
         seen = []
