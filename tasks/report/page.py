@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from eclare.model.loss_curve import draw_losses
 from tasks.night import Night
+from tasks.publish.gate import RULES
 
 if TYPE_CHECKING:
     from tasks.report.data import Report, Row
@@ -32,7 +33,7 @@ def render(report: "Report", night: Night) -> str:
     )
     environment.filters["figure"] = _figure
     return environment.get_template("page.html.j2").render(
-        report=report, night=night, charts=_charts(report), summary=_summary(report)
+        report=report, night=night, charts=_charts(report), summary=_summary(report), measured_of=_measured_of(report)
     )
 
 
@@ -78,6 +79,12 @@ def _summary(report: "Report") -> dict[str, str]:
         if rule in judged:
             summary[rule] = f"{judged[rule]:.1%}"
     return summary
+
+
+def _measured_of(report: "Report") -> dict[str, str]:
+    """What each rule of the verdicts is about; empty for a rule of older code."""
+    sentences = {rule.name: rule.sentence for rule in RULES}
+    return {verdict["rule"]: sentences.get(verdict["rule"], "") for verdict in report.verdicts}
 
 
 def _svg(title: str, draw: Callable[[Axes], None]) -> Markup:
