@@ -18,7 +18,7 @@ from eclare.related.daily_cooccurrence import DayCooccurrence, Weighing, WindowC
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage

@@ -61,8 +61,8 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
 
 def _read(night: Night, settings: Settings) -> _Tonight:
     storage = Storage(settings.storage_url)
-    names = ("model", "recommendations", "interactions")
-    model, made, interactions = (storage.read(night.artefact(name)) for name in names)
+    names = ("recommendations", "model", "interactions")
+    made, model, interactions = (storage.read(night.artefact(name)) for name in names)
     with storage.open(made) as folder:
         recommendations, reasons = Recommendations.load(folder), read_reasons(folder)
     with storage.open(interactions) as folder:
