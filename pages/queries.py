@@ -22,7 +22,7 @@ def rows(query: str, **values: object) -> list[dict[str, Any]]:
     with http_errors():
         engine = _engine()
         with server_answers(engine), engine.connect() as connection:
-            connection.execute(statement("give_up_after"), PATIENCE)
+            connection.execute(statement("set_statement_timeout"), PATIENCE)
             return select(connection, query, **values)
 
 

@@ -145,7 +145,7 @@ def catalogue_of(products):
 def test_sql_and_documents_name_the_rules_of_the_table():
     names = {rule.name for rule in RULES}
     quoted = set()
-    for file in ("report_gate_figures", "prometheus_metrics"):
+    for file in ("report_gate_measurements", "prometheus_metrics"):
         text = (ROOT / "sql" / "queries" / f"{file}.sql").read_text()
         for listed in re.findall(r"rule (?:in \(|= )([^\n)]+)", text):
             quoted |= set(re.findall(r"'(\w+)'", listed))
