@@ -19,8 +19,8 @@ after that, clear the task once it is there. `BadInput` fails at once, since onl
 names the file and its fault; correct it, then clear the failed task and those after it. What was stored before stands.
 
 **Too many rows were refused** (MAX_QUARANTINED_SHARE): the load is rejected, its quarantine lies in
-`STORAGE_URL/rejected/date=NIGHT/`. `select * from ingest_rules where day = 'NIGHT'` shows how many rows each rule refused.
-Correct the log and deliver it again, or give LOG_FORMAT the names it uses; then clear the run.
+`STORAGE_URL/rejected/date=NIGHT/`. `select * from ingest_rules where day = 'NIGHT'` shows how many rows each rule
+refused. Correct the log and deliver it again, or give LOG_FORMAT the names it uses; then clear the run.
 
 **A late or corrected day**: put its files in place, then Trigger -> Backfill over those days with "all runs". A click
 in the log of a later day counts on its own day if that is at most LATENESS_DAYS before; older ones are quarantined as

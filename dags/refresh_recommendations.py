@@ -18,11 +18,11 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   metrics and those of the co-click baseline to `evaluation/` and PostgreSQL. Clear it.
 - **recommend_products** (GPU) reads `model/`, `label_graph/` and `interactions/`; writes `recommendations/`. Clear it.
 - **publish_recommendations** reads `recommendations/`, and in `model/` which config and code trained it; writes a new
-  version to PostgreSQL, then moves the live pointer if every rule of the gate passes (thresholds: GATE_CONFIG). Clear it
-  once the database answers; until then the former version is live. It fails with `BadInput` where the gate refuses the
-  version: read the reasons (in the message, the report and the view `gate_history`), correct the cause and clear the run
-  from the task that it touches, or let the version pass: trigger `approve_version` with its number and a reason. Until
-  somebody does, it stays rejected and the former version stays live.
+  version to PostgreSQL, then moves the live pointer if every rule of the gate passes (thresholds: GATE_CONFIG). Clear
+  it once the database answers; until then the former version is live. It fails with `BadInput` where the gate refuses
+  the version: read the reasons (in the message, the report and the view `gate_history`), correct the cause and clear
+  the run from the task that it touches, or let the version pass: trigger `approve_version` with its number and a
+  reason. Until somebody does, it stays rejected and the former version stays live.
 - **report_night** reads PostgreSQL about the night and the losses in `model/`; writes `report/report.html`, one
   page to look at, also for a night that failed. Nothing depends on it: clear it to have the page anew.
 
