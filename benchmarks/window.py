@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.processes import Cost, cost_of, own_environment, own_server
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import ROOT, Settings
 from tasks.steps.aggregate_clicks import FOLLOWED, TOGETHER

@@ -16,7 +16,7 @@ TIMEOUT = {"milliseconds": 5_000}
 def rows(query: str, **values: object) -> list[dict[str, Any]]:
     """The rows of a query of sql/queries; raises HTTPException 503 where the database is away or takes too long."""
     with http_errors(), transaction(Settings()) as connection:
-        connection.execute(statement("give_up_after"), TIMEOUT)
+        connection.execute(statement("set_statement_timeout"), TIMEOUT)
         return select(connection, query, **values)
 
 

@@ -11,7 +11,7 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 
 from tasks.errors import TaskError
-from tasks.ingest.raw_log import days_with_a_folder
+from tasks.ingest.reading import days_with_a_folder
 from tasks.night import Night
 from tasks.report.metrics_table import metrics_table
 from tasks.run import INGEST, STEPS, refresh, run

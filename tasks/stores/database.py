@@ -141,7 +141,7 @@ def outside_transactions(connection: Connection) -> Iterator[Connection]:
     connection.execution_options(isolation_level="AUTOCOMMIT")
     try:
         with connection.begin():
-            connection.execute(statement("lock_briefly"))
+            connection.execute(statement("set_lock_timeout"))
             yield connection
     except sa.exc.OperationalError as error:
         if not isinstance(error.orig, psycopg2.errors.LockNotAvailable):
@@ -152,7 +152,7 @@ def outside_transactions(connection: Connection) -> Iterator[Connection]:
     finally:
         if not (connection.closed or connection.invalidated):
             with connection.begin():
-                connection.execute(statement("lock_patiently"))
+                connection.execute(statement("reset_lock_timeout"))
             connection.execution_options(isolation_level="READ COMMITTED")
 
 

@@ -103,7 +103,7 @@ def record_build(
     seen = {"first_day": night.window[0], "catalogue_day": catalogue[0], "catalogue_hash": catalogue[1]}
     with transaction(settings) as connection:
         connection.execute(statement("record_build"), build | seen | {"code_version": code_version()})
-        connection.execute(statement("forget_build_days"), build)
+        connection.execute(statement("delete_build_days"), build)
         rows = [build | {"day": day, "aggregate_hash": hash_} for day, hash_ in days.items()]
         connection.execute(statement("record_build_day"), rows)
 

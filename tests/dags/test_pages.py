@@ -60,7 +60,10 @@ def test_a_product_shows_its_related_ones_and_why(settings, page):
     publish_with_reasons(settings)
     html = page.get("/product", params={"product_id": "1"}).text
     assert html.index("tab\tand") < html.index("Ünïcödé")
-    assert "7 sessions met both, the last on 2017-06-27. Most of its score comes from sessions with both." in html
+    assert (
+        "7 sessions contain both products, the last on 2017-06-27. Most of its score comes from sessions with both."
+        in html
+    )
     assert "2017-06-30" in html
 
 
