@@ -17,7 +17,7 @@ from eclare.arrays.csr import scale_rows
 Tokens = npt.NDArray[np.str_]
 
 _WORD = re.compile(r"\w+")
-PAIR_TITLES = 2  # that must hold a pair of words before it says more than its words
+PAIR_TITLES = 2  # that must hold a pair of words before it is a token
 
 
 def words_of(title: str) -> list[str]:

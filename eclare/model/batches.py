@@ -1,7 +1,7 @@
 """What one training step looks at: some points, the labels it scores them against, and which of those were clicked."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,9 +14,24 @@ from eclare.arrays.topk import best_entries
 from eclare.model.config import ECLAREConfig
 
 Rows = npt.NDArray[np.int64]
-Shortlist = Callable[[Rows], npt.NDArray[np.int32]]  # from points to the labels that look right for them, repeated
-
 LEAST_STEPS = 4  # an epoch, whatever the batch size
+
+
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """The labels that a point's negatives are drawn from: the best ones, or all labels of the best meta-labels.
+
+    best_NK: label rows, or those of meta-labels where members_CL tells which labels each holds (CSR, C x L).
+    """
+
+    best_NK: npt.NDArray[np.int32]
+    members_CL: sp.csr_matrix | None = None
+
+    def labels(self, points_B: Rows) -> Rows:
+        """The labels shortlisted for any of the points, sorted."""
+        best = np.unique(self.best_NK[points_B])
+        labels = best if self.members_CL is None else np.unique(self.members_CL[best].indices)
+        return labels.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +96,7 @@ class Batches:
     def _batch(self, points_B: Rows, share: float, shortlist: Shortlist | None, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
         positives = clicked.indices[self._drawn(clicked, random)]
-        shortlisted = np.empty(0, np.int64) if shortlist is None else np.unique(shortlist(points_B)).astype(np.int64)
+        shortlisted = np.empty(0, np.int64) if shortlist is None else shortlist.labels(points_B)
         labels_S = np.union1d(positives, self._negatives(shortlisted, random))
         return Batch(points_B, labels_S, clicked[:, labels_S].toarray(), share)
 

@@ -18,6 +18,7 @@ import torch
 from eclare.arrays.fingerprint import hash_of_matrices
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model import distributed
+from eclare.model.batches import Shortlist
 from eclare.model.checkpoint import Checkpoint, Epoch
 from eclare.model.clusters import Clusters, build_clusters, smoothed_centroids
 from eclare.model.config import ECLAREConfig
@@ -163,12 +164,8 @@ def train_shortlister(training: Training, data: TrainingData, clusters: Clusters
 def train_ranker(training: Training, data: TrainingData, clusters: Clusters, shortlister: Trained) -> Trained:
     """Stage IV, the paper's ranker: classifiers of labels, negatives from the meta-labels that are shortlisted."""
     config = shortlister.model.config
-    found_NK = top_rows(shortlister.model, shortlister.texts, data.texts.points_NV, config.beam)
-
-    def shortlist(points_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-        labels: npt.NDArray[np.int32] = clusters.members_CL[np.unique(found_NK[points_B])].indices
-        return labels
-
+    best_NK = top_rows(shortlister.model, shortlister.texts, data.texts.points_NV, config.beam)
+    shortlist = Shortlist(best_NK, clusters.members_CL)
     model = fresh_model(data.texts, config, training.device, shortlister.model)
     return training.run(model, replace(data, shortlist=shortlist), _fine("ranker", config))
 

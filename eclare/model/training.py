@@ -131,8 +131,7 @@ class _Run:
             return None
         self.model.eval()
         texts = self.data.texts
-        found_NK = top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives)
-        return lambda points_B: found_NK[points_B].ravel()
+        return Shortlist(top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives))
 
     def _judge(self) -> float | None:
         """nDCG on the validation points, where there are some."""

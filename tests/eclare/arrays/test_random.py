@@ -12,4 +12,4 @@ def test_numbers_are_those_of_splitmix64() -> None:
 
 def test_integers_below_an_end_are_spread_evenly() -> None:
     drawn = [integer_below(5, np.uint64(seed)) for seed in range(5000)]
-    assert np.bincount(drawn, minlength=5).min() > 900 and max(drawn) == 4
+    assert np.bincount(drawn, minlength=5).min() > 850 and max(drawn) == 4

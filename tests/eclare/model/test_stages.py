@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from eclare.arrays.tfidf import Vocabulary
 from eclare.arrays.topk import PAD
 from eclare.model import stages
-from eclare.model.batches import Batches
+from eclare.model.batches import Batches, Shortlist
 from eclare.model.config import PRESETS, ECLAREConfig
 from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
@@ -141,7 +141,7 @@ def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
     shop = shop_of_groups(groups=3)
     config = replace(QUICK, negatives_per_batch=36)
     models = []
-    for shortlist in (None, lambda points_B: np.tile(np.arange(36, dtype=np.int32), len(points_B))):
+    for shortlist in (None, Shortlist(np.tile(np.arange(36, dtype=np.int32), (36, 1)))):
         texts = training_of(shop, config).texts
         model = stages.fresh_model(texts, config, CPU)
         run_stage(model, TrainingData(shop.clicks.weights_NL, texts, shortlist), Stage("full", 3, 0.01, 5))
@@ -152,10 +152,17 @@ def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
 def test_negatives_come_from_the_shortlist_before_chance() -> None:
     clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
     batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
-    for batch in batches.epoch(1, lambda _: np.arange(500, 510, dtype=np.int32)):
+    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 510, dtype=np.int32), (4, 1)))):
         assert set(range(500, 510)) <= set(batch.labels_S.tolist())
-    for batch in batches.epoch(1, lambda _: np.arange(500, 600, dtype=np.int32)):
+    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 600, dtype=np.int32), (4, 1)))):
         assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
+
+
+def test_a_shortlist_of_meta_labels_holds_all_their_labels() -> None:
+    members = sp.csr_matrix(np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 1]], np.float32))
+    shortlist = Shortlist(np.array([[0, 1], [1, 2], [1, 0]], np.int32), members)
+    assert shortlist.labels(np.array([0, 2])).tolist() == [0, 1, 3]
+    assert shortlist.labels(np.array([0, 1])).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
@@ -175,9 +182,9 @@ def test_hard_negatives_are_those_the_model_scores_highest() -> None:
     assert run._hardest(1) is None
     scores = encoded_by(model, texts.points_NV) @ classifiers_of(model, texts).T
     for point in (7, 20):
-        hardest = run._hardest(2)(np.array([point]))
+        hardest = run._hardest(2).labels(np.array([point]))
         assert np.allclose(np.sort(scores[point, hardest]), np.sort(scores[point])[-4:])
-        assert len(set(hardest)) == 4
+        assert len(hardest) == 4
     labels, _ = answers(learn(shop, replace(config, epochs=20)))
     assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.9
 
