@@ -10,12 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from eclare.arrays.csr import Floats
 from eclare.arrays.products import keep_heaviest
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model.clusters import Clusters
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
-from eclare.model.inference import Floats, build_index, build_quick_index, classifiers_of, encoded_by
+from eclare.model.inference import build_index, build_quick_index, classifiers_of, encoded_by
 from eclare.model.label_graph import LabelGraph, normalised_edges
 from eclare.model.network import ECLARE
 
