@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from eclare.arrays.products import keep_heaviest
+from eclare.model.data import weighted
 from eclare.model.ensemble import Ensemble
-from eclare.model.interactions import weighted
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
 from eclare.ranker import Ranker

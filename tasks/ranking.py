@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
 
+from eclare.model.data import Interactions, Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import Rows
-from eclare.model.interactions import Interactions
 from eclare.model.label_graph import LabelGraph
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.related.answers import Answers
 from eclare.related.cooccurrence import Cooccurrence

@@ -10,14 +10,15 @@ import scipy.sparse as sp
 import torch
 from tqdm import tqdm
 
+from eclare.arrays.csr import CSRStack
 from eclare.arrays.products import keep_heaviest, look_up
 from eclare.arrays.topk import PAD, best_of_rows
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import Floats, Rows
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import Signals
@@ -68,7 +69,7 @@ def teaching_queries(right_PP: sp.csr_matrix, seed: int) -> Rows:
 def examples_of(signals: Signals, right_PP: sp.csr_matrix, queries: Rows) -> Examples:
     """What was known, and what then happened; queries without a right candidate are left out."""
     candidates = signals.candidates(queries)
-    happened = look_up((right_PP.indptr, right_PP.indices, right_PP.data[:, None]), queries, candidates)[..., 0]
+    happened = look_up(CSRStack(right_PP.indptr, right_PP.indices, right_PP.data[:, None]), queries, candidates)[..., 0]
     return Examples(signals.of(queries, candidates), happened, candidates != PAD).with_positives()
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eclare.arrays.csr import CSRStack
 from eclare.arrays.products import keep_heaviest, look_up
 from eclare.arrays.topk import PAD
 from eclare.model.inference import Floats, Rows, attention_of
@@ -45,7 +46,7 @@ def reasons_of(answers: Answers, ranked: Ranked, labels_PR: Rows, scores_PR: Flo
     queries, places = np.nonzero(labels_PR != PAD)
     labels = labels_PR[queries, places]
     met = _met(answers.pairs, products, labels_PR)[queries, places]
-    ranker = answers.ensemble.members[0].ranker
+    ranker = answers.ensemble.members[0].classifier
     neighbours, edges = _neighbours(answers)
     return Reasons(
         queries.astype(np.int32),
@@ -65,13 +66,13 @@ def _met(pairs: Cooccurrence, products: Rows, labels_PR: Rows) -> Floats:
     together, dated = pairs.together(), pairs.pairs
     youngest = np.minimum.reduceat(dated.age_E, dated.starts) if len(dated.key_E) else np.zeros(0)
     data = np.column_stack([together.data, youngest]).astype(np.float32)
-    met: Floats = look_up((together.indptr.astype(np.int32), together.indices, data), products, labels_PR)
+    met: Floats = look_up(CSRStack(together.indptr.astype(np.int32), together.indices, data), products, labels_PR)
     return met
 
 
 def _neighbours(answers: Answers) -> tuple[Rows, Floats]:
     """The heaviest edges of every label but that to itself, L x NEIGHBOURS, heaviest first."""
-    edges = answers.ensemble.members[0].ranker.texts.edges_LL.copy()
+    edges = answers.ensemble.members[0].classifier.texts.edges_LL.copy()
     edges.setdiag(0)
     edges.eliminate_zeros()
     kept = keep_heaviest(edges.tocsr(), NEIGHBOURS)

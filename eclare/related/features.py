@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import CSR, with_sum_one
+from eclare.arrays.csr import CSR, CSRStack, with_sum_one
 from eclare.arrays.knn import Nearest, cosines_at
 from eclare.arrays.products import heaviest_of_product, keep_heaviest, look_up, product_at
 from eclare.arrays.topk import PAD, distinct_per_row
@@ -111,10 +111,10 @@ class Signals:
         return allowed, build_quick_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)
 
     @cached_property
-    def _together(self) -> tuple[Rows, Rows, Floats]:
+    def _together(self) -> CSRStack:
         """The pattern of all pairs, and their counts by half-life."""
         counts = [self.pairs.together(days) for days in HALF_LIVES]
-        return counts[0].indptr, counts[0].indices, np.stack([each.data for each in counts], axis=1)
+        return CSRStack(counts[0].indptr, counts[0].indices, np.stack([each.data for each in counts], axis=1))
 
     @cached_property
     def _longest_PP(self) -> sp.csr_matrix:

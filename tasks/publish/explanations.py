@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from eclare.arrays.topk import PAD
 
 if TYPE_CHECKING:
-    from eclare.model.interactions import Ids
+    from eclare.model.data import Ids
     from eclare.related.explain import Reasons
 
 FILE = "reasons.parquet"

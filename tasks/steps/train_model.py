@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from eclare.model.interactions import Interactions, weighted
+from eclare.model.data import Interactions, weighted
 from tasks.errors import BadInput
 from tasks.model_config import read_config
 from tasks.night import Night

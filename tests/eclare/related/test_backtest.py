@@ -11,10 +11,10 @@ from hypothesis.extra.numpy import arrays
 from eclare.arrays.tfidf import Vocabulary
 from eclare.arrays.topk import PAD, distinct_per_row
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.related.backtest import examples_of, rank, related_products, right_products, teaching_queries
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from eclare.related.features import NAMES, Signals

@@ -11,9 +11,9 @@ import torch
 from eclare.arrays.tfidf import Vocabulary
 from eclare.arrays.topk import PAD
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.related.answers import Answers
 from eclare.related.backtest import Ranked
@@ -106,7 +106,7 @@ def test_reasons_are_those_of_looking_one_pair_up_after_the_other(ensemble):
         (query, int(label)) for query in EVERYTHING.tolist() for label in labels[query] if label != PAD
     ]
     keys, ages, counts = (getattr(SHOP.pairs.pairs, f"{name}_E") for name in ("key", "age", "count"))
-    edges = ensemble.members[0].ranker.texts.edges_LL.toarray()
+    edges = ensemble.members[0].classifier.texts.edges_LL.toarray()
     np.fill_diagonal(edges, 0)
     for place in range(len(reasons)):
         query, label = reasons.queries_E[place], reasons.labels_E[place]
