@@ -212,7 +212,7 @@ def fill_up(lists: Lists, popular: Popular, category_limit: int) -> Lists:
     What is added has the score of the last ranked label (0 where there is none) and keeps to the limit of labels of
     one category. A product is never in its own list, and no label comes twice.
     """
-    filled = Lists(*(column.copy() for column in lists))
+    filled = Lists(lists.labels_PK.copy(), lists.scores_PK.copy(), lists.sources_PK.copy())
     short = np.flatnonzero((filled.labels_PK == PAD).any(axis=1)).astype(np.int32)
     _fill(filled, short, popular, category_limit)
     return filled
