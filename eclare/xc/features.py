@@ -126,9 +126,9 @@ def learn_ranker(
     labels_NC[sampled_product(each, CSR.of(_known_pairs(evidence, points_NV[held])), labels_NC) > 0] = PAD
     right = sampled_product(each, CSR.of(clicks_NL[held]), labels_NC)
     examples = Examples(blind.signals(known, labels_NC), right, labels_NC != PAD).with_positives()
-    if len(examples.right_QC) < FEWEST_HELD_BACK:
+    if len(examples.relevance_QC) < FEWEST_HELD_BACK:
         return None
-    return fit_ranker([examples], config.seed, STEPS, POINTS_PER_STEP)
+    return fit_ranker([examples], NAMES, config.seed, STEPS, POINTS_PER_STEP)
 
 
 def held_back(clicks_NL: sp.csr_matrix, config: ECLAREConfig) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -29,7 +29,7 @@ from eclare.model.stages import Training
 from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.xc.co_clicks import CoClickScores, Heard, bonus_of_each
-from eclare.xc.features import CANDIDATES, Known, Reranker, learn_ranker
+from eclare.xc.features import CANDIDATES, NAMES, Known, Reranker, learn_ranker
 from eclare.xc.warm_start import Earlier
 
 Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
@@ -233,7 +233,9 @@ class Recommender:
         labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
             ids = file["ids"]
-        fusion = Ranker.load(folder / "fusion.safetensors") if "fusion.safetensors" in manifest["files"] else None
+        fusion = (
+            Ranker.load(folder / "fusion.safetensors", NAMES) if "fusion.safetensors" in manifest["files"] else None
+        )
         ensemble = Ensemble.load(folder, labels_LV, choose_device(device))
         return cls(
             Reranker(ensemble, CoClickScores.load(folder, labels_LV), fusion),
