@@ -1,4 +1,4 @@
-"""From training clicks to lists: a ranker fitted on a backtest, and fixed weights where the log is too short for one."""
+"""From training clicks to lists: a ranker fitted on a backtest, or fixed weights where the log is too short."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_a_ranker_of_other_features_or_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="run train_model again"):
         load_ranker(tmp_path)
     Ranker.linear(NAMES[::-1], {}, {}).save(tmp_path / RANKER)
-    with pytest.raises(BadInput, match="run train_model again: ranker.safetensors must rank by the features"):
+    with pytest.raises(BadInput, match=r"run train_model again: ranker\.safetensors must rank by the features"):
         load_ranker(tmp_path)
 
 
