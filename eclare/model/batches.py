@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from eclare.arrays.csr import rows_of
+from eclare.arrays.topk import best_entries
 from eclare.model.config import ECLAREConfig
 
 Rows = npt.NDArray[np.int64]
@@ -44,8 +46,8 @@ class Batches:
 
     weights_NL: sp.csr_matrix
     config: ECLAREConfig
-    process: int = 0
-    processes: int = 1
+    rank: int = 0
+    world_size: int = 1
 
     def __post_init__(self) -> None:
         if not self.weights_NL.nnz:
@@ -68,12 +70,12 @@ class Batches:
     def epoch(self, number: int, shortlist: Shortlist | None = None) -> Iterator[Batch]:
         """Every point once, in the order of this epoch."""
         points = np.random.default_rng([self.config.seed, number]).permutation(self._clicked_points)
-        random = np.random.default_rng([self.config.seed, number, self.process])
+        random = np.random.default_rng([self.config.seed, number, self.rank])
         for start in range(0, len(points), self.batch_size):
             of_all = points[start : start + self.batch_size]
-            mine = of_all[self.process :: self.processes]
+            mine = of_all[self.rank :: self.world_size]
             # A process without points in the last step still takes part in it, with a weight of 0.
-            share = len(mine) * self.processes / len(of_all)
+            share = len(mine) * self.world_size / len(of_all)
             yield self._batch(mine if share else of_all[:1], share, shortlist, random)
 
     def _batch(self, points_B: Rows, share: float, shortlist: Shortlist | None, random: np.random.Generator) -> Batch:
@@ -97,7 +99,4 @@ class Batches:
         The entries with the smallest Exponential(weight) variates are such a draw (Efraimidis, Spirakis, 2006).
         """
         arrival = random.exponential(size=clicked.nnz) / clicked.data
-        row = np.repeat(np.arange(clicked.shape[0]), np.diff(clicked.indptr))
-        order = np.lexsort((arrival, row))
-        place_in_row = np.arange(clicked.nnz) - np.repeat(clicked.indptr[:-1], np.diff(clicked.indptr))
-        return np.asarray(order[place_in_row < self.config.positives_per_point])
+        return best_entries(rows_of(clicked), clicked.indices, -arrival, self.config.positives_per_point)[0]

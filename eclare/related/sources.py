@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from eclare.arrays.csr import Rows
+from eclare.arrays.csr import CSRStack, Rows
 from eclare.arrays.products import look_up
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.recommendations import SOURCES
@@ -18,7 +18,7 @@ def sources_of(labels_PK: Rows, pairs: Cooccurrence) -> npt.NDArray[np.int8]:
     model: all others.
     """
     together = pairs.together()
-    pattern = together.indptr.astype(np.int32), together.indices.astype(np.int32), together.data[:, None]
+    pattern = CSRStack(together.indptr.astype(np.int32), together.indices.astype(np.int32), together.data[:, None])
     met_PK = look_up(pattern, np.arange(len(labels_PK), dtype=np.int32), labels_PK)[..., 0] > 0
     unseen_P = pairs.popularity() == 0
     return np.where(met_PK, CO_CLICK, np.where(unseen_P[:, None], COLD, MODEL)).astype(np.int8)

@@ -13,14 +13,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from eclare.arrays.csr import CSR
+from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.knn import Nearest
 from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD, best_of_rows
 from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import CHUNK, Floats, Rows, inner_products, log_shares, with_bonus
+from eclare.model.inference import CHUNK, inner_products, log_shares, with_bonus
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.xc.co_clicks import CoClickScores, Neighbours, bonus_of
 

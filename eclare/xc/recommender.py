@@ -14,19 +14,18 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.csr import CSR
+from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
 from eclare.model import distributed
 from eclare.model.beam_search import probabilities
 from eclare.model.checkpoint import Epoch
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Ids, Texts, weighted
 from eclare.model.ensemble import Ensemble
-from eclare.model.fingerprint import hash_of, hash_of_bytes, hash_of_config
-from eclare.model.inference import SPARE, Floats, Rows, attention_of, one_thread
-from eclare.model.interactions import Ids, weighted
+from eclare.model.inference import OVERSAMPLING, attention_of, one_thread
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.xc.co_clicks import CoClickScores, Heard, bonus_of_each
 from eclare.xc.features import CANDIDATES, NAMES, Known, Reranker, learn_ranker
@@ -114,7 +113,7 @@ class Recommender:
             Reranker(training.ensemble(config), evidence, fusion),
             vocabulary,
             ids,
-            hash_of([texts.points_NV, texts.labels_LV, clicks_NL]),
+            hash_of_matrices([texts.points_NV, texts.labels_LV, clicks_NL]),
             training.history,
         )
 
@@ -173,7 +172,7 @@ class Recommender:
             found = probabilities(self.ensemble, known.points_NV)
             return _highest(found.indices, found.data, k)
         wanted = k if self.reranker.fusion is None else max(CANDIDATES, 2 * k)
-        labels, scores = _highest(*self._scored(known, heard, wanted + SPARE), wanted)
+        labels, scores = _highest(*self._scored(known, heard, wanted + OVERSAMPLING), wanted)
         if self.reranker.fusion is None:
             return labels, scores
         ranked, scores = self.reranker.ranked(known, labels[None].astype(np.int32), min(k, len(labels)))
@@ -209,7 +208,7 @@ class Recommender:
         files = sorted(file for file in aside.rglob("*") if file.is_file())
         manifest = {
             "files": {str(file.relative_to(aside)): hash_of_bytes(file.read_bytes()) for file in files},
-            "config_hash": hash_of_config(self.config),
+            "config_hash": self.config.hash,
             "data_hash": self.data_hash,
             "seed": self.config.seed,
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -250,7 +249,7 @@ class Recommender:
 
     @cached_property
     def _attention(self) -> Floats:
-        return attention_of(self.ensemble.members[0].ranker.model, self.ensemble.texts)
+        return attention_of(self.ensemble.members[0].classifier.model, self.ensemble.texts)
 
     @cached_property
     def _ids(self) -> list[str]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from eclare.model.data import Ids, Texts
 from eclare.model.ensemble import Ensemble
-from eclare.model.interactions import Ids
 from eclare.model.network import ECLARE, Bags
 from eclare.model.stages import Start
-from eclare.model.texts import Texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +28,7 @@ class Earlier:
         tokens = np.intersect1d(self.tokens_V, tokens_V, return_indices=True)[1:]
         labels = np.intersect1d(self.label_ids_L, label_ids_L, return_indices=True)[1:]
         for member in self.ensemble.members:
-            yield lambda model, known=member.ranker.model: _take_over(model, known, tokens, labels, texts)  # type: ignore[misc]
+            yield lambda model, known=member.classifier.model: _take_over(model, known, tokens, labels, texts)  # type: ignore[misc]
 
 
 @torch.no_grad()

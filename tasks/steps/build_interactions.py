@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from eclare.related.daily_cooccurrence import DayCooccurrence, Weighing, WindowCooccurrence, seen_by_age
 from tasks.errors import BadInput, NotReady

@@ -13,9 +13,9 @@ from eclare.arrays.tfidf import normalise_rows
 from eclare.arrays.topk import best_of_rows
 from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.inference import log_shares, with_bonus
 from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.features import NAMES, Reranker, _known_pairs, held_back
 from eclare.xc.recommender import Recommender
