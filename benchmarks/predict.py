@@ -35,7 +35,7 @@ def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
     model = ECLARE(features.shape[1], labels, config).eval()
     model.start_refinement(Bags.of(features, torch.device("cpu")), Bags.of(graph.edges_LL, torch.device("cpu")))
     ensemble = Ensemble([Member(Trained(model, Texts.of(features[:0], features, graph)))])
-    fusion = Ranker(torch.zeros(len(NAMES)), torch.ones(len(NAMES)))
+    fusion = Ranker(NAMES, torch.zeros(len(NAMES)), torch.ones(len(NAMES)))
     evidence = CoClickScores.of(made, features, features)
     recommender = Recommender(Reranker(ensemble, evidence, fusion), vocabulary, np.arange(labels).astype(str), "")
     questions = titles(BATCH, seed=1)

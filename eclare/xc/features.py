@@ -13,14 +13,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from eclare.arrays.csr import CSR
+from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.knn import Nearest
 from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD, best_of_rows
 from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import CHUNK, Floats, Rows, inner_products, log_shares, with_bonus
+from eclare.model.inference import CHUNK, inner_products, log_shares, with_bonus
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.xc.co_clicks import CoClickScores, Neighbours, bonus_of
 
@@ -126,9 +126,9 @@ def learn_ranker(
     labels_NC[sampled_product(each, CSR.of(_known_pairs(evidence, points_NV[held])), labels_NC) > 0] = PAD
     right = sampled_product(each, CSR.of(clicks_NL[held]), labels_NC)
     examples = Examples(blind.signals(known, labels_NC), right, labels_NC != PAD).with_positives()
-    if len(examples.right_QC) < FEWEST_HELD_BACK:
+    if len(examples.relevance_QC) < FEWEST_HELD_BACK:
         return None
-    return fit_ranker([examples], config.seed, STEPS, POINTS_PER_STEP)
+    return fit_ranker([examples], NAMES, config.seed, STEPS, POINTS_PER_STEP)
 
 
 def held_back(clicks_NL: sp.csr_matrix, config: ECLAREConfig) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

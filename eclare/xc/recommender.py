@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.csr import CSR
+from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
 from eclare.model import distributed
@@ -23,12 +23,12 @@ from eclare.model.checkpoint import Epoch
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Ids, Texts, weighted
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import OVERSAMPLING, Floats, Rows, attention_of, one_thread
+from eclare.model.inference import OVERSAMPLING, attention_of, one_thread
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
 from eclare.ranker import Ranker
 from eclare.xc.co_clicks import CoClickScores, Heard, bonus_of_each
-from eclare.xc.features import CANDIDATES, Known, Reranker, learn_ranker
+from eclare.xc.features import CANDIDATES, NAMES, Known, Reranker, learn_ranker
 from eclare.xc.warm_start import Earlier
 
 Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
@@ -232,7 +232,9 @@ class Recommender:
         labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
             ids = file["ids"]
-        fusion = Ranker.load(folder / "fusion.safetensors") if "fusion.safetensors" in manifest["files"] else None
+        fusion = (
+            Ranker.load(folder / "fusion.safetensors", NAMES) if "fusion.safetensors" in manifest["files"] else None
+        )
         ensemble = Ensemble.load(folder, labels_LV, choose_device(device))
         return cls(
             Reranker(ensemble, CoClickScores.load(folder, labels_LV), fusion),

@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
@@ -17,7 +16,6 @@ from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
 from eclare.model.inference import log_shares, with_bonus
 from eclare.model.stages import train
-from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.features import NAMES, Reranker, _known_pairs, held_back
 from eclare.xc.recommender import Recommender
@@ -91,19 +89,6 @@ def test_signals_are_what_their_names_say() -> None:
     assert np.allclose(signal["clicks of like points"], np.log(near @ share + 1e-3), atol=1e-3)
     assert np.allclose(signal["same words"], (questions @ labels.T).toarray(), atol=1e-5)
     assert np.allclose(signal["popularity"], np.log(clicks.sum(axis=0) + 0.1), atol=1e-5)
-
-
-def test_fusion_learns_which_signal_tells(tmp_path) -> None:
-    random = np.random.default_rng(0)
-    signals = random.normal(size=(300, 6, 3)).astype(np.float32)
-    right = (signals[..., 1] == signals[..., 1].max(axis=1, keepdims=True)).astype(np.float32)
-    fusion = fit_ranker([Examples(signals[:200], right[:200], np.ones_like(right[:200], bool))], 0, 200, 32)
-    best = fusion.scores(signals[200:]).argmax(axis=1)
-    assert (best == right[200:].argmax(axis=1)).mean() > 0.9
-    fusion.save(tmp_path / "fusion.safetensors")
-    assert np.array_equal(Ranker.load(tmp_path / "fusion.safetensors").scores(signals), fusion.scores(signals))
-    with pytest.raises(ValueError, match="at least one point with a right candidate"):
-        fit_ranker([Examples(signals, np.zeros_like(right), np.ones_like(right, bool))], 0, 1, 1)
 
 
 def test_pairs_known_from_the_other_side_teach_nothing() -> None:
