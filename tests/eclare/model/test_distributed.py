@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from eclare.model.batches import Batches
 from eclare.model.config import ECLAREConfig
+from eclare.model.distributed import choose_device
 from eclare.xc.recommender import Recommender
 from tests.made_shops import shop_of_groups
 
@@ -68,3 +70,13 @@ def test_processes_share_every_step_s_points() -> None:
         parts = [side[step] for side in shared]
         assert sorted(np.concatenate([part.points_B for part in parts if part.share])) == sorted(points)
         assert sum(part.share for part in parts) == pytest.approx(3)
+
+
+def test_the_device_is_chosen_by_name_and_a_missing_gpu_is_told() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ValueError, match="device must be auto, cpu or cuda, got 'gpu'"):
+        choose_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="torch sees none here: use auto or cpu"):
+            choose_device("cuda")
