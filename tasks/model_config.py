@@ -4,14 +4,13 @@ from eclare.model.config import ECLAREConfig
 from tasks.errors import BadInput
 from tasks.settings import Settings
 
-EVIDENCE_WEIGHT = 2.0  # most products of a night have clicks of their own, which then count more than in a catalogue
 WORD_PAIRS = False  # on dated logs they bring nothing: benchmarks/README.md
 
 
 def read_config(settings: Settings) -> ECLAREConfig:
     """The options of the JSON file ECLARE_CONFIG, or the night's own; raises BadInput for one that cannot work."""
     if settings.eclare_config is None:
-        return ECLAREConfig(evidence_weight=EVIDENCE_WEIGHT, word_pairs=WORD_PAIRS)
+        return ECLAREConfig(word_pairs=WORD_PAIRS)
     try:
         return ECLAREConfig.load(settings.eclare_config)
     except (OSError, ValueError) as error:

@@ -10,25 +10,17 @@ from eclare.arrays.products import keep_heaviest
 from eclare.arrays.topk import best_per_row
 from eclare.model.ensemble import Ensemble, Member, Trained
 from eclare.model.inference import CHUNK, Floats, Pairs, Rows, build_index, encoded_by, inner_products, search
-from eclare.xc.co_clicks import CoClickScores, bonus_of
 
 KEPT_LABELS = 200  # best labels of a point whose neighbours take part in a prediction over clusters
 
 
 def top_labels(
-    ensemble: Ensemble,
-    points_NV: sp.csr_matrix,
-    k: int,
-    allowed_L: npt.NDArray[np.bool_],
-    *,
-    own_N: Rows | None = None,
-    evidence: CoClickScores | None = None,
+    ensemble: Ensemble, points_NV: sp.csr_matrix, k: int, allowed_L: npt.NDArray[np.bool_], *, own_N: Rows | None = None
 ) -> tuple[Rows, Floats]:
     """The k best allowed labels of every point and their scores, N x k, best first, ties by lower label row.
 
-    A score is the model's (with clusters, a probability), plus a bonus for observed co-clicks where there is
-    `evidence`. own_N: the label that is the point itself and must not come back, if there is one. Where fewer than k
-    labels are left, a row ends with PAD and score 0.
+    A score is the model's (with clusters, a probability). own_N: the label that is the point itself and must not come
+    back, if there is one. Where fewer than k labels are left, a row ends with PAD and score 0.
     """
     candidates = np.flatnonzero(allowed_L).astype(np.int32)
     in_clusters = ensemble.config.shortlister == "clusters"
@@ -40,28 +32,11 @@ def top_labels(
         if index is None:
             row, label, score = as_pairs(probabilities(ensemble, points))
         else:
-            encoded = ensemble.encode(points)
-            pairs = search(index, candidates, encoded, k + 1)
-            if evidence is not None and ensemble.config.evidence_weight:
-                bonus = bonus_of(evidence.co_clicks(points, own), ensemble.config)
-                pairs = add_evidence(pairs, bonus, encoded, ensemble.classifiers_LD)
-            row, label, score = pairs
+            row, label, score = search(index, candidates, ensemble.encode(points), k + 1)
         kept = allowed_L[label] if own is None else allowed_L[label] & (label != own[row])
         found.append(best_per_row(row[kept], label[kept], score[kept], points.shape[0], k))
     labels_NK, scores_NK = zip(*found, strict=True)
     return np.concatenate(labels_NK), np.concatenate(scores_NK)
-
-
-def add_evidence(pairs: Pairs, bonus: sp.csr_matrix, encoded_ND: Floats, classifiers_LD: Floats) -> Pairs:
-    """The model's best pairs and all pairs with evidence, bonus added.
-
-    Nothing is missed: a label without a bonus is beaten by those that the model alone ranks above it.
-    """
-    row, label = rows_of(bonus), bonus.indices.astype(np.int32)
-    labels = np.int64(len(classifiers_LD))
-    known = np.isin(pairs.row * labels + pairs.label, row * labels + label)
-    score = inner_products(encoded_ND, classifiers_LD, row, label) + bonus.data
-    return Pairs(*(np.concatenate([a[~known], b]) for a, b in zip(pairs, (row, label, score), strict=True)))
 
 
 def probabilities(ensemble: Ensemble, points_NV: sp.csr_matrix) -> sp.csr_matrix:

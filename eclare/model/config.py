@@ -17,8 +17,8 @@ _POSITIVE = (
     "positives_per_point", "negatives_per_batch", "learning_rate", "halve_learning_rate_every", "ensemble", "beam",
     "surrogate_epochs", "surrogate_learning_rate", "patience",
 )  # fmt: skip
-_NOT_NEGATIVE = ("label_point_targets", "evidence_weight", "hard_negatives", "cluster_bits", "seed")
-_BELOW_ONE = ("restart_probability", "dropout", "validation_share", "graph_share", "held_back_share")
+_NOT_NEGATIVE = ("label_point_targets", "hard_negatives", "cluster_bits", "seed")
+_BELOW_ONE = ("restart_probability", "dropout", "validation_share", "graph_share")
 _RULES = {
     _POSITIVE: _Rule("be positive", lambda value: value > 0),
     _NOT_NEGATIVE: _Rule("not be negative", lambda value: value >= 0),
@@ -49,8 +49,6 @@ class ECLAREConfig:
     word_pairs: bool = True  # pairs of neighbouring words are tokens beside the words; False: words alone, the paper's
     weighting: str = "clicks"  # "clicks": heavier clicks count more; "paper": every clicked pair counts the same
     label_point_targets: int = 20  # co-occurring labels that a label's own text learns to find; 0: texts are no points
-    evidence_weight: float = 0.5  # of observed co-clicks beside the model's score; 0: the model alone
-    held_back_share: float = 0.5  # of the points, on which a first training learns to weigh all signals; 0: it does not
 
     loss: str = "softmax"  # "softmax": over the labels of a step; "bce": binary cross-entropy, the paper's
     dropout: float = 0.2
@@ -91,12 +89,6 @@ class ECLAREConfig:
             for name in names:
                 if not rule.holds(getattr(self, name)):
                     raise ValueError(f"{name} must {rule.words}, got {getattr(self, name)}")
-        for name in ("evidence_weight", "held_back_share"):
-            if self.shortlister == "clusters" and getattr(self, name):
-                raise ValueError(
-                    f"{name} must be 0 with shortlister clusters, got {getattr(self, name)}: "
-                    "evidence is weighed with inner products, not with probabilities"
-                )
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -127,8 +119,8 @@ class ECLAREConfig:
 
 
 _PAPER: dict[str, Any] = {
-    "word_pairs": False, "weighting": "paper", "label_point_targets": 0, "evidence_weight": 0.0,
-    "held_back_share": 0.0, "loss": "bce", "batch_size": 255, "shortlister": "clusters", "ensemble": 3,
+    "word_pairs": False, "weighting": "paper", "label_point_targets": 0, "loss": "bce", "batch_size": 255,
+    "shortlister": "clusters", "ensemble": 3,
 }  # fmt: skip
 
 # "default" is ours, chosen by measurement (benchmarks/README.md); the others are the authors' values for the data sets

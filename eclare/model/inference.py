@@ -11,7 +11,6 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.topk import best_of_row
 from eclare.model.network import ECLARE, Bags, LabelRows
 from eclare.model.texts import Texts
 
@@ -21,7 +20,6 @@ Rows = npt.NDArray[np.int32]
 CHUNK = 8192  # rows in memory at a time
 EXACT_BELOW = 500_000  # classifiers
 QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
-SPARE = 100  # further labels that a search over rounded copies looks at for a single title
 ROUNDED_FROM = 4096  # classifiers that the levels of rounding are learnt from
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
 LEAST_LOG_SHARE = -100.0
@@ -175,32 +173,3 @@ def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> F
         for place in range(len(there)):
             logs_NC[row, there[place]] = max(scores[place], np.float32(LEAST_LOG_SHARE))
     return logs_NC
-
-
-@numba.njit(parallel=True, cache=True)
-def with_bonus(
-    found_NK: Rows, scores_NK: Floats, bonus: tuple[Rows, Rows, Floats], encoded_ND: Floats, classifiers_LD: Floats
-) -> tuple[Rows, Floats]:
-    """The K best of the labels found and of those with a bonus, best first, ties by lower label.
-
-    found_NK: label rows, -1 for none; bonus: CSR N x L, added to inner products.
-    """
-    labels_NK, totals_NK = np.full_like(found_NK, -1), np.zeros_like(scores_NK)
-    for row in numba.prange(len(found_NK)):
-        known = np.sort(bonus[1][bonus[0][row] : bonus[0][row + 1]])
-        labels = np.empty(len(known) + found_NK.shape[1], np.int32)
-        scores = np.empty(len(labels), np.float32)
-        filled = 0
-        for entry in range(bonus[0][row], bonus[0][row + 1]):
-            label = bonus[1][entry]
-            labels[filled] = label
-            scores[filled] = _plus_product(bonus[2][entry], encoded_ND[row], classifiers_LD[label])
-            filled += 1
-        for place in range(found_NK.shape[1]):
-            label = found_NK[row, place]
-            at = np.searchsorted(known, label)
-            if label >= 0 and not (at < len(known) and known[at] == label):
-                labels[filled], scores[filled] = label, scores_NK[row, place]
-                filled += 1
-        best_of_row(labels[:filled], scores[:filled], labels_NK[row], totals_NK[row])
-    return labels_NK, totals_NK
