@@ -1,15 +1,11 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from eclare.arrays.tfidf import Vocabulary
-from eclare.arrays.topk import PAD
 from eclare.model import stages
 from eclare.model.batches import Batches
 from eclare.model.beam_search import probabilities, top_labels
@@ -19,7 +15,6 @@ from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
 from eclare.model.texts import Texts
 from eclare.model.training import Stage, TrainingData, _Run, run_stage
-from eclare.xc.recommender import Recommender
 from tests.made_shops import Shop, shop_of_groups
 
 CPU = torch.device("cpu")
@@ -209,38 +204,6 @@ def test_training_stops_when_validation_points_get_no_better_and_keeps_the_best(
     assert (judged, learnt) == (24, 72)
 
 
-def test_a_warm_start_knows_what_it_knew_although_words_and_labels_have_changed() -> None:
-    shop = shop_of_groups(seed=3)
-    ids = shop.clicks.label_ids_L.tolist()
-    old = np.arange(96) % 12 != 3
-    known = Recommender.fit(
-        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
-        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
-        shop.clicks.weights_NL[old][:, old],
-        replace(QUICK, epochs=30),
-        label_ids=np.array(ids)[old].tolist(),
-    )
-    brief = replace(QUICK, epochs=1, learning_rate=0.001)
-    precision = {}
-    for name, start in (("cold", None), ("warm", known)):
-        fitted = Recommender.fit(
-            [*shop.titles], [f"{title} renewed" for title in shop.titles], shop.clicks.weights_NL, brief,
-            label_ids=ids, warm_start=start,
-        )  # fmt: skip
-        labels, _ = top_labels(fitted.ensemble, fitted.ensemble.texts.labels_LV, 5, np.ones(96, bool))
-        precision[name] = (shop.group_of_P[labels] == shop.group_of_P[:, None])[~old].mean()
-    assert precision["warm"] > 0.95 > precision["cold"]
-
-
-def test_a_warm_start_of_another_shape_is_refused() -> None:
-    shop = shop_of_groups(groups=2)
-    fit = lambda config, start=None: Recommender.fit(  # noqa: E731
-        shop.titles, shop.titles, shop.clicks.weights_NL, config, warm_start=start
-    )
-    with pytest.raises(ValueError, match="needs the same embedding_dim, got 16 before and 8 now"):
-        fit(replace(QUICK, embedding_dim=8), fit(QUICK))
-
-
 def test_members_of_an_ensemble_vote_with_their_mean_score() -> None:
     shop = shop_of_groups(groups=3)
     ensemble = learn(shop, replace(QUICK, ensemble=2))
@@ -248,31 +211,3 @@ def test_members_of_an_ensemble_vote_with_their_mean_score() -> None:
     single = [training_of(shop, QUICK).ensemble(replace(QUICK, seed=seed)) for seed in (0, 1)]
     slowly = np.mean([each.encode(texts.labels_LV) @ each.classifiers_LD.T for each in single], axis=0)
     assert np.allclose(ensemble.encode(texts.labels_LV) @ ensemble.classifiers_LD.T, slowly, atol=1e-4)
-
-
-@given(points=st.integers(1, 6), labels=st.integers(1, 7), seed=st.integers(0, 5))
-@settings(deadline=None, max_examples=12)
-def test_the_paper_works_from_one_point_and_one_label_on(points, labels, seed) -> None:
-    random = np.random.default_rng(seed)
-    dense = random.integers(0, 3, (points, labels)).astype(np.float32)
-    dense[0, 0] = 1
-    words = ["alpha", "beta", "", "gamma delta"]
-    titles = [[words[random.integers(4)] for _ in range(count)] for count in (points, labels)]
-    titles[0][0] = "alpha"
-    config = replace(PAPER, epochs=1, surrogate_epochs=1, embedding_dim=4, ensemble=1)
-    found, scores = Recommender.fit(*titles, sp.csr_matrix(dense), config).predict(titles[0], 3)
-    assert found.shape == (points, 3) and np.isfinite(scores).all()
-    assert ((found >= 0) & (found < labels) | (found == PAD)).all()
-
-
-def test_the_history_is_kept_with_the_model_and_drawn(tmp_path) -> None:
-    from eclare.model.loss_curve import plot_losses
-
-    shop = shop_of_groups(groups=2)
-    fitted = Recommender.fit(shop.titles, shop.titles, shop.clicks.weights_NL, replace(QUICK, validation_share=0.2))
-    fitted.save(tmp_path / "model")
-    losses = json.loads((tmp_path / "model/training.json").read_text())
-    assert [epoch["epoch"] for epoch in losses] == list(range(1, len(losses) + 1))
-    assert Recommender.load(tmp_path / "model").history == list(fitted.history)
-    plot_losses(fitted.history, tmp_path / "losses.png")
-    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
