@@ -37,7 +37,7 @@ def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
     model = ECLARE(features.shape[1], labels, config).eval()
     model.start_refinement(Bags.of(features, torch.device("cpu")), Bags.of(graph.edges_LL, torch.device("cpu")))
     ensemble = Ensemble([Member(Trained(model, Texts.of(features[:0], features, graph)))])
-    ranker = Ranker(torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)))
+    ranker = Ranker(list(FEATURES), torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)))
     co_clicks, ids = CoClickScores.of(made, features, features), np.arange(labels).astype(str)
     recommender = Recommender(RecommenderConfig(config), ensemble, co_clicks, ranker, vocabulary, ids, "")
     questions = titles(BATCH, seed=1)

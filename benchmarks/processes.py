@@ -3,12 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import typer
 
+from local import embedded_postgres
 from tasks.settings import ROOT, Settings
 
 
@@ -28,6 +30,15 @@ def cost_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Cost:
     if status:
         raise typer.Exit(1)
     return Cost(time.perf_counter() - start, usage.ru_maxrss / 2**20)
+
+
+@contextmanager
+def own_server(folder: Path) -> Iterator[str]:
+    """The URL of an embedded PostgreSQL in a folder, migrated; stopped on leaving."""
+    try:
+        yield embedded_postgres.start(folder)
+    finally:
+        embedded_postgres.stop(folder)
 
 
 def own_environment(folder: Path, **settings: object) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,14 +101,14 @@ class ECLAREConfig:
         file.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
-    def load(cls, file: Path) -> "ECLAREConfig":
-        """Read options from JSON, defaults for those left out; raises ValueError for one that does not exist."""
+    def load(cls, file: Path, base: "ECLAREConfig | None" = None) -> "ECLAREConfig":
+        """Read options from JSON, those left out from `base` or the defaults; raises ValueError for an unknown one."""
         options = json.loads(file.read_text())
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(options) - known)
         if unknown:
             raise ValueError(f"{file} has no such option: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-        return cls(**options)
+        return replace(base or cls(), **options)
 
     @classmethod
     def preset(cls, name: str) -> "ECLAREConfig":

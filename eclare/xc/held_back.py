@@ -20,7 +20,7 @@ from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.xc.candidates import EncodedPoints, candidates
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
-from eclare.xc.features import features_of
+from eclare.xc.features import FEATURES, features_of
 
 CANDIDATES = 200  # of a point, ranked by the ranker
 MOST_HELD_BACK = 20_000  # points; a few hundred weights need no more
@@ -51,7 +51,7 @@ def fit_held_back_ranker(training: Training, config: RecommenderConfig) -> Ranke
     if (relevance_QC > 0).any(axis=1).sum() < FEWEST_HELD_BACK:
         return None
     examples = Examples(features_of(points, labels_QC), relevance_QC, labels_QC != PAD)
-    return fit_ranker([examples], config.model.seed, STEPS, POINTS_PER_STEP)
+    return fit_ranker([examples], list(FEATURES), config.model.seed, STEPS, POINTS_PER_STEP)
 
 
 def hold_back(

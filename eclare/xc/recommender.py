@@ -32,7 +32,7 @@ from eclare.ranker import Ranker
 from eclare.xc.candidates import EncodedPoints, Scored, candidates
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
-from eclare.xc.features import features_of
+from eclare.xc.features import FEATURES, features_of
 from eclare.xc.held_back import CANDIDATES, fit_held_back_ranker
 from eclare.xc.warm_start import EarlierModel
 
@@ -217,7 +217,7 @@ class Recommender:
             RecommenderConfig.load(folder / "config.json"),
             Ensemble.load(folder, labels_LV, choose_device(device)),
             CoClickScores.load(folder, labels_LV),
-            Ranker.load(folder / RANKER) if RANKER in manifest["files"] else None,
+            Ranker.load(folder / RANKER, list(FEATURES)) if RANKER in manifest["files"] else None,
             Vocabulary.load(folder) if "vocabulary.npz" in manifest["files"] else None,
             ids,
             manifest["data_hash"],

@@ -69,7 +69,7 @@ def test_too_few_points_are_no_ground_for_a_ranker(monkeypatch, fewest, share) -
 def test_held_back_points_without_a_clicked_candidate_are_no_ground_for_a_ranker(monkeypatch) -> None:
     titles, clicks = shop_of_steps()
     excluded = sp.csr_matrix(np.ones((240, 480), np.float32))
-    monkeypatch.setattr(held_back, "excluded_labels", lambda points: excluded)
+    monkeypatch.setattr(held_back, "excluded_labels", lambda _: excluded)
     assert Recommender.fit(titles, titles, clicks, RecommenderConfig(QUICK)).ranker is None
 
 

@@ -48,7 +48,7 @@ def test_a_title_gets_products_of_its_group_and_reasons() -> None:
 
 def some_ranker() -> Ranker:
     torch.manual_seed(0)
-    return Ranker(torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)))
+    return Ranker(list(FEATURES), torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)))
 
 
 @pytest.mark.parametrize("kind", ["ranker", "no ranker", "clusters"])
