@@ -20,7 +20,7 @@ OVERSAMPLING = 2  # labels that the index is searched for per candidate: one of 
 FLOOR = 0.01  # co-click score below which the bonus fades to nothing
 
 
-class Scored(NamedTuple):
+class TopLabels(NamedTuple):
     """The K best labels of Q points and their scores, best first, ties by lower label; PAD, 0 where there are fewer."""
 
     labels_QK: Rows
@@ -56,7 +56,7 @@ class EncodedPoints:
         return self.co_clicks.scores(self.similar_labels)
 
 
-def candidates(points: EncodedPoints, count: int, co_click_weight: float, index: faiss.Index) -> Scored:
+def candidates(points: EncodedPoints, count: int, co_click_weight: float, index: faiss.Index) -> TopLabels:
     """The `count` best labels of every point, or all where there are fewer, by model score and co-click bonus.
 
     index: inner-product search over the ensemble's classifiers, whose scores are looked up again.
@@ -68,7 +68,7 @@ def candidates(points: EncodedPoints, count: int, co_click_weight: float, index:
     co_clicked = CSR.of(points.co_click_scores_QL)
     bonus = co_clicked._replace(data=co_click_bonus(co_clicked.data, co_click_weight))
     best = _best_with_bonus(found_QK, scores_QK.reshape(found_QK.shape), bonus, encoded_QD, classifiers_LD)
-    return Scored(*(np.ascontiguousarray(each[:, :count]) for each in best))
+    return TopLabels(*(np.ascontiguousarray(each[:, :count]) for each in best))
 
 
 def co_click_bonus(scores: npt.NDArray[np.float32], weight: float) -> npt.NDArray[np.float32]:

@@ -14,11 +14,11 @@ import numpy as np
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from eclare.arrays.csr import Floats
+from eclare.arrays.csr import Floats, rows_of
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
 from eclare.arrays.topk import PAD, best_of_rows, best_per_row
 from eclare.model import distributed
-from eclare.model.beam_search import as_pairs, probabilities
+from eclare.model.beam_search import probabilities
 from eclare.model.checkpoint import Epoch
 from eclare.model.distributed import choose_device
 from eclare.model.ensemble import Ensemble
@@ -29,7 +29,7 @@ from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
 from eclare.model.texts import Texts
 from eclare.ranker import Ranker
-from eclare.xc.candidates import EncodedPoints, Scored, candidates
+from eclare.xc.candidates import EncodedPoints, TopLabels, candidates
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.features import FEATURES, features_of
@@ -111,7 +111,7 @@ class Recommender:
             earlier.check(config.model)
             starts = earlier.starts(_token_names(vocabulary, labels_LV), ids, texts)
             training = replace(training, starts=starts, origin=f"{warm_start.data_hash} {warm_start.config}")
-        ranker = fit_held_back_ranker(training, config) if config.held_back_share else None
+        ranker = fit_held_back_ranker(training, config)
         ensemble = training.ensemble(config.model)
         co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
         data_hash = hash_of([points_NV, labels_LV, clicks_NL])
@@ -121,7 +121,7 @@ class Recommender:
         """What a warm start takes over."""
         return EarlierModel(self.ensemble, _token_names(self.vocabulary, self.co_clicks.labels_LV), self.label_ids_L)
 
-    def predict(self, points: TitlesOrFeatures, k: int) -> Scored:
+    def predict(self, points: TitlesOrFeatures, k: int) -> TopLabels:
         """The k best label rows of every title and their scores."""
         features_NV = _features(points, self.vocabulary)
         starts = tqdm(range(0, features_NV.shape[0], CHUNK), desc="recommend", unit="chunk", disable=None)
@@ -129,7 +129,7 @@ class Recommender:
             self._best(self._encoded(features_NV[start : start + CHUNK]), k, exact=self.ranker is None)
             for start in starts
         ]
-        return Scored(*map(np.concatenate, zip(*found, strict=True)))
+        return TopLabels(*map(np.concatenate, zip(*found, strict=True)))
 
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
@@ -156,18 +156,18 @@ class Recommender:
     def _encoded(self, features_QV: sp.csr_matrix) -> EncodedPoints:
         return EncodedPoints(features_QV, self.ensemble, self.co_clicks)
 
-    def _best(self, points: EncodedPoints, k: int, *, exact: bool) -> Scored:
+    def _best(self, points: EncodedPoints, k: int, *, exact: bool) -> TopLabels:
         """Candidates, their features, the ranker's scores. exact: search all classifiers, not their quantised copy."""
         if self.config.model.shortlister == "clusters":
-            found = as_pairs(probabilities(self.ensemble, points.features_QV))
-            return Scored(*best_per_row(*found, points.features_QV.shape[0], k))
+            found_QL = probabilities(self.ensemble, points.features_QV)
+            return TopLabels(*best_per_row(rows_of(found_QL), found_QL.indices, found_QL.data, found_QL.shape[0], k))
         index = self.ensemble.index if exact else self.ensemble.quick_index
         if self.ranker is None:
             labels_QC, scores_QC = candidates(points, k, self.config.co_click_weight, index)
         else:
             labels_QC, _ = candidates(points, max(CANDIDATES, 2 * k), self.config.co_click_weight, index)
             scores_QC = self.ranker.scores(features_of(points, labels_QC))
-        return Scored(*best_of_rows(labels_QC, scores_QC, k))
+        return TopLabels(*best_of_rows(labels_QC, scores_QC, k))
 
     def save(self, folder: Path) -> None:
         """Write the model's files and manifest.json, with the hash of each; whatever stood there before goes last."""
