@@ -85,19 +85,22 @@ def _best_with_bonus(
     for query in numba.prange(len(found_QK)):
         start, end = bonus.indptr[query], bonus.indptr[query + 1]
         co_clicked = bonus.indices[start:end]
-        labels = np.empty(len(co_clicked) + found_QK.shape[1], np.int32)
-        scores = np.empty(len(labels), np.float32)
-        for filled in range(len(co_clicked)):
-            total = bonus.data[start + filled]
+        others = _not_among(found_QK[query], co_clicked)
+        labels = np.concatenate((co_clicked, found_QK[query][others]))
+        scores = np.concatenate((bonus.data[start:end], scores_QK[query][others]))
+        for i in range(len(co_clicked)):
             for d in range(encoded_QD.shape[1]):
-                total += encoded_QD[query, d] * classifiers_LD[co_clicked[filled], d]
-            labels[filled], scores[filled] = co_clicked[filled], total
-        filled = len(co_clicked)
-        for k in range(found_QK.shape[1]):
-            label = found_QK[query, k]
-            at = np.searchsorted(co_clicked, label)
-            if label != PAD and not (at < len(co_clicked) and co_clicked[at] == label):
-                labels[filled], scores[filled] = label, scores_QK[query, k]
-                filled += 1
-        best_of_row(labels[:filled], scores[:filled], best_QK[query], best_scores_QK[query])
+                scores[i] += encoded_QD[query, d] * classifiers_LD[co_clicked[i], d]
+        best_of_row(labels, scores, best_QK[query], best_scores_QK[query])
     return best_QK, best_scores_QK
+
+
+@numba.njit(cache=True)
+def _not_among(labels: Rows, known: Rows) -> npt.NDArray[np.int64]:
+    """The places of the labels, PAD apart, that are not known; known: sorted."""
+    at = np.searchsorted(known, labels)
+    new = labels != PAD
+    for place in range(len(labels)):
+        if at[place] < len(known) and known[at[place]] == labels[place]:
+            new[place] = False
+    return np.flatnonzero(new)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,10 +8,11 @@ from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.recommender import Recommender
+from eclare.xc.warm_start import EarlierModel
 from tests.made_shops import shop_of_groups
 
 QUICK = ECLAREConfig(embedding_dim=16, epochs=4, batch_size=16, negatives_per_batch=16, learning_rate=0.01)
-CLUSTERS = replace(ECLAREConfig.preset("paper-131k"), embedding_dim=8, epochs=1, surrogate_epochs=1, ensemble=1)
+CLUSTERS = ECLAREConfig.preset("paper-131k")
 
 
 def test_a_warm_start_knows_what_it_knew_although_words_and_labels_have_changed() -> None:
@@ -45,8 +47,14 @@ def test_a_warm_start_knows_what_it_knew_although_words_and_labels_have_changed(
     ],
 )
 def test_a_warm_start_that_does_not_fit_is_refused(earlier, wanted, message) -> None:
-    shop = shop_of_groups(groups=2)
-    clicks, share = shop.clicks.weights_NL, dict.fromkeys(("co_click_weight", "held_back_share"), 0)
-    start = Recommender.fit(shop.titles, shop.titles, clicks, RecommenderConfig(earlier, **share))
+    model = EarlierModel(SimpleNamespace(config=earlier), np.array([]), np.array([]))
     with pytest.raises(ValueError, match=message):
-        Recommender.fit(shop.titles, shop.titles, clicks, RecommenderConfig(wanted, **share), warm_start=start)
+        model.check(wanted)
+
+
+def test_a_fit_from_a_model_of_another_shape_is_refused() -> None:
+    shop = shop_of_groups(groups=2)
+    data = shop.titles, shop.titles, shop.clicks.weights_NL
+    start = Recommender.fit(*data, RecommenderConfig(QUICK))
+    with pytest.raises(ValueError, match="needs the same embedding_dim, got 16 before and 8 now"):
+        Recommender.fit(*data, RecommenderConfig(replace(QUICK, embedding_dim=8)), warm_start=start)
