@@ -19,8 +19,8 @@ _POSITIVE = (
     "positives_per_point", "negatives_per_batch", "learning_rate", "halve_learning_rate_every", "ensemble", "beam",
     "surrogate_epochs", "surrogate_learning_rate", "patience",
 )  # fmt: skip
-_NOT_NEGATIVE = ("label_point_targets", "evidence_weight", "hard_negatives", "cluster_bits", "seed")
-_BELOW_ONE = ("restart_probability", "dropout", "validation_share", "graph_share", "held_back_share")
+_NOT_NEGATIVE = ("label_point_targets", "hard_negatives", "cluster_bits", "seed")
+_BELOW_ONE = ("restart_probability", "dropout", "validation_share", "graph_share")
 _RULES = {
     _POSITIVE: _Rule("be positive", lambda value: value > 0),
     _NOT_NEGATIVE: _Rule("not be negative", lambda value: value >= 0),
@@ -80,10 +80,8 @@ class ECLAREConfig:
     patience: int = 3  # epochs without a better nDCG@5 on them before training stops
     seed: int = 0
 
-    # Ours: search, and what is beside the model's score
+    # Ours: search
     shortlister: str = "faiss"  # "faiss": inner product over all labels; "clusters": the paper's stages and beam search
-    evidence_weight: float = 0.5  # of observed co-clicks beside the model's score; 0: the model alone
-    held_back_share: float = 0.5  # of the points, on which a first training learns to weigh features; 0: it does not
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -101,12 +99,6 @@ class ECLAREConfig:
             for name in names:
                 if not rule.holds(getattr(self, name)):
                     raise ValueError(f"{name} must {rule.words}, got {getattr(self, name)}")
-        for name in ("evidence_weight", "held_back_share"):
-            if self.shortlister == "clusters" and getattr(self, name):
-                raise ValueError(
-                    f"{name} must be 0 with shortlister clusters, got {getattr(self, name)}: "
-                    "co-clicks are weighed with inner products, not with probabilities"
-                )
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -142,8 +134,8 @@ class ECLAREConfig:
 
 
 _PAPER: dict[str, Any] = {
-    "word_pairs": False, "weighting": "paper", "label_point_targets": 0, "evidence_weight": 0.0,
-    "held_back_share": 0.0, "loss": "bce", "batch_size": 255, "shortlister": "clusters", "ensemble": 3,
+    "word_pairs": False, "weighting": "paper", "label_point_targets": 0, "loss": "bce", "batch_size": 255,
+    "shortlister": "clusters", "ensemble": 3,
 }  # fmt: skip
 
 # "default" is ours, chosen by measurement (benchmarks/README.md); the others are the authors' values for the data sets

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 import faiss
 import numba
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.csr import CSR, Floats, Rows
-from eclare.arrays.topk import PAD, best_of_row
+from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.topk import PAD
 from eclare.model.data import Texts
 from eclare.model.network import ECLARE, Bags, LabelRows
 
@@ -157,35 +156,3 @@ def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> F
         for i in range(len(places)):
             logs_NC[row, places[i]] = max(scores[i], np.float32(LEAST_LOG_SHARE))
     return logs_NC
-
-
-@numba.njit(parallel=True, cache=True)
-def with_bonus(
-    found_NK: Rows, scores_NK: Floats, bonus: CSR, encoded_ND: Floats, classifiers_LD: Floats
-) -> tuple[Rows, Floats]:
-    """The K best of the labels found and of those with a bonus, best first, ties by lower label.
-
-    found_NK: label rows, PAD for none, and scores_NK their inner products; bonus: N x L, added to inner products.
-    """
-    labels_NK, totals_NK = np.full_like(found_NK, PAD), np.zeros_like(scores_NK)
-    for row in numba.prange(len(found_NK)):
-        start, end = bonus.indptr[row], bonus.indptr[row + 1]
-        with_one = bonus.indices[start:end]
-        without = _not_among(found_NK[row], with_one)
-        labels = np.concatenate((with_one, found_NK[row][without]))
-        scores = np.concatenate((bonus.data[start:end], scores_NK[row][without]))
-        for i in range(len(with_one)):
-            scores[i] = _plus_product(scores[i], encoded_ND[row], classifiers_LD[with_one[i]])
-        best_of_row(labels, scores, labels_NK[row], totals_NK[row])
-    return labels_NK, totals_NK
-
-
-@numba.njit(cache=True)
-def _not_among(labels: Rows, known: Rows) -> npt.NDArray[np.int64]:
-    """The places of the labels that are not known, without PAD; known: sorted."""
-    at = np.searchsorted(known, labels)
-    new = labels != PAD
-    for place in range(len(labels)):
-        if at[place] < len(known) and known[at[place]] == labels[place]:
-            new[place] = False
-    return np.flatnonzero(new)

@@ -26,8 +26,8 @@ def test_a_file_names_only_what_it_changes(settings, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"held_back_share": 0.5}, "sets held_back_share, which only `eclare fit` uses"),
-        ({"evidence_weight": 2.0, "held_back_share": 0.1}, "sets evidence_weight, held_back_share"),
+        ({"held_back_share": 0.5}, "no such option: held_back_share"),
+        ({"co_click_weight": 2.0, "held_back_share": 0.1}, "no such option: co_click_weight, held_back_share"),
         ({"batchsize": 512}, "no such option: batchsize"),
         ({"epochs": 0}, "epochs must be positive, got 0"),
         ("{", "must name a JSON file"),

@@ -58,3 +58,11 @@ def test_distinct_columns_are_sorted_and_end_with_pad(columns, without) -> None:
     right = [sorted(set(row) - {PAD, own}) for row, own in zip(columns.tolist(), without.tolist(), strict=True)]
     longest = max(map(len, right))
     assert found.tolist() == [row + [PAD] * (longest - len(row)) for row in right]
+
+
+def test_the_best_of_rows_fall_without_what_is_no_label() -> None:
+    labels = np.array([[4, 2, -1, 3], [-1, -1, 7, -1]], np.int32)
+    scores = np.array([[1, 5, 9, 5], [8, 8, 0, 8]], np.float32)
+    best, best_scores = best_of_rows(labels, scores, 3)
+    assert best.tolist() == [[2, 3, 4], [7, -1, -1]]
+    assert best_scores.tolist() == [[5, 5, 1], [0, 0, 0]]

@@ -36,8 +36,3 @@ def test_its_hash_is_of_every_option() -> None:
 def test_another_preset_is_refused_and_the_known_ones_are_listed() -> None:
     with pytest.raises(ValueError, match=r"preset must be one of default, paper-131k, .*, got 'paper'"):
         ECLAREConfig.preset("paper")
-
-
-def test_co_clicks_are_not_weighed_with_probabilities() -> None:
-    with pytest.raises(ValueError, match=r"evidence_weight must be 0 with shortlister clusters, got 0\.5"):
-        ECLAREConfig(shortlister="clusters")

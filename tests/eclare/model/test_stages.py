@@ -236,38 +236,6 @@ def test_training_stops_when_validation_points_get_no_better_and_keeps_the_best(
     assert (judged, learnt) == (24, 72)
 
 
-def test_a_warm_start_knows_what_it_knew_although_words_and_labels_have_changed() -> None:
-    shop = shop_of_groups(seed=3)
-    ids = shop.clicks.label_ids_L.tolist()
-    old = np.arange(96) % 12 != 3
-    known = Recommender.fit(
-        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
-        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
-        shop.clicks.weights_NL[old][:, old],
-        replace(QUICK, epochs=30),
-        label_ids=np.array(ids)[old].tolist(),
-    )
-    brief = replace(QUICK, epochs=1, learning_rate=0.001)
-    precision = {}
-    for name, start in (("cold", None), ("warm", known)):
-        fitted = Recommender.fit(
-            [*shop.titles], [f"{title} renewed" for title in shop.titles], shop.clicks.weights_NL, brief,
-            label_ids=ids, warm_start=start,
-        )  # fmt: skip
-        labels, _ = search_classifiers(fitted.ensemble, fitted.ensemble.texts.labels_LV, 5, np.ones(96, bool))
-        precision[name] = (shop.group_of_P[labels] == shop.group_of_P[:, None])[~old].mean()
-    assert precision["warm"] > 0.95 > precision["cold"]
-
-
-def test_a_warm_start_of_another_shape_is_refused() -> None:
-    shop = shop_of_groups(groups=2)
-    fit = lambda config, start=None: Recommender.fit(  # noqa: E731
-        shop.titles, shop.titles, shop.clicks.weights_NL, config, warm_start=start
-    )
-    with pytest.raises(ValueError, match="needs the same embedding_dim, got 16 before and 8 now"):
-        fit(replace(QUICK, embedding_dim=8), fit(QUICK))
-
-
 def test_members_of_an_ensemble_vote_with_their_mean_score() -> None:
     shop = shop_of_groups(groups=3)
     ensemble = learn(shop, replace(QUICK, ensemble=2))

@@ -58,9 +58,7 @@ def test_candidates_are_those_of_all_generators_without_the_query(snapshot) -> N
 
 def test_over_clusters_the_model_finds_what_the_papers_beam_search_finds() -> None:
     shop = sessions_of_groups(groups=6, products_per_group=8, days=60)
-    config = replace(
-        CONFIG, shortlister="clusters", beam=2, epochs=2, surrogate_epochs=2, evidence_weight=0, held_back_share=0
-    )
+    config = replace(CONFIG, shortlister="clusters", beam=2, epochs=2, surrogate_epochs=2)
     allowed = np.arange(48) % 5 > 0
     snapshot = snapshot_of(shop.cooccurrence, shop.titles, allowed, config)
     queries = np.array([2, 7, 40], np.int32)

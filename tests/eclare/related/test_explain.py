@@ -19,7 +19,7 @@ from tests.eclare.related.trained_shops import CONFIG, snapshot_of
 from tests.made_shops import sessions_of_groups
 
 SHOP = sessions_of_groups(groups=6, products_per_group=8, days=60)
-QUICK = replace(CONFIG, epochs=2, surrogate_epochs=2, evidence_weight=0, held_back_share=0)
+QUICK = replace(CONFIG, epochs=2, surrogate_epochs=2)
 EVERYTHING = np.arange(len(SHOP.cooccurrence), dtype=np.int32)
 
 
