@@ -1,17 +1,20 @@
-"""Settings of an installation that the test owns: its own folders, and a schema of its own in a real PostgreSQL."""
+"""Settings of an installation that the test owns: its own folders, and a database of its own in a real PostgreSQL."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from local import embedded_postgres
 from tasks.settings import Settings
+from tasks.stores.database import open_database
+from tests.installations import engine_of, new_database, places_in, skip_disk_flushes
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -20,9 +23,25 @@ TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@1
 def embedded_server() -> Iterator[str]:
     """One embedded PostgreSQL for the whole run; its folder has a short name, for its socket's sake."""
     folder = Path(tempfile.mkdtemp(prefix="eclare-test-"))
-    yield embedded_postgres.start(folder)
+    url = embedded_postgres.start(folder)
+    skip_disk_flushes(url)
+    yield url
     embedded_postgres.stop(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Iterator[Callable[[str], str]]:
+    """By server, a database whose schema is up to date and empty, to be copied and left as it is."""
+    with ExitStack() as stack:
+
+        @cache
+        def of(server: str) -> str:
+            url = stack.enter_context(new_database(server))
+            open_database(Settings(_env_file=None, database_url=url))
+            return url
+
+        yield of
 
 
 @pytest.fixture
@@ -32,23 +51,17 @@ def server(request: pytest.FixtureRequest) -> str:
         url: str = request.getfixturevalue("embedded_server")
         return url
     try:
-        _engine(TEST_DATABASE_URL).connect().close()
+        engine_of(TEST_DATABASE_URL).connect().close()
     except sa.exc.OperationalError as error:
         pytest.skip(f"no PostgreSQL answers at TEST_DATABASE_URL: {error.orig}")
     return TEST_DATABASE_URL
 
 
 @pytest.fixture
-def database_url(server: str) -> Iterator[str]:
-    """A fresh, empty schema on the server, dropped afterwards."""
-    schema = f"test_{uuid4().hex[:12]}"
-    with _engine(server).begin() as connection:
-        connection.execute(sa.text(f"create schema {schema}"))
-    url = sa.make_url(server).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield url.render_as_string(hide_password=False)
-    with _engine(server).begin() as connection:
-        connection.execute(sa.text("set local lock_timeout = '20s'"))
-        connection.execute(sa.text(f"drop schema {schema} cascade"))
+def database_url(server: str, migrated: Callable[[str], str]) -> Iterator[str]:
+    """A fresh database on the server, its schema up to date and empty."""
+    with new_database(server, template=migrated(server)) as url:
+        yield url
 
 
 @pytest.fixture
@@ -57,12 +70,6 @@ def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch)
     for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    for name in ("STATE_FOLDER", "STORAGE_URL", "CLICK_LOG_URL"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.setenv("CATALOGUE_URL", str(tmp_path / "catalogue.parquet"))
+    for name, value in {"database_url": database_url, **places_in(tmp_path)}.items():
+        monkeypatch.setenv(name.upper(), value)
     return Settings()
-
-
-def _engine(url: str) -> sa.Engine:
-    return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"), poolclass=sa.NullPool)
