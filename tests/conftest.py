@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from local import embedded_postgres
 from tasks.settings import Settings
 from tasks.stores.database import open_database
-from tests.installations import engine_of, new_database, places_in, skip_disk_flushes
+from tests.installations import Installation, engine_of, new_database, places_in, skip_disk_flushes
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -42,6 +42,20 @@ def migrated() -> Iterator[Callable[[str], str]]:
             return url
 
         yield of
+
+
+@pytest.fixture(scope="module")
+def install(
+    tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[str], str]
+) -> Iterator[Callable[[str], Installation]]:
+    """Make an installation on a server in which nothing has run yet, for a module that copies it test by test."""
+    with ExitStack() as stack:
+
+        def on(server: str) -> Installation:
+            url = stack.enter_context(new_database(server, template=migrated(server)))
+            return Installation(tmp_path_factory.mktemp("installation"), url)
+
+        yield on
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from tasks.errors import BadInput, NotReady, TaskError
 from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
 from tasks.stores.database import VERSION_TABLE, transaction
-from tests.installations import Installation, new_database
+from tests.installations import Installation
 from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
+
+pytestmark = pytest.mark.slow
 
 LIVE = "select product_id, rank, related_product_id, score, version_id from current_recommendations order by 1, 2"
 METRICS = "select system, metric, k, value, model_hash from metrics_by_night where segment = 'all' order by 1, 2, 3"
@@ -38,33 +40,27 @@ def refresh(settings: Settings) -> dict[str, dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def ingested(
-    tmp_path_factory: pytest.TempPathFactory, embedded_server: str, migrated: Callable[[str], str]
-) -> Iterator[Installation]:
+def ingested(install: Callable[[str], Installation], embedded_server: str) -> Installation:
     """Every day of the shop was ingested, once for all tests."""
-    with new_database(embedded_server, template=migrated(embedded_server)) as url:
-        shop = Installation(tmp_path_factory.mktemp("ingested"), url)
-        deliver_log(Path(shop.settings.click_log_url))
-        deliver_catalogue(Path(shop.settings.catalogue_url))
-        ingest(shop.settings)
-        yield shop
+    shop = install(embedded_server)
+    deliver_log(Path(shop.settings.click_log_url))
+    deliver_catalogue(Path(shop.settings.catalogue_url))
+    ingest(shop.settings)
+    return shop
 
 
 @pytest.fixture(scope="module")
-def published(
-    tmp_path_factory: pytest.TempPathFactory, ingested: Installation, migrated: Callable[[str], str]
-) -> Iterator[Callable[[str], Installation]]:
+def published(install: Callable[[str], Installation], ingested: Installation) -> Callable[[str], Installation]:
     """By server, the shop after its night ran there, once for all tests."""
-    with ExitStack() as stack:
 
-        @cache
-        def on(server: str) -> Installation:
-            folder = shutil.copytree(ingested.folder, tmp_path_factory.mktemp("published"), dirs_exist_ok=True)
-            night = Installation(folder, stack.enter_context(new_database(server, template=migrated(server))))
-            refresh(night.settings)
-            return night
+    @cache
+    def on(server: str) -> Installation:
+        night = install(server)
+        shutil.copytree(ingested.folder, night.folder, dirs_exist_ok=True)
+        refresh(night.settings)
+        return night
 
-        yield on
+    return on
 
 
 @pytest.fixture

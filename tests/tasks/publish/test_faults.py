@@ -23,11 +23,15 @@ from tasks.publish import versions
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import open_database
-from tests.installations import Installation, engine_of, new_database
+from tests.installations import Installation, engine_of
 from tests.nights import TABLES, make_night, rows_of, tables_of_versions, with_lenient_gate
 from tests.servers import OwnServer
 
-pytestmark = [pytest.mark.faults, pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.slow,
+    pytest.mark.parametrize("server", ["embedded", "given"], indirect=True),
+]
 
 KILLS = 50
 IDS = [f"p{number:04}" for number in range(1_000)]
@@ -42,23 +46,19 @@ def settings(settings, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def two_nights(
-    tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[str], str]
-) -> Iterator[Callable[[str], Installation]]:
+def two_nights(install: Callable[[str], Installation]) -> Callable[[str], Installation]:
     """By server, an installation where 2017-06-01 and 2017-06-02, which is live, were published, once for all tests."""
-    with ExitStack() as stack:
 
-        @cache
-        def on(server: str) -> Installation:
-            database_url = stack.enter_context(new_database(server, template=migrated(server)))
-            made = Installation(tmp_path_factory.mktemp("two-nights"), database_url)
-            with pytest.MonkeyPatch.context() as patch:
-                lenient = with_lenient_gate(made.settings, patch)
-            for day in ("2017-06-01", "2017-06-02"):
-                publish_recommendations(night_of(day, lenient), lenient)
-            return made
+    @cache
+    def on(server: str) -> Installation:
+        made = install(server)
+        with pytest.MonkeyPatch.context() as patch:
+            lenient = with_lenient_gate(made.settings, patch)
+        for day in ("2017-06-01", "2017-06-02"):
+            publish_recommendations(night_of(day, lenient), lenient)
+        return made
 
-        yield on
+    return on
 
 
 def night_of(day: str, settings: Settings) -> Night:
