@@ -116,7 +116,7 @@ def readers(settings: Settings) -> Iterator[dict[str, int]]:
     """Two processes that look products up all the time; what they saw is complete after the block."""
     context, answers, pipes = multiprocessing.get_context("fork"), {"lookups": 0, "errors": 0, "torn": 0}, []
     for _ in range(2):
-        ours, theirs = context.Pipe()
+        ours, theirs = context.Pipe()  # a forked process: the interpreter and its imports are there
         context.Process(target=look_up, args=(settings.database_url, theirs), daemon=True).start()
         pipes.append(ours)
     assert all(pipe.recv() == "ready" for pipe in pipes)
