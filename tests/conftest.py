@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from local import embedded_postgres
 from tasks.settings import Settings
-from tasks.stores.database import open_database
+from tasks.stores.database import migrate
 from tests.installations import Installation, engine_of, new_database, places_in, skip_disk_flushes
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
@@ -38,7 +38,7 @@ def migrated() -> Iterator[Callable[[str], str]]:
         @cache
         def of(server: str) -> str:
             url = stack.enter_context(new_database(server))
-            open_database(Settings(_env_file=None, database_url=url))
+            migrate(Settings(_env_file=None, database_url=url))
             return url
 
         yield of
@@ -73,17 +73,35 @@ def server(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database_url(server: str, migrated: Callable[[str], str]) -> Iterator[str]:
-    """A fresh database on the server, its schema up to date and empty."""
+    """A database on the server, its schema up to date and empty."""
     with new_database(server, template=migrated(server)) as url:
         yield url
 
 
 @pytest.fixture
+def fresh_database_url(server: str) -> Iterator[str]:
+    """A database on the server that was never migrated."""
+    with new_database(server) as url:
+        yield url
+
+
+@pytest.fixture
 def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings in the environment too, for code and processes that read them there; the developer's own are hidden."""
+    """Settings, in the environment too, of an installation whose database is migrated."""
+    return settings_of(tmp_path, database_url, monkeypatch)
+
+
+@pytest.fixture
+def fresh_settings(tmp_path: Path, fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings, in the environment too, of one whose database was never migrated."""
+    return settings_of(tmp_path, fresh_database_url, monkeypatch)
+
+
+def settings_of(folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """In the environment for code and processes that read them there; the developer's own are hidden."""
     for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
-    for name, value in {"database_url": database_url, **places_in(tmp_path)}.items():
+    for name, value in {"database_url": database_url, **places_in(folder)}.items():
         monkeypatch.setenv(name.upper(), value)
     return Settings()

@@ -18,11 +18,11 @@ from eclare.related.daily_cooccurrence import DayCooccurrence, Weighing, WindowC
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
-from tasks.stores.database import open_database
+from tasks.stores.database import check_database
 from tasks.stores.ledger import record_build
 
 Rows = npt.NDArray[np.int32]
@@ -37,7 +37,7 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     Raises NotReady where the night's own day or a catalogue is missing, BadInput where aggregates were paired by other
     settings and where no day or no pair is left to train on.
     """
-    open_database(settings)  # a database that is away must stop the step before the artefact is replaced
+    check_database(settings)  # a database that is away must stop the step before the artefact is replaced
     storage, weighing = Storage(settings.storage_url), _weighing(settings)
     aggregates = _aggregates(night, storage, settings)
     catalogue_day, catalogue = catalogue_of(night, storage)
@@ -46,7 +46,7 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
         ids = _copy_catalogue(catalogue, storage, folder)
         counts |= {"days": len(aggregates), "days_of_window": night.window_days}
         counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
-        daily, seen, outside = _add_up(night, aggregates, ids, storage)
+        daily, seen, outside = _sum_days(night, aggregates, ids, storage)
         for part, interactions in _parts(daily, ids, night, settings, weighing).items():
             (folder / part).mkdir()
             interactions.save(folder / part)
@@ -73,7 +73,7 @@ def _weighing(settings: Settings) -> Weighing:
 
 
 def _aggregates(night: Night, storage: Storage, settings: Settings) -> dict[date, Artefact]:
-    """Those of the window's days that are there, oldest first."""
+    """The aggregates of the window's days that have some, oldest first."""
     if not storage.complete(Night.aggregate(night.day)):
         raise NotReady(f"the clicks of {night} are not aggregated: run aggregate_clicks --night {night}")
     days = [day for day in night.window if storage.complete(Night.aggregate(day))]
@@ -90,12 +90,13 @@ def _aggregates(night: Night, storage: Storage, settings: Settings) -> dict[date
 
 def _check_pairing(aggregates: Mapping[date, Artefact], settings: Settings) -> None:
     expected = pairing(settings)
-    others = {day: a.sources.get("pairing") for day, a in aggregates.items() if a.sources.get("pairing") != expected}
-    if others:
-        days = ", ".join(map(str, others))
+    pairing_of = {day: aggregate.sources.get("pairing") for day, aggregate in aggregates.items()}
+    different = {day: paired for day, paired in pairing_of.items() if paired != expected}
+    if different:
+        days = ", ".join(map(str, different))
         raise BadInput(
             f"all days of a window must be paired by the settings of today, {expected!r}, got "
-            f"{next(iter(others.values()))!r}: run aggregate_clicks for these days again: {days}"
+            f"{next(iter(different.values()))!r}: run aggregate_clicks for these days again: {days}"
         )
 
 
@@ -112,10 +113,10 @@ def _rows_of(file: Path) -> int:
     return int(pq.read_metadata(file).num_rows)
 
 
-def _add_up(
+def _sum_days(
     night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
 ) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int]]:
-    """The window's pairs and products in rows of the catalogue, and how many sessions' pairs of each day it lacks."""
+    """The window's pairs and products as rows of the catalogue, and the pairs of each day that the catalogue lacks."""
     pairs, seen, outside = [], [], {}
     for day, aggregate in aggregates.items():
         age = (night.day - day).days

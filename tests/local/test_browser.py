@@ -15,6 +15,7 @@ from local.__main__ import app
 from local.airflow import free_port
 from local.airflow_api import AirflowApi
 from local.airflow_environment import home_of
+from local.embedded_postgres import with_database
 from tasks.settings import Settings
 from tests.installations import skip_disk_flushes
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
@@ -55,7 +56,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             started = CliRunner().invoke(app, ["up", "--port", str(port)])
             assert started.exit_code == 0, started.output
             patch.setenv("PORT", str(port))
-            yield Settings()
+            yield with_database(Settings())
         finally:
             CliRunner().invoke(app, ["down"])
 
