@@ -23,11 +23,12 @@ $(INSTALLED): $(LOCK)
 demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what was published (at most 10 minutes)
 	@$(RUN) -m local demo
 
+TWO_FILES_AT_A_TIME = -n 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED) ## All tests, two files at a time
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest $(TWO_FILES_AT_A_TIME)
 
-test-fast: $(INSTALLED) ## The tests that take seconds, for every change
-	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+test-fast: $(INSTALLED) ## The tests that are not marked slow
+	$(RUN) -m pytest $(TWO_FILES_AT_A_TIME) -m "not slow"
 
 check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependencies
 	$(RUN) -m ruff check .

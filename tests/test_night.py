@@ -18,7 +18,7 @@ from tasks.stores.database import VERSION_TABLE, transaction
 from tests.installations import Installation
 from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # kernels are compiled in the first one
 
 LIVE = "select product_id, rank, related_product_id, score, version_id from current_recommendations order by 1, 2"
 METRICS = "select system, metric, k, value, model_hash from metrics_by_night where segment = 'all' order by 1, 2, 3"
