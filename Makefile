@@ -8,10 +8,10 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(LOCK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down psql bench night lock
+.PHONY: help demo test test-fast check up down psql bench night lock
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 17
 
 $(INSTALLED): $(LOCK)
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {v}: make PYTHON=python3.11")'
@@ -23,8 +23,12 @@ $(INSTALLED): $(LOCK)
 demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what was published (at most 10 minutes)
 	@$(RUN) -m local demo
 
-test: $(INSTALLED) ## All tests
-	$(RUN) -m pytest
+TWO_FILES_AT_A_TIME = -n 2 --dist loadfile --no-loadscope-reorder
+test: $(INSTALLED) ## All tests, two files at a time
+	$(RUN) -m pytest $(TWO_FILES_AT_A_TIME)
+
+test-fast: $(INSTALLED) ## The tests that are not marked slow
+	$(RUN) -m pytest $(TWO_FILES_AT_A_TIME) -m "not slow"
 
 check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependencies
 	$(RUN) -m ruff check .

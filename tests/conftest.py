@@ -1,11 +1,12 @@
-"""Settings of an installation that the test owns: its own folders, and a schema of its own in a real PostgreSQL."""
+"""Settings of an installation that the test owns: its own folders, and a database of its own in a real PostgreSQL."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -13,17 +14,53 @@ import sqlalchemy as sa
 from local import embedded_postgres
 from tasks.settings import Settings
 from tasks.stores.database import migrate
+from tests.installations import Installation, engine_of, new_database, places_in, skip_disk_flushes
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of slow tests first: of two processes, neither is left with the longest when the other has ended."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
 def embedded_server() -> Iterator[str]:
     """One embedded PostgreSQL for the whole run; its folder has a short name, for its socket's sake."""
     folder = Path(tempfile.mkdtemp(prefix="eclare-test-"))
-    yield embedded_postgres.start(folder)
+    url = embedded_postgres.start(folder)
+    skip_disk_flushes(url)
+    yield url
     embedded_postgres.stop(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Iterator[Callable[[str], str]]:
+    """By server, a database whose schema is up to date and empty, to be copied and left as it is."""
+    with ExitStack() as stack:
+
+        @cache
+        def of(server: str) -> str:
+            url = stack.enter_context(new_database(server))
+            migrate(Settings(_env_file=None, database_url=url))
+            return url
+
+        yield of
+
+
+@pytest.fixture(scope="module")
+def install(
+    tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[str], str]
+) -> Iterator[Callable[[str], Installation]]:
+    """Make an installation on a server in which nothing has run yet, for a module that copies it test by test."""
+    with ExitStack() as stack:
+
+        def on(server: str) -> Installation:
+            url = stack.enter_context(new_database(server, template=migrated(server)))
+            return Installation(tmp_path_factory.mktemp("installation"), url)
+
+        yield on
 
 
 @pytest.fixture
@@ -33,44 +70,43 @@ def server(request: pytest.FixtureRequest) -> str:
         url: str = request.getfixturevalue("embedded_server")
         return url
     try:
-        _engine(TEST_DATABASE_URL).connect().close()
+        engine_of(TEST_DATABASE_URL).connect().close()
     except sa.exc.OperationalError as error:
         pytest.skip(f"no PostgreSQL answers at TEST_DATABASE_URL: {error.orig}")
     return TEST_DATABASE_URL
 
 
 @pytest.fixture
-def database_url(server: str) -> Iterator[str]:
-    """A fresh, empty schema on the server, dropped afterwards."""
-    schema = f"test_{uuid4().hex[:12]}"
-    with _engine(server).begin() as connection:
-        connection.execute(sa.text(f"create schema {schema}"))
-    url = sa.make_url(server).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield url.render_as_string(hide_password=False)
-    with _engine(server).begin() as connection:
-        connection.execute(sa.text("set local lock_timeout = '20s'"))
-        connection.execute(sa.text(f"drop schema {schema} cascade"))
+def database_url(server: str, migrated: Callable[[str], str]) -> Iterator[str]:
+    """A database on the server, its schema up to date and empty."""
+    with new_database(server, template=migrated(server)) as url:
+        yield url
 
 
 @pytest.fixture
-def settings(fresh_settings: Settings) -> Settings:
+def fresh_database_url(server: str) -> Iterator[str]:
+    """A database on the server that was never migrated."""
+    with new_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings, in the environment too, of an installation whose database is migrated."""
-    migrate(fresh_settings)
-    return fresh_settings
+    return settings_of(tmp_path, database_url, monkeypatch)
 
 
 @pytest.fixture
-def fresh_settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings, in the environment too, of one whose database was never migrated; the developer's own are hidden."""
+def fresh_settings(tmp_path: Path, fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings, in the environment too, of one whose database was never migrated."""
+    return settings_of(tmp_path, fresh_database_url, monkeypatch)
+
+
+def settings_of(folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """In the environment for code and processes that read them there; the developer's own are hidden."""
     for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    for name in ("STATE_FOLDER", "STORAGE_URL", "CLICK_LOG_URL"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.setenv("CATALOGUE_URL", str(tmp_path / "catalogue.parquet"))
+    for name, value in {"database_url": database_url, **places_in(folder)}.items():
+        monkeypatch.setenv(name.upper(), value)
     return Settings()
-
-
-def _engine(url: str) -> sa.Engine:
-    return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"), poolclass=sa.NullPool)

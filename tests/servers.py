@@ -16,7 +16,10 @@ def postmaster_pid(state_folder: Path) -> int:
 
 
 class OwnServer:
-    """A server of the programs in one folder, its data, log and socket in another one with a short name."""
+    """A server of the programs in one folder, its data, log and socket in another one with a short name.
+
+    It may be stopped at once and recovers, but what it holds does not outlive a crash of the machine.
+    """
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.programs, self.folder, self.data = programs, folder, folder / "data"
@@ -35,11 +38,11 @@ class OwnServer:
             shutil.chown(folder, self.user)
 
     def start(self) -> None:
-        options = f"-h '' -k {self.folder}"
+        options = f"-h '' -k {self.folder} -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log", "-o", options)
 
     def stop(self) -> None:
-        """At once, as when the machine loses power: the next start recovers."""
+        """At once, as when the server is killed: the next start recovers."""
         if (self.data / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", "immediate")
 

@@ -2,8 +2,9 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,11 @@ import sqlalchemy as sa
 from tasks.errors import BadInput, NotReady, TaskError
 from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
-from tasks.stores.database import VERSION_TABLE, migrate, transaction
+from tasks.stores.database import VERSION_TABLE, transaction
+from tests.installations import Installation
 from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # kernels are compiled in the first one
 
 LIVE = "select product_id, rank, related_product_id, score, version_id from current_recommendations order by 1, 2"
 METRICS = "select system, metric, k, value, model_hash from metrics_by_night where segment = 'all' order by 1, 2, 3"
@@ -35,35 +39,45 @@ def refresh(settings: Settings) -> dict[str, dict[str, float]]:
     return {step: run(step, str(NIGHT), settings) for step in REFRESH}
 
 
-@pytest.fixture
-def shop(settings: Settings) -> Settings:
-    """The raw files of the shop are there, nothing has run."""
-    deliver_log(Path(settings.click_log_url))
-    deliver_catalogue(Path(settings.catalogue_url))
-    return settings
+@pytest.fixture(scope="module")
+def ingested(install: Callable[[str], Installation], embedded_server: str) -> Installation:
+    """Every day of the shop was ingested, once for all tests."""
+    shop = install(embedded_server)
+    deliver_log(Path(shop.settings.click_log_url))
+    deliver_catalogue(Path(shop.settings.catalogue_url))
+    ingest(shop.settings)
+    return shop
 
 
 @pytest.fixture(scope="module")
-def ingested(tmp_path_factory: pytest.TempPathFactory, embedded_server: str) -> Path:
-    """The storage after every day of the shop was ingested, once for all tests."""
-    folder = tmp_path_factory.mktemp("ingested")
-    deliver_log(folder / "clicks")
-    deliver_catalogue(folder / "catalogue.parquet")
-    settings = Settings(
-        storage_url=str(folder / "storage"), click_log_url=str(folder / "clicks"),
-        catalogue_url=str(folder / "catalogue.parquet"), database_url=embedded_server,
-    )  # fmt: skip
-    migrate(settings)
-    ingest(settings)
-    return folder / "storage"
+def published(install: Callable[[str], Installation], ingested: Installation) -> Callable[[str], Installation]:
+    """By server, the shop after its night ran there, once for all tests."""
+
+    @cache
+    def on(server: str) -> Installation:
+        night = install(server)
+        shutil.copytree(ingested.folder, night.folder, dirs_exist_ok=True)
+        refresh(night.settings)
+        return night
+
+    return on
 
 
 @pytest.fixture
-def live(shop: Settings, ingested: Path) -> Settings:
+def shop(settings: Settings, ingested: Installation) -> Settings:
+    """The raw files of the shop are there, nothing has run."""
+    shutil.copytree(ingested.settings.click_log_url, settings.click_log_url)
+    shutil.copy(ingested.settings.catalogue_url, settings.catalogue_url)
+    return settings
+
+
+@pytest.fixture
+def live(
+    settings: Settings, server: str, published: Callable[[str], Installation], tmp_path: Path
+) -> Iterator[Settings]:
     """The night has run once."""
-    shutil.copytree(ingested, shop.storage_url)
-    refresh(shop)
-    return shop
+    with published(server).copied_to(tmp_path) as installation:
+        yield settings.model_copy(update={"database_url": installation.database_url})
 
 
 @pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
@@ -125,8 +139,8 @@ class TestAGoodNight:
         assert rows_of(live, "select count(*) from recommendation_version") == [(1,)]
 
 
-def test_a_list_keeps_to_the_rules_of_the_shop(shop: Settings, ingested: Path) -> None:
-    shutil.copytree(ingested, shop.storage_url)
+def test_a_list_keeps_to_the_rules_of_the_shop(shop: Settings, ingested: Installation) -> None:
+    shutil.copytree(ingested.settings.storage_url, shop.storage_url)
     categories = pd.read_parquet(shop.catalogue_url).assign(category=[f"group {GROUP_OF[id_]}" for id_ in IDS])
     strict = delivered_for_the_night(shop, categories).model_copy(update={"max_same_category": 3, "diversity": 0.2})
     run("ingest_catalogue", str(NIGHT), strict)

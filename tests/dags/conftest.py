@@ -11,6 +11,7 @@ import pytest
 from local import embedded_postgres
 from local.airflow_environment import airflow_environment
 from tasks.settings import ROOT, Settings
+from tests.installations import skip_disk_flushes
 
 # Before a test imports Airflow, which writes a configuration file into its home.
 airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-")
@@ -21,6 +22,7 @@ os.environ["AIRFLOW_HOME"] = airflow_home.name
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of an Airflow whose metadata, and our tables, are in an embedded PostgreSQL of this session."""
     folder = tmp_path_factory.mktemp("airflow")
+    skip_disk_flushes(embedded_postgres.start(folder))
     settings = Settings(
         _env_file=None,
         database_url=None,

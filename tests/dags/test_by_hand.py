@@ -14,6 +14,8 @@ from tests.loopback import mailbox, webhook
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
 from tests.tasks.test_analysts import strict
 
+pytestmark = pytest.mark.slow
+
 AUDIT = "select action, night::text, actor, reason from live_history order by change_id"
 WHY = "the range changed; '; drop table metric; -- {{ 7 * 7 }}"
 

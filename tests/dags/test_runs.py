@@ -4,6 +4,8 @@ import pytest
 
 from tests.small_shop import deliver_catalogue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ended(run_dags: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], str]:

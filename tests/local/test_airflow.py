@@ -17,7 +17,7 @@ from local.airflow_environment import home_of
 from tasks.errors import BadInput
 from tasks.settings import Settings
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

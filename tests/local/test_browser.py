@@ -10,22 +10,27 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 from typer.testing import CliRunner
 
+from local import embedded_postgres
 from local.__main__ import app
 from local.airflow import free_port
 from local.airflow_api import AirflowApi
 from local.airflow_environment import home_of
 from local.embedded_postgres import with_database
 from tasks.settings import Settings
+from tests.installations import skip_disk_flushes
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
 from tests.nights import LENIENT, rows_of
 from tests.small_shop import IDS, NIGHT, deliver_catalogue, deliver_log
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium chromium-driver)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium chromium-driver)"
+    ),
+]
 
-# One day is held out; training needs days before it, on the night before as well.
-DAYS = [NIGHT - timedelta(days=age) for age in reversed(range(4))]
+# One day is held out; training needs a day before it, on the night before as well.
+DAYS = [NIGHT - timedelta(days=age) for age in reversed(range(3))]
 PAST = NIGHT - timedelta(days=1)
 
 
@@ -46,6 +51,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             patch.setenv(name, str(folder / value))
         patch.setenv("HELD_OUT_DAYS", "1")
         port = free_port()
+        skip_disk_flushes(embedded_postgres.start(folder / "state"))
         try:
             started = CliRunner().invoke(app, ["up", "--port", str(port)])
             assert started.exit_code == 0, started.output

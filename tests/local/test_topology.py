@@ -21,7 +21,10 @@ from tests.loopback import collector
 from tests.nights import LENIENT, rows_of
 from tests.small_shop import IDS, NIGHT, deliver_catalogue, deliver_log
 
-DAYS = [NIGHT - timedelta(days=age) for age in reversed(range(3))]
+pytestmark = pytest.mark.slow
+
+# One day is held out, one is trained on.
+DAYS = [NIGHT - timedelta(days=age) for age in reversed(range(2))]
 OF_THE_GPU = {"train_model", "evaluate_model", "recommend_products"}
 LIVE = "select version_id, count(*) from current_recommendations group by version_id"
 PATIENCE_SECONDS = 150

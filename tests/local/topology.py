@@ -16,6 +16,7 @@ from local import airflow, embedded_postgres
 from local.airflow import LocalAirflow
 from local.airflow_environment import METADATA_URL, airflow_environment, home_of, passwords_file
 from tasks.settings import Settings
+from tests.installations import skip_disk_flushes
 from tests.servers import postmaster_pid
 
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -78,6 +79,7 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
     """All of it, up and healthy, told also `variables`; none of its processes is left afterwards."""
     port, home = airflow.free_port(), home_of(settings)
     ready = embedded_postgres.with_database(settings)
+    skip_disk_flushes(str(ready.database_url))
     environment = airflow_environment(ready, port=port) | IMPATIENT | variables
     environment |= {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",

@@ -17,6 +17,7 @@ def tasks(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_whole_night_logs_each_step_and_ends_with_the_metrics_beside_the_baseline(settings: Settings) -> None:
     deliver_log(Path(settings.click_log_url))
     deliver_catalogue(Path(settings.catalogue_url))
@@ -28,6 +29,7 @@ def test_a_whole_night_logs_each_step_and_ends_with_the_metrics_beside_the_basel
     assert all(f"{metric}@10" in ended.stdout for metric in ("P", "PSP", "nDCG", "recall", "coverage"))
 
 
+@pytest.mark.slow
 def test_each_step_runs_alone_and_is_refused_in_one_line(settings: Settings) -> None:
     for step in (*INGEST, *REFRESH):
         ended = tasks(step, "--night", "2017-06-30")

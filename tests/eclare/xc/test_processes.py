@@ -46,6 +46,7 @@ def share_of_own_group(recommender: Recommender) -> float:
     return float((shop.group_of_P[labels] == shop.group_of_P[:, None]).mean())
 
 
+@pytest.mark.slow
 def test_two_processes_learn_as_well_as_one(data, tmp_path) -> None:
     together = fit(data, tmp_path / "two", "torch.distributed.run", "--nproc-per-node", "2", "-m")
     alone = fit(data, tmp_path / "one")

@@ -18,6 +18,7 @@ from tasks.steps.ingest_clicks import ingest_clicks
 from tasks.stores.artefacts import Storage
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")
+pytestmark = pytest.mark.slow
 DAYS = [date(2017, 6, 29), date(2017, 6, 30)]
 
 

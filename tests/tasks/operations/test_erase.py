@@ -1,7 +1,7 @@
 """A user is forgotten: nothing of them is left in any file or table, and what others did stays."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tasks.steps.aggregate_clicks import aggregate_clicks
 from tasks.steps.ingest_clicks import ingest_clicks
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
+from tests.installations import Installation
 
 DAYS = [date(2017, 6, 29), date(2017, 6, 30)]
 USER = "user-4711-to-forget"
@@ -43,14 +44,21 @@ def lines(day: date) -> list[str]:
     ]
 
 
-@pytest.fixture
-def loaded(settings: Settings) -> Settings:
+@pytest.fixture(scope="module")
+def shop(install: Callable[[str], Installation], embedded_server: str) -> Installation:
+    made = install(embedded_server)
     for day in DAYS:
-        folder = Path(settings.click_log_url, f"date={day}")
+        folder = Path(made.settings.click_log_url, f"date={day}")
         folder.mkdir(parents=True)
         (folder / "log.csv.gz").write_bytes(gzip.compress("\n".join([HEADER, *lines(day)]).encode()))
-        load(settings, day)
-    return settings
+        load(made.settings, day)
+    return made
+
+
+@pytest.fixture
+def loaded(settings: Settings, shop: Installation, tmp_path: Path) -> Iterator[Settings]:
+    with shop.copied_to(tmp_path) as mine:
+        yield settings.model_copy(update={"database_url": mine.database_url})
 
 
 def load(settings: Settings, day: date) -> dict[str, float]:
