@@ -4,6 +4,7 @@ For every cut-off whoever calls trains the model again on what was known then: `
 """
 
 from collections.abc import Iterator, Sequence
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,14 @@ FEWEST_RELEVANT = 5  # products, for a query to be learnt from
 MOST_QUERIES = 5000  # of a cut-off; a few hundred weights need no more
 STEPS, QUERIES_PER_STEP = 1600, 64
 
-FIXED_WEIGHTS = {"sessions, half-life 90 days": 1.0, "model": 1.0}
-NOTHING_KNOWN = {"sessions, half-life 90 days": np.log(COUNT_FLOOR), "model": -6.0}
+# Of a log too short to learn from (docs/decisions), and the feature values of a pair of which nothing is known: an even
+# share of the model's among some 400 candidates. Only what goes beyond them is part of a score.
+FIXED_WEIGHTS = {
+    "sessions, half-life 90 days": 1.0, "popularity, half-life 90 days": 0.5, "title cosine": 2.0, "model": 0.3,
+}  # fmt: skip
+NOTHING_KNOWN = {
+    "sessions, half-life 90 days": log(COUNT_FLOOR), "popularity, half-life 90 days": log(COUNT_FLOOR), "model": -6.0,
+}  # fmt: skip
 
 
 class Cutoff(NamedTuple):
