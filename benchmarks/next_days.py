@@ -23,7 +23,7 @@ from tasks.run import run
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
-TO_RECOMMEND = ("build_interactions", "build_label_graph", "train_model", "evaluate_model", "recommend_products")
+TO_RECOMMEND = ("build_interactions", "build_label_graph", "train_model", "recommend_products")  # what lists depend on
 
 
 def main(
