@@ -26,10 +26,11 @@ demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what
 test: $(INSTALLED) ## All tests
 	$(RUN) -m pytest
 
-check: $(INSTALLED) ## Lint, format, types, dependencies
+check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependencies
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
 	$(RUN) -m pip check
 
 up: $(INSTALLED) ## Airflow's user interface on this machine
@@ -45,7 +46,7 @@ bench: $(INSTALLED) ## Seconds and peak memory of every step of a night
 	@$(RUN) -m benchmarks.night
 
 night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [SINCE=2017-05-01]
-	@$(RUN) -m tasks night --night "$(NIGHT)" $(if $(SINCE),--since "$(SINCE)")
+	@$(RUN) -m local night --night "$(NIGHT)" $(if $(SINCE),--since "$(SINCE)")
 
 # Every Python from 3.11 on gets its markers. Where pip finds a CPU wheel of torch, the CPU lock leaves CUDA out;
 # the local version of that wheel is cut off, because the index has none of that name.

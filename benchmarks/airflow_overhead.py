@@ -1,4 +1,4 @@
-"""What Airflow adds to a night: the same night by `python -m tasks night`, and through both DAGs."""
+"""What Airflow adds to a night: the same night by `python -m local night`, and through both DAGs."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import typer
 from benchmarks.local_airflow import NIGHT, running, scratch_shop
 from benchmarks.processes import cost_of
 
-NIGHTLY = ["-m", "tasks", "night", "--night", str(NIGHT)]
+NIGHTLY = ["-m", "local", "night", "--night", str(NIGHT)]
 
 
 def main(days: Annotated[int, typer.Option(help="days of groceries", min=9)] = 28) -> None:

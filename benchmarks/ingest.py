@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.made_log import DAY
-from benchmarks.processes import Cost, cost_of, own_environment
-from local import embedded_postgres
+from benchmarks.processes import Cost, cost_of, own_environment, own_server
 from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
@@ -51,17 +50,14 @@ def main(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        embedded_postgres.start(folder)
-        try:
-            fixed = _steps(folder, _make(folder / "few", 1_000, products), memory)
+        with own_server(folder) as url:
+            fixed = _steps(folder, _make(folder / "few", 1_000, products), memory, url)
             console.print(f"making {events:,} clicks", style="dim")
             file = _make(folder / "many", events, products)
             queries = {name: _duckdb(query, file, memory, folder) for name, query in QUERIES.items()}
-            steps = _steps(folder, file, memory)
+            steps = _steps(folder, file, memory, url)
             counts = Storage(str(folder / "duckdb")).read(f"clicks/date={DAY}").counts
-            on_spark = _steps(folder, file, memory, engine="spark") if spark else {}
-        finally:
-            embedded_postgres.stop(folder)
+            on_spark = _steps(folder, file, memory, url, engine="spark") if spark else {}
     seconds, rows = _sum(steps), int(counts["rows_read"])
     by_event = queries["group_by_event"].seconds
     print(json.dumps({
@@ -87,10 +83,10 @@ def _duckdb(query: str, file: Path, memory: float, folder: Path) -> Cost:
     return cost_of(["-c", program], {})
 
 
-def _steps(folder: Path, file: Path, memory: float, engine: str = "duckdb") -> dict[str, Cost]:
+def _steps(folder: Path, file: Path, memory: float, url: str, engine: str = "duckdb") -> dict[str, Cost]:
     log = file.parents[1]
     environment = own_environment(
-        folder, MEMORY_LIMIT_GIB=memory, ENGINE=engine, CLICK_LOG_URL=log, STORAGE_URL=folder / engine
+        folder, DATABASE_URL=url, MEMORY_LIMIT_GIB=memory, ENGINE=engine, CLICK_LOG_URL=log, STORAGE_URL=folder / engine
     )
     return {
         step: cost_of(["-m", "tasks", step, "--night", str(DAY)], environment)

@@ -18,8 +18,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.made_night import SCORES, ids_of, make_night
-from benchmarks.processes import cost_of, own_environment
-from local import embedded_postgres
+from benchmarks.processes import cost_of, own_environment, own_server
 from tasks.settings import Settings
 
 console = Console(stderr=True)
@@ -74,8 +73,7 @@ def main(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)
-        url = embedded_postgres.start(folder)
-        try:
+        with own_server(folder) as url:
             environment = own_environment(folder, DATABASE_URL=url)
             os.environ.clear()
             os.environ.update(environment)
@@ -87,8 +85,6 @@ def main(
             load = Load(clients, rate, url.replace("+psycopg2", ""), ids_of(rows // len(SCORES)))
             rest = _look_up_during(lambda: time.sleep(AT_REST_S), load)
             busy = _look_up_during(lambda: _publish(*days[1:]), load)
-        finally:
-            embedded_postgres.stop(folder)
     print(json.dumps({
         "errors": rest.errors + busy.errors, "mixed": rest.mixed + busy.mixed, "p99_ms": busy.percentile(99),
         "ratio_to_rest": _ratio(busy.mean, rest.mean), "ratio_of_p99": _ratio(busy.percentile(99), rest.percentile(99)),

@@ -30,7 +30,7 @@ def make_night(day: date, products: int, settings: Settings) -> Night:
     with storage.write(night.artefact("interactions")) as (folder, _):
         pq.write_table(_catalogue(day, products), folder / "products.parquet")
     interactions = storage.read(night.artefact("interactions"))
-    with storage.write(night.artefact("model"), made_from=[interactions]) as (folder, _):
+    with storage.write(night.artefact("model"), made_from=[interactions], sources={"config": "made"}) as (folder, _):
         (folder / "weights").write_text(str(day))
     model = storage.read(night.artefact("model"))
     store_metrics(night, model.hash, METRICS, settings)

@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import Cost, cost_of, own_environment
-from local import embedded_postgres
+from benchmarks.processes import Cost, cost_of, own_environment, own_server
 from local.complete_journey import write_complete_journey
 from tasks.night import Night
 from tasks.run import INGEST, REFRESH, REPORT
@@ -33,15 +32,12 @@ def main(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        environment = own_environment(folder, WINDOW_DAYS=days)
         first, last = date.fromisoformat(night) - timedelta(days=days - 1), date.fromisoformat(night)
         write_complete_journey(folder / "clicks", folder / "catalogue.parquet", first, last)
-        embedded_postgres.start(folder)
-        try:
+        with own_server(folder) as url:
+            environment = own_environment(folder, DATABASE_URL=url, WINDOW_DAYS=days)
             costs = _run_all(first, last, environment)
             metrics = _metrics(folder, night)
-        finally:
-            embedded_postgres.stop(folder)
     _show(costs)
     total = Cost(sum(cost.seconds for cost in costs.values()), max(cost.peak_gib for cost in costs.values()))
     rounded = {step: {"seconds": round(c.seconds, 1), "peak_gib": round(c.peak_gib, 2)} for step, c in costs.items()}

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.local_airflow import NIGHT, running, scratch_shop
 from benchmarks.made_night import ids_of, make_night
+from local.embedded_postgres import with_database
 from tasks.steps.publish_recommendations import publish_recommendations
 
 console = Console(stderr=True)
@@ -30,9 +31,10 @@ def main(
     ratio_to_airflow: that over the mean of Airflow's own answer about one DAG.
     """
     with scratch_shop(days=0) as settings:
+        ready = with_database(settings)
         for age in (1, 0):
             console.print(f"a night of {products:,} products", style="dim")
-            publish_recommendations(make_night(NIGHT - timedelta(days=age), products, settings), settings)
+            publish_recommendations(make_night(NIGHT - timedelta(days=age), products, ready), ready)
         with running(settings) as airflow, httpx.Client(base_url=airflow.url, timeout=60) as client:
             client.headers["Authorization"] = f"Bearer {airflow.api('op').token}"
             ids = ids_of(products)

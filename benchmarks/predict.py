@@ -11,10 +11,10 @@ import typer
 from benchmarks.made_clicks import clicks, titles
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble, Member, Trained
 from eclare.model.label_graph import build_label_graph
 from eclare.model.network import ECLARE, Bags
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.xc.candidates import OVERSAMPLING
 from eclare.xc.co_clicks import CoClickScores

@@ -35,14 +35,15 @@ def cost_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Cost:
 @contextmanager
 def own_server(folder: Path) -> Iterator[str]:
     """The URL of an embedded PostgreSQL in a folder, migrated; stopped on leaving."""
+    settings = Settings(_env_file=None, database_url=None, state_folder=folder)
     try:
-        yield embedded_postgres.start(folder)
+        yield str(embedded_postgres.with_database(settings).database_url)
     finally:
         embedded_postgres.stop(folder)
 
 
 def own_environment(folder: Path, **settings: object) -> dict[str, str]:
-    """The environment of an installation in a folder of its own, with an embedded PostgreSQL; ours stays out of it."""
+    """The environment of an installation in a folder of its own, with these settings and none of ours."""
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     places = {"STATE_FOLDER": folder, "STORAGE_URL": folder / "storage", "CLICK_LOG_URL": folder / "clicks"}
     places["CATALOGUE_URL"] = folder / "catalogue.parquet"

@@ -14,8 +14,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.made_night import SCORES, make_night
-from benchmarks.processes import cost_of, own_environment
-from local import embedded_postgres
+from benchmarks.processes import cost_of, own_environment, own_server
 from tasks.settings import Settings
 
 console = Console(stderr=True)
@@ -40,14 +39,11 @@ def main(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)
-        url = embedded_postgres.start(folder)
-        try:
+        with own_server(folder) as url:
             environment = own_environment(folder, DATABASE_URL=url, EXPLAINED_RANKS=str(explained))
             os.environ.clear()
             os.environ.update(environment)
             publishes, copies = _measure(rows // len(SCORES), runs, url)
-        finally:
-            embedded_postgres.stop(folder)
     seconds = {table: [copy[table] for copy in copies] for table in TABLES}
     whole = [sum(copy.values()) for copy in copies]
     print(json.dumps({

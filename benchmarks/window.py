@@ -16,10 +16,9 @@ import typer
 from rich.console import Console
 from tqdm import tqdm
 
-from benchmarks.processes import Cost, cost_of, own_environment
-from local import embedded_postgres
+from benchmarks.processes import Cost, cost_of, own_environment, own_server
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import ROOT, Settings
 from tasks.steps.aggregate_clicks import FOLLOWED, TOGETHER
@@ -72,15 +71,12 @@ def main(
         raise typer.Exit
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        environment = own_environment(folder)
-        made = _make(log, times, Storage(environment["STORAGE_URL"]))
-        embedded_postgres.start(folder)
-        try:
+        made = _make(log, times, Storage(str(folder / "storage")))
+        with own_server(folder) as url:
+            environment = own_environment(folder, DATABASE_URL=url)
             cost = cost_of(["-m", "tasks", "build_interactions", "--night", str(NIGHT)], environment)
             cost_of(["-c", READ, *map(str, made.files)], environment)  # now the files are in memory for both
             reading = cost_of(["-c", READ, *map(str, made.files)], environment)
-        finally:
-            embedded_postgres.stop(folder)
         written = sum(f.stat().st_size for f in (folder / "storage" / "nights").rglob("*") if f.is_file())
     _report(times, made, cost, reading, written)
 

@@ -1,4 +1,4 @@
-"""Who hears of a failure: the webhook ALERT_WEBHOOK_URL, and by e-mail ALERT_EMAIL (connection smtp_default)."""
+"""Alerts of failures: to the webhook ALERT_WEBHOOK_URL, and by e-mail to ALERT_EMAIL (connection smtp_default)."""
 
 from html import escape
 from typing import Any
@@ -10,7 +10,7 @@ from dags.nightly import RETRIES, night_of
 
 
 class FailureAlert(BaseNotifier):
-    """Tells of a task that failed for good: which, for which night, why, and where its log is."""
+    """Sends which task failed for good, for which night, why, and where its log is."""
 
     def notify(self, context: Any) -> None:
         """Send both; the second goes out where the first fails."""
@@ -51,5 +51,5 @@ def _mail(to: str, alert: Any, context: Any) -> None:
     ).notify(context)
 
 
-# What every task has, unless it says otherwise.
+# Of every task that does not override them.
 DEFAULT_ARGS = {"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES}

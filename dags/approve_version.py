@@ -1,8 +1,8 @@
 """
 A person lets a version pass that the gate refused.
 
-Trigger it with the version's number and a reason; both are kept with your name in `live_history`, for whoever asks
-later. Until somebody does, a refused version stays rejected and last night's stays live.
+Trigger it with the version's number and a reason; both are kept with your name in `live_history`. Until
+somebody does, a refused version stays rejected and the former version stays live.
 
 - **make_it_live** reads the version's row in `recommendation_version`; moves the live pointer. It fails with `BadInput`
   for a version that is not rejected, whose rows were dropped, or that broke a zero rule (blocked, out of stock,

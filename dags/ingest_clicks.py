@@ -6,9 +6,9 @@ days before. Safe to run again and to backfill: what a day delivered is replaced
 never retrains; `refresh_recommendations` does.
 
 - **ingest_catalogue** reads `CATALOGUE_URL`; writes `STORAGE_URL/catalogue/date=NIGHT` and a row of `catalogue_load`.
-  Of a folder with one folder date=YYYY-MM-DD a delivery, it takes the newest up to the night. One file says nothing of
-  the past: for a day older than yesterday, the stored catalogue is kept where there is one (kept 1). To correct a past
-  day, deliver a dated folder.
+  Of a folder with one folder date=YYYY-MM-DD a delivery, it takes the newest up to the night. One file
+  without dated folders has no history: for a day older than yesterday, the stored catalogue is kept where there is one
+  (kept 1). To correct a past day, deliver a dated folder.
 - **ingest_clicks** reads `CLICK_LOG_URL/date=NIGHT/`; writes `clicks/date=NIGHT` with the clicks of the day, late ones
   of days before and `quarantine.parquet`, every refused row with its rule, file and row; and the counts to PostgreSQL.
 - **aggregate_clicks** reads the clicks of the day, late ones included; writes `aggregates/date=NIGHT`, and anew those
@@ -19,8 +19,8 @@ after that, clear the task once it is there. `BadInput` fails at once, since onl
 names the file and its fault; correct it, then clear the failed task and those after it. What was stored before stands.
 
 **Too many rows were refused** (MAX_QUARANTINED_SHARE): the load is rejected, its quarantine lies in
-`STORAGE_URL/rejected/date=NIGHT/`. `select * from ingest_rules where day = 'NIGHT'` says which rules refused how many.
-Correct the log and deliver it again, or give LOG_FORMAT the names it uses; then clear the run.
+`STORAGE_URL/rejected/date=NIGHT/`. `select * from ingest_rules where day = 'NIGHT'` shows how many rows each rule
+refused. Correct the log and deliver it again, or give LOG_FORMAT the names it uses; then clear the run.
 
 **A late or corrected day**: put its files in place, then Trigger -> Backfill over those days with "all runs". A click
 in the log of a later day counts on its own day if that is at most LATENESS_DAYS before; older ones are quarantined as
@@ -49,7 +49,7 @@ def ingest_catalogue(night: str) -> dict[str, float]:
 
 @task(task_display_name="Clean the clicks of the day", execution_timeout=timedelta(hours=2))
 def ingest_clicks(night: str) -> dict[str, float]:
-    """Clean one day's raw click log; put what is wrong into quarantine."""
+    """Clean one day's raw click log; put refused rows into quarantine."""
     from tasks.run import run
 
     return run("ingest_clicks", night)

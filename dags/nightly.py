@@ -1,4 +1,4 @@
-"""What the DAGs agree on: which night a run is for, who asked for it, and which failures are worth another try."""
+"""What the DAGs share: which night a run is for, who triggered it, and which failures are retried."""
 
 from collections.abc import Mapping
 from datetime import UTC, timedelta
@@ -47,6 +47,6 @@ WHO = "{{ dag_run.triggering_user_name or '' }}"
 
 
 def reason_param() -> Param:
-    """Why somebody moves the live pointer; asked for, without a default."""
-    described = "Why, for whoever asks later: it is kept with your name in live_history."
+    """The reason for which a person moves the live pointer; required."""
+    described = "Why: it is kept with your name in live_history."
     return Param(type="string", minLength=3, maxLength=1000, description=described)

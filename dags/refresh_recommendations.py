@@ -1,5 +1,5 @@
 """
-Every night: the clicks of the window become a new version of related products, judged on its last days.
+Every night: the clicks of the window become a new version of related products, evaluated on its last days.
 
 Runs at 03:00 UTC for the day that has just ended, one run at a time. Every task can be cleared and run again: it
 overwrites its own artefact of that night and nothing else. Readers keep the live version until the last task moves the
@@ -14,15 +14,16 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   lower WINDOW_DAYS or MAX_RELATED, then clear the run from its first task.
 - **train_model** (GPU) reads `interactions/` and `label_graph/`; writes `model/`. Out of GPU memory: lower the batch
   size in ECLARE_CONFIG, then clear it.
-- **evaluate_model** (GPU) reads `model/`, `label_graph/` and the held-out days of `interactions/`; writes the metrics,
-  beside the baseline's, to `evaluation/` and PostgreSQL. Clear it.
+- **evaluate_model** (GPU) reads `model/`, `label_graph/` and the held-out days of `interactions/`; writes its
+  metrics and those of the co-click baseline to `evaluation/` and PostgreSQL. Clear it.
 - **recommend_products** (GPU) reads `model/`, `label_graph/` and `interactions/`; writes `recommendations/`. Clear it.
-- **publish_recommendations** reads `recommendations/`; writes a new version to PostgreSQL, then moves the live
-  pointer. Clear it once the database answers; until then the former version is live. It fails with `BadInput` where
-  the gate refuses the version: read the reasons (in the message, the report and the view `gate_history`), see to the
-  cause and clear the run from the task that it touches, or let the version pass: trigger
-  `approve_version` with its number and a reason. Until somebody does, it stays rejected and last night's stays live.
-- **report_night** reads what PostgreSQL knows of the night and the losses in `model/`; writes `report/report.html`, one
+- **publish_recommendations** reads `recommendations/`, and in `model/` which config and code trained it; writes a new
+  version to PostgreSQL, then moves the live pointer if every rule of the gate passes (thresholds: GATE_CONFIG). Clear
+  it once the database answers; until then the former version is live. It fails with `BadInput` where the gate refuses
+  the version: read the reasons (in the message, the report and the view `gate_history`), correct the cause and clear
+  the run from the task that it touches, or let the version pass: trigger `approve_version` with its number and a
+  reason. Until somebody does, it stays rejected and the former version stays live.
+- **report_night** reads PostgreSQL about the night and the losses in `model/`; writes `report/report.html`, one
   page to look at, also for a night that failed. Nothing depends on it: clear it to have the page anew.
 
 `NotReady` (an input or a service is away) is tried again with growing pauses for two to three hours. `BadInput` fails
@@ -39,7 +40,7 @@ from dags.nightly import MACROS, NIGHT, night_param
 
 @task(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
 def build_interactions(night: str) -> dict[str, float]:
-    """Pair products over the window's sessions; keep the last days to judge on."""
+    """Pair products over the window's sessions; keep the last days to evaluate on."""
     from tasks.run import run
 
     return run("build_interactions", night)
@@ -65,7 +66,7 @@ def train_model(night: str) -> dict[str, float]:
     task_display_name="Judge the model on held-out days", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2)
 )
 def evaluate_model(night: str) -> dict[str, float]:
-    """Judge the model on the held-out days, beside the baseline."""
+    """Evaluate the model and the co-click baseline on the held-out days."""
     from tasks.run import run
 
     return run("evaluate_model", night)

@@ -1,13 +1,13 @@
 """
 Readers see a former version again, within seconds.
 
-Trigger it with a reason, and a night if it shall not be the version before the live one. Who, when and why is kept in
-`live_history`; caches that listen to the channel `live_version` are told.
+Trigger it with a reason, and a night unless it is to be the version before the live one. Who, when and why is kept in
+`live_history`; caches that listen to the channel `live_version` are notified.
 
 - **go_back** reads `recommendation_version`; moves the live pointer. It fails with `BadInput` where no accepted
   version with its rows is left: `select * from recommendation_version order by night desc` lists them.
 
-The next night publishes over it. If tonight's would be as bad, pause `refresh_recommendations` until the cause is
+The next night publishes over it. If the next would be as bad, pause `refresh_recommendations` until the cause is
 found.
 """
 
@@ -39,7 +39,7 @@ with DAG(
             None,
             type=["null", "string"],
             format="date",
-            description="Night whose newest accepted version shall be live (YYYY-MM-DD). Empty: the one before.",
+            description="Night whose newest accepted version becomes live (YYYY-MM-DD). Empty: the one before.",
         ),
         "reason": reason_param(),
     },

@@ -1,12 +1,12 @@
 """
-Every hour: is what readers see fresh?
+Every hour: is the live version fresh?
 
 - **live_version_is_fresh** reads the view `staleness`. It fails, and so alerts, when the live version has been live for
   more than `MAX_LIVE_AGE_HOURS` (26: a day and a slow night), or nothing is live at all.
 
 **When it fails**, the recommendations are stale, not gone: readers go on seeing the live version. Look at the last runs
 of `refresh_recommendations` (its task that failed says what to do) and of `ingest_clicks` (a day that did not come).
-Where the gate refused, read the report of the night, then see to the cause or trigger `approve_version`.
+Where the gate refused, read the report of the night, then correct the cause or trigger `approve_version`.
 """
 
 from datetime import timedelta
@@ -27,7 +27,7 @@ def live_version_is_fresh() -> dict[str, float]:
 
 with DAG(
     "watch_live_version",
-    description="Alerts when what readers see is too old",
+    description="Alerts when the live version is too old",
     doc_md=__doc__,
     schedule=CronTriggerTimetable("7 * * * *", timezone="UTC"),
     catchup=False,

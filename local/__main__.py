@@ -1,8 +1,8 @@
-"""python -m local demo | up | down | psql: the single-machine set-up."""
+"""python -m local demo | up | down | night | run | psql: the single-machine set-up."""
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -12,8 +12,9 @@ from local import airflow, embedded_postgres
 from local.airflow_environment import PORT, ROLES, passwords_file
 from tasks.errors import TaskError
 from tasks.settings import Settings
-from tasks.stores.database import open_database
+from tasks.stores.database import database_engine
 
+PASSED_ON: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Port = Annotated[int, typer.Option(envvar="AIRFLOW_PORT", help="port of 127.0.0.1 for the user interface")]
 
 app = typer.Typer(
@@ -59,10 +60,30 @@ def down() -> None:
     airflow.stop(Settings())
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+@app.command(context_settings=PASSED_ON)
+def night(context: typer.Context) -> None:
+    """One night without Airflow, on a database made ready here: --night YYYY-MM-DD [--since YYYY-MM-DD]."""
+    _run_tasks("night", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
+def run(context: typer.Context) -> None:
+    """Any command of `python -m tasks` (a step, rollback, erase, ...), on a database made ready here."""
+    _run_tasks(*context.args)
+
+
+def _run_tasks(*arguments: str) -> NoReturn:
+    os.environ["DATABASE_URL"] = str(embedded_postgres.with_database(Settings()).database_url)
+    os.execv(sys.executable, [sys.executable, "-m", "tasks", *arguments])  # noqa: S606
+
+
+@app.command(context_settings=PASSED_ON)
 def psql(context: typer.Context) -> None:
     """Open psql on our database, with any arguments of psql (-c "select ...")."""
-    url = open_database(Settings()).url
+    settings = Settings()
+    if settings.database_url is None:  # a server that was given is only looked at
+        settings = embedded_postgres.with_database(settings)
+    url = database_engine(settings).url
     shown = url._replace(drivername="postgresql", password=None).render_as_string()
     os.environ["PGPASSWORD"] = url.password or ""
     program = str(embedded_postgres.psql())

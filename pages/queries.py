@@ -2,42 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import HTTPException
 
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
-from tasks.stores.database import open_database, select, server_answers, statement
+from tasks.stores.database import select, statement, transaction
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-PATIENCE = {"milliseconds": 5_000}
+TIMEOUT = {"milliseconds": 5_000}
 
 
 def rows(query: str, **values: object) -> list[dict[str, Any]]:
     """The rows of a query of sql/queries; raises HTTPException 503 where the database is away or takes too long."""
-    with http_errors():
-        engine = _engine()
-        with server_answers(engine), engine.connect() as connection:
-            connection.execute(statement("give_up_after"), PATIENCE)
-            return select(connection, query, **values)
+    with http_errors(), transaction(Settings()) as connection:
+        connection.execute(statement("set_statement_timeout"), TIMEOUT)
+        return select(connection, query, **values)
 
 
 @contextmanager
 def http_errors() -> Iterator[None]:
-    """What a step refuses becomes an answer: 400 for what was asked, 503 for a service that is away."""
+    """Turn a refusal into an answer: 400 for what was asked, 503 for a service that is away."""
     try:
         yield
     except BadInput as error:
         raise HTTPException(400, str(error)) from error
     except NotReady as error:
         raise HTTPException(503, str(error)) from error
-
-
-@cache
-def _engine() -> "Engine":
-    """Opened once: each further request only connects."""
-    return open_database(Settings())

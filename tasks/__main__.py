@@ -1,4 +1,4 @@
-"""python -m tasks <step> --night YYYY-MM-DD: every step of a night, and the whole night, without Airflow."""
+"""python -m tasks: every step of a night, the whole night, and the operations, without Airflow; needs DATABASE_URL."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 
 from tasks.errors import TaskError
-from tasks.ingest.raw_log import days_with_a_folder
+from tasks.ingest.reading import days_with_a_folder
 from tasks.night import Night
 from tasks.report.metrics_table import metrics_table
 from tasks.run import INGEST, STEPS, refresh, run
@@ -36,7 +36,7 @@ def _command(step: str) -> Callable[[str], None]:
     def command(night: Day) -> None:
         run(step, night)
 
-    command.__doc__ = f"Run the step {step} alone (tasks/{step}.py says what it reads and writes)."
+    command.__doc__ = f"Run the step {step} alone (see tasks/steps/{step}.py for what it reads and writes)."
     return command
 
 
@@ -56,42 +56,50 @@ def night(night: Day, since: Since = "") -> None:
 
 
 @app.command()
+def migrate() -> None:
+    """Bring the tables and views in the database to this version of the code; harmless where they are there."""
+    from tasks.stores.database import migrate as migrate_schema
+
+    typer.echo(f"the schema is at revision {migrate_schema(Settings())}")
+
+
+@app.command()
 def erase(
     user_id: Annotated[str, typer.Option(help="the user, as the log writes the id")],
     reason: Annotated[str, typer.Option(help="why; kept with the counts, so it must not name the user")],
 ) -> None:
     """Forget a user: their clicks leave every stored day and every later load (tasks/operations/erase.py)."""
-    from tasks.operations.erase import erase as forget
+    from tasks.operations.erase import erase as erase_user
 
-    counts = forget(user_id, reason, Settings())
+    counts = erase_user(user_id, reason, Settings())
     typer.echo(", ".join(f"{name} {count:,}" for name, count in counts.items()))
 
 
 @app.command()
 def rollback(reason: Reason, to: To = "", by: By = "") -> None:
     """Make a former version live again: the last one before the live one, or the newest of a night."""
-    from tasks.publish.rollback import rollback as go_back
+    from tasks.publish.rollback import rollback as roll_back
 
-    _tell(go_back(Settings(), reason, by, to))
+    _echo(roll_back(Settings(), reason, by, to))
 
 
 @app.command()
 def approve(version: Annotated[int, typer.Option(help="the rejected version")], reason: Reason, by: By = "") -> None:
     """Make a version live that the gate rejected; name and reason are kept (live_version_change)."""
-    from tasks.publish.rollback import approve as let_pass
+    from tasks.publish.rollback import approve as approve_version
 
-    _tell(let_pass(Settings(), version, reason, by))
+    _echo(approve_version(Settings(), version, reason, by))
 
 
-def _tell(counts: Mapping[str, object]) -> None:
+def _echo(counts: Mapping[str, object]) -> None:
     typer.echo(", ".join(f"{name} {value}" for name, value in counts.items()))
 
 
 def main() -> None:
     """Show a step's refusal as one message, without a traceback, and exit with 1."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for ours in ("tasks", "eclare"):  # the libraries' own news is noise here
-        logging.getLogger(ours).setLevel(logging.INFO)
+    for package in ("tasks", "eclare"):  # not of the libraries
+        logging.getLogger(package).setLevel(logging.INFO)
     try:
         app()
     except (TaskError, ValidationError, SettingsError) as refusal:

@@ -12,9 +12,9 @@ import torch
 
 from eclare.arrays.csr import Rows
 from eclare.model import distributed
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import LabelGraph
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import NAMES

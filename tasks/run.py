@@ -1,4 +1,4 @@
-"""One call for whoever runs a step: the command line, a DAG, a test."""
+"""Running one step, as the command line, the DAGs and tests do, or all that refresh a night."""
 
 import logging
 import time
@@ -42,7 +42,7 @@ def refresh(day: str, settings: Settings | None = None) -> None:
         for step in REFRESH:
             run(step, day, settings)
     except TaskError:
-        with suppress(TaskError):  # what failed the night is the news
+        with suppress(TaskError):  # the error that failed the night is the one to raise
             run(REPORT, day, settings)
         raise
     run(REPORT, day, settings)

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore")
 
-    database_url: str | None = Field(None, description="PostgreSQL server; without one an embedded server is started")
+    database_url: str | None = Field(None, description="PostgreSQL server; only `python -m local` can do without")
     state_folder: Path = Field(ROOT / "var", description="embedded PostgreSQL, Airflow's home and logs")
     storage_url: Url = Field(
         "var/storage", validate_default=True, description="cleaned clicks and artefacts (fsspec URL)"
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
 
     max_live_age_hours: float = Field(26, gt=0, description="age of the live version at which an alert goes out")
     alert_webhook_url: str | None = Field(None, description="where failures are posted as JSON with a `text`; a secret")
-    metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: nobody may")
+    metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: refused")
     alert_email: str | None = Field(None, description="who is mailed of failures, by Airflow's connection smtp_default")
 
     @model_validator(mode="after")

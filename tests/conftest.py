@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from local import embedded_postgres
 from tasks.settings import Settings
+from tasks.stores.database import migrate
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -52,8 +53,15 @@ def database_url(server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings in the environment too, for code and processes that read them there; the developer's own are hidden."""
+def settings(fresh_settings: Settings) -> Settings:
+    """Settings, in the environment too, of an installation whose database is migrated."""
+    migrate(fresh_settings)
+    return fresh_settings
+
+
+@pytest.fixture
+def fresh_settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings, in the environment too, of one whose database was never migrated; the developer's own are hidden."""
     for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)

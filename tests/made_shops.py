@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 
 

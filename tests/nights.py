@@ -27,6 +27,8 @@ METRICS = [
     for metric, segment in [("P", "all"), ("PSP", "all"), ("nDCG", "all"), *(("recall", part) for part in SEGMENTS)]
 ]
 TABLES = ("recommendation", "recommended_product", "recommendation_reason")
+TRAINED_CONFIG_HASH = "hash of the config that train_model read"
+TRAINED_WITH = {"config": TRAINED_CONFIG_HASH}
 LENIENT = {"full": 0, "coverage": 0.1, "churn": 1, "score_drift": 1e4}
 
 
@@ -38,8 +40,10 @@ def with_lenient_gate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Se
     return settings.model_copy(update={"gate_config": file})
 
 
-def make_night(day: str, settings: Settings, related=RELATED, titles=TITLES, **columns: list) -> Night:
-    """The artefacts a publish reads: `related` maps a product to its related ones, best first."""
+def make_night(
+    day: str, settings: Settings, related=RELATED, titles=TITLES, sources=TRAINED_WITH, **columns: list
+) -> Night:
+    """The artefacts a publish reads: `related` maps a product to its related ones, best first; sources: the model's."""
     night, storage = Night.of(day, settings), Storage(settings.storage_url)
     nothing = [None] * len(titles)
     products = {"product_id": list(titles), "title": list(titles.values()), "category": nothing, "brand": nothing}
@@ -47,7 +51,7 @@ def make_night(day: str, settings: Settings, related=RELATED, titles=TITLES, **c
     with storage.write(night.artefact("interactions")) as (folder, _):
         pq.write_table(pa.table(products), folder / "products.parquet")
     interactions = storage.read(night.artefact("interactions"))
-    with storage.write(night.artefact("model"), made_from=[interactions]) as (folder, _):
+    with storage.write(night.artefact("model"), made_from=[interactions], sources=sources) as (folder, _):
         (folder / "weights").write_text(json.dumps(related))
     model = storage.read(night.artefact("model"))
     store_metrics(night, model.hash, METRICS, settings)

@@ -79,6 +79,15 @@ def test_every_service_is_pinned_watched_and_closed_to_the_outside(tmp_path: Pat
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", [])), name
 
 
+def test_the_schema_is_migrated_before_anything_starts(tmp_path: Path) -> None:
+    found = services(filled_in(tmp_path, COMPOSE_PROFILES="gpu"))
+    assert "python -m tasks migrate\n" in found["init"]["command"][-1]
+    assert found["init"]["environment"]["DATABASE_URL"] == found["worker"]["environment"]["DATABASE_URL"]
+    for name, service in found.items():
+        if name not in ("init", "postgres", "redis"):
+            assert service["depends_on"]["init"]["condition"] == "service_completed_successfully", name
+
+
 def test_every_setting_reaches_the_workers(tmp_path: Path) -> None:
     names = {name.upper() for name in Settings.model_fields} - {"STATE_FOLDER"}
     from_env = dict.fromkeys(names - {"DATABASE_URL"}, "7")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tasks.errors import BadInput, NotReady, TaskError
 from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
-from tasks.stores.database import VERSION_TABLE, transaction
+from tasks.stores.database import VERSION_TABLE, migrate, transaction
 from tests.small_shop import FIRST, GROUP_OF, IDS, NEVER_CLICKED, NIGHT, deliver_catalogue, deliver_log
 
 LIVE = "select product_id, rank, related_product_id, score, version_id from current_recommendations order by 1, 2"
@@ -49,12 +49,12 @@ def ingested(tmp_path_factory: pytest.TempPathFactory, embedded_server: str) -> 
     folder = tmp_path_factory.mktemp("ingested")
     deliver_log(folder / "clicks")
     deliver_catalogue(folder / "catalogue.parquet")
-    ingest(
-        Settings(
-            storage_url=str(folder / "storage"), click_log_url=str(folder / "clicks"),
-            catalogue_url=str(folder / "catalogue.parquet"), database_url=embedded_server,
-        )
+    settings = Settings(
+        storage_url=str(folder / "storage"), click_log_url=str(folder / "clicks"),
+        catalogue_url=str(folder / "catalogue.parquet"), database_url=embedded_server,
     )  # fmt: skip
+    migrate(settings)
+    ingest(settings)
     return folder / "storage"
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from eclare.arrays.csr import Rows
+from eclare.arrays.csr import CSRStack, Rows
 from eclare.arrays.products import look_up
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
@@ -72,8 +72,8 @@ def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, ensemble: Ensemble) ->
     snapshot = Snapshot(cutoff.known, titles_PV, ensemble, np.ones(len(cutoff.known), bool))
     candidates = CandidateSet(snapshot, cutoff.queries, candidates_of(snapshot, cutoff.queries))
     relevance_PP = cutoff.relevance_PP
-    pattern = relevance_PP.indptr, relevance_PP.indices, relevance_PP.data[:, None]
-    relevance_QC = look_up(pattern, cutoff.queries, candidates.products_QC)[..., 0]
+    stack = CSRStack(relevance_PP.indptr, relevance_PP.indices, relevance_PP.data[:, None])
+    relevance_QC = look_up(stack, cutoff.queries, candidates.products_QC)[..., 0]
     return Examples(candidates.features_QCF, relevance_QC, candidates.products_QC != PAD).with_positives()
 
 

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from eclare.arrays.csr import Rows
 from eclare.arrays.products import heaviest_of_product, keep_heaviest
 from eclare.arrays.topk import PAD, distinct_per_row
-from eclare.model.beam_search import probabilities
+from eclare.model.search import probabilities
 from eclare.related.snapshot import Snapshot
 
 FROM_COOCCURRENCE, FROM_LIKE_TITLES, FROM_MODEL = 150, 100, 100  # candidates of a query

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.csr import CSRStack, Floats, Rows
 from eclare.arrays.products import keep_heaviest, look_up
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
@@ -49,7 +49,7 @@ def reasons_of(snapshot: Snapshot, ranker: Ranker, ranked: Ranked, labels_PR: Ro
     queries, places = np.nonzero(labels_PR != PAD)
     labels = labels_PR[queries, places]
     met = _met(snapshot.cooccurrence, products, labels_PR)[queries, places]
-    trained = snapshot.ensemble.members[0].ranker
+    trained = snapshot.ensemble.members[0].classifier
     neighbours, edges = _neighbours(snapshot.ensemble)
     return Reasons(
         queries.astype(np.int32),
@@ -94,7 +94,7 @@ def _met(cooccurrence: Cooccurrence, products: Rows, labels_PR: Rows) -> Floats:
     together, dated = cooccurrence.together(), cooccurrence.pairs
     youngest = np.minimum.reduceat(dated.age_E, dated.starts) if len(dated.key_E) else np.zeros(0)
     data = np.column_stack([together.data, youngest]).astype(np.float32)
-    return look_up((together.indptr.astype(np.int32), together.indices, data), products, labels_PR)
+    return look_up(CSRStack(together.indptr.astype(np.int32), together.indices, data), products, labels_PR)
 
 
 def _neighbours(ensemble: Ensemble) -> tuple[Rows, Floats]:

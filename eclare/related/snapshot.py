@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import CSR, Floats, Rows, with_sum_one
+from eclare.arrays.csr import CSR, CSRStack, Floats, Rows, with_sum_one
 from eclare.arrays.knn import Nearest
 from eclare.arrays.products import heaviest_of_product, keep_heaviest
 from eclare.arrays.topk import PAD
@@ -68,10 +68,10 @@ class Snapshot:
         return allowed, build_quick_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)
 
     @cached_property
-    def sessions_by_half_life(self) -> tuple[Rows, Rows, Floats]:
-        """Sessions of every pair for each of HALF_LIVES: indptr, indices, and the counts side by side, pairs x H."""
+    def sessions_by_half_life(self) -> CSRStack:
+        """Sessions of every pair for each of HALF_LIVES."""
         counts = [self.cooccurrence.together(days) for days in HALF_LIVES]
-        return counts[0].indptr, counts[0].indices, np.stack([each.data for each in counts], axis=1)
+        return CSRStack(counts[0].indptr, counts[0].indices, np.stack([each.data for each in counts], axis=1))
 
     @cached_property
     def sessions_PP(self) -> sp.csr_matrix:

@@ -13,9 +13,9 @@ from eclare.arrays.csr import CSR
 from eclare.arrays.knn import Nearest
 from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD
+from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
-from eclare.model.texts import Texts
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.xc.candidates import EncodedPoints, candidates
 from eclare.xc.co_clicks import CoClickScores

@@ -15,19 +15,18 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from eclare.arrays.csr import Floats, rows_of
+from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
 from eclare.arrays.topk import PAD, best_of_rows, best_per_row
 from eclare.model import distributed
-from eclare.model.beam_search import probabilities
 from eclare.model.checkpoint import Epoch
+from eclare.model.data import Ids, Texts, weighted
 from eclare.model.distributed import choose_device
 from eclare.model.ensemble import Ensemble
-from eclare.model.fingerprint import hash_of, hash_of_bytes
 from eclare.model.inference import CHUNK, attention_of, one_thread
-from eclare.model.interactions import Ids, weighted
 from eclare.model.label_graph import build_label_graph
+from eclare.model.search import probabilities
 from eclare.model.stages import Training
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.xc.candidates import EncodedPoints, TopLabels, candidates
 from eclare.xc.co_clicks import CoClickScores
@@ -114,7 +113,7 @@ class Recommender:
         ranker = fit_held_back_ranker(training, config)
         ensemble = training.ensemble(config.model)
         co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
-        data_hash = hash_of([points_NV, labels_LV, clicks_NL])
+        data_hash = hash_of_matrices([points_NV, labels_LV, clicks_NL])
         return cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history)
 
     def as_earlier_model(self) -> EarlierModel:
@@ -229,7 +228,7 @@ class Recommender:
 
     @cached_property
     def _attention(self) -> Floats:
-        return attention_of(self.ensemble.members[0].ranker.model, self.ensemble.texts)
+        return attention_of(self.ensemble.members[0].classifier.model, self.ensemble.texts)
 
     @cached_property
     def _ids(self) -> list[str]:

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Ids, Texts
 from eclare.model.ensemble import Ensemble
-from eclare.model.interactions import Ids
 from eclare.model.network import ECLARE, Bags
 from eclare.model.stages import Start
-from eclare.model.texts import Texts
 
 SAME_OPTIONS = ("embedding_dim", "views", "shortlister")  # without which weights cannot be taken over
 
@@ -54,7 +53,7 @@ class EarlierModel:
         """
         tokens, labels = SharedRows.of(self.tokens_V, tokens_V), SharedRows.of(self.label_ids_L, label_ids_L)
         return tuple(
-            partial(_take_over, member.ranker.model, tokens, labels, texts) for member in self.ensemble.members
+            partial(_take_over, member.classifier.model, tokens, labels, texts) for member in self.ensemble.members
         )
 
 

@@ -1,2 +1,2 @@
--- Concurrently: readers of the other versions are not locked out. Finalize: goes on where a killed one stopped.
+-- concurrently: readers of the other versions are not locked out; finalize: completes one that was killed.
 alter table {parent} detach partition {parent}_{version_id} {how};

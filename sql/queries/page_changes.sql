@@ -1,4 +1,4 @@
--- Places of the first ten, in the order of the later version's key, that hold another product than before.
+-- Ranks of the first ten at which the later version has another product than the one before, by product.
 with changed as (
     select
         later.product_id, later.rank, later.related_product_id as related_after,

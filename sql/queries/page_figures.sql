@@ -1,4 +1,4 @@
--- ECLARE's held-out figures at 10 over those of co-clicks, of the last sixty nights, and the co-clicks themselves.
+-- ECLARE's held-out metrics at 10 over those of the co-click baseline, of the last sixty nights, and the baseline itself, 1.
 with ratios as (
     select ours.night, ours.metric || '@10' as name, ours.value / theirs.value as value
     from metrics_by_night as ours

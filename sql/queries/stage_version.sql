@@ -1,9 +1,9 @@
 insert into recommendation_version (
-    night, recommendations_hash, products_hash, model_hash, interactions_hash, config_hash, code_version, row_count,
-    product_count
+    night, recommendations_hash, products_hash, model_hash, interactions_hash, config_hash, model_code_version,
+    code_version, row_count, product_count
 )
 values (
-    :night, :recommendations_hash, :products_hash, :model_hash, :interactions_hash, :config_hash, :code_version,
-    :row_count, :product_count
+    :night, :recommendations_hash, :products_hash, :model_hash, :interactions_hash, :config_hash, :model_code_version,
+    :code_version, :row_count, :product_count
 )
 returning version_id;

@@ -1,4 +1,4 @@
--- What stands in the tables: one row per table.
+-- Number of rows: one row per table.
 select 'recommendation, live version' as name, count(*) as rows
 from recommendation
 where version_id = (select version_id from live_version)

@@ -14,15 +14,15 @@ begin atomic
         why.score_co_clicks, why.score_popularity, why.score_like_products, why.score_titles, why.score_model,
         why.score_base, why.score_rules,
         case
-            when recommendation.source = 'category' then 'It is popular in the category; the list came out short.'
-            when recommendation.source = 'popular' then 'It is popular in the shop; the list came out short.'
-            when recommendation.source = 'cold' then 'The product has no click yet; its title is like those of products that led here.'
+            when recommendation.source = 'category' then 'It is popular in the category; the list was too short.'
+            when recommendation.source = 'popular' then 'It is popular in the shop; the list was too short.'
+            when recommendation.source = 'cold' then 'The product has no click yet; its title is like those of products whose pages led here.'
             when why.sessions is null then 'Only the first ranks are explained (EXPLAINED_RANKS).'
             else concat_ws(
                 ' ',
                 case
-                    when why.sessions = 0 then 'No session met both.'
-                    else format('%s sessions met both, the last on %s.', why.sessions, why.last_day)
+                    when why.sessions = 0 then 'No session contains both products.'
+                    else format('%s sessions contain both products, the last on %s.', why.sessions, why.last_day)
                 end,
                 'Most of its score comes from ' || heaviest.part || '.'
             )

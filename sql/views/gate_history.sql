@@ -6,7 +6,7 @@ select
 from gate_verdict as verdict
 join recommendation_version as version using (version_id);
 
-comment on view gate_history is 'What the gate said of every night. One row per version, judgement and rule.';
+comment on view gate_history is 'The gate''s verdicts on every version. One row per version, judgement and rule.';
 comment on column gate_history.night is 'Last UTC day of clicks the version was made from.';
 comment on column gate_history.version_id is 'recommendation_version.version_id.';
 comment on column gate_history.status is 'What became of the version: rejected, live or retired.';

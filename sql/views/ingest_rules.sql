@@ -1,4 +1,4 @@
--- Grain: one row per load and rule that spoke about at least one of its rows.
+-- Grain: one row per load and rule that applied to at least one of its rows.
 create or replace view ingest_rules as
 select
     ledger.day,
@@ -19,7 +19,7 @@ comment on column ingest_rules.rule is 'Name of the rule, as in quarantine.parqu
 comment on column ingest_rules.outcome is 'What became of the rows: quarantined, duplicate, or accepted with a remark.';
 comment on column ingest_rules.row_count is 'Rows.';
 comment on column ingest_rules.percent_of_read is 'Rows per 100 read.';
-comment on column ingest_rules.load_outcome is 'loaded, or rejected: then the former load of the day stands.';
+comment on column ingest_rules.load_outcome is 'loaded, or rejected: then the former load of the day stays valid.';
 comment on column ingest_rules.loaded_at is 'When the load was recorded.';
 comment on column ingest_rules.code_version is 'Commit (or package version) of the code that loaded.';
 comment on column ingest_rules.load_id is 'ingest_ledger.load_id.';

@@ -15,6 +15,6 @@ comment on column metrics_by_night.system is 'What was evaluated: eclare, or a b
 comment on column metrics_by_night.segment is 'all, head, torso or tail: see metric.segment.';
 comment on column metrics_by_night.metric is 'P, PSP, nDCG, recall, coverage (each a share from 0 to 1), or a count such as queries.';
 comment on column metrics_by_night.k is 'The cut-off: only the first k related products count; 0 where the metric has none.';
-comment on column metrics_by_night.value is 'The figure.';
+comment on column metrics_by_night.value is 'The value of the metric.';
 comment on column metrics_by_night.model_hash is 'SHA-256 of the evaluated model; joins with recommendation_version.';
 comment on column metrics_by_night.computed_at is 'When it was computed.';

@@ -27,4 +27,4 @@ begin
 end;
 $$;
 
-comment on function move_live_version(bigint, text, text, text) is 'Moves the pointer to a version and writes down who and why; NOTIFY live_version tells caches.';
+comment on function move_live_version(bigint, text, text, text) is 'Moves the pointer to a version and records who did it and why; NOTIFY live_version tells caches.';

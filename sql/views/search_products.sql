@@ -3,8 +3,8 @@ returns table (product_id text, title text, category text, brand text, relevance
 language sql stable
 begin atomic
     with matching as materialized (
-        -- Each partition has an index of this expression (sql/queries/finish_partitions.sql). A word of every title must
-        -- not have all of them ranked.
+        -- Each partition has an index of this expression (sql/queries/index_partitions.sql). The limit
+        -- comes before the ranking, since a word may be in every title.
         select product.product_id, product.title, product.category, product.brand
         from recommended_product as product
         where product.version_id = (select version_id from live_version)

@@ -1,7 +1,6 @@
 """The catalogue: which products there are and what they are called, as delivered and as stored day by day."""
 
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -13,16 +12,23 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.columns import as_text, check_parquet, local_copies, place, suffix_of
 from tasks.ingest.engine import count_rows, duckdb_engine, materialise, read_parquet
-from tasks.ingest.text_files import Landed, land
+from tasks.ingest.input_files import (
+    MAX_ID_LENGTH,
+    as_text,
+    check_parquet,
+    delivered_files,
+    local_copies,
+    open_filesystem,
+    suffix_of,
+)
+from tasks.ingest.text_files import ParsedText, text_to_parquet
 from tasks.night import Night
 from tasks.settings import Settings
-from tasks.stores.artefacts import Artefact, Storage, hash_file
+from tasks.stores.artefacts import Artefact, Storage, dated_folders, hash_file
 
 REQUIRED = ("product_id", "title")
 COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked")
-MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the catalogue file says.
+    """The rows of a catalogue file.
 
     products: product_id, title, category, brand (text), in_stock, blocked (bool); unique and sorted by product_id.
     refused: product_id, reason (missing_product, missing_title, unfit_id, unfit_text) of the rows left out.
@@ -60,7 +66,7 @@ def delivery_of(day: date, settings: Settings) -> Delivery:
     Raises NotReady where nothing is delivered for the day yet, BadInput for a dated folder with several files and for a
     file, named, that is none or leads out of CATALOGUE_URL.
     """
-    files, root = place(settings.catalogue_url)
+    files, root = open_filesystem(settings.catalogue_url)
     if not files.isdir(root):
         if not files.exists(root):
             raise NotReady(f"there is no catalogue at {root}: deliver it, or set CATALOGUE_URL to where it is")
@@ -85,14 +91,14 @@ def read_catalogue(delivery: Delivery) -> Catalogue:
     """
     suffix_of(delivery.path)
     with local_copies(delivery.files, [delivery.path]) as (file,), duckdb_engine() as engine:
-        before = hash_file(file)
-        products, refused = _judge(_read(engine, file), delivery.path)
-        if hash_file(file) != before:
+        hash_before = hash_file(file)
+        products, refused = _validate(_read(engine, file), delivery.path)
+        if hash_file(file) != hash_before:
             raise NotReady(
                 f"the catalogue {delivery.path} must stay as it is while it is read, but it changed: "
                 "wait until it is complete, then run ingest_catalogue again"
             )
-        return Catalogue(products, refused, before)
+        return Catalogue(products, refused, hash_before)
 
 
 def catalogue_of(night: Night, storage: Storage) -> tuple[date, Artefact]:
@@ -110,49 +116,21 @@ def catalogue_of(night: Night, storage: Storage) -> tuple[date, Artefact]:
     )
 
 
-def dated_folders(files: AbstractFileSystem, root: str) -> dict[date, str]:
-    """The folders date=YYYY-MM-DD in a folder, by day; other names are passed over, a missing folder has none."""
-    found = {}
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for path in files.ls(root, detail=False):
-            key, _, day = PurePosixPath(path).name.partition("=")
-            with suppress(ValueError):
-                if key == "date" and date.fromisoformat(day).isoformat() == day:
-                    found[date.fromisoformat(day)] = path
-    return found
-
-
 def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
     if not files.isdir(folder):
-        raise BadInput(f"{folder} must be a folder with one catalogue, but is none: deliver it as a folder")
-    found = []
-    for path in sorted(files.ls(folder, detail=False)):
-        name = PurePosixPath(path).name
-        if name.startswith(("_", ".")) and name not in (".", ".."):
-            continue
-        _check_file_inside(files, path, root)
-        found.append(path)
+        raise BadInput(f"{folder} must be a folder with one catalogue, but is not one: deliver it as a folder")
+    found = delivered_files(files, folder, root)
     if not found:
         raise NotReady(f"{folder} holds no catalogue yet: deliver it there, or remove the folder")
     if len(found) > 1:
         names = ", ".join(PurePosixPath(path).name for path in found[:5])
         raise BadInput(f"{folder} must hold one catalogue, got {len(found)} files ({names}): keep one of them")
-    return str(found[0])
-
-
-def _check_file_inside(files: AbstractFileSystem, path: str, root: str) -> None:
-    inside = ".." not in PurePosixPath(path).relative_to(root).parts
-    if inside and not files.isfile(path):
-        raise BadInput(f"{path} must be a file, but is none: remove it, then ingest the catalogue again")
-    if inside and "file" in files.protocol:
-        inside = Path(path).resolve().is_relative_to(Path(root).resolve())
-    if not inside:
-        raise BadInput(f"{path} must lie in {root}, but leads out of it: deliver the file itself")
+    return found[0]
 
 
 def _read(engine: BaseBackend, file: Path) -> ibis.Table:
     """Every row of the file, its columns as text; those that it lacks are null."""
-    names, shown = dict(zip(COLUMNS, COLUMNS, strict=True)), f"{file.parent.name}/{file.name}"
+    names, short_name = dict(zip(COLUMNS, COLUMNS, strict=True)), f"{file.parent.name}/{file.name}"
     with tempfile.TemporaryDirectory() as scratch:
         parquet = Path(scratch, "catalogue.parquet")  # a name of our own, because DuckDB takes some for patterns
         try:
@@ -160,7 +138,7 @@ def _read(engine: BaseBackend, file: Path) -> ibis.Table:
                 check_parquet(file, names, REQUIRED)
                 parquet.symlink_to(file.resolve())
             else:
-                _check_readable(land(file, suffix_of(file.name), names, REQUIRED, parquet))
+                _check_readable(text_to_parquet(file, suffix_of(file.name), names, REQUIRED, parquet))
             rows = read_parquet(engine, [parquet])
             absent = ibis.null("string")
             return materialise(
@@ -168,19 +146,19 @@ def _read(engine: BaseBackend, file: Path) -> ibis.Table:
             )
         except (BadInput, duckdb.Error) as error:
             fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
-            raise BadInput(f"{shown} {fault}") from error
+            raise BadInput(f"{short_name} {fault}") from error
 
 
-def _check_readable(landed: Landed) -> None:
-    """A catalogue is one table that somebody keeps: a line that cannot be read is for them to mend."""
-    if landed.unreadable:
-        first, more = landed.unreadable[0], len(landed.unreadable) - 1
+def _check_readable(parsed: ParsedText) -> None:
+    """A catalogue is one table that its owner can correct, unlike a log: no line of it may be unreadable."""
+    if parsed.unreadable:
+        first, more = parsed.unreadable[0], len(parsed.unreadable) - 1
         raise BadInput(
-            f"must be readable in every line, but line {first.line}: {first.why} (and {more:,} more): mend it"
+            f"must be readable in every line, but line {first.line}: {first.why} (and {more:,} more): correct it"
         )
 
 
-def _judge(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
+def _validate(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
     _check_unique_ids(rows, path)
     texts = (rows.title, _text(rows, "category"), _text(rows, "brand"))
     reason = ibis.cases(
@@ -206,12 +184,12 @@ def _has_zero_byte(text: ibis.Value) -> ibis.Value:
 
 def _check_unique_ids(rows: ibis.Table, path: str) -> None:
     ids = rows.filter(rows.product_id.notnull()).group_by("product_id").agg(rows=ibis._.count())
-    twice = ids.filter(ids.rows > 1).order_by("product_id")
-    count = count_rows(twice)
+    repeated = ids.filter(ids.rows > 1).order_by("product_id")
+    count = count_rows(repeated)
     if count:
-        some = ", ".join(f"{id_} ({times} rows)" for id_, times in twice.limit(5).execute().itertuples(index=False))
+        first = ", ".join(f"{id_} ({times} rows)" for id_, times in repeated.limit(5).execute().itertuples(index=False))
         raise BadInput(
-            f"the catalogue {path} holds {count:,} product ids more than once: {some}{', ...' if count > 5 else ''}; "
+            f"the catalogue {path} holds {count:,} product ids more than once: {first}{', ...' if count > 5 else ''}; "
             "keep one row of each"
         )
 
@@ -227,7 +205,7 @@ def _flag(rows: ibis.Table, name: str, path: str, *, absent: bool) -> ibis.Value
     unclear = rows.filter(rows[name].notnull() & flag.isnull()).order_by("product_id").limit(1).to_pyarrow().to_pylist()
     if unclear:
         raise BadInput(
-            f"the catalogue {path} says {name} = {unclear[0][name]!r} of product {unclear[0]['product_id']}: "
+            f"the catalogue {path} has {name} = {unclear[0][name]!r} of product {unclear[0]['product_id']}: "
             "write true or false"
         )
     return flag.fill_null(absent)

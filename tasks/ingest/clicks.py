@@ -49,11 +49,10 @@ def folders_of(load: Artefact) -> list[str]:
 
 def pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
     """The day's own clicks, where it is loaded, then those that came with each of the next LATENESS_DAYS days."""
-    folders = {day: OWN} | {
-        day + timedelta(days=late): late_folder(day) for late in range(1, settings.lateness_days + 1)
-    }
-    loads = {of: storage.read(Night.clicks(of)) for of in folders if storage.complete(Night.clicks(of))}
-    pieces = [Piece(load, folders[of]) for of, load in loads.items()]
+    late_days = (day + timedelta(days=late) for late in range(1, settings.lateness_days + 1))
+    folder_of = {day: OWN} | {load_day: late_folder(day) for load_day in late_days}
+    loaded = [load_day for load_day in folder_of if storage.complete(Night.clicks(load_day))]
+    pieces = [Piece(storage.read(Night.clicks(load_day)), folder_of[load_day]) for load_day in loaded]
     return [piece for piece in pieces if any(name.startswith(f"{piece.folder}/") for name in piece.load.files)]
 
 

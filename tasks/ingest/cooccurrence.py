@@ -1,9 +1,9 @@
-"""From a day's clicks to its pairs: which products share a session, or follow one another. In ibis expressions."""
+"""From a day's clicks to pairs of products that share a session or follow one another. In ibis expressions."""
 
 import ibis
 
-from tasks.ingest.engine import Keys, count_rows, materialise
-from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.engine import Int64s, count_rows, materialise
+from tasks.ingest.log_format import EVENT_TYPES
 from tasks.settings import Settings
 
 DAY_SECONDS = 86_400
@@ -40,7 +40,7 @@ def sessions_of(clicks: ibis.Table, products: ibis.Table) -> ibis.Table:
     code = clicks["product"] * (1 << SECOND_BITS + RANK_BITS) + clicks["rank"] * (1 << SECOND_BITS) + clicks.second
     sessions = clicks.group_by("session_id").agg(codes=code.collect())
     codes = materialise(sessions.select(codes=sessions.codes.sort())).codes  # else it is sorted for every comparison
-    first = codes.filter(lambda code, place: (place == 0) | (_product(codes[place - 1]) != _product(code)))
+    first = codes.filter(lambda code, i: (i == 0) | (_product(codes[i - 1]) != _product(code)))
     return materialise(first.name("codes").as_table())
 
 
@@ -64,16 +64,16 @@ def together(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Tab
     Clicks more than pair_minutes apart make no pair; a pair has the weaker of its two types.
     """
     pairs = _near(baskets, settings)
-    kept = _product(pairs.one) < _product(pairs.other)
+    kept = _product(pairs.code_i) < _product(pairs.code_j)
     if settings.pair_direction == "later":
-        kept &= _second(pairs.one) == _second(pairs.other)  # neither came first
+        kept &= _second(pairs.code_i) == _second(pairs.code_j)  # neither came first
     return _keys(pairs.filter(kept), products)
 
 
 def later(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:
     """(key,): one row for every basket and pair of its products of which the second was clicked later."""
     pairs = _near(baskets, settings)
-    return _keys(pairs.filter(_second(pairs.one) < _second(pairs.other)), products)
+    return _keys(pairs.filter(_second(pairs.code_i) < _second(pairs.code_j)), products)
 
 
 def followed(clicks: ibis.Table, products: ibis.Table, count: int) -> ibis.Table:
@@ -87,7 +87,7 @@ def followed(clicks: ibis.Table, products: ibis.Table, count: int) -> ibis.Table
     return _keys_of(steps, steps["query"], steps.related, steps["rank"], count)
 
 
-def split_keys(keys: Keys, products: int) -> tuple[Keys, Keys, Keys]:
+def split_keys(keys: Int64s, products: int) -> tuple[Int64s, Int64s, Int64s]:
     """First product, second product and event type (a place in EVENT_TYPES) of sorted keys."""
     bits = products.bit_length()
     pair, kind = keys >> RANK_BITS, keys & ((1 << RANK_BITS) - 1)
@@ -95,16 +95,16 @@ def split_keys(keys: Keys, products: int) -> tuple[Keys, Keys, Keys]:
 
 
 def _near(baskets: ibis.Table, settings: Settings) -> ibis.Table:
-    pairs = baskets.mutate(one=baskets.codes.unnest()).mutate(other=ibis._.codes.unnest()).drop("codes")
+    pairs = baskets.mutate(code_i=baskets.codes.unnest()).mutate(code_j=ibis._.codes.unnest()).drop("codes")
     if settings.pair_minutes * 60 >= DAY_SECONDS:
         return pairs
-    apart = _second(pairs.other) - _second(pairs.one)
+    apart = _second(pairs.code_j) - _second(pairs.code_i)
     return pairs.filter(apart.between(-settings.pair_minutes * 60, settings.pair_minutes * 60))
 
 
 def _keys(pairs: ibis.Table, products: int) -> ibis.Table:
-    weaker = ibis.greatest(_rank(pairs.one), _rank(pairs.other))
-    return _keys_of(pairs, _product(pairs.one), _product(pairs.other), weaker, products)
+    weaker = ibis.greatest(_rank(pairs.code_i), _rank(pairs.code_j))
+    return _keys_of(pairs, _product(pairs.code_i), _product(pairs.code_j), weaker, products)
 
 
 def _keys_of(pairs: ibis.Table, query: ibis.Value, related: ibis.Value, rank: ibis.Value, products: int) -> ibis.Table:

@@ -1,4 +1,4 @@
-"""What computes over clicks: DuckDB on this machine, Spark beyond it. Both run the same ibis expressions."""
+"""The engines that compute over clicks: DuckDB on one machine, Spark beyond it, by the same ibis expressions."""
 
 import logging
 import re
@@ -29,13 +29,13 @@ WRITING = {"compression": "zstd", "compression_level": 1, "dictionary_size_limit
 ENGINE_REFUSAL = "the engine must be able to read its input, got"
 FILE, ROW = "file_number", "row_number"
 
-Keys = npt.NDArray[np.int64]
+Int64s = npt.NDArray[np.int64]
 
 
 def open_engine(settings: Settings) -> AbstractContextManager[BaseBackend]:
     """The engine of the setting ENGINE, in UTC.
 
-    What it refuses inside the block is raised as BadInput (content that cannot be read), OSError (a full disk) or
+    Its errors inside the block are raised as BadInput (content that cannot be read), OSError (a full disk) or
     NotReady (memory and disk together are not enough).
     """
     return duckdb_engine(settings.memory_limit_gib) if settings.engine == "duckdb" else _spark_engine(settings)
@@ -43,7 +43,7 @@ def open_engine(settings: Settings) -> AbstractContextManager[BaseBackend]:
 
 @contextmanager
 def duckdb_engine(memory_limit_gib: float = 2.5) -> Iterator[BaseBackend]:
-    """DuckDB within a limit of memory, working on disk beyond it; raises what `open_engine` says."""
+    """DuckDB within a limit of memory, working on disk beyond it; raises what `open_engine` does."""
     with tempfile.TemporaryDirectory() as spill:
         limits = {"memory_limit": f"{memory_limit_gib}GiB", "temp_directory": spill}
         engine = ibis.duckdb.connect(preserve_insertion_order=False, **limits)
@@ -64,7 +64,7 @@ def duckdb_engine(memory_limit_gib: float = 2.5) -> Iterator[BaseBackend]:
 
 @contextmanager
 def _spark_engine(settings: Settings) -> Iterator[BaseBackend]:
-    """The one Spark session of this process; where it runs and spills is for spark-defaults.conf to say."""
+    """The one Spark session of this process; spark-defaults.conf decides where it runs and spills."""
     try:
         from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
@@ -89,8 +89,8 @@ def open_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
         table = engine.read_parquet(paths, filename=True, file_row_number=True, hive_partitioning=False)
     else:
         frame = engine._session.read.parquet(*map(str, files))
-        place = ["_metadata.file_name as filename", "_metadata.row_index as file_row_number"]
-        table = _spark_table(engine, frame.selectExpr("*", *place))
+        position = ["_metadata.file_name as filename", "_metadata.row_index as file_row_number"]
+        table = _spark_table(engine, frame.selectExpr("*", *position))
     number = table.filename.re_extract(r"(\d+)\.parquet$", 1).cast("int32")
     numbered = table.mutate(**{FILE: number, ROW: table.file_row_number.cast("int64") + 1})
     return numbered.drop("filename", "file_row_number")
@@ -118,7 +118,7 @@ def materialise(table: ibis.Table) -> ibis.Table:
 
 
 def count_rows(table: ibis.Table) -> int:
-    """How many."""
+    """The number of rows."""
     return int(table.count().to_pyarrow().as_py())
 
 
@@ -127,21 +127,21 @@ def text_hash(text: str) -> dt.uint64:
     """The engine's own number for a text: by way of ibis, DuckDB would write each as 64 characters first."""
 
 
-def more_often(keys: ibis.Table, times: int) -> ibis.Table:
+def more_frequent_than(times: int, keys: ibis.Table) -> ibis.Table:
     """(key,): the 64-bit numbers of the column `key`, kept in the engine, that occur more than so many times."""
     engine, keys = keys.get_backend(), keys.filter(keys.key.notnull())
     if engine.name != "duckdb":
         return materialise(keys.group_by("key").having(ibis._.count() > times).agg())
-    seen = np.empty(0, keys.key.type().to_numpy())
-    again = [seen]
+    window = np.empty(0, keys.key.type().to_numpy())
+    frequent = [window]
     for batch in _sorted(keys):
-        seen = np.concatenate([seen[-times:], batch])
-        again.append(seen[times:][seen[times:] == seen[:-times]])
-    numbers = np.unique(np.concatenate(again))
+        window = np.concatenate([window[-times:], batch])
+        frequent.append(window[times:][window[times:] == window[:-times]])
+    numbers = np.unique(np.concatenate(frequent))
     return engine.create_table(f"rows_{uuid4().hex}", pa.table({"key": numbers}), temp=True)
 
 
-def runs(keys: ibis.Table) -> Iterator[tuple[Keys, Keys]]:
+def value_counts(keys: ibis.Table) -> Iterator[tuple[Int64s, Int64s]]:
     """The distinct 64-bit numbers of the column `key`, sorted, and how often each occurs; some at a time.
 
     The engine has done its part when this returns: another thread may go on from there.
@@ -150,10 +150,10 @@ def runs(keys: ibis.Table) -> Iterator[tuple[Keys, Keys]]:
     batches = _sorted(computed)
     if computed.get_backend().name == "duckdb":
         computed.get_backend().drop_table(computed.op().name)
-    return _runs(batches)
+    return _counts_of_sorted(batches)
 
 
-def _runs(batches: Iterator[Keys]) -> Iterator[tuple[Keys, Keys]]:
+def _counts_of_sorted(batches: Iterator[Int64s]) -> Iterator[tuple[Int64s, Int64s]]:
     carry = np.empty(0, np.int64)  # the last number of a batch may go on in the next
     for batch in batches:
         carry = np.concatenate([carry, batch])
@@ -164,26 +164,26 @@ def _runs(batches: Iterator[Keys]) -> Iterator[tuple[Keys, Keys]]:
         yield carry[:1], np.array([len(carry)])
 
 
-def _sorted(keys: ibis.Table) -> Iterator[Keys]:
+def _sorted(keys: ibis.Table) -> Iterator[Int64s]:
     """Batches of one number or more, sorted through all of them; the engine has done its part when this returns."""
     if keys.get_backend().name == "duckdb" and count_rows(keys) <= KEYS_IN_MEMORY:
         return _sorted_in_memory(keys.to_pyarrow()["key"].to_numpy())
     return _sorted_on_disk(keys)
 
 
-def _sorted_in_memory(fetched: Keys) -> Iterator[Keys]:
+def _sorted_in_memory(fetched: Int64s) -> Iterator[Int64s]:
     numbers = fetched if fetched.flags.writeable else fetched.copy()  # few are a view of Arrow's memory
     numbers.sort()  # in place: a copy's fresh memory costs twice the sort
     yield from (numbers[start : start + KEYS_AT_ONCE] for start in range(0, len(numbers), KEYS_AT_ONCE))
 
 
-def _sorted_on_disk(keys: ibis.Table) -> Iterator[Keys]:
+def _sorted_on_disk(keys: ibis.Table) -> Iterator[Int64s]:
     scratch = tempfile.TemporaryDirectory()
     write_parts(keys.order_by("key"), Path(scratch.name, "sorted"))
     return _read_parts(scratch)
 
 
-def _read_parts(scratch: tempfile.TemporaryDirectory[str]) -> Iterator[Keys]:
+def _read_parts(scratch: tempfile.TemporaryDirectory[str]) -> Iterator[Int64s]:
     with scratch:
         parts = Path(scratch.name, "sorted").iterdir()
         for part in sorted(parts, key=lambda part: int(part.stem.removeprefix("part-"))):
@@ -208,5 +208,5 @@ def write_parts(table: ibis.Table, folder: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """The engine's own words on one line, without its advice on how to call it."""
+    """The engine's message on one line, without its advice on how to call it."""
     return " ".join(re.split(r"Possible|\n\nLINE 1", str(error), maxsplit=1)[0].split()).removesuffix(".")

@@ -5,17 +5,17 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tasks.errors import BadInput
-from tasks.ingest.events import EVENT_TYPES
 from tasks.settings import Settings
 
 REQUIRED = ("event_time", "session_id", "product_id")
 COLUMNS = (*REQUIRED, "event_id", "user_id", "event_type", "source_product_id")
+EVENT_TYPES = ("view", "add_to_cart", "purchase")  # weakest first
 
 
 class LogFormat(BaseModel):
     """What differs from our own contract; everything left out is as the contract says.
 
-    columns: our name -> the log's name; event_types: the log's word -> ours; time_unit: how event_time counts from 1970
+    columns: our name -> the log's name; event_types: the log's name -> ours; time_unit: how event_time counts from 1970
     where it is a number (None: it is a date and time as ISO 8601 writes it).
     Raises pydantic.ValidationError for an unknown column or event type, or one log column under two of our names.
     """
@@ -33,7 +33,7 @@ class LogFormat(BaseModel):
         if unknown := set(self.event_types.values()) - set(EVENT_TYPES):
             raise ValueError(f"event types must be among {', '.join(EVENT_TYPES)}, got {', '.join(sorted(unknown))}")
         if len(set(self.names.values())) < len(COLUMNS):
-            raise ValueError("a column of the log stands under two of our names: give each a column of its own")
+            raise ValueError("a column of the log is under two of our names: give each a column of its own")
         return self
 
     @property

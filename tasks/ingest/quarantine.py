@@ -1,4 +1,4 @@
-"""Refused rows in a file: which rule refused them, where they stood, and what they said."""
+"""Refused rows in a file: which rule refused them, in which file and row they were, and their content."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tasks.ingest.engine import FILE, ROW, ROWS_AT_ONCE
 from tasks.ingest.log_format import COLUMNS
-from tasks.ingest.raw_log import TIME_TEXT, RawLog
+from tasks.ingest.reading import TIME_TEXT, RawLog
 from tasks.ingest.rules import ERASED_USER, UNREADABLE_LINE
 from tasks.ingest.text_files import REST, Unreadable
 from tasks.stores.ledger import ErasedUsers
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 def write_quarantine(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers, folder: Path) -> dict[str, int]:
     """Write quarantine.parquet by file and row, unreadable lines last; returns the rows by rule.
 
-    refused: the log's rows with `rule`. Rows of erased users say nothing but where they stood.
+    refused: the log's rows with `rule`. Rows of erased users keep rule, file and row alone.
     """
     counts: Counter[str] = Counter()
     with pq.ParquetWriter(folder / QUARANTINE, SCHEMA, compression="zstd") as writer:
@@ -45,9 +45,9 @@ def _batches(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers) -> It
     if refused is None:
         return
     kept = refused.rule != ERASED_USER
-    said = {name: refused[name] for name in CONTENT}
-    said["event_time"] = ibis.coalesce(refused[TIME_TEXT], refused.event_time.cast("string"))
-    content = {name: kept.ifelse(text, None) for name, text in said.items()}
+    texts = {name: refused[name] for name in CONTENT}
+    texts["event_time"] = ibis.coalesce(refused[TIME_TEXT], refused.event_time.cast("string"))
+    content = {name: kept.ifelse(text, None) for name, text in texts.items()}
     ordered = refused.select("rule", FILE, ROW, **content).order_by(FILE, ROW)
     names = pa.array(log.names, pa.string())
     for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
@@ -57,24 +57,24 @@ def _batches(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers) -> It
 
 
 def _blanked(rows: pa.RecordBatch, erased: ErasedUsers) -> pa.RecordBatch:
-    """Rows that name an erased user in any column say nothing."""
+    """The rows, without the content of those that name an erased user in any column."""
     if not erased.user_hashes:
         return rows
     texts = zip(*(rows[name].to_pylist() for name in CONTENT), strict=True)
-    speaks = pa.array([any(_speaks_of(text, erased) for text in row if text) for row in texts], pa.bool_())
-    return blank(rows, speaks)
+    named = pa.array([any(_names_erased_user(text, erased) for text in row if text) for row in texts], pa.bool_())
+    return blank(rows, named)
 
 
 def blank(rows: pa.RecordBatch | pa.Table, which: pa.Array | pa.ChunkedArray) -> pa.RecordBatch | pa.Table:
-    """Quarantined rows of which some keep their rule and place, and lose what they said."""
+    """Quarantined rows of which some keep rule, file and row, and lose their content."""
     nothing = pa.scalar(None, pa.string())
     columns = [pc.if_else(which, nothing, rows[name]) if name in CONTENT else rows[name] for name in SCHEMA.names]
     return type(rows).from_arrays(columns, schema=SCHEMA)
 
 
 def _unreadable(name: str, lines: Sequence[Unreadable], erased: ErasedUsers) -> pa.RecordBatch:
-    said = [
-        None if erased.user_hashes and _speaks_of(line.beginning, erased) else f"{line.why}: {line.beginning}"
+    texts = [
+        None if erased.user_hashes and _names_erased_user(line.beginning, erased) else f"{line.why}: {line.beginning}"
         for line in lines
     ]
     absent = pa.nulls(len(lines), pa.string())
@@ -82,12 +82,12 @@ def _unreadable(name: str, lines: Sequence[Unreadable], erased: ErasedUsers) -> 
         "rule": pa.array([UNREADABLE_LINE] * len(lines), pa.string()),
         "file": pa.array([name] * len(lines), pa.string()),
         "row": pa.array([line.line for line in lines], pa.int64()),
-        REST: pa.array(said, pa.string()),
+        REST: pa.array(texts, pa.string()),
     }
     return pa.record_batch([columns.get(field.name, absent) for field in SCHEMA], SCHEMA)
 
 
-def _speaks_of(text: str, erased: ErasedUsers) -> bool:
+def _names_erased_user(text: str, erased: ErasedUsers) -> bool:
     """Whether a word of the text is the id of an erased user."""
     words = {text, *re.split(r'[\s,;:"{}\[\]=]+', text)}
     hashes = {hashlib.sha256(f"{erased.salt}{word}".encode()).hexdigest() for word in words}

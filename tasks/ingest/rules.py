@@ -1,4 +1,4 @@
-"""The rules of the ingest: each has a name, and says of which rows it is true. In ibis expressions."""
+"""The rules of the ingest: each has a name and a condition on rows. In ibis expressions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import ibis
 
-from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_often, text_hash
-from tasks.ingest.events import EVENT_TYPES
-from tasks.ingest.log_format import COLUMNS
-from tasks.ingest.raw_log import TIME_TEXT
+from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequent_than, text_hash
+from tasks.ingest.input_files import MAX_ID_LENGTH
+from tasks.ingest.log_format import COLUMNS, EVENT_TYPES
+from tasks.ingest.reading import TIME_TEXT
 from tasks.ingest.text_files import REST
 from tasks.settings import Settings
 from tasks.stores.ledger import ErasedUsers
@@ -20,10 +20,9 @@ ERASED_USER = "erased_user"
 DUPLICATES = ("duplicate_event_id", "duplicate_row")
 LATE = "late"
 UNLISTED = "product_not_in_catalogue"
-PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets: its indexes hold some kilobytes
-MAX_ID_LENGTH = 200
+PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets
 
-Rule: TypeAlias = tuple[ibis.Value, str]  # what it is true of, and its name
+Rule: TypeAlias = tuple[ibis.Value, str]  # condition on a row, and name
 
 
 @ibis.udf.scalar.builtin(name="chr")  # type: ignore[untyped-decorator]
@@ -37,7 +36,7 @@ def midnight(day: date) -> datetime:
 
 
 def rules_of_a_row(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings) -> list[Rule]:
-    """What refuses a row by itself, with its name; of several that are true the first counts."""
+    """The rules that refuse a row by itself; of several that do, the first counts."""
     first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
     unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
     unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
@@ -66,43 +65,43 @@ def erased_among(rows: ibis.Table, erased: ErasedUsers) -> list[str]:
     return [str(user) for user in found["user_id"].to_pylist()]
 
 
-def set_aside(rows: ibis.Table, rules: Sequence[Rule], day: date, settings: Settings) -> ibis.Table:
-    """The rows that do not become clicks of the day, with the rule that says why; null: good, but of a day before.
+def excluded_rows(rows: ibis.Table, rules: Sequence[Rule], day: date, settings: Settings) -> ibis.Table:
+    """The rows that do not become clicks of the day, with the rule that excludes them; null: good, but of a day before.
 
-    rules: what refuses a row by itself. Of good rows with one event_id, and of equal ones without one, the first in the
-    order of their text stays; sessions are judged without duplicates.
+    rules: those that refuse a row by itself. Of good rows with one event_id, and of equal ones without one, the first
+    in the order of their text stays; sessions are counted without duplicates.
     """
-    odd = [*(condition for condition, _ in rules), rows.event_time < midnight(day)]
-    doubtful = rows.filter(ibis.or_(*odd, *_suspects(rows, settings)))
-    looked_at = materialise(doubtful.mutate(rule=ibis.cases(*rules)))
-    beside = _judge_together(looked_at.filter(looked_at.rule.isnull()), settings)
-    verdicts = looked_at.left_join(beside, [FILE, ROW])
-    rule = ibis.coalesce(verdicts.rule, verdicts.rule_beside)
-    aside = verdicts.select(*rows.columns, rule=rule)
-    return materialise(aside.filter(aside.rule.notnull() | (aside.event_time < midnight(day))))
+    by_itself = [*(condition for condition, _ in rules), rows.event_time < midnight(day)]
+    to_check = rows.filter(ibis.or_(*by_itself, *_may_break_a_rule_across_rows(rows, settings)))
+    checked = materialise(to_check.mutate(rule=ibis.cases(*rules)))
+    across_rows = _apply_rules_across_rows(checked.filter(checked.rule.isnull()), settings)
+    with_rules = checked.left_join(across_rows, [FILE, ROW])
+    rule = ibis.coalesce(with_rules.rule, with_rules.rule_across_rows)
+    excluded = with_rules.select(*rows.columns, rule=rule)
+    return materialise(excluded.filter(excluded.rule.notnull() | (excluded.event_time < midnight(day))))
 
 
-def _suspects(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
+def _may_break_a_rule_across_rows(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:
     """Conditions that hold for rows of which another has the same hash, and for rows of large sessions."""
     by_session, by_id = (ibis.ifelse(of.isnull(), None, text_hash(of)) for of in (rows.session_id, rows.event_id))
     by_row = text_hash(ibis.ifelse(rows.event_id.isnull(), _whole_row(rows), None))
     hashes = materialise(rows.select(session=by_session, event=by_id))
     limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
-    found = [(by_session, more_often(hashes.select(key="session"), limit))]
-    found.append((by_id, more_often(hashes.select(key="event"), 1)))
+    found = [(by_session, more_frequent_than(limit, hashes.select(key="session")))]
+    found.append((by_id, more_frequent_than(1, hashes.select(key="event"))))
     if count_rows(hashes.filter(hashes.event.isnull())):
-        nameless = materialise(rows.filter(rows.event_id.isnull()).select(key=by_row))
-        found.append((by_row, more_often(nameless, 1)))
+        without_id = materialise(rows.filter(rows.event_id.isnull()).select(key=by_row))
+        found.append((by_row, more_frequent_than(1, without_id)))
     return [key.isin(keys.key).fill_null(False) for key, keys in found if count_rows(keys)]
 
 
-def _judge_together(good: ibis.Table, settings: Settings) -> ibis.Table:
-    """(file_number, row_number, rule_beside) of good rows that other good rows speak against."""
-    named = materialise(_duplicates(good.mutate(whole=_whole_row(good))))
-    single = named.filter(named.rule_beside.isnull()).drop("rule_beside")
+def _apply_rules_across_rows(good: ibis.Table, settings: Settings) -> ibis.Table:
+    """(file_number, row_number, rule_across_rows) of good rows that repeat another or are in a refused session."""
+    marked = materialise(_mark_duplicates(good.mutate(whole=_whole_row(good))))
+    single = marked.filter(marked.rule_across_rows.isnull()).drop("rule_across_rows")
     refused = single.inner_join(_refused_sessions(single, settings), "session_id")
-    columns = [FILE, ROW, "rule_beside"]
-    return named.filter(named.rule_beside.notnull()).select(columns).union(refused.select(columns))
+    columns = [FILE, ROW, "rule_across_rows"]
+    return marked.filter(marked.rule_across_rows.notnull()).select(columns).union(refused.select(columns))
 
 
 def _whole_row(rows: ibis.Table) -> ibis.Value:
@@ -111,13 +110,13 @@ def _whole_row(rows: ibis.Table) -> ibis.Value:
     return ibis.literal("\x1f").join(texts)
 
 
-def _duplicates(rows: ibis.Table) -> ibis.Table:
-    """Name all but the first of the rows that are the same event."""
+def _mark_duplicates(rows: ibis.Table) -> ibis.Table:
+    """A rule for all but the first of the rows that are the same event; null for the others."""
     by_id = rows.event_id.notnull()
     key = ibis.ifelse(by_id, ibis.literal("id ") + rows.event_id, ibis.literal("row ") + rows.whole)
     turn = ibis.row_number().over(group_by=key, order_by=["whole", FILE, ROW])
     rule = ibis.ifelse(turn > 0, ibis.ifelse(by_id, *DUPLICATES), ibis.null("string"))
-    return rows.select(FILE, ROW, "session_id", "product_id", rule_beside=rule)
+    return rows.select(FILE, ROW, "session_id", "product_id", rule_across_rows=rule)
 
 
 def _refused_sessions(single: ibis.Table, settings: Settings) -> ibis.Table:
@@ -126,10 +125,10 @@ def _refused_sessions(single: ibis.Table, settings: Settings) -> ibis.Table:
         (sessions.clicks > settings.bot_session_clicks, "bot_session"),
         (sessions.products > settings.wholesale_session_products, "wholesale_session"),
     )
-    return sessions.select("session_id", rule_beside=rule).filter(ibis._.rule_beside.notnull())
+    return sessions.select("session_id", rule_across_rows=rule).filter(ibis._.rule_across_rows.notnull())
 
 
-def repeated(clicks: ibis.Table, stored: ibis.Table) -> ibis.Table:
+def already_stored(clicks: ibis.Table, stored: ibis.Table) -> ibis.Table:
     """(file_number, row_number, rule) of late clicks that are stored already: by event_id, else by all columns."""
     with_id = clicks.filter(clicks.event_id.notnull()).semi_join(stored, "event_id")
     others = clicks.filter(clicks.event_id.isnull())

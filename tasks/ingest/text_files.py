@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from tasks.errors import BadInput
-from tasks.ingest.columns import check_columns
+from tasks.ingest.input_files import check_columns
 
 BLOCK_BYTES = 16 << 20
 MAX_LINE_BYTES = 1 << 20
@@ -43,43 +43,45 @@ class Unreadable:
 
 
 @dataclass
-class Landed:
+class ParsedText:
     """How many rows of a text file were written as Parquet, and the lines that could not be."""
 
     rows: int = 0
     unreadable: list[Unreadable] = field(default_factory=list)
 
-    def refuse(self, line: int, why: str, content: bytes | str) -> None:
-        """Keep a line aside."""
+    def add_unreadable(self, line: int, why: str, content: bytes | str) -> None:
+        """Keep how a line begins that is no row."""
         text = content[:SHOWN_BYTES].decode(errors="replace") if isinstance(content, bytes) else content[:SHOWN_BYTES]
         self.unreadable.append(Unreadable(line, why, text))
 
 
-def land(file: Path, suffix: str, names: Mapping[str, str], required: Sequence[str], target: Path) -> Landed:
-    """Write a text file's rows to `target` as Parquet: the columns of `names`, `rest` and the line, all read as text.
+def text_to_parquet(
+    file: Path, suffix: str, names: Mapping[str, str], required: Sequence[str], target: Path
+) -> ParsedText:
+    """Write the rows of a text file to `target` as Parquet: the columns of `names` and `rest` as text, and the line.
 
     names: our name -> the file's name; `rest` holds every other column as name=value. A line that is no row (not UTF-8,
-    a zero byte, a quote that never closes, more or fewer columns, no JSON object, over a mebibyte) is kept aside.
+    a zero byte, a quote that never closes, more or fewer columns, no JSON object, over a mebibyte) is unreadable.
     Raises BadInput, the rest of a sentence about the file, for a compressed file that does not unpack, for UTF-16, for
     a header that cannot be read and for a file that lacks a required column.
     """
     schema = pa.schema([*((name, pa.string()) for name in names), (REST, pa.string()), (LINE, pa.int64())])
-    landed = Landed()
+    parsed = ParsedText()
     seen: dict[str, None] = {}
     try:
         with closing(_open(file, suffix)) as content, pq.ParquetWriter(target, schema) as writer:
-            for columns, numbers in _rows(content, suffix, landed):
+            for columns, numbers in _rows(content, suffix, parsed):
                 seen |= dict.fromkeys(columns)
                 batch = _as_batch(columns, numbers, names, schema)
-                landed.rows += len(batch)
+                parsed.rows += len(batch)
                 writer.write_batch(batch)
     except (OSError, zlib.error, EOFError, pa.ArrowInvalid) as error:
-        if getattr(error, "errno", None) is not None:  # the disk's own fault, not the content's
+        if getattr(error, "errno", None) is not None:  # of the disk, not of the content
             raise
         raise BadInput(f"does not read as {suffix}: {error}; write the file again") from error
-    if landed.rows or (seen and landed.unreadable):
+    if parsed.rows or (seen and parsed.unreadable):
         check_columns(list(seen), names, required)
-    return landed
+    return parsed
 
 
 def _open(file: Path, suffix: str) -> BinaryIO:
@@ -90,47 +92,49 @@ def _open(file: Path, suffix: str) -> BinaryIO:
     return file.open("rb")
 
 
-def _rows(content: BinaryIO, suffix: str, landed: Landed) -> Iterator[Rows]:
-    blocks = _blocks(content, landed)
+def _rows(content: BinaryIO, suffix: str, parsed: ParsedText) -> Iterator[Rows]:
+    blocks = _blocks(content, parsed)
     if suffix.startswith(".csv"):
-        return _csv_rows(blocks, landed)
+        return _csv_rows(blocks, parsed)
     if suffix.startswith(".jsonl"):
-        return _json_rows(blocks, landed)
-    return _json_array_or_rows(blocks, landed)
+        return _json_rows(blocks, parsed)
+    return _json_array_or_rows(blocks, parsed)
 
 
-def _blocks(content: BinaryIO, landed: Landed) -> Iterator[tuple[bytes, int]]:
+def _blocks(content: BinaryIO, parsed: ParsedText) -> Iterator[tuple[bytes, int]]:
     """Whole lines, some mebibytes at a time, and the number of the first; lines that are too long are left out."""
-    carry, line, skipping = b"", 1, False
-    with tqdm(unit="B", unit_scale=True, desc="reading", disable=None) as progress:
-        for block in _chunks(content):
-            progress.update(len(block))
-            lines, end, rest = (carry + block).rpartition(b"\n")
-            if end and skipping:
-                _, _, lines = lines.partition(b"\n")
-                line, skipping = line + 1, False
-                end = b"\n" if lines else b""
-            if end:
-                yield lines + end, line
-                line += lines.count(b"\n") + 1
-            carry = b"" if skipping else rest
-            if len(carry) > MAX_LINE_BYTES:
-                landed.refuse(line, f"longer than {MAX_LINE_BYTES:,} bytes", carry)
-                carry, skipping = b"", True
+    line = 1  # the number of the line that `carry` begins, or that is being skipped
+    carry, is_skipping = b"", False
+    for chunk in _chunks(content):
+        if is_skipping:
+            _, end, chunk = chunk.partition(b"\n")
+            if not end:
+                continue
+            line, is_skipping = line + 1, False
+        lines, end, carry = (carry + chunk).rpartition(b"\n")
+        if end:
+            yield lines + end, line
+            line += lines.count(b"\n") + 1
+        if len(carry) > MAX_LINE_BYTES:
+            parsed.add_unreadable(line, f"longer than {MAX_LINE_BYTES:,} bytes", carry)
+            carry, is_skipping = b"", True
     if carry:
         yield carry + b"\n", line
 
 
 def _chunks(content: BinaryIO) -> Iterator[bytes]:
-    first = True
-    while block := content.read(BLOCK_BYTES):
-        if first and block.startswith(UTF16):
-            raise BadInput("must be UTF-8, but line 1 begins like UTF-16: write the file again as UTF-8")
-        yield block.removeprefix(codecs.BOM_UTF8) if first else block
-        first = False
+    """The content, BLOCK_BYTES at a time, without the mark that may begin UTF-8."""
+    is_first = True
+    with tqdm(unit="B", unit_scale=True, desc="reading", disable=None) as progress:
+        while chunk := content.read(BLOCK_BYTES):
+            progress.update(len(chunk))
+            if is_first and chunk.startswith(UTF16):
+                raise BadInput("must be UTF-8, but line 1 begins like UTF-16: write the file again as UTF-8")
+            yield chunk.removeprefix(codecs.BOM_UTF8) if is_first else chunk
+            is_first = False
 
 
-def _readable(block: bytes, first: int, landed: Landed, *, quotes: bool) -> tuple[bytes, Numbers]:
+def _readable(block: bytes, first: int, parsed: ParsedText, *, quotes: bool) -> tuple[bytes, Numbers]:
     """The block without blank lines and lines that cannot be read, and the number of each line left."""
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == NEWLINE)
@@ -139,14 +143,14 @@ def _readable(block: bytes, first: int, landed: Landed, *, quotes: bool) -> tupl
     blank = (ends - starts) - (data[np.maximum(ends - 1, 0)] == RETURN) <= 0
     bad = blank.copy()
     why: dict[int, str] = {}
-    for fault, at in faults.items():
-        why |= dict.fromkeys(np.flatnonzero(at & ~bad).tolist(), fault)
-        bad |= at
-    for place in sorted(why):
-        landed.refuse(first + place, why[place], block[starts[place] : ends[place]])
+    for fault, has_fault in faults.items():
+        why |= dict.fromkeys(np.flatnonzero(has_fault & ~bad).tolist(), fault)
+        bad |= has_fault
+    for i in sorted(why):
+        parsed.add_unreadable(first + i, why[i], block[starts[i] : ends[i]])
     numbers = np.flatnonzero(~bad) + first
     if bad.any():
-        block = b"".join(block[starts[place] : ends[place] + 1] for place in np.flatnonzero(~bad))
+        block = b"".join(block[starts[i] : ends[i] + 1] for i in np.flatnonzero(~bad))
     return block, numbers
 
 
@@ -167,13 +171,13 @@ def _faults(
     try:
         block.decode()
     except UnicodeDecodeError:
-        foreign = lines_with(data >= 128) > 0
-        foreign[foreign] = [_is_foreign(block[starts[at] : ends[at]]) for at in np.flatnonzero(foreign)]
-        faults["not UTF-8"] = foreign
+        not_utf8 = lines_with(data >= 128) > 0  # the rest is ASCII
+        not_utf8[not_utf8] = [_is_not_utf8(block[starts[i] : ends[i]]) for i in np.flatnonzero(not_utf8)]
+        faults["not UTF-8"] = not_utf8
     return faults
 
 
-def _is_foreign(text: bytes) -> bool:
+def _is_not_utf8(text: bytes) -> bool:
     try:
         text.decode()
     except UnicodeDecodeError:
@@ -181,24 +185,24 @@ def _is_foreign(text: bytes) -> bool:
     return False
 
 
-def _csv_rows(blocks: Iterator[tuple[bytes, int]], landed: Landed) -> Iterator[Rows]:
+def _csv_rows(blocks: Iterator[tuple[bytes, int]], parsed: ParsedText) -> Iterator[Rows]:
     names: list[str] = []
     for block, first in blocks:
-        readable, numbers = _readable(block, first, landed, quotes=True)
-        if not names and (len(numbers) or landed.unreadable):
-            _demand_header(numbers, landed)
+        readable, numbers = _readable(block, first, parsed, quotes=True)
+        if not names and (len(numbers) or parsed.unreadable):
+            _check_header(numbers, parsed)
             header, _, readable = readable.partition(b"\n")
             names, numbers = _names(header, int(numbers[0])), numbers[1:]
             yield dict.fromkeys(names, pa.array([], pa.string())), numbers[:0]
         if len(numbers):
-            yield _parse_csv(readable, numbers, names, landed)
+            yield _parse_csv(readable, numbers, names, parsed)
     if not names:
-        _demand_header(np.empty(0, np.int64), landed)
+        _check_header(np.empty(0, np.int64), parsed)
 
 
-def _demand_header(readable: Numbers, landed: Landed) -> None:
+def _check_header(readable: Numbers, parsed: ParsedText) -> None:
     """The first line that is not blank must be readable; every other line may be refused."""
-    first = landed.unreadable[0] if landed.unreadable else None
+    first = parsed.unreadable[0] if parsed.unreadable else None
     if first and not (len(readable) and readable[0] < first.line):
         raise BadInput(f"does not read as .csv: its header, line {first.line}, {first.why}; write the file again")
 
@@ -210,13 +214,13 @@ def _names(header: bytes, line: int) -> list[str]:
     return names
 
 
-def _parse_csv(readable: bytes, numbers: Numbers, names: list[str], landed: Landed) -> Rows:
+def _parse_csv(readable: bytes, numbers: Numbers, names: list[str], parsed: ParsedText) -> Rows:
     ragged: list[int] = []
 
     def refuse(row: pa_csv.InvalidRow) -> str:
         ragged.append(row.number - 1)
         why = f"{row.actual_columns} columns, not {row.expected_columns}"
-        landed.refuse(int(numbers[row.number - 1]), why, row.text)
+        parsed.add_unreadable(int(numbers[row.number - 1]), why, row.text)
         return "skip"
 
     table = pa_csv.read_csv(
@@ -229,26 +233,26 @@ def _parse_csv(readable: bytes, numbers: Numbers, names: list[str], landed: Land
     return columns, np.delete(numbers, ragged)
 
 
-def _json_rows(blocks: Iterator[tuple[bytes, int]], landed: Landed) -> Iterator[Rows]:
+def _json_rows(blocks: Iterator[tuple[bytes, int]], parsed: ParsedText) -> Iterator[Rows]:
     for block, first in blocks:
-        readable, numbers = _readable(block, first, landed, quotes=False)
+        readable, numbers = _readable(block, first, parsed, quotes=False)
         objects: list[dict[str, Any]] = []
         kept: list[int] = []
         for text, number in zip(readable.decode().split("\n"), numbers.tolist(), strict=False):
-            row = _json_object(text, number, landed)
+            row = _json_object(text, number, parsed)
             if row is not None:
                 objects.append(row)
                 kept.append(number)
         yield _by_column(objects), np.array(kept, np.int64)
 
 
-def _json_array_or_rows(blocks: Iterator[tuple[bytes, int]], landed: Landed) -> Iterator[Rows]:
+def _json_array_or_rows(blocks: Iterator[tuple[bytes, int]], parsed: ParsedText) -> Iterator[Rows]:
     """One array of objects is read in one piece; anything else is JSON lines."""
     first = next(blocks, None)
     if first is None:
         return
     if not first[0].lstrip().startswith(b"["):
-        yield from _json_rows(_chain(first, blocks), landed)
+        yield from _json_rows(_chain(first, blocks), parsed)
         return
     content = first[0] + b"".join(block for block, _ in blocks)
     try:
@@ -259,7 +263,7 @@ def _json_array_or_rows(blocks: Iterator[tuple[bytes, int]], landed: Landed) -> 
         raise BadInput(f"does not read as JSON: {error}; write the file again") from error
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            landed.refuse(number, "no JSON object", json.dumps(row))
+            parsed.add_unreadable(number, "no JSON object", json.dumps(row))
     kept = [(number, row) for number, row in enumerate(rows, 1) if isinstance(row, dict)]
     yield _by_column([row for _, row in kept]), np.array([number for number, _ in kept], np.int64)
 
@@ -273,14 +277,14 @@ def _chain(first: tuple[bytes, int], others: Iterator[tuple[bytes, int]]) -> Ite
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)
 
 
-def _json_object(text: str, number: int, landed: Landed) -> dict[str, Any] | None:
+def _json_object(text: str, number: int, parsed: ParsedText) -> dict[str, Any] | None:
     try:
         row = DECODER.decode(text.strip())
     except (ValueError, RecursionError):
-        landed.refuse(number, "no JSON", text)
+        parsed.add_unreadable(number, "no JSON", text)
         return None
     if not isinstance(row, dict):
-        landed.refuse(number, "no JSON object", text)
+        parsed.add_unreadable(number, "no JSON object", text)
         return None
     return row
 
@@ -320,9 +324,9 @@ def _rest(others: Mapping[str, pa.Array], absent: pa.Array) -> pa.Array:
     """The other columns as name=value; those without a value are left out."""
     if not others:
         return absent
-    stated = [
+    texts = [
         pc.if_else(pc.equal(column, ""), "", pc.binary_join_element_wise(f"{name}=", column, "; ", ""))
         for name, column in others.items()
     ]
-    joined = pc.binary_join_element_wise(*stated, "", null_handling="replace", null_replacement="")
+    joined = pc.binary_join_element_wise(*texts, "", null_handling="replace", null_replacement="")
     return pc.utf8_rtrim(joined, "; ")

@@ -1,4 +1,4 @@
-"""Word of a failure goes out to a webhook, in the form that chat rooms and pagers take."""
+"""Alerts: a failure is posted to a webhook, in the form that chat rooms and pagers take."""
 
 from dataclasses import asdict, dataclass
 
@@ -8,7 +8,7 @@ from tenacity import retry, stop_after_attempt, wait_exponential
 from tasks.errors import NotReady
 from tasks.settings import Settings
 
-TRIES, PATIENCE_S = 3, 10
+TRIES, TIMEOUT_S = 3, 10
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Alert:
 def send_alert(alert: Alert, settings: Settings) -> None:
     """POST {"text", "dag", "task", "run", "night", "error", "log"} to ALERT_WEBHOOK_URL, if it is set.
 
-    Raises NotReady where nobody takes it, after three tries; without the address, which is a secret.
+    Raises NotReady, without the address, which is a secret, where three tries to deliver it have failed.
     """
     if not settings.alert_webhook_url:
         return
@@ -44,6 +44,6 @@ def send_alert(alert: Alert, settings: Settings) -> None:
         raise NotReady(f"ALERT_WEBHOOK_URL must take the alert {alert.text!r}, got {seen} in {TRIES} tries") from None
 
 
-@retry(stop=stop_after_attempt(TRIES), wait=wait_exponential(multiplier=0.5, max=PATIENCE_S), reraise=True)
+@retry(stop=stop_after_attempt(TRIES), wait=wait_exponential(multiplier=0.5, max=TIMEOUT_S), reraise=True)
 def _post(url: str, body: dict[str, str]) -> None:
-    httpx.post(url, json=body, timeout=PATIENCE_S).raise_for_status()
+    httpx.post(url, json=body, timeout=TIMEOUT_S).raise_for_status()

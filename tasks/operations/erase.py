@@ -1,4 +1,4 @@
-"""A user is forgotten: their clicks leave every stored day, and no later load lets them in again."""
+"""Erasure of a user: their clicks leave every stored day, and later loads leave them out."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -26,14 +26,14 @@ def erase(user_id: str, reason: str, settings: Settings) -> dict[str, int]:
     """Take a user's events out of cleaned clicks, quarantine and daily aggregates, and out of every later load.
 
     A user's events are the rows that name them, and rows without a user in the same sessions of a day. Quarantined rows
-    lose what they said and still count. PostgreSQL keeps a salted hash, the reason and counts by day. Raw logs belong
+    lose their content and still count. PostgreSQL keeps a salted hash, the reason and counts by day. Raw logs belong
     to those who deliver them and stay. Raises BadInput for an empty id or reason and for a reason that holds the id.
     """
     if not user_id.strip() or not reason.strip():
         raise BadInput("erase needs the id of a user and a reason, got an empty one")
     if user_id in reason:
-        raise BadInput("the reason is kept and must not hold the id of the user: say it in other words")
-    erasure_id = record_erasure(user_id, reason, settings)  # from here on no load lets the user in
+        raise BadInput("the reason is kept and must not hold the id of the user: word it without")
+    erasure_id = record_erasure(user_id, reason, settings)  # from here on every load leaves the user out
     storage = Storage(settings.storage_url)
     days = storage.days("clicks")
     sessions = _sessions_of(user_id, days, storage, settings)
@@ -65,45 +65,41 @@ def _sessions_of(user_id: str, days: Sequence[date], storage: Storage, settings:
 
 
 def _erase_load(path: str, user_id: str, sessions: Sessions, storage: Storage, settings: Settings) -> dict[str, int]:
-    """Write one load again without the user where it holds something of them; returns clicks and quarantined rows."""
+    """Write one load again without the user where it holds rows of theirs; returns clicks and quarantined rows."""
     storage.remove_leftovers(path)
     load = storage.read(path)
     day = date.fromisoformat(path.rpartition("=")[2])
     with storage.open(load) as folder, open_engine(settings) as engine:
         quarantine = pq.read_table(folder / QUARANTINE)
-        speaks = _speaks_of(quarantine, user_id, sessions.get(day, ()))
+        mask = _of_user(quarantine, user_id, sessions.get(day, ()))
         parts = {part: read_parquet(engine, sorted((folder / part).glob("*.parquet"))) for part in folders_of(load)}
         kept = {
             part: _without(rows, user_id, sessions.get(day_of_folder(part, day), ())) for part, rows in parts.items()
         }
-        clicks = sum(_size(parts[part]) - _size(kept[part]) for part in parts)
-        counts = {"clicks": clicks, "quarantined": int(pc.sum(speaks).as_py() or 0)}
+        clicks = sum(count_rows(parts[part]) - count_rows(kept[part]) for part in parts)
+        counts = {"clicks": clicks, "quarantined": int(pc.sum(mask).as_py() or 0)}
         if any(counts.values()):
             with storage.write(path, sources=load.sources) as (rewritten, marked):
                 for part, rows in kept.items():
                     write_parts(rows, rewritten / part)
-                pq.write_table(blank(quarantine, speaks), rewritten / QUARANTINE, compression="zstd")
+                pq.write_table(blank(quarantine, mask), rewritten / QUARANTINE, compression="zstd")
                 marked |= load.counts | {"erased_clicks": load.counts.get("erased_clicks", 0) + clicks}
     return counts
 
 
-def _size(rows: ibis.Table) -> int:
-    return count_rows(rows)
-
-
 def _without(rows: ibis.Table, user_id: str, sessions: Sequence[str]) -> ibis.Table:
-    theirs = (rows.user_id == user_id).fill_null(False)
+    of_user = (rows.user_id == user_id).fill_null(False)
     if sessions:
-        theirs |= rows.user_id.isnull() & rows.session_id.isin(sessions)
-    return rows.filter(~theirs)
+        of_user |= rows.user_id.isnull() & rows.session_id.isin(sessions)
+    return rows.filter(~of_user)
 
 
-def _speaks_of(quarantine: pa.Table, user_id: str, sessions: Sequence[str]) -> pa.ChunkedArray:
+def _of_user(quarantine: pa.Table, user_id: str, sessions: Sequence[str]) -> pa.ChunkedArray:
     """Which quarantined rows hold the id anywhere, or stood in a session of the user without a user of their own."""
     unnamed = pc.and_(
         pc.is_null(quarantine["user_id"]), pc.is_in(quarantine["session_id"], pa.array(sessions, pa.string()))
     )
-    speaks = pc.fill_null(unnamed, False)
+    mask = pc.fill_null(unnamed, False)
     for name in CONTENT:
-        speaks = pc.or_(speaks, pc.fill_null(pc.match_substring(quarantine[name], user_id), False))
-    return speaks
+        mask = pc.or_(mask, pc.fill_null(pc.match_substring(quarantine[name], user_id), False))
+    return mask

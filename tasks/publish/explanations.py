@@ -14,7 +14,7 @@ from eclare.arrays.topk import PAD
 from eclare.related.features import SCORE_PARTS
 
 if TYPE_CHECKING:
-    from eclare.model.interactions import Ids
+    from eclare.model.data import Ids
     from eclare.related.explain import Reasons
 
 FILE = "reasons.parquet"

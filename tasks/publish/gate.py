@@ -1,42 +1,87 @@
-"""The gate: named rules with thresholds that tonight's version must pass before anybody sees it."""
+"""The gate: one table of the rules that tonight's version must pass before readers see it."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, RootModel, ValidationError, model_validator
 
 from tasks.errors import BadInput
 from tasks.settings import Settings
 
 Bound = Literal["at least", "at most"]
-# Rows that must not be: no threshold, no override.
-ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
-NO_COMPARISON = ("live_precision", "live_psp", "live_ndcg", "churn", "score_drift")  # pass where no version is live
 
 
-class GateConfig(BaseModel):
-    """Thresholds of the gate, from the JSON file GATE_CONFIG; ratios are those of held-out metrics at 10."""
+class Rule(NamedTuple):
+    """One rule: a measurement, and the threshold that bounds it unless GATE_CONFIG gives another.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    compared_with: what else the measurement needs; without a live version, rules that compare with it pass.
+    is_zero_rule: the threshold is 0 for good, and rows that break the rule are never stored.
+    lowest, highest: the thresholds that GATE_CONFIG may give.
+    """
 
-    row_count: int = Field(1, ge=1, description="rows, at least")
-    coverage: float = Field(0.5, ge=0, le=1, description="share of the catalogue with a related product, at least")
-    full: float = Field(0.5, ge=0, le=1, description="share of the catalogue with all TOP_K related products, at least")
-    live_precision: float = Field(0.7, ge=0, description="P over that of the live version, at least")
-    live_psp: float = Field(0.7, ge=0, description="PSP over that of the live version, at least")
-    live_ndcg: float = Field(0.7, ge=0, description="nDCG over that of the live version, at least")
-    baseline_precision: float = Field(0.8, ge=0, description="P over that of the co-click baseline, at least")
-    baseline_psp: float = Field(0.8, ge=0, description="PSP over that of the co-click baseline, at least")
-    baseline_ndcg: float = Field(0.8, ge=0, description="nDCG over that of the co-click baseline, at least")
-    tail_recall: float = Field(0.7, ge=0, description="recall of tail products over the baseline's, at least")
-    churn: float = Field(0.9, ge=0, le=1, description="share of the first 10 that the live version lacks, at most")
-    score_drift: float = Field(3.0, ge=0, description="change of the mean score in standard deviations, at most")
+    name: str
+    bound: Bound
+    threshold: float
+    compared_with: Literal["nothing", "live", "baseline"]
+    is_zero_rule: bool
+    sentence: str
+    lowest: float = 0.0
+    highest: float = math.inf
+
+
+SHARE: tuple[float, float] = (0, 1)
+
+RULES = (
+    Rule("itself", "at most", 0, "nothing", True, "rows that show a product on its own page"),
+    Rule("repeated", "at most", 0, "nothing", True, "related products that a list holds already"),
+    Rule("blocked", "at most", 0, "nothing", True, "rows with a related product that the catalogue blocks"),
+    Rule("out_of_stock", "at most", 0, "nothing", True, "rows with a related product that is out of stock"),
+    Rule("unknown", "at most", 0, "nothing", True, "rows with a product that the catalogue lacks"),
+    Rule("row_count", "at least", 1, "nothing", False, "rows", 1),
+    Rule("coverage", "at least", 0.5, "nothing", False, "share of the catalogue with a related product", *SHARE),
+    Rule("full", "at least", 0.5, "nothing", False, "share of the catalogue with all TOP_K related products", *SHARE),
+    Rule("live_precision", "at least", 0.7, "live", False, "held-out P@10 over that of the live version"),
+    Rule("live_psp", "at least", 0.7, "live", False, "held-out PSP@10 over that of the live version"),
+    Rule("live_ndcg", "at least", 0.7, "live", False, "held-out nDCG@10 over that of the live version"),
+    Rule("baseline_precision", "at least", 0.8, "baseline", False, "held-out P@10 over that of the co-click baseline"),
+    Rule("baseline_psp", "at least", 0.8, "baseline", False, "held-out PSP@10 over that of the co-click baseline"),
+    Rule("baseline_ndcg", "at least", 0.8, "baseline", False, "held-out nDCG@10 over that of the co-click baseline"),
+    Rule("tail_recall", "at least", 0.7, "baseline", False, "held-out recall@10 of tail products over the baseline's"),
+    Rule("churn", "at most", 0.9, "live", False, "share of the first 10 that the live version lacks", *SHARE),
+    Rule("score_drift", "at most", 3, "live", False, "change of the mean score in standard deviations of the live one"),
+)
+
+
+class GateConfig(RootModel[dict[str, float]]):
+    """Thresholds by name of rule, from the JSON file GATE_CONFIG; what it leaves out is as in RULES.
+
+    Raises pydantic.ValidationError for a name that is no rule, a zero rule and a threshold out of the rule's range.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    root: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_rules(self) -> Self:
+        known = {rule.name: rule for rule in RULES if not rule.is_zero_rule}
+        for name, threshold in self.root.items():
+            if name not in known:
+                raise ValueError(f"thresholds must be of {', '.join(known)}, got {name}")
+            lowest, highest = known[name].lowest, known[name].highest
+            if not (math.isfinite(threshold) and lowest <= threshold <= highest):
+                raise ValueError(f"{name} must be a number from {lowest:g} to {highest:g}, got {threshold}")
+        return self
+
+    def threshold(self, rule: Rule) -> float:
+        """The threshold of a rule."""
+        return float(self.root.get(rule.name, rule.threshold))
 
 
 class Verdict(NamedTuple):
-    """What one rule said: the value (None: nothing to compare with), its bound and threshold, and a sentence."""
+    """The outcome of one rule: the value (None: nothing to compare with), its bound and threshold, and a sentence."""
 
     rule: str
     passed: bool
@@ -56,34 +101,29 @@ def read_gate(settings: Settings) -> GateConfig:
         raise BadInput(f"GATE_CONFIG must name a JSON file of the gate's thresholds: {error}") from error
 
 
-def judge(facts: Mapping[str, float | None], config: GateConfig, *, has_live: bool) -> list[Verdict]:
-    """One verdict per rule, zero rules first. A fact that is missing, negative or not finite fails its rule.
+def broken_zero_rules(measured: Mapping[str, float | None]) -> list[str]:
+    """Names of the zero rules that the rows break, checked before any row is stored; one not measured is broken."""
+    return [rule.name for rule in RULES if rule.is_zero_rule and measured.get(rule.name) != 0]
 
-    facts: rule -> measured value. Without a live version, what is compared with it passes.
+
+def judge(measured: Mapping[str, float | None], config: GateConfig, *, has_live: bool) -> list[Verdict]:
+    """One verdict per rule, in the order of RULES; a measurement that is missing, negative or not finite fails.
+
+    measured: value by name of rule. Without a live version, what is compared with it passes.
     """
-    verdicts = [_verdict(rule, facts.get(rule), "at most", 0.0) for rule in ZERO_RULES]
-    for rule, threshold in config.model_dump().items():
-        bound: Bound = "at most" if rule in ("churn", "score_drift") else "at least"
-        if rule in NO_COMPARISON and not has_live:
-            verdicts.append(Verdict(rule, True, None, bound, float(threshold), "no live version to compare with"))
-        else:
-            verdicts.append(_verdict(rule, facts.get(rule), bound, float(threshold)))
-    return verdicts
+    return [_verdict(rule, measured.get(rule.name), config.threshold(rule), has_live=has_live) for rule in RULES]
 
 
-def breaks_a_zero_rule(verdicts: list[Verdict]) -> bool:
-    """Whether the rows hold something that nobody may ever see."""
-    return any(not verdict.passed for verdict in verdicts if verdict.rule in ZERO_RULES)
-
-
-def refusals(verdicts: list[Verdict]) -> str:
+def failures(verdicts: list[Verdict]) -> str:
     """The failed rules in one sentence."""
     return "; ".join(f"{verdict.rule}: {verdict.reason}" for verdict in verdicts if not verdict.passed)
 
 
-def _verdict(rule: str, value: float | None, bound: Bound, threshold: float) -> Verdict:
-    expected = f"must be {bound} {threshold:.10g}"
+def _verdict(rule: Rule, value: float | None, threshold: float, *, has_live: bool) -> Verdict:
+    if rule.compared_with == "live" and not has_live:
+        return Verdict(rule.name, True, None, rule.bound, threshold, "no live version to compare with")
+    expected = f"must be {rule.bound} {threshold:.10g}"
     if value is None or not math.isfinite(value):
-        return Verdict(rule, False, None, bound, threshold, f"{expected}, but could not be measured")
-    passed = value >= 0 and (value >= threshold if bound == "at least" else value <= threshold)
-    return Verdict(rule, passed, value, bound, threshold, f"{expected}, is {value:.10g}")
+        return Verdict(rule.name, False, None, rule.bound, threshold, f"{expected}, but could not be measured")
+    passed = value >= 0 and (value >= threshold if rule.bound == "at least" else value <= threshold)
+    return Verdict(rule.name, passed, value, rule.bound, threshold, f"{expected}, is {value:.10g}")

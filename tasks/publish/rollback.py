@@ -45,7 +45,7 @@ def approve(settings: Settings, version_id: int, reason: str, by: str = "") -> d
 
 def _move(action: str, by: str, reason: str) -> Move:
     if not reason.strip():
-        raise BadInput(f"a {action} must have a reason, got an empty one: say why, it is kept for whoever asks later")
+        raise BadInput(f"a {action} must have a reason, got an empty one: give one, it is kept in live_history")
     return Move(action, by.strip() or versions.this_user(), reason.strip())
 
 

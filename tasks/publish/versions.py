@@ -1,4 +1,4 @@
-"""Versions in PostgreSQL: three partitions each, written aside, judged, attached, dropped; no reader waits."""
+"""Versions in PostgreSQL: three partitions each, staged, judged, attached, dropped; no reader waits."""
 
 import getpass
 import logging
@@ -54,21 +54,21 @@ def find(connection: Connection, version: Version) -> int | None:
 
 
 def stage(connection: Connection, version: Version) -> int:
-    """Write a version that nobody reads yet; killed before the commit it leaves nothing behind."""
+    """Write a version to tables that no reader sees yet; killed before the commit it leaves nothing behind."""
     with connection.begin():
         version_id: int = connection.execute(statement("stage_version"), version.description).scalar_one()
-        connection.execute(statement("make_partitions", version_id=version_id))
+        connection.execute(statement("create_partitions", version_id=version_id))
         connection.execute(statement("limit_parallelism"))
         copy_rows(connection, f"recommendation_{version_id}", version.recommendations)
         copy_rows(connection, f"recommended_product_{version_id}", version.products)
         copy_rows(connection, f"recommendation_reason_{version_id}", version.reasons)
-        connection.execute(statement("finish_partitions", version_id=version_id))
+        connection.execute(statement("index_partitions", version_id=version_id))
         _check_row_count(connection, version_id, version)
     return version_id
 
 
 def stage_without_rows(connection: Connection, version: Version) -> int:
-    """Describe a version whose rows nobody may ever see; they are not stored."""
+    """Describe a version whose rows break a zero rule; they are not stored."""
     with connection.begin():
         version_id: int = connection.execute(statement("stage_version"), version.description).scalar_one()
     return version_id
@@ -77,14 +77,14 @@ def stage_without_rows(connection: Connection, version: Version) -> int:
 def accept(connection: Connection, version_id: int, verdicts: Sequence[Verdict], version: Version, move: Move) -> bool:
     """Store the verdicts and move the pointer, unless the live version is of a newer night; returns whether it is live.
 
-    The partitions are attached before, on their own: who sees the pointer moved must find them there.
+    The partitions are attached before, on their own: a reader that sees the pointer moved must find them there.
     """
     _attach(connection, version_id)
     with connection.begin():
         _store_verdicts(connection, version_id, verdicts)
         built = {"version_id": version_id, "interactions_hash": version.description["interactions_hash"]}
         connection.execute(statement("accept_version"), built)
-        moved = connection.scalar(statement("make_live"), {"version_id": version_id, **move.__dict__})
+        moved = connection.scalar(statement("make_live_if_newest"), {"version_id": version_id, **move.__dict__})
     return moved is not None
 
 
@@ -103,32 +103,32 @@ def live_exists(connection: Connection) -> bool:
 
 
 def drop_staged(connection: Connection) -> None:
-    """Remove what a killed publish left behind: whoever holds the lock `publish` knows that nobody is writing it."""
+    """Remove what a killed publish left behind; under the lock `publish` no other publish can be writing it."""
     with connection.begin():
         staged = connection.scalars(statement("staged_versions")).all()
     for version_id in staged:
         _drop_partitions(connection, version_id)
         with connection.begin():
-            connection.execute(statement("forget_version"), {"version_id": version_id})
+            connection.execute(statement("delete_staged_version"), {"version_id": version_id})
 
 
 def drop_old(connection: Connection, settings: Settings) -> int:
     """Drop the rows of versions beyond KEEP_VERSIONS or KEEP_DAYS, never of the live one or the one before it.
 
-    A reader that holds one up is not disturbed: the next publish tries again. Returns how many were dropped.
+    One that a reader still uses is left for the next publish. Returns how many were dropped.
     """
     limits = {"keep_versions": settings.keep_versions, "keep_days": settings.keep_days}
     with connection.begin():
-        old = connection.scalars(statement("old_versions"), limits).all()
+        old = connection.scalars(statement("versions_to_drop"), limits).all()
     dropped = 0
     for version_id in old:
         try:
             _drop_partitions(connection, version_id)
-        except NotReady as held_up:
-            log.warning("version %d stays until the next publish: %s", version_id, held_up)
+        except NotReady as in_use:
+            log.warning("version %d is not dropped until the next publish: %s", version_id, in_use)
             return dropped
         with connection.begin():
-            connection.execute(statement("mark_dropped"), {"version_id": version_id})
+            connection.execute(statement("mark_version_dropped"), {"version_id": version_id})
         dropped += 1
     return dropped
 
@@ -146,7 +146,7 @@ def move_pointer(connection: Connection, version_id: int, move: Move) -> None:
 
 
 def _attach(connection: Connection, version_id: int) -> None:
-    """Locks no reader: ATTACH shares the parent with them."""
+    """Make the partitions part of their tables; ATTACH locks no reader."""
     with connection.begin():
         attached = set(connection.scalars(statement("attached_partitions"), {"version_id": version_id}))
         if not attached:
@@ -169,7 +169,7 @@ def _store_verdicts(connection: Connection, version_id: int, verdicts: Sequence[
 
 def _check_row_count(connection: Connection, version_id: int, version: Version) -> None:
     expected = len(version.recommendations)
-    seen = connection.execute(statement("count_rows", version_id=version_id)).scalar_one()
+    seen = connection.execute(statement("count_version_rows", version_id=version_id)).scalar_one()
     if seen != expected:
         raise BadInput(
             f"version {version_id} must hold {expected:,} rows, got {seen:,}: a published version never changes, "

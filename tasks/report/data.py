@@ -1,4 +1,4 @@
-"""What PostgreSQL and the model's folder know of a night, for its report."""
+"""The report of a night as data, read from PostgreSQL and the model's folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from eclare.model.checkpoint import Epoch
 
 DAYS = 60  # nights before this one that the pictures show
-SAMPLED, RANKS = 5, 5  # products that are shown most often, and as many drawn ones; related products of each
+SAMPLED, RANKS = 5, 5  # products that are shown most often, and as many drawn at random; related products of each
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What PostgreSQL and the model's folder know of a night; version is empty where the night made none."""
+    """Rows of PostgreSQL and the epochs of the training; version has nulls alone where the night made none."""
 
     version: Row
     verdicts: Sequence[Row]
     moves: Sequence[Row]
-    figures: Sequence[Row]
-    gate_figures: Sequence[Row]
+    metrics: Sequence[Row]
+    gate_measurements: Sequence[Row]
     samples: Sequence["Sample"]
     training: "Sequence[Epoch]"
 
@@ -40,15 +40,15 @@ class Report:
 
     @property
     def headline(self) -> str:
-        """One sentence."""
+        """What became of the night, in one sentence."""
         status, live = self.version["status"], self.version["live_night"]
-        others = f"; live is the version of {live}" if live else "; nothing is live"
+        what_is_live = f"; live is the version of {live}" if live else "; nothing is live"
         if status is None:
-            return f"No version was made: a step before the gate failed{others}."
+            return f"No version was made: a step before the gate failed{what_is_live}."
         if status == "rejected":
-            return f"Refused by the gate, {len(self.failed)} of {len(self.verdicts)} rules failed{others}."
+            return f"Refused by the gate, {len(self.failed)} of {len(self.verdicts)} rules failed{what_is_live}."
         if status == "retired":
-            return f"Passed the gate, but is not live{others}."
+            return f"Passed the gate, but is not live{what_is_live}."
         return "Live: what readers see now." + (" A person let it pass the gate." if self.failed else "")
 
 
@@ -61,14 +61,14 @@ class Sample:
     now: Sequence[Row]
     before: Sequence[Row]
 
-    def is_new(self, row: Row) -> bool:
-        """Whether a related product is not in the other version's list."""
-        other = self.before if row["is_now"] else self.now
-        return row["related_product_id"] not in {each["related_product_id"] for each in other}
+    def is_only_here(self, row: Row) -> bool:
+        """Whether a related product of a list is not in the list of the other version."""
+        compared_with = self.before if row["is_now"] else self.now
+        return row["related_product_id"] not in {listed["related_product_id"] for listed in compared_with}
 
 
 def read_report(connection: Connection, night: Night, training: "Sequence[Epoch]") -> Report:
-    """The newest version of the night, its verdicts, figures over the nights, and samples of its lists."""
+    """The newest version of the night, its verdicts, metrics over the nights, and samples of its lists."""
     (version,) = select(connection, "report_version", night=night.day)
     of_version, over_nights = {"version_id": version["version_id"]}, {"night": night.day, "days": DAYS}
     sampled = of_version | {"previous_version_id": version["previous_version_id"], "products": SAMPLED, "ranks": RANKS}
@@ -76,8 +76,8 @@ def read_report(connection: Connection, night: Night, training: "Sequence[Epoch]
         version,
         select(connection, "report_verdicts", **of_version),
         select(connection, "report_moves", **of_version),
-        select(connection, "report_figures", **over_nights),
-        select(connection, "report_gate_figures", **over_nights),
+        select(connection, "report_metrics", **over_nights),
+        select(connection, "report_gate_measurements", **over_nights),
         _samples(select(connection, "report_samples", **sampled)),
         training,
     )
@@ -93,7 +93,7 @@ def _samples(rows: Sequence[Row]) -> list[Sample]:
 
 
 def training_of(storage: Storage, night: Night) -> "list[Epoch]":
-    """What train_model wrote of its epochs."""
+    """The epochs as train_model wrote them; none where the model is missing."""
     if not storage.complete(night.artefact("model")):
         return []
     with storage.open(storage.read(night.artefact("model"))) as folder:

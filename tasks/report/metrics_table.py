@@ -8,8 +8,8 @@ from tasks.stores.database import select, transaction
 
 
 def metrics_table(night: Night, settings: Settings) -> Table:
-    """ECLARE beside the co-click baseline, one row per metric and cut-off, of the night's newest model."""
-    table = Table("held-out metric", "ECLARE", "co-click baseline", title=f"Night {night}, judged on its last days")
+    """ECLARE and the co-click baseline side by side, one row per metric and cut-off, of the night's newest model."""
+    table = Table("held-out metric", "ECLARE", "co-click baseline", title=f"Night {night}, evaluated on its last days")
     with transaction(settings) as connection:
         for row in select(connection, "metrics_of_night", night=night.day):
             table.add_row(f"{row['metric']}@{row['k']}", f"{row['eclare']:.3f}", f"{row['co_click']:.3f}")

@@ -1,4 +1,4 @@
-"""The page of a night: its pictures and its template."""
+"""The page of a night as HTML: its charts and its template."""
 
 import io
 import math
@@ -14,15 +14,16 @@ from matplotlib.figure import Figure
 
 from eclare.model.loss_curve import draw_losses
 from tasks.night import Night
+from tasks.publish.gate import RULES
 
 if TYPE_CHECKING:
     from tasks.report.data import Report, Row
 
 SYSTEMS = {"eclare": "-", "co-click": "--"}
 SEGMENTS = ("head", "torso", "tail")
-MOST_LABELS = 8  # nights named below a picture
+MAX_LABELS = 8  # nights named below a chart
 STYLE = Path(__file__).with_name("page.mplstyle")
-NAMELESS = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no time and no addresses in the file
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no time and no addresses in the file
 
 
 def render(report: "Report", night: Night) -> str:
@@ -30,40 +31,40 @@ def render(report: "Report", night: Night) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["figure"] = _figure
+    environment.filters["number"] = _number
     return environment.get_template("page.html.j2").render(
-        report=report, night=night, charts=_charts(report), summary=_summary(report)
+        report=report, night=night, charts=_charts(report), summary=_summary(report), measured_of=_measured_of(report)
     )
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _charts(report: "Report") -> list[tuple[str, Markup]]:
-    """Title and SVG of those that there is something to draw for."""
-    over_all = [row for row in report.figures if row["segment"] == "all" and row["metric"] in ("P", "PSP", "nDCG")]
-    by_segment = [row for row in report.figures if row["segment"] in SEGMENTS and row["metric"] == "recall"]
+    """Title and SVG of the charts that have data."""
+    over_all = [row for row in report.metrics if row["segment"] == "all" and row["metric"] in ("P", "PSP", "nDCG")]
+    by_segment = [row for row in report.metrics if row["segment"] in SEGMENTS and row["metric"] == "recall"]
     charts: list[tuple[str, Sequence[object], Callable[[Axes], None]]] = [
-        ("Held-out figures at 10, dashed: co-clicks", over_all, lambda axes: _over_nights(over_all, "metric", axes)),
-        ("Recall at 10 by how often the related product is met", by_segment, lambda axes: _bars(by_segment, axes)),
+        ("Held-out metrics at 10, dashed: baseline", over_all, lambda axes: _over_nights(over_all, "metric", axes)),
+        ("Recall at 10 by how often the related product is clicked", by_segment, lambda axes: _bars(by_segment, axes)),
         ("Training", report.training, lambda axes: draw_losses(report.training, axes)),
         (
-            "Coverage of the catalogue, full lists, churn", report.gate_figures,
-            lambda axes: _over_nights(report.gate_figures, "rule", axes),
+            "Coverage of the catalogue, full lists, churn", report.gate_measurements,
+            lambda axes: _over_nights(report.gate_measurements, "rule", axes),
         ),
     ]  # fmt: skip
     return [(title, _svg(title, draw)) for title, rows, draw in charts if rows]
 
 
 def _summary(report: "Report") -> dict[str, str]:
-    """The figures that say most, in words."""
-    tonight = max((row["night"] for row in report.figures), default=None)
+    """The most important numbers, by a short name."""
+    tonight = max((row["night"] for row in report.metrics), default=None)
     value = {
         (row["system"], row["metric"]): row["value"]
-        for row in report.figures
+        for row in report.metrics
         if row["night"] == tonight and row["segment"] == "all"
     }
     judged = {verdict["rule"]: verdict["value"] for verdict in report.verdicts if verdict["value"] is not None}
@@ -80,28 +81,34 @@ def _summary(report: "Report") -> dict[str, str]:
     return summary
 
 
+def _measured_of(report: "Report") -> dict[str, str]:
+    """What each rule of the verdicts is about; empty for a rule of older code."""
+    sentences = {rule.name: rule.sentence for rule in RULES}
+    return {verdict["rule"]: sentences.get(verdict["rule"], "") for verdict in report.verdicts}
+
+
 def _svg(title: str, draw: Callable[[Axes], None]) -> Markup:
     with style.context(STYLE):
         figure = Figure(figsize=(6.4, 3.4), layout="constrained")
         draw(figure.subplots())
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=NAMELESS)
+        figure.savefig(text, format="svg", metadata=NO_METADATA)
     drawing = text.getvalue()
     described = f'<svg role="img" aria-label="{title}" '
-    return Markup(described + drawing[drawing.index("<svg ") + len("<svg ") :])  # noqa: S704 -- our own drawing
+    return Markup(described + drawing[drawing.index("<svg ") + len("<svg ") :])  # noqa: S704 -- matplotlib's own SVG
 
 
 def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
-    """A line for every kind and system; a mark on every night, so that a single one is seen."""
-    for place, name in enumerate(sorted({row[kind] for row in rows})):
+    """A line for every kind and system; a mark on every night, so that a single night is visible."""
+    for i, name in enumerate(sorted({row[kind] for row in rows})):
         for system, line in SYSTEMS.items():
             points = [(row["night"], row["value"]) for row in rows if row[kind] == name and _system(row) == system]
             if points:
                 label = name if system == "eclare" else None
-                (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{place}", marker=".", label=label)
-                drawn.set_linewidth(3.2 - 0.8 * place)  # so that equal ones are both seen
+                (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{i}", marker=".", label=label)
+                drawn.set_linewidth(3.2 - 0.8 * i)  # so that equal lines are both visible
     nights = sorted({row["night"] for row in rows})
-    nights = nights[:: math.ceil(len(nights) / MOST_LABELS)]
+    nights = nights[:: math.ceil(len(nights) / MAX_LABELS)]
     axes.set_xticks(nights, [f"{night:%-d %b}" for night in nights])
     axes.set_ylim(bottom=0)
     axes.legend(loc="best", ncols=3)
@@ -110,9 +117,9 @@ def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
 def _bars(rows: "Sequence[Row]", axes: Axes) -> None:
     """The last night's, both systems side by side."""
     last = max(row["night"] for row in rows)
-    for place, system in enumerate(SYSTEMS):
+    for i, system in enumerate(SYSTEMS):
         heights = [_only(row["value"] for row in rows if _is(row, last, system, segment)) for segment in SEGMENTS]
-        at = [number + 0.4 * (place - 0.5) for number in range(len(SEGMENTS))]
+        at = [number + 0.4 * (i - 0.5) for number in range(len(SEGMENTS))]
         bars = axes.bar(at, heights, width=0.38, label=system)
         axes.bar_label(bars, fmt="%.2f", padding=2)
     axes.set_xticks(range(len(SEGMENTS)), SEGMENTS)

@@ -12,17 +12,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
-from eclare.related.daily_cooccurrence import DayCooccurrence, Weighing, WindowCooccurrence, seen_by_age
+from eclare.related.daily_cooccurrence import DayCooccurrence, Weighting, WindowCooccurrence, sessions_by_age
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
-from tasks.stores.database import open_database
+from tasks.stores.database import check_database
 from tasks.stores.ledger import record_build
 
 Rows = npt.NDArray[np.int32]
@@ -37,8 +37,8 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     Raises NotReady where the night's own day or a catalogue is missing, BadInput where aggregates were paired by other
     settings and where no day or no pair is left to train on.
     """
-    open_database(settings)  # a database that is away must stop the step before the artefact is replaced
-    storage, weighing = Storage(settings.storage_url), _weighing(settings)
+    check_database(settings)  # a database that is away must stop the step before the artefact is replaced
+    storage, weighting = Storage(settings.storage_url), _weighting(settings)
     aggregates = _aggregates(night, storage, settings)
     catalogue_day, catalogue = catalogue_of(night, storage)
     sources = {artefact.path: artefact.hash for artefact in (*aggregates.values(), catalogue)}
@@ -46,25 +46,25 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
         ids = _copy_catalogue(catalogue, storage, folder)
         counts |= {"days": len(aggregates), "days_of_window": night.window_days}
         counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
-        daily, seen, outside = _add_up(night, aggregates, ids, storage)
-        for part, interactions in _parts(daily, ids, night, settings, weighing).items():
+        daily, sessions, outside = _sum_days(night, aggregates, ids, storage)
+        for part, interactions in _parts(daily, ids, night, settings, weighting).items():
             (folder / part).mkdir()
             interactions.save(folder / part)
             counts |= _counts(part, interactions, night, aggregates, outside)
         if not counts["training_pairs"]:
             raise BadInput(_nothing_to_train_on(night, counts, settings))
-        by_age = daily.dated(weighing)
+        by_age = daily.by_age(weighting)
         del daily  # what is written takes its memory, a quarter of the step's time where memory is new
-        Cooccurrence(by_age, seen, len(ids)).save(folder)
+        Cooccurrence(by_age, sessions, len(ids)).save(folder)
     hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
     built = storage.read(night.artefact("interactions"))
     record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
     return counts
 
 
-def _weighing(settings: Settings) -> Weighing:
+def _weighting(settings: Settings) -> Weighting:
     try:
-        return Weighing(settings.min_support, tuple(settings.weight_of[kind] for kind in EVENT_TYPES))
+        return Weighting(settings.min_support, tuple(settings.weight_of[kind] for kind in EVENT_TYPES))
     except (KeyError, ValueError) as error:
         raise BadInput(
             f"WEIGHT_OF must give each of {', '.join(EVENT_TYPES)} a finite weight of 0 or more, "
@@ -73,7 +73,7 @@ def _weighing(settings: Settings) -> Weighing:
 
 
 def _aggregates(night: Night, storage: Storage, settings: Settings) -> dict[date, Artefact]:
-    """Those of the window's days that are there, oldest first."""
+    """The aggregates of the window's days that have some, oldest first."""
     if not storage.complete(Night.aggregate(night.day)):
         raise NotReady(f"the clicks of {night} are not aggregated: run aggregate_clicks --night {night}")
     days = [day for day in night.window if storage.complete(Night.aggregate(day))]
@@ -90,12 +90,13 @@ def _aggregates(night: Night, storage: Storage, settings: Settings) -> dict[date
 
 def _check_pairing(aggregates: Mapping[date, Artefact], settings: Settings) -> None:
     expected = pairing(settings)
-    others = {day: a.sources.get("pairing") for day, a in aggregates.items() if a.sources.get("pairing") != expected}
-    if others:
-        days = ", ".join(map(str, others))
+    pairing_of = {day: aggregate.sources.get("pairing") for day, aggregate in aggregates.items()}
+    different = {day: paired for day, paired in pairing_of.items() if paired != expected}
+    if different:
+        days = ", ".join(map(str, different))
         raise BadInput(
             f"all days of a window must be paired by the settings of today, {expected!r}, got "
-            f"{next(iter(others.values()))!r}: run aggregate_clicks for these days again: {days}"
+            f"{next(iter(different.values()))!r}: run aggregate_clicks for these days again: {days}"
         )
 
 
@@ -112,28 +113,28 @@ def _rows_of(file: Path) -> int:
     return int(pq.read_metadata(file).num_rows)
 
 
-def _add_up(
+def _sum_days(
     night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
 ) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int]]:
-    """The window's pairs and products in rows of the catalogue, and how many sessions' pairs of each day it lacks."""
-    pairs, seen, outside = [], [], {}
+    """The window's pairs and products as rows of the catalogue, and the pairs of each day that the catalogue lacks."""
+    window, seen, outside = [], [], {}
     for day, aggregate in aggregates.items():
         age = (night.day - day).days
         with storage.open(aggregate) as folder:
             products = pq.read_table(folder / "products.parquet")
             row_of_D = _rows_in(ids, products["product_id"])
             of_day = [
-                _pairs(folder / f"{name}.parquet", age).in_catalogue(row_of_D) for name in ("together", "followed")
+                _read_day(folder / f"{name}.parquet", age).in_catalogue(row_of_D) for name in ("together", "followed")
             ]
             _check_unchanged(aggregate, storage)
-        pairs += [inside for inside, _ in of_day]
+        window += [inside for inside, _ in of_day]
         outside[day] = sum(lost for _, lost in of_day)
         seen.append((age, row_of_D, products["sessions"].to_numpy()))
-    by_age = seen_by_age(seen, len(ids))  # first, while memory is still free
-    return WindowCooccurrence.add_up(pairs, len(ids)), by_age, outside
+    sessions = sessions_by_age(seen, len(ids))  # first, while memory is still free
+    return WindowCooccurrence.add_up(window, len(ids)), sessions, outside
 
 
-def _pairs(file: Path, age: int) -> DayCooccurrence:
+def _read_day(file: Path, age: int) -> DayCooccurrence:
     columns = [column.to_numpy() for column in pq.read_table(file).columns]  # the two products, event type, sessions
     return DayCooccurrence(age, file.stem == "together", *columns)
 
@@ -153,11 +154,11 @@ def _check_unchanged(artefact: Artefact, storage: Storage) -> None:
 
 
 def _parts(
-    daily: WindowCooccurrence, ids: pa.ChunkedArray, night: Night, settings: Settings, weighing: Weighing
+    daily: WindowCooccurrence, ids: pa.ChunkedArray, night: Night, settings: Settings, weighting: Weighting
 ) -> dict[str, Interactions]:
     cut, names = night.held_out_days, ids.to_numpy().astype(str)
-    training = daily.weights((cut, night.window_days), settings.half_life_days, weighing, settings.max_related)
-    held_out = daily.weights((0, cut), np.inf, weighing, len(ids))
+    training = daily.weights(range(cut, night.window_days), settings.half_life_days, weighting, settings.max_related)
+    held_out = daily.weights(range(cut), np.inf, weighting, len(ids))
     weights: dict[str, sp.csr_matrix] = {"training": training, "held_out": held_out}
     return {part: Interactions(weights[part], names, names) for part in weights}
 

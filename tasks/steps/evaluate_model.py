@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from eclare.arrays.csr import Rows
 from eclare.evaluation.baselines import co_clicks
 from eclare.evaluation.metrics import evaluate, inverse_propensities, segment_recall, segments
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.settings import Settings

@@ -1,4 +1,4 @@
-"""The delivered catalogue becomes that of the night's own day; a night sees the newest of a day up to its own."""
+"""The delivered catalogue is stored for the night's own day; a night reads the newest stored up to its own day."""
 
 from datetime import date
 
@@ -10,18 +10,17 @@ from tasks.ingest.catalogue import Catalogue, delivery_of, read_catalogue
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import locked, open_database
+from tasks.stores.database import locked
 from tasks.stores.ledger import record_catalogue
 
 
 def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
     """Store the catalogue that holds on the night's own day as catalogue/date=D and note it in the ledger.
 
-    Writes products.parquet and refused_products.parquet. One file without history says nothing of a day older than
-    yesterday: what is stored for it is kept (kept 1), and only where nothing is, the file is stored as it is now
-    (taken_late_days). Raises what `delivery_of` and `read_catalogue` raise; what was stored before then still stands.
+    Writes products.parquet and refused_products.parquet. One file without dated folders has no history: for a day
+    older than yesterday, the stored catalogue is kept (kept 1), and only where none is stored, the file is stored as it
+    is now (taken_late_days). Raises what `delivery_of` and `read_catalogue` raise; what was stored before then stays.
     """
-    open_database(settings)  # a database that is away must stop the step before the catalogue is replaced
     storage, path = Storage(settings.storage_url), Night.catalogue(night.day)
     with locked(settings, f"catalogue of {night}"):
         delivery = delivery_of(night.day, settings)
@@ -42,7 +41,7 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
 
 
 def _days_late(day: date) -> int:
-    """How many days ago a day older than yesterday was; of yesterday, what lies there now is the catalogue."""
+    """Days since a day older than yesterday, else 0: the file as it is now still counts as that of yesterday."""
     age = (catalogue.today() - day).days
     return age if age > 1 else 0
 

@@ -1,4 +1,4 @@
-"""The raw log of one day becomes cleaned clicks, and every row left out has a rule's name, a file and a row."""
+"""The raw log of one day becomes cleaned clicks; every row left out is kept with its rule, file and row."""
 
 import shutil
 from collections import Counter
@@ -15,21 +15,21 @@ from tasks.ingest.clicks import OWN, late_folder, opened, pieces_of
 from tasks.ingest.engine import FILE, ROW, count_rows, open_engine, read_parquet, write_parts
 from tasks.ingest.log_format import COLUMNS, read_log_format
 from tasks.ingest.quarantine import QUARANTINE, write_quarantine
-from tasks.ingest.raw_log import open_log, open_rows
+from tasks.ingest.reading import open_log, open_rows
 from tasks.ingest.rules import (
     DUPLICATES,
     LATE,
     UNLISTED,
+    already_stored,
     count_duplicates,
     erased_among,
-    repeated,
+    excluded_rows,
     rules_of_a_row,
-    set_aside,
 )
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import locked, open_database
+from tasks.stores.database import locked
 from tasks.stores.ledger import Load, erased_users, record_load, rule_counts
 
 
@@ -51,12 +51,11 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     an empty day, a file that cannot be read and a day with too many refused rows, whose quarantine then lies in
     rejected/date=D; the day as it was loaded before then still stands.
     """
-    open_database(settings)  # a database that is away must stop the step before the day is replaced
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
     with locked(settings, f"clicks of {night}"):
         with storage.write(path) as (folder, counts):
             load = _clean(_Target(night, folder, storage, settings))
-            if _too_bad(load, settings):
+            if _exceeds_quarantined_share(load, settings):
                 raise _rejected(load, storage, folder, settings)
             counts |= {"files": len(load.files), "rows_read": load.rows_read, "accepted": load.accepted}
             counts |= {"quarantined": load.quarantined, "duplicates": load.duplicates}
@@ -70,18 +69,18 @@ def _clean(target: _Target) -> Load:
     """Fill the folder with clicks and quarantine, and count."""
     day, folder, settings = target.night.day, target.folder, target.settings
     log_format, erased = read_log_format(settings), erased_users(settings)
-    with open_log(day, log_format, settings) as log, open_engine(settings) as engine, ThreadPoolExecutor(1) as beside:
-        files = beside.submit(log.described)
+    with open_log(day, log_format, settings) as log, open_engine(settings) as engine, ThreadPoolExecutor(1) as executor:
+        files = executor.submit(log.described)
         if not log.parquet:
             refused = write_quarantine(None, log, erased, folder)
             return Load(day, files.result(), None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
         rows = open_rows(engine, log, log_format)
         rules = rules_of_a_row(rows, day, erased_among(rows, erased), settings)
-        aside = set_aside(rows, rules, day, settings)
-        own = write_parts(rows.anti_join(aside, [FILE, ROW]).select(COLUMNS), folder / OWN)
-        late, repeats = _write_late(engine, aside.filter(aside.rule.isnull()), target)
-        refused = write_quarantine(aside.filter(aside.rule.notin(DUPLICATES)), log, erased, folder)
-        duplicates = count_duplicates(aside) + repeats
+        excluded = excluded_rows(rows, rules, day, settings)
+        own = write_parts(rows.anti_join(excluded, [FILE, ROW]).select(COLUMNS), folder / OWN)
+        late, repeats = _write_late(engine, excluded.filter(excluded.rule.isnull()), target)
+        refused = write_quarantine(excluded.filter(excluded.rule.notin(DUPLICATES)), log, erased, folder)
+        duplicates = count_duplicates(excluded) + repeats
         remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target)})
         counts = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
         counts += rule_counts("accepted", remarks)
@@ -93,17 +92,17 @@ def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple
     """Write the clicks of each day before into a folder of its own; returns how many, and repeats of stored clicks."""
     written, repeats = 0, Counter[str]()
     days = late.select(day=late.event_time.date()).distinct().to_pyarrow()["day"].to_pylist()
-    for of in sorted(days):
-        clicks = late.filter(late.event_time.date() == of)
-        pieces = pieces_of(of, target.storage, target.settings)
+    for day in sorted(days):
+        clicks = late.filter(late.event_time.date() == day)
+        pieces = pieces_of(day, target.storage, target.settings)
         stored = [piece for piece in pieces if piece.load.path != Night.clicks(target.night.day)]
         with opened(stored, target.storage) as files:
             if files:
-                again = repeated(clicks, read_parquet(engine, files))
-                repeats += count_duplicates(again)
-                clicks = clicks.anti_join(again, [FILE, ROW])
+                repeated = already_stored(clicks, read_parquet(engine, files))
+                repeats += count_duplicates(repeated)
+                clicks = clicks.anti_join(repeated, [FILE, ROW])
             if count_rows(clicks):
-                written += write_parts(clicks.select(COLUMNS), target.folder / late_folder(of))
+                written += write_parts(clicks.select(COLUMNS), target.folder / late_folder(day))
     return written, repeats
 
 
@@ -120,15 +119,15 @@ def _unlisted(engine: BaseBackend, target: _Target) -> int:
         return int(unlisted.clicks.sum().fill_null(0).to_pyarrow().as_py())
 
 
-def _too_bad(load: Load, settings: Settings) -> bool:
+def _exceeds_quarantined_share(load: Load, settings: Settings) -> bool:
     return not load.accepted or load.quarantined > settings.max_quarantined_share * load.rows_read
 
 
 def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) -> BadInput:
     """Keep the quarantine and the counts of a load that is not taken."""
     path = Night.rejected(load.day)
-    with storage.write(path) as (aside, counts):
-        shutil.copy(folder / QUARANTINE, aside / QUARANTINE)
+    with storage.write(path) as (rejected, counts):
+        shutil.copy(folder / QUARANTINE, rejected / QUARANTINE)
         counts |= {count.rule: count.row_count for count in load.rules}
     record_load(load, settings)
     rules = ", ".join(f"{count.rule} {count.row_count:,}" for count in load.rules if count.outcome == "quarantined")

@@ -1,6 +1,5 @@
 """Step 7: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,25 +10,24 @@ import pyarrow.parquet as pq
 from eclare.arrays.topk import PAD
 from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.errors import BadInput
-from tasks.model_config import read_config
 from tasks.night import Night
 from tasks.publish import versions
 from tasks.publish.explanations import read_reasons
-from tasks.publish.gate import GateConfig, Verdict, breaks_a_zero_rule, judge, read_gate, refusals
-from tasks.publish.gate_facts import Facts, facts_of_change, facts_of_metrics, facts_of_rows
+from tasks.publish.gate import GateConfig, Verdict, broken_zero_rules, failures, judge, read_gate
+from tasks.publish.measurements import Measurements, measure_change, measure_metrics, measure_rows
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
-from tasks.stores.artefacts import Storage, hash_file
+from tasks.stores.artefacts import Artefact, Storage, hash_file
 from tasks.stores.database import Connection, locked, statement
 
 
 @dataclass(frozen=True)
 class _Tonight:
-    """A version ready to be stored, what is known of its rows, and the thresholds for it."""
+    """A version ready to be stored, what is measured on its rows, and the thresholds for it."""
 
     night: Night
     version: Version
-    facts: Facts
+    measured: Measurements
     gate: GateConfig
 
 
@@ -37,16 +35,22 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
     """Store the night's recommendations as a version, judge it and make it live; the same content keeps its version.
 
     A past night never displaces a newer live one; a second publisher waits for the first. Raises BadInput where the
-    gate refuses, with its reasons: the version is then `rejected` (its rows are not even stored where one must never be
-    seen); NotReady when an artefact or the database is away. What was live before then still is.
+    gate refuses, with its reasons: the version is then `rejected` (its rows are not even stored where they break a zero
+    rule), and for a model that says not which config trained it; NotReady when an artefact or the database is away.
+    What was live before then still is.
     """
     tonight = _read(night, settings)
     with locked(settings, "publish") as connection:
         versions.drop_staged(connection)
         found = versions.find(connection, tonight.version)
-        version_id, verdicts = _store_and_judge(connection, tonight, found)
+        if broken_zero_rules(tonight.measured):
+            version_id, has_rows = versions.stage_without_rows(connection, tonight.version), False
+        else:
+            version_id, has_rows = found or versions.stage(connection, tonight.version), True
+        verdicts = _judge(connection, tonight, version_id, has_rows=has_rows)
         if not all(verdict.passed for verdict in verdicts):
-            raise _refused(connection, version_id, verdicts, night)
+            versions.reject(connection, version_id, verdicts, has_rows=has_rows)
+            raise _refusal(version_id, verdicts, night, has_rows=has_rows)
         move = Move("publish", versions.this_user(), "passed the gate")
         is_live = versions.accept(connection, version_id, verdicts, tonight.version, move)
         dropped = versions.drop_old(connection, settings)
@@ -57,7 +61,8 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
 
 def _read(night: Night, settings: Settings) -> _Tonight:
     storage = Storage(settings.storage_url)
-    made, interactions = (storage.read(night.artefact(name)) for name in ("recommendations", "interactions"))
+    names = ("recommendations", "model", "interactions")
+    made, model, interactions = (storage.read(night.artefact(name)) for name in names)
     with storage.open(made) as folder:
         recommendations, reasons = Recommendations.load(folder), read_reasons(folder)
     with storage.open(interactions) as folder:
@@ -68,15 +73,26 @@ def _read(night: Night, settings: Settings) -> _Tonight:
         "night": night.day,
         "recommendations_hash": made.hash,
         "products_hash": products_hash,
-        "model_hash": made.made_from[night.artefact("model")],
+        "model_hash": made.made_from[model.path],
         "interactions_hash": interactions.hash,
-        "config_hash": hashlib.sha256(repr(read_config(settings)).encode()).hexdigest(),
+        "config_hash": _config_hash(model, night),
+        "model_code_version": model.code_version,
         "code_version": code_version(),
         "row_count": len(rows),
         "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
     }
     version = Version(rows, _described(products, recommendations), reasons, description)
-    return _Tonight(night, version, facts_of_rows(recommendations, products), read_gate(settings))
+    return _Tonight(night, version, measure_rows(recommendations, products), read_gate(settings))
+
+
+def _config_hash(model: Artefact, night: Night) -> str:
+    """The hash of the config that trained the model, which is not always the config of today."""
+    if "config" not in model.sources:
+        raise BadInput(
+            f"{model.path} must carry the hash of the config that trained it, but has none, as models of older code: "
+            f"run train_model --night {night} again, then the steps after it"
+        )
+    return model.sources["config"]
 
 
 def _rows(recommendations: Recommendations) -> pa.Table:
@@ -103,32 +119,24 @@ def _described(products: pa.Table, made: Recommendations) -> pa.Table:
     return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
 
 
-def _store_and_judge(connection: Connection, tonight: _Tonight, found: int | None) -> tuple[int, list[Verdict]]:
-    """Rows that must never be seen are not stored; all other facts are measured on what lies in the database."""
-    with connection.begin():
-        metrics = facts_of_metrics(connection, tonight.night.day, str(tonight.version.description["model_hash"]))
-        has_live = versions.live_exists(connection)
-    verdicts = judge(tonight.facts, tonight.gate, has_live=False)
-    if breaks_a_zero_rule(verdicts):
-        version_id = versions.stage_without_rows(connection, tonight.version)
-        return version_id, judge(tonight.facts | metrics, tonight.gate, has_live=has_live)
-    version_id = versions.stage(connection, tonight.version) if found is None else found
+def _judge(connection: Connection, tonight: _Tonight, version_id: int, *, has_rows: bool) -> list[Verdict]:
+    """The verdicts on all that is measured; the change from the live version only where the rows are stored."""
     with connection.begin():
         connection.execute(statement("limit_parallelism"))
-        change = facts_of_change(connection, version_id)
-    return version_id, judge(tonight.facts | metrics | change, tonight.gate, has_live=has_live)
+        model_hash = str(tonight.version.description["model_hash"])
+        measured = tonight.measured | measure_metrics(connection, tonight.night.day, model_hash)
+        if has_rows:
+            measured |= measure_change(connection, version_id)
+        return judge(measured, tonight.gate, has_live=versions.live_exists(connection))
 
 
-def _refused(connection: Connection, version_id: int, verdicts: list[Verdict], night: Night) -> BadInput:
-    """Keep the verdicts; the version stays rejected."""
-    has_rows = not breaks_a_zero_rule(verdicts)
-    versions.reject(connection, version_id, verdicts, has_rows=has_rows)
+def _refusal(version_id: int, verdicts: list[Verdict], night: Night, *, has_rows: bool) -> BadInput:
     what_to_do = (
         f'or let it pass: python -m tasks approve --version {version_id} --by NAME --reason "..."'
         if has_rows
         else "its rows were not stored"
     )
     return BadInput(
-        f"version {version_id} of night {night} must pass the gate before anybody sees it, but {refusals(verdicts)}; "
+        f"version {version_id} of night {night} must pass the gate before anybody sees it, but {failures(verdicts)}; "
         f"what was live still is: see to the cause and run the night again, {what_to_do}"
     )

@@ -58,14 +58,10 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
 
 
 def _lists(snapshot: "Snapshot", ranked: "Ranked", products: pa.Table, rules: "ListRules") -> Recommendations:
-    from eclare.related.fallback import Popular, fill_up
-    from eclare.related.rerank import select
-    from eclare.related.sources import sources_of
+    from eclare.related.rerank import Catalogue, rerank
     from tasks.ranking import categories
 
-    ids, category_P = products["product_id"].to_numpy().astype(str), categories(products)
-    labels, scores = select((ranked.labels_QK, ranked.scores_QK), snapshot.titles_PV, category_P, rules)
-    popular = Popular.of(snapshot.cooccurrence.popularity(), snapshot.allowed_P, category_P)
-    labels, scores, added = fill_up(labels, scores, popular, rules.most_of_category)
-    sources = np.where(added >= 0, added, sources_of(labels, snapshot.cooccurrence))
-    return Recommendations(labels, scores, sources, ids, ids)
+    ids = products["product_id"].to_numpy().astype(str)
+    catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P)
+    lists = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, snapshot.cooccurrence, rules)
+    return Recommendations(*lists, ids, ids)

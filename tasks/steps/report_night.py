@@ -1,4 +1,4 @@
-"""Step 8: one page that says what became of the night, whether it was published or not."""
+"""Step 8: one page on the night, whether it was published or not."""
 
 from tasks.night import Night
 from tasks.report.data import read_report, training_of
@@ -10,9 +10,9 @@ PAGE = "report.html"
 
 
 def report_night(night: Night, settings: Settings) -> dict[str, float]:
-    """Write report/report.html: verdicts, figures over the nights, losses, lists before and after; loads nothing.
+    """Write report/report.html: verdicts, metrics over the nights, losses, lists before and after; it loads nothing.
 
-    Reads what the night's newest version left in PostgreSQL and the losses beside its model, where they are there.
+    Reads PostgreSQL about the newest version of the night, and the losses in the folder of its model if there is one.
     Raises NotReady when the database or the storage is away.
     """
     from tasks.report.page import render  # matplotlib takes a second to load
@@ -23,5 +23,5 @@ def report_night(night: Night, settings: Settings) -> dict[str, float]:
     with storage.write(night.artefact("report")) as (folder, counts):
         (folder / PAGE).write_text(render(report, night), encoding="utf-8")
         counts |= {"version": report.version["version_id"] or 0, "failed_rules": len(report.failed)}
-        counts |= {"nights": len({row["night"] for row in report.figures}), "samples": len(report.samples)}
+        counts |= {"nights": len({row["night"] for row in report.metrics}), "samples": len(report.samples)}
     return counts

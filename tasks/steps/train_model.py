@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from eclare.model.interactions import Interactions, weighted
+from eclare.model.data import Interactions, weighted
 from tasks.errors import BadInput
 from tasks.model_config import read_config
 from tasks.night import Night
@@ -26,7 +26,6 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     losses.png. A retry on the same machine goes on where a kill ended the last try. Raises BadInput for a config that
     cannot work and for a training that diverges.
     """
-    from eclare.model.fingerprint import hash_of_config
     from eclare.model.loss_curve import plot_losses
     from eclare.model.stages import Training
     from eclare.related.backtest import ranker_from
@@ -36,7 +35,7 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     storage, config = Storage(settings.storage_url), read_config(settings)
     made_from = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph")]
     device, checkpoints = choose_device(settings), settings.state_folder / "checkpoints" / str(night)
-    sources = {"config": hash_of_config(config)}
+    sources = {"config": config.hash}
     with (
         storage.open(made_from[0]) as inputs,
         storage.open(made_from[1]) as texts,

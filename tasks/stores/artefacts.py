@@ -1,17 +1,17 @@
-"""Complete artefacts or none: written aside, moved into place, marked complete last, bound to their inputs."""
+"""Complete artefacts or none: written to staging, moved into place, marked complete last, bound to their inputs."""
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from tasks.errors import BadInput, NotReady
@@ -22,7 +22,7 @@ MARKER = "COMPLETE.json"
 
 @dataclass(frozen=True)
 class Artefact:
-    """What the completion marker says: hashes of content and files, what it was made from, the step's counts."""
+    """What the completion marker holds: hashes of content and files, what it was made from, the step's counts."""
 
     path: str
     hash: str
@@ -101,13 +101,7 @@ class Storage:
 
     def days(self, name: str) -> list[date]:
         """The days of which a complete artefact stands at name/date=D, oldest first."""
-        folder = f"{self.root}/{name}"
-        names = (
-            [PurePosixPath(path).name for path in self.files.ls(folder, detail=False)]
-            if self.files.isdir(folder)
-            else []
-        )
-        days = sorted(filter(None, map(_day_of, names)))
+        days = sorted(dated_folders(self.files, f"{self.root}/{name}"))
         return [day for day in days if self.complete(f"{name}/date={day}")]
 
     def remove_leftovers(self, path: str) -> None:
@@ -151,17 +145,22 @@ class Storage:
             self.files.rm(target, recursive=True)
         if self.is_local:
             self.files.mv(staging, target, recursive=True)
-        else:  # s3fs would look for folders, which an object store does not have
+        else:  # s3fs would list folders, which an object store does not have
             for file in self.files.find(staging):
                 self.files.mv(file, f"{target}{file.removeprefix(staging)}")
         self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")
 
 
-def _day_of(name: str) -> date | None:
-    try:
-        return date.fromisoformat(name.removeprefix("date=")) if re.fullmatch(r"date=\d{4}-\d\d-\d\d", name) else None
-    except ValueError:
-        return None
+def dated_folders(files: AbstractFileSystem, folder: str) -> dict[date, str]:
+    """The folders date=YYYY-MM-DD in a folder, by day; other names are passed over, a missing folder has none."""
+    found = {}
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for path in files.ls(folder, detail=False):
+            key, _, day = PurePosixPath(path).name.partition("=")
+            with suppress(ValueError):
+                if key == "date" and date.fromisoformat(day).isoformat() == day:
+                    found[date.fromisoformat(day)] = path
+    return found
 
 
 def hash_files(folder: Path) -> dict[str, str]:

@@ -1,9 +1,11 @@
-"""PostgreSQL: a server, or the embedded one; its schema; rows in by COPY. All SQL is in sql/."""
+"""PostgreSQL: connections to the server of DATABASE_URL, the schema, rows in by COPY. All SQL is in sql/."""
 
 import io
 import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -13,21 +15,21 @@ import sqlalchemy as sa
 from pyarrow import csv
 from sqlalchemy import Connection
 
-from local import embedded_postgres
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import ROOT, Settings
-from tasks.stores.one_ahead import one_ahead
 
 __all__ = [
     "Connection",
     "Metric",
+    "check_database",
+    "connect",
     "copy_rows",
+    "database_engine",
     "locked",
-    "open_database",
+    "migrate",
     "outside_transactions",
     "select",
-    "server_answers",
     "statement",
     "store_metrics",
     "transaction",
@@ -36,6 +38,11 @@ __all__ = [
 SQL = ROOT / "sql"
 VERSION_TABLE = "recommendation_schema_version"
 ROWS_PER_COPY = 100_000
+MAY_NOT_MIGRATE = (
+    psycopg2.errors.InsufficientPrivilege,
+    psycopg2.errors.InvalidSchemaName,
+    psycopg2.errors.ReadOnlySqlTransaction,
+)
 
 log = logging.getLogger("tasks")
 
@@ -53,36 +60,76 @@ class Metric(NamedTuple):
     segment: str = "all"
 
 
-def open_database(settings: Settings) -> sa.Engine:
-    """The database of DATABASE_URL, or the embedded one started for it, with its schema brought up to date.
+def database_engine(settings: Settings) -> sa.Engine:
+    """The database of DATABASE_URL; connects to nothing, and its connections are closed when given back, not pooled.
 
-    Connections are closed when given back, not pooled. Raises NotReady when the server does not answer, BadInput for a
-    URL that is not PostgreSQL's and for a schema newer than this code.
+    Raises BadInput where DATABASE_URL is missing or no URL of PostgreSQL.
     """
-    url = settings.database_url or embedded_postgres.start(settings.state_folder)
-    engine = sa.create_engine(_with_psycopg2(url), poolclass=sa.NullPool)
-    with server_answers(engine), engine.connect() as connection:
-        _lock(connection, "schema")
-        with connection.begin():
-            _bring_schema_up_to_date(connection)
-    return engine
+    if settings.database_url is None:
+        raise BadInput(
+            "DATABASE_URL must name the PostgreSQL server, got nothing: set it to "
+            "postgresql://user:password@host:port/database, in the environment or .env; on a machine without a server "
+            "write `python -m local run ...` for `python -m tasks ...`, which starts an embedded one"
+        )
+    return _engine(settings.database_url)
+
+
+@cache
+def _engine(url: str) -> sa.Engine:
+    """Kept, because a new one asks the server for its version and settings on its first connection."""
+    return sa.create_engine(_with_psycopg2(url), poolclass=sa.NullPool)
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Connection]:
+    """A connection to a database whose schema is of this code's revision.
+
+    Raises what `database_engine` raises, NotReady where the server is away, goes away or its schema is not migrated
+    yet, BadInput for a schema newer than this code.
+    """
+    engine = database_engine(settings)
+    with _server_answers(engine), engine.connect() as connection:
+        _check_schema(connection)
+        yield connection
+
+
+def check_database(settings: Settings) -> None:
+    """Connect once, for a step that must stop before it replaces anything; raises what `connect` raises."""
+    with connect(settings):
+        pass
 
 
 @contextmanager
 def transaction(settings: Settings) -> Iterator[Connection]:
-    """One transaction on the database, committed on leaving; raises what `open_database` raises."""
-    engine = open_database(settings)
-    with server_answers(engine), engine.begin() as connection:
+    """One transaction on the database, committed on leaving; raises what `connect` raises."""
+    with connect(settings) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def locked(settings: Settings, what: str) -> Iterator[Connection]:
-    """A connection that alone holds the lock `what`; a second caller waits. Raises what `open_database` raises."""
-    engine = open_database(settings)
-    with server_answers(engine), engine.connect() as connection:
+    """A connection that alone holds the lock `what`; a second caller waits. Raises what `connect` raises."""
+    with connect(settings) as connection:
         _lock(connection, what)
         yield connection
+
+
+def migrate(settings: Settings) -> str:
+    """Bring the schema to this code's revision, from nothing or an older one, and return that revision.
+
+    Harmless where it is there already; two at once wait for each other. Raises what `database_engine` raises, NotReady
+    where the server is away, BadInput for a newer schema and where the user of DATABASE_URL may not make tables.
+    """
+    engine = database_engine(settings)
+    newest = _revisions()[-1]
+    with _server_answers(engine), engine.connect() as connection:
+        _lock(connection, "schema")
+        current = _revision(connection)
+        _check_known(current)
+        if current != newest:
+            _upgrade(connection)
+            log.info("database schema: from revision %s to %s", current or "nothing", newest)
+    return newest
 
 
 @contextmanager
@@ -94,7 +141,7 @@ def outside_transactions(connection: Connection) -> Iterator[Connection]:
     connection.execution_options(isolation_level="AUTOCOMMIT")
     try:
         with connection.begin():
-            connection.execute(statement("lock_briefly"))
+            connection.execute(statement("set_lock_timeout"))
             yield connection
     except sa.exc.OperationalError as error:
         if not isinstance(error.orig, psycopg2.errors.LockNotAvailable):
@@ -105,7 +152,7 @@ def outside_transactions(connection: Connection) -> Iterator[Connection]:
     finally:
         if not (connection.closed or connection.invalidated):
             with connection.begin():
-                connection.execute(statement("lock_patiently"))
+                connection.execute(statement("reset_lock_timeout"))
             connection.execution_options(isolation_level="READ COMMITTED")
 
 
@@ -129,7 +176,7 @@ def copy_rows(connection: Connection, table: str, rows: pa.Table) -> None:
     copy = f"copy {quote(table)} ({', '.join(map(quote, rows.column_names))}) from stdin (format csv)"
     try:
         with closing(connection.connection.cursor()) as cursor:
-            for text in one_ahead(map(_as_csv, rows.to_batches(max_chunksize=ROWS_PER_COPY))):
+            for text in _prefetch(map(_as_csv, rows.to_batches(max_chunksize=ROWS_PER_COPY))):
                 cursor.copy_expert(copy, text, size=1 << 20)
     except psycopg2.DataError as error:
         raise BadInput(f"{table} takes only what PostgreSQL can store, got: {_on_one_line(error)}") from error
@@ -142,8 +189,17 @@ def _as_csv(batch: pa.RecordBatch) -> io.BytesIO:
     return text
 
 
+def _prefetch(batches: Iterator[io.BytesIO]) -> Iterator[io.BytesIO]:
+    """The same batches in the same order, the next one made by a thread while one is sent."""
+    with ThreadPoolExecutor(1) as executor:
+        coming = executor.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = executor.submit(next, batches, None)
+            yield batch
+
+
 def store_metrics(night: Night, model_hash: str, metrics: Iterable[Metric], settings: Settings) -> None:
-    """Replace the stored metrics of one night's model; raises what `open_database` raises."""
+    """Replace the stored metrics of one night's model; raises what `connect` raises."""
     evaluated = {"night": night.day, "model_hash": model_hash}
     rows = [evaluated | metric._asdict() for metric in metrics]
     with transaction(settings) as connection:
@@ -163,17 +219,16 @@ def _with_psycopg2(url: str) -> sa.URL:
 
 
 @contextmanager
-def server_answers(engine: sa.Engine) -> Iterator[None]:
+def _server_answers(engine: sa.Engine) -> Iterator[None]:
     """Raises NotReady where the server is away, goes away or cannot work."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg2.Error) as error:  # psycopg2 alone sees what happens during a COPY
         if not _is_of_the_server(getattr(error, "orig", error)):
             raise
-        shown = engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
         seen = _on_one_line(getattr(error, "orig", error))
         raise NotReady(
-            f"the database {shown} must answer, got: {seen}; nothing that was live has changed: "
+            f"the database {_shown(engine)} must answer, got: {seen}; nothing that was live has changed: "
             "see to the server (or DATABASE_URL), then run the step again"
         ) from error
 
@@ -194,26 +249,59 @@ def _lock(connection: Connection, what: str) -> None:
     connection.commit()
 
 
-def _bring_schema_up_to_date(connection: Connection) -> None:
-    """A revision's number begins its file's name; Alembic, slow to import, is asked only where there is work."""
-    known = sorted(file.name.partition("_")[0] for file in (SQL / "migrations" / "versions").glob("[0-9]*.py"))
-    fresh = not sa.inspect(connection).has_table(VERSION_TABLE)
-    current = None if fresh else connection.scalar(statement("schema_revision"))
-    if current == known[-1]:
-        return
-    if current is not None and current not in known:
-        raise BadInput(
-            f"the database's schema must be at revision {known[-1]} or before, got {current}, which this code does not "
-            "know: deploy the newer code"
+def _shown(engine: sa.Engine) -> str:
+    return engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+
+
+@cache
+def _revisions() -> list[str]:
+    """The revisions that this code knows, oldest first; a revision's number begins its file's name."""
+    return sorted(file.name.partition("_")[0] for file in (SQL / "migrations" / "versions").glob("[0-9]*.py"))
+
+
+def _revision(connection: Connection) -> str | None:
+    """The schema's revision; None where it was never migrated."""
+    try:
+        with connection.begin():
+            revision: str | None = connection.scalar(statement("schema_revision"))
+    except sa.exc.ProgrammingError as error:
+        if not isinstance(error.orig, psycopg2.errors.UndefinedTable):
+            raise
+        return None
+    return revision
+
+
+def _check_schema(connection: Connection) -> None:
+    current, newest = _revision(connection), _revisions()[-1]
+    _check_known(current)
+    if current != newest:
+        raise NotReady(
+            f"the schema of the database {_shown(connection.engine)} must be at revision {newest}, "
+            f"got {current or 'none'}: run `python -m tasks migrate`"
         )
-    _upgrade(connection)
-    log.info("database schema: from revision %s to %s", current or "nothing", known[-1])
+
+
+def _check_known(revision: str | None) -> None:
+    if revision is not None and revision not in _revisions():
+        raise BadInput(
+            f"the database's schema must be at revision {_revisions()[-1]} or before, got {revision}, which this code "
+            "does not know: deploy the newer code"
+        )
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command
+    from alembic import command  # slow to import, and needed for a migration alone
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
     config.set_main_option("script_location", str(SQL / "migrations").replace("%", "%%"))
-    command.upgrade(config, "head")
+    try:
+        with connection.begin():
+            command.upgrade(config, "head")
+    except sa.exc.DBAPIError as error:
+        if not isinstance(error.orig, MAY_NOT_MIGRATE):
+            raise
+        raise BadInput(
+            f"the user of DATABASE_URL must be allowed to make tables in {_shown(connection.engine)}, got: "
+            f"{_on_one_line(error.orig)}; grant it create on the schema, or migrate as the owner of the database"
+        ) from error

@@ -1,4 +1,4 @@
-"""What PostgreSQL remembers of the inputs: loads and their rules, catalogues, daily aggregates, nights, erasures."""
+"""The ledger in PostgreSQL: loads and their rules, catalogues, daily aggregates, nights' inputs, erasures."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from tasks.stores.database import statement, transaction
 
 
 class RuleCount(NamedTuple):
-    """How many rows a rule spoke about, and what became of them: quarantined, duplicate or accepted."""
+    """How many rows a rule applied to, and their outcome: quarantined, duplicate or accepted."""
 
     rule: str
     outcome: str
@@ -58,7 +58,7 @@ class Load:
 
 
 def record_load(load: Load, settings: Settings) -> None:
-    """Add one load and its rules to the ledger; raises what `open_database` raises."""
+    """Add one load and its rules to the ledger; raises what `connect` raises."""
     row = {
         "day": load.day,
         "outcome": "rejected" if load.clicks_hash is None else "loaded",
@@ -79,7 +79,7 @@ def record_load(load: Load, settings: Settings) -> None:
 
 
 def record_aggregate(day: date, made: Artefact, settings: Settings) -> None:
-    """Replace what is known of a day's aggregates; their counts are sessions, products and pairs."""
+    """Replace the record of a day's aggregates; their counts are sessions, products and pairs."""
     counts = {name: int(made.counts[name]) for name in ("sessions", "products", "pairs")}
     row = {"day": day, "aggregate_hash": made.hash, "code_version": code_version()} | counts
     with transaction(settings) as connection:
@@ -98,12 +98,12 @@ def record_catalogue(day: date, file_name: str, made: Artefact, settings: Settin
 def record_build(
     night: Night, built: Artefact, days: Mapping[date, str], catalogue: tuple[date, str], settings: Settings
 ) -> None:
-    """Replace what is known of one build of a night: its days' aggregates and its catalogue, by hash."""
+    """Replace the record of one build of a night: its days' aggregates and its catalogue, by hash."""
     build = {"night": night.day, "interactions_hash": built.hash}
     seen = {"first_day": night.window[0], "catalogue_day": catalogue[0], "catalogue_hash": catalogue[1]}
     with transaction(settings) as connection:
         connection.execute(statement("record_build"), build | seen | {"code_version": code_version()})
-        connection.execute(statement("forget_build_days"), build)
+        connection.execute(statement("delete_build_days"), build)
         rows = [build | {"day": day, "aggregate_hash": hash_} for day, hash_ in days.items()]
         connection.execute(statement("record_build_day"), rows)
 
@@ -116,7 +116,7 @@ class ErasedUsers(NamedTuple):
 
 
 def erased_users(settings: Settings) -> ErasedUsers:
-    """The users that were ever erased; raises what `open_database` raises."""
+    """The users that were ever erased; raises what `connect` raises."""
     with transaction(settings) as connection:
         salt, hashes = connection.execute(statement("erased_users")).one()
     return ErasedUsers(salt, list(hashes))

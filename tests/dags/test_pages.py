@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
-from pages import queries
 from pages.app import MAY_GO_BACK, MAY_LOOK, app
 from tasks.errors import BadInput
 from tasks.steps.publish_recommendations import publish_recommendations
@@ -25,7 +24,6 @@ SCRIPT = "<script>alert('1')</script> mug"
 
 @pytest.fixture
 def settings(settings, monkeypatch):
-    queries._engine.cache_clear()
     return with_lenient_gate(settings, monkeypatch)
 
 
@@ -62,7 +60,10 @@ def test_a_product_shows_its_related_ones_and_why(settings, page):
     publish_with_reasons(settings)
     html = page.get("/product", params={"product_id": "1"}).text
     assert html.index("tab\tand") < html.index("Ünïcödé")
-    assert "7 sessions met both, the last on 2017-06-27. Most of its score comes from sessions with both." in html
+    assert (
+        "7 sessions contain both products, the last on 2017-06-27. Most of its score comes from sessions with both."
+        in html
+    )
     assert "2017-06-30" in html
 
 

@@ -9,6 +9,7 @@ from local import airflow
 from local.airflow_environment import METADATA_URL, airflow_environment
 from tasks.errors import BadInput
 from tasks.settings import Settings
+from tasks.stores.database import check_database
 
 
 @pytest.fixture
@@ -35,10 +36,11 @@ def test_airflow_gets_a_database_of_its_own_on_the_given_server(server_without_a
     environment = airflow_environment(settings_for(ours, tmp_path))
     assert sa.make_url(environment["DATABASE_URL"]).database == "ours"
     assert sa.make_url(environment["DATABASE_URL"]).query["options"] == "-csearch_path=public"
-    beside = sa.make_url(environment[METADATA_URL])
-    assert beside.drivername == "postgresql+psycopg2"
-    assert "options" not in beside.query
-    with sa.create_engine(beside, poolclass=sa.NullPool).connect() as connection:
+    check_database(settings_for(ours, tmp_path))
+    metadata = sa.make_url(environment[METADATA_URL])
+    assert metadata.drivername == "postgresql+psycopg2"
+    assert "options" not in metadata.query
+    with sa.create_engine(metadata, poolclass=sa.NullPool).connect() as connection:
         assert connection.exec_driver_sql("select current_database()").scalar_one() == "airflow"
 
 

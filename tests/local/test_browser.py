@@ -14,6 +14,7 @@ from local.__main__ import app
 from local.airflow import free_port
 from local.airflow_api import AirflowApi
 from local.airflow_environment import home_of
+from local.embedded_postgres import with_database
 from tasks.settings import Settings
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
 from tests.nights import LENIENT, rows_of
@@ -49,7 +50,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             started = CliRunner().invoke(app, ["up", "--port", str(port)])
             assert started.exit_code == 0, started.output
             patch.setenv("PORT", str(port))
-            yield Settings()
+            yield with_database(Settings())
         finally:
             CliRunner().invoke(app, ["down"])
 

@@ -77,7 +77,8 @@ class Topology:
 def started(settings: Settings, **variables: str) -> Iterator[Topology]:
     """All of it, up and healthy, told also `variables`; none of its processes is left afterwards."""
     port, home = airflow.free_port(), home_of(settings)
-    environment = airflow_environment(settings, port=port) | IMPATIENT | variables
+    ready = embedded_postgres.with_database(settings)
+    environment = airflow_environment(ready, port=port) | IMPATIENT | variables
     environment |= {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__CELERY__BROKER_URL": REDIS_URL,
@@ -87,7 +88,7 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
     commands = {command.partition(" ")[0]: command for command in airflow.components(port)}
     commands |= {f"worker {queue}": WORKER.format(queue=queue) for queue in QUEUES}
     up = LocalAirflow(home, f"http://127.0.0.1:{port}", json.loads(passwords_file(home).read_text()), True)
-    topology = Topology(settings, up, environment, commands)
+    topology = Topology(ready, up, environment, commands)
     try:
         assert airflow.launch("db migrate", home, environment).wait() == 0
         for name in commands:

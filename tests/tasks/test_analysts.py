@@ -15,7 +15,7 @@ from tasks.publish.rollback import approve, rollback
 from tasks.run import INGEST, run
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
-from tasks.stores.database import open_database, transaction
+from tasks.stores.database import database_engine, transaction
 from tests.nights import LENIENT, LIVE, OTHER, RELATED, expected, make_night, rows_of, scans_of, with_lenient_gate
 from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
 from tests.tasks.publish.test_explanations import publish_with_reasons
@@ -35,7 +35,7 @@ def settings(settings, monkeypatch):
 
 @contextmanager
 def as_role(settings: Settings, role: str) -> Iterator[sa.Connection]:
-    with open_database(settings).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with database_engine(settings).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text(f"set role {role}"))
         yield connection
 

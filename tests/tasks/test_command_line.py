@@ -8,6 +8,7 @@ import pytest
 
 from tasks.run import INGEST, REFRESH, STEPS
 from tasks.settings import ROOT, Settings
+from tasks.stores.database import migrate
 from tests.small_shop import FIRST, NIGHT, deliver_catalogue, deliver_log
 
 
@@ -33,6 +34,33 @@ def test_each_step_runs_alone_and_is_refused_in_one_line(settings: Settings) -> 
         assert ended.returncode == 1
         assert ended.stderr.splitlines()[-1].startswith("NotReady: ")
         assert "Traceback" not in ended.stderr
+
+
+def test_without_a_database_each_use_of_it_is_refused_and_no_server_is_started(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_log(Path(settings.click_log_url))
+    deliver_catalogue(Path(settings.catalogue_url))
+    monkeypatch.setenv("DATABASE_URL", "")
+    rollback = ("rollback", "--reason", "odd titles")
+    for words in (("migrate",), ("night", "--night", str(NIGHT)), ("ingest_clicks", "--night", str(NIGHT)), rollback):
+        ended = tasks(*words)
+        assert ended.returncode == 1
+        assert ended.stderr.splitlines()[-1].startswith("BadInput: DATABASE_URL must name the PostgreSQL server")
+        assert "Traceback" not in ended.stderr
+    assert not settings.state_folder.exists()
+    assert not Path(settings.storage_url).exists()
+
+
+def test_a_fresh_database_is_refused_until_it_is_migrated(fresh_settings: Settings) -> None:
+    deliver_catalogue(Path(fresh_settings.catalogue_url))
+    step = ("ingest_catalogue", "--night", str(NIGHT))
+    ended = tasks(*step)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith("run `python -m tasks migrate`")
+    migrated = tasks("migrate")
+    assert (migrated.returncode, migrated.stdout) == (0, f"the schema is at revision {migrate(fresh_settings)}\n")
+    assert tasks(*step).returncode == 0
 
 
 @pytest.mark.parametrize(("night", "said"), [("2999-12-31", "is in the future"), ("yesterday", "YYYY-MM-DD")])

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from local.airflow_api import DAGS
-from pages.figures import HELP
+from pages.prometheus import HELP
 from tasks.__main__ import app
 from tasks.errors import BadInput
 from tasks.settings import ROOT, Settings

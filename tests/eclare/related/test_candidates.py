@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from eclare.arrays.topk import PAD, distinct_per_row
-from eclare.model.beam_search import probabilities
+from eclare.model.search import probabilities
 from eclare.related import candidates
 from eclare.related.candidates import by_cooccurrence, by_like_titles, by_model, by_popularity, candidates_of
 from eclare.related.cooccurrence import Cooccurrence

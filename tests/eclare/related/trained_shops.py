@@ -6,10 +6,10 @@ import torch
 
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
 from eclare.related.backtest import cutoffs, examples_at, ranker_from
 from eclare.related.cooccurrence import Cooccurrence

@@ -4,8 +4,8 @@ import torch
 
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.xc.candidates import EncodedPoints
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.features import FEATURES, features_of

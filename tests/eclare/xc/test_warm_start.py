@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
+from eclare.model.search import search_classifiers
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.recommender import Recommender
 from eclare.xc.warm_start import EarlierModel
@@ -33,7 +33,7 @@ def test_a_warm_start_knows_what_it_knew_although_words_and_labels_have_changed(
             [*shop.titles], [f"{title} renewed" for title in shop.titles], shop.clicks.weights_NL, brief,
             label_ids=ids, warm_start=start,
         )  # fmt: skip
-        labels, _ = top_labels(fitted.ensemble, fitted.ensemble.texts.labels_LV, 5, np.ones(96, bool))
+        labels, _ = search_classifiers(fitted.ensemble, fitted.ensemble.texts.labels_LV, 5, np.ones(96, bool))
         precision[name] = (shop.group_of_P[labels] == shop.group_of_P[:, None])[~old].mean()
     assert precision["warm"] > 0.95 > precision["cold"]
 

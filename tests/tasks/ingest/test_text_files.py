@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import BadInput
 from tasks.ingest import text_files
-from tasks.ingest.text_files import Landed, land
+from tasks.ingest.text_files import ParsedText, text_to_parquet
 
 NAMES = {name: name for name in ("event_time", "session_id", "product_id")}
 HEADER = b"event_time,session_id,product_id\n"
@@ -18,12 +18,12 @@ GOOD = b"2017-06-30,s,p\n"
 
 
 @pytest.fixture
-def landing(tmp_path: Path) -> "Landing":
-    return Landing(tmp_path)
+def parse(tmp_path: Path) -> "Parsing":
+    return Parsing(tmp_path)
 
 
-class Landing:
-    """Writes a file, lands it, and keeps what came of it."""
+class Parsing:
+    """Writes a file, parses it, and keeps what came of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,14 +32,14 @@ class Landing:
         file = self.folder / name
         file.write_bytes(content)
         suffix = name[name.index(".") :]
-        self.landed: Landed = land(file, suffix, NAMES, list(required), self.folder / "landed.parquet")
-        rows: list[dict[str, object]] = pq.read_table(self.folder / "landed.parquet").to_pylist()
-        assert len(rows) == self.landed.rows
+        self.parsed: ParsedText = text_to_parquet(file, suffix, NAMES, list(required), self.folder / "rows.parquet")
+        rows: list[dict[str, object]] = pq.read_table(self.folder / "rows.parquet").to_pylist()
+        assert len(rows) == self.parsed.rows
         return rows
 
     @property
     def unreadable(self) -> list[tuple[int, str]]:
-        return [(line.line, line.why) for line in self.landed.unreadable]
+        return [(line.line, line.why) for line in self.parsed.unreadable]
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ class Landing:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_csv_line_that_is_no_row_is_kept_aside_and_costs_no_other(landing: Landing, line: bytes, why: str) -> None:
-    rows = landing("log.csv", HEADER + GOOD + line + b"\n" + GOOD * 2)
-    assert landing.unreadable == [(3, why)]
+def test_a_csv_line_that_is_no_row_is_unreadable_and_costs_no_other(parse: Parsing, line: bytes, why: str) -> None:
+    rows = parse("log.csv", HEADER + GOOD + line + b"\n" + GOOD * 2)
+    assert parse.unreadable == [(3, why)]
     assert [row["line"] for row in rows] == [2, 4, 5]
-    assert all(len(row.beginning) <= 200 for row in landing.landed.unreadable)
+    assert all(len(row.beginning) <= 200 for row in parse.parsed.unreadable)
 
 
 @pytest.mark.parametrize(
@@ -79,42 +79,42 @@ def test_a_csv_line_that_is_no_row_is_kept_aside_and_costs_no_other(landing: Lan
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_json_line_that_is_no_row_is_kept_aside_and_costs_no_other(landing: Landing, line: bytes, why: str) -> None:
+def test_a_json_line_that_is_no_row_is_unreadable_and_costs_no_other(parse: Parsing, line: bytes, why: str) -> None:
     good = json.dumps({"event_time": "2017-06-30", "session_id": "s", "product_id": "p"}).encode() + b"\n"
-    rows = landing("log.jsonl", good + line + b"\n" + good)
-    assert landing.unreadable == [(2, why)]
+    rows = parse("log.jsonl", good + line + b"\n" + good)
+    assert parse.unreadable == [(2, why)]
     assert [row["line"] for row in rows] == [1, 3]
 
 
-def test_a_quote_that_never_closes_swallows_no_line_after_it(landing: Landing) -> None:
-    rows = landing("log.csv", HEADER + b'2017-06-30,s,"p\n' + GOOD * 100 + b'2017-06-30,s,p"\n' + GOOD)
+def test_a_quote_that_never_closes_swallows_no_line_after_it(parse: Parsing) -> None:
+    rows = parse("log.csv", HEADER + b'2017-06-30,s,"p\n' + GOOD * 100 + b'2017-06-30,s,p"\n' + GOOD)
     assert len(rows) == 101
-    assert [line for line, _ in landing.unreadable] == [2, 103]
+    assert [line for line, _ in parse.unreadable] == [2, 103]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_marks_line_ends_blank_lines_and_a_last_line_without_an_end(landing: Landing, end: bytes, mark: bytes) -> None:
+def test_marks_line_ends_blank_lines_and_a_last_line_without_an_end(parse: Parsing, end: bytes, mark: bytes) -> None:
     content = mark + (HEADER + b"\n" + GOOD + b"\n\n#" + GOOD).replace(b"\n", end).removesuffix(end)
-    rows = landing("log.csv", content)
+    rows = parse("log.csv", content)
     assert [(row["line"], row["event_time"]) for row in rows] == [(3, "2017-06-30"), (6, "#2017-06-30")]
-    assert not landing.unreadable
+    assert not parse.unreadable
 
 
-def test_values_are_the_text_that_was_written(landing: Landing) -> None:
+def test_values_are_the_text_that_was_written(parse: Parsing) -> None:
     line = b'{"event_time": 1.50, "session_id": 31198570044123456789, "product_id": 1041453.0'
     line += b', "b": [1, {"c": null}], "a": true}'
-    (row,) = landing("log.jsonl", line)
+    (row,) = parse("log.jsonl", line)
     assert row == {
         "event_time": "1.50", "session_id": "31198570044123456789", "product_id": "1041453", "line": 1,
         "rest": 'a=true; b=["1", {"c": null}]',
     }  # fmt: skip
-    (row,) = landing("log.csv", b'product_id,b,event_time,session_id,a\n"a ""b"", c",2, 2017 ,07.0,\n')
+    (row,) = parse("log.csv", b'product_id,b,event_time,session_id,a\n"a ""b"", c",2, 2017 ,07.0,\n')
     assert row == {"event_time": " 2017 ", "session_id": "07", "product_id": 'a "b", c', "rest": "b=2", "line": 2}
 
 
-def test_half_a_surrogate_pair_is_replaced(landing: Landing) -> None:
-    (row,) = landing("log.jsonl", b'{"event_time": "t", "session_id": "s", "product_id": "a\\ud800b"}')
+def test_half_a_surrogate_pair_is_replaced(parse: Parsing) -> None:
+    (row,) = parse("log.jsonl", b'{"event_time": "t", "session_id": "s", "product_id": "a\\ud800b"}')
     assert row["product_id"] == "a?b"
 
 
@@ -130,16 +130,25 @@ def test_half_a_surrogate_pair_is_replaced(landing: Landing) -> None:
         ("a.json", b'[{"event_time": 1},\n{]', "does not read as JSON, line 2"),
     ],
 )
-def test_a_file_that_is_refused_whole(landing: Landing, name: str, content: bytes, message: str) -> None:
+def test_a_file_that_is_refused_whole(parse: Parsing, name: str, content: bytes, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        landing(name, content)
+        parse(name, content)
 
 
-def test_a_json_array_may_hold_what_is_no_object(landing: Landing) -> None:
+def test_a_json_array_may_hold_what_is_no_object(parse: Parsing) -> None:
     row = {"event_time": "t", "session_id": "s", "product_id": "p"}
-    rows = landing("a.json", json.dumps([row, 5, row]).encode())
+    rows = parse("a.json", json.dumps([row, 5, row]).encode())
     assert [row["line"] for row in rows] == [1, 3]
-    assert landing.unreadable == [(2, "no JSON object")]
+    assert parse.unreadable == [(2, "no JSON object")]
+
+
+@pytest.mark.parametrize("block", range(1, 60))
+def test_lines_after_one_that_is_too_long_keep_their_numbers(parse: Parsing, monkeypatch, block: int) -> None:
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
+    monkeypatch.setattr(text_files, "MAX_LINE_BYTES", len(HEADER))
+    rows = parse("log.csv", HEADER + b"x" * 100 + b"\n\n" + GOOD)
+    assert [line for line, _ in parse.unreadable] == [2]
+    assert [row["line"] for row in rows] == [4]
 
 
 BYTES = st.lists(
@@ -153,20 +162,20 @@ BYTES = st.lists(
 
 @given(content=BYTES, block=st.integers(1, 40))
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(landing, monkeypatch, content: bytes, block: int) -> None:
+def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
     monkeypatch.setattr(text_files, "MAX_LINE_BYTES", 30)
-    rows = landing("log.csv", HEADER.replace(b"event_time", b"t") + content, required=[])
+    rows = parse("log.csv", HEADER.replace(b"event_time", b"t") + content, required=[])
     lines = (HEADER + content).split(b"\n")
     said = {number for number, line in enumerate(lines, 1) if line not in (b"", b"\r")} - {1}
-    assert sorted([row["line"] for row in rows] + [line for line, _ in landing.unreadable]) == sorted(said)
+    assert sorted([row["line"] for row in rows] + [line for line, _ in parse.unreadable]) == sorted(said)
 
 
 @given(content=BYTES, block=st.integers(1, 40))
 @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_json_lines_of_any_bytes(landing, monkeypatch, content: bytes, block: int) -> None:
+def test_json_lines_of_any_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
-    rows = landing("log.jsonl", b'{"a": 1}\n' + content, required=[])
+    rows = parse("log.jsonl", b'{"a": 1}\n' + content, required=[])
     lines = (b'{"a": 1}\n' + content).split(b"\n")
     said = [number for number, line in enumerate(lines, 1) if line not in (b"", b"\r")]
-    assert sorted([row["line"] for row in rows] + [line for line, _ in landing.unreadable]) == said
+    assert sorted([row["line"] for row in rows] + [line for line, _ in parse.unreadable]) == said

@@ -72,7 +72,9 @@ def aggregate_of(settings: Settings, day: date) -> tuple[dict[str, int], set[tup
         products = pq.read_table(folder / "products.parquet").to_pylist()
         pairs = pq.read_table(folder / "together.parquet").to_pylist()
     ids = [row["product_id"] for row in products]
-    return {row["product_id"]: row["sessions"] for row in products}, {(ids[p["one"]], ids[p["other"]]) for p in pairs}
+    return {row["product_id"]: row["sessions"] for row in products}, {
+        (ids[p["product_i"]], ids[p["product_j"]]) for p in pairs
+    }
 
 
 def texts_in_files(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -59,12 +59,12 @@ def test_a_recommended_pair_is_explained(settings):
     assert met == (
         TITLES["1"], TITLES["2"], 1, pytest.approx(0.9), "model", 7, date(2017, 6, 27), {"3": 0.75, "4": 0.125},
         0.25, 0.25, 0.5, 0.5, 0.125, 0, 0, 0.25, pytest.approx(0.05), pytest.approx(-0.025),
-        "7 sessions met both, the last on 2017-06-27. Most of its score comes from sessions with both.",
+        "7 sessions contain both products, the last on 2017-06-27. Most of its score comes from sessions with both.",
     )  # fmt: skip
     (filled,) = rows_of(settings, EXPLAINED, product="1", related="3")
     assert filled[5:8] == (0, None, {"2": 0.5})
     assert filled[11:18] == (None,) * 7
-    assert filled[-1] == "No session met both."
+    assert filled[-1] == "No session contains both products."
     (beyond,) = rows_of(settings, EXPLAINED, product="4", related="3")
     assert beyond[5:18] == (None,) * 13
     assert beyond[-1] == "Only the first ranks are explained (EXPLAINED_RANKS)."

@@ -20,7 +20,7 @@ from tasks.night import Night
 from tasks.publish import versions
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
-from tasks.stores.database import open_database
+from tasks.stores.database import database_engine, migrate
 from tests.nights import TABLES, make_night, rows_of, tables_of_versions, with_lenient_gate
 from tests.servers import OwnServer
 
@@ -136,6 +136,7 @@ def test_a_connection_that_is_lost_is_reported_and_a_rerun_succeeds(settings, mo
 @pytest.mark.parametrize("place", PLACES)
 def test_a_server_that_restarts_is_reported_and_a_rerun_succeeds(own_server, settings, monkeypatch, place):
     mine = settings.model_copy(update={"database_url": own_server.url})
+    migrate(mine)
 
     def restart(_: sa.Connection) -> None:
         own_server.stop()
@@ -170,6 +171,7 @@ def test_a_full_disk_is_reported_and_a_rerun_with_room_succeeds(own_server, smal
         connection.execute(sa.text(f"create tablespace small location '{small_disk}'"))
     url = sa.make_url(own_server.url).update_query_dict({"options": "-cdefault_tablespace=small"})
     mine = settings.model_copy(update={"database_url": url.render_as_string()})
+    migrate(mine)
     publish_recommendations(night_of("2017-06-01", mine), mine)
     ballast = small_disk / "ballast"
     room = shutil.disk_usage(small_disk).free - 100_000
@@ -186,7 +188,7 @@ def test_a_full_disk_is_reported_and_a_rerun_with_room_succeeds(own_server, smal
 
 def test_a_reader_with_an_old_snapshot_goes_on_reading_its_version(settings):
     publish_recommendations(night_of("2017-06-01", settings), settings)
-    engine = open_database(settings)
+    engine = database_engine(settings)
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as analyst:
         before = analyst.execute(sa.text(COUNTS)).all()
         for day in ("2017-06-02", "2017-06-03"):

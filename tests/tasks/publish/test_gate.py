@@ -1,40 +1,66 @@
-"""The gate's rules: what passes, what never does, whatever the figures."""
+"""The gate: what passes, what never does, and one table of rules for code, SQL and documents."""
 
 import math
+import re
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, strategies
 from hypothesis import settings as hypothesis_settings
 
 from tasks.errors import BadInput
-from tasks.publish.gate import NO_COMPARISON, ZERO_RULES, GateConfig, breaks_a_zero_rule, judge, read_gate, refusals
-from tasks.settings import Settings
+from tasks.publish.gate import RULES, GateConfig, broken_zero_rules, failures, judge, read_gate
+from tasks.publish.measurements import measure_change, measure_metrics, measure_rows
+from tasks.settings import ROOT, Settings
+from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.database import transaction
+from tests.nights import RELATED, make_night, recommendations_of, rows_of, with_lenient_gate
 
+ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
+COMPARED_WITH_LIVE = ("live_precision", "live_psp", "live_ndcg", "churn", "score_drift")
+COMPARED_WITH_BASELINE = ("baseline_precision", "baseline_psp", "baseline_ndcg", "tail_recall")
+DEFAULTS = {
+    **dict.fromkeys(ZERO_RULES, ("at most", 0)), "row_count": ("at least", 1), "coverage": ("at least", 0.5),
+    "full": ("at least", 0.5), **dict.fromkeys(COMPARED_WITH_LIVE[:3], ("at least", 0.7)),
+    **dict.fromkeys(COMPARED_WITH_BASELINE[:3], ("at least", 0.8)), "tail_recall": ("at least", 0.7),
+    "churn": ("at most", 0.9), "score_drift": ("at most", 3),
+}  # fmt: skip
 GOOD = dict.fromkeys(ZERO_RULES, 0.0) | {
     "row_count": 1000.0, "coverage": 0.9, "full": 0.9, "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0,
     "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2, "churn": 0.4,
     "score_drift": 0.1,
 }  # fmt: skip
-ANY_FACT = strategies.none() | strategies.floats() | strategies.integers(-(10**30), 10**30)
+ANY_VALUE = strategies.none() | strategies.floats() | strategies.integers(-(10**30), 10**30)
+THRESHOLDS = {rule.name: strategies.floats(rule.lowest, rule.lowest + 1) for rule in RULES if not rule.is_zero_rule}
 
 
-def failed(facts: dict, **options: bool) -> list[str]:
-    return [
-        verdict.rule for verdict in judge(facts, GateConfig(), **({"has_live": True} | options)) if not verdict.passed
-    ]
+def failed(measured: dict, *, has_live: bool = True) -> list[str]:
+    return [verdict.rule for verdict in judge(measured, GateConfig(), has_live=has_live) if not verdict.passed]
 
 
-def test_a_good_version_passes_every_rule_and_every_threshold_has_one():
+def test_the_table_has_these_rules_bounds_thresholds_and_comparisons():
+    assert {rule.name: (rule.bound, rule.threshold) for rule in RULES} == DEFAULTS
+    assert [rule.name for rule in RULES] == list(GOOD)
+    assert tuple(rule.name for rule in RULES if rule.is_zero_rule) == ZERO_RULES
+    assert tuple(rule.name for rule in RULES if rule.compared_with == "live") == COMPARED_WITH_LIVE
+    assert tuple(rule.name for rule in RULES if rule.compared_with == "baseline") == COMPARED_WITH_BASELINE
+    defaults = {rule.name: rule.threshold for rule in RULES if not rule.is_zero_rule}
+    assert all(GateConfig(defaults).threshold(rule) == rule.threshold for rule in RULES), "each lies in its own range"
+
+
+def test_a_good_version_passes_every_rule():
     verdicts = judge(GOOD, GateConfig(), has_live=True)
-    assert all(verdict.passed for verdict in verdicts)
-    assert [verdict.rule for verdict in verdicts] == [*ZERO_RULES, *GateConfig.model_fields]
+    assert [(verdict.rule, verdict.passed) for verdict in verdicts] == [(rule, True) for rule in GOOD]
+    assert {verdict.rule: (verdict.bound, verdict.threshold) for verdict in verdicts} == DEFAULTS
 
 
 @pytest.mark.parametrize("rule", GOOD)
 def test_each_rule_fails_alone(rule):
-    worse = 1e9 if rule in (*ZERO_RULES, "churn", "score_drift") else 0.0
+    bound, threshold = DEFAULTS[rule]
+    worse = 1e9 if bound == "at most" else 0.0
     assert failed(GOOD | {rule: worse}) == [rule]
-    assert f"{rule}: must be at " in refusals(judge(GOOD | {rule: worse}, GateConfig(), has_live=True))
+    sentence = f"{rule}: must be {bound} {threshold:g}, is {worse:.10g}"
+    assert failures(judge(GOOD | {rule: worse}, GateConfig(), has_live=True)) == sentence
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, -1.0])
@@ -44,41 +70,91 @@ def test_what_is_no_figure_fails(rule, value):
 
 
 def test_without_a_live_version_only_what_is_compared_with_it_passes():
-    compared = dict.fromkeys(NO_COMPARISON)
+    compared = dict.fromkeys(COMPARED_WITH_LIVE)
     assert failed(GOOD | compared, has_live=False) == []
-    assert failed(compared, has_live=False) == [rule for rule in GOOD if rule not in NO_COMPARISON]
+    assert failed(compared, has_live=False) == [rule for rule in GOOD if rule not in COMPARED_WITH_LIVE]
 
 
 @given(
-    facts=strategies.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, ANY_FACT)),
+    measured=strategies.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, ANY_VALUE)),
     has_live=strategies.booleans(),
-    thresholds=strategies.fixed_dictionaries(
-        {}, optional={rule: strategies.floats(0, 1) for rule in GateConfig.model_fields if rule != "row_count"}
-    ),
+    thresholds=strategies.fixed_dictionaries({}, optional=THRESHOLDS),
 )
 @hypothesis_settings(max_examples=10_000, deadline=None)
-def test_no_input_passes_a_broken_zero_rule_or_crashes(facts, has_live, thresholds):
-    config = GateConfig(**thresholds)
-    verdicts = judge(facts, config, has_live=has_live)
-    assert breaks_a_zero_rule(verdicts) == any(facts.get(rule) != 0 for rule in ZERO_RULES)
+def test_no_input_passes_a_broken_zero_rule_or_crashes(measured, has_live, thresholds):
+    verdicts = judge(measured, GateConfig(thresholds), has_live=has_live)
+    broken = [rule for rule in ZERO_RULES if measured.get(rule) != 0]
+    assert broken_zero_rules(measured) == broken
+    assert [verdict.rule for verdict in verdicts if verdict.rule in ZERO_RULES and not verdict.passed] == broken
     for verdict in verdicts:
-        value = facts.get(verdict.rule)
-        skipped = verdict.rule in NO_COMPARISON and not has_live
+        assert (verdict.bound, verdict.threshold) == (
+            DEFAULTS[verdict.rule][0], thresholds.get(verdict.rule, DEFAULTS[verdict.rule][1])
+        )  # fmt: skip
+        value = measured.get(verdict.rule)
+        skipped = verdict.rule in COMPARED_WITH_LIVE and not has_live
         number = value is not None and math.isfinite(value) and value >= 0
         inside = number and (value >= verdict.threshold if verdict.bound == "at least" else value <= verdict.threshold)
         assert verdict.passed == (skipped or inside)
 
 
-def test_thresholds_come_from_one_file(settings: Settings, tmp_path):
+def test_thresholds_come_from_one_file_that_names_only_what_it_changes(settings: Settings, tmp_path):
     assert read_gate(settings) == GateConfig()
     file = tmp_path / "gate.json"
     file.write_text('{"churn": 0.25}')
-    assert read_gate(settings.model_copy(update={"gate_config": file})) == GateConfig(churn=0.25)
+    gate = read_gate(settings.model_copy(update={"gate_config": file}))
+    changed = {rule.name: gate.threshold(rule) for rule in RULES if gate.threshold(rule) != rule.threshold}
+    assert changed == {"churn": 0.25}
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"chrun": 1}', '{"churn": NaN}', '{"churn": 2}', '{"blocked": 5}'])
-def test_a_file_that_cannot_be_meant_is_refused(settings: Settings, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "Invalid JSON"), ("{", "Invalid JSON"), ("[]", "should be an object"), ('{"chrun": 1}', "got chrun"),
+        ('{"churn": NaN}', "got nan"), ('{"live_psp": Infinity}', "got inf"), ('{"churn": 2}', "from 0 to 1, got 2"),
+        ('{"row_count": 0}', "from 1 to inf, got 0"), ('{"full": -1}', "got -1"), ('{"blocked": 5}', "got blocked"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_meant_is_refused(settings: Settings, tmp_path, content, message):
     file = tmp_path / "gate.json"
     file.write_text(content)
-    with pytest.raises(BadInput, match="GATE_CONFIG must name a JSON file"):
+    with pytest.raises(BadInput, match=f"(?s)GATE_CONFIG must name a JSON file.*{message}"):
         read_gate(settings.model_copy(update={"gate_config": file}))
+
+
+def test_every_rule_is_measured_and_nothing_else(settings: Settings, monkeypatch):
+    settings = with_lenient_gate(settings, monkeypatch)
+    version = int(publish_recommendations(make_night("2017-06-30", settings), settings)["version"])
+    ((night, model_hash),) = rows_of(settings, "select night, model_hash from recommendation_version")
+    with transaction(settings) as connection:
+        metrics = measure_metrics(connection, night, model_hash)
+        change = measure_change(connection, version)
+    rows = measure_rows(recommendations_of(RELATED, list(RELATED)), catalogue_of(RELATED))
+    by_comparison = {"nothing": set(rows), "baseline": set(), "live": set(change)}
+    for name in metrics:
+        by_comparison["live" if name.startswith("live_") else "baseline"].add(name)
+    for comparison, names in by_comparison.items():
+        assert names == {rule.name for rule in RULES if rule.compared_with == comparison}
+    assert len(rows) + len(metrics) + len(change) == len(RULES), "each is measured once"
+
+
+def catalogue_of(products):
+    size = len(products)
+    return pa.table({"product_id": list(products), "in_stock": [True] * size, "blocked": [False] * size})
+
+
+def test_sql_and_documents_name_the_rules_of_the_table():
+    names = {rule.name for rule in RULES}
+    quoted = set()
+    for file in ("report_gate_measurements", "prometheus_metrics"):
+        text = (ROOT / "sql" / "queries" / f"{file}.sql").read_text()
+        for listed in re.findall(r"rule (?:in \(|= )([^\n)]+)", text):
+            quoted |= set(re.findall(r"'(\w+)'", listed))
+    assert quoted == {"coverage", "full", "churn"}
+    assert quoted <= names
+    runbook = (ROOT / "docs" / "operators.md").read_text()
+    section = runbook[runbook.index("## The gate refused a night") : runbook.index("## A bad night is live")]
+    ticked = re.findall(r"`(\w+)(\.\.\.)?`", section)
+    covered = {name for name in names for start, more in ticked if name == start or (more and name.startswith(start))}
+    assert covered == names, "the runbook says what to do about every rule"
+    listed = re.search(r"broke a zero rule \(([\w\s,]+)\)", (ROOT / "dags" / "approve_version.py").read_text())[1]
+    assert {name.strip().replace(" ", "_") for name in listed.replace("\n", " ").split(",")} == set(ZERO_RULES)

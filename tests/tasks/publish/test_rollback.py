@@ -13,7 +13,7 @@ from tasks.errors import BadInput
 from tasks.publish.rollback import approve, rollback
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
-from tasks.stores.database import open_database, transaction
+from tasks.stores.database import database_engine, transaction
 from tests.nights import (
     LENIENT,
     LIVE,
@@ -161,7 +161,7 @@ def test_a_long_reader_keeps_a_partition_and_new_readers_are_not_held_up(setting
     few = settings.model_copy(update={"keep_versions": 2})
     for day in (10, 11):
         publish(f"2017-06-{day}", few, (OTHER, RELATED)[day % 2])
-    engine = open_database(few)
+    engine = database_engine(few)
     with engine.connect() as analyst, engine.connect() as reader:
         analyst.execute(sa.text("select count(*) from recommendation")).scalar_one()
         counts = publish_recommendations(make_night("2017-06-12", few, OTHER), few)

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from tasks.errors import NotReady
 from tasks.ingest import engine
 from tasks.ingest.clicks import late_folder
-from tasks.ingest.events import EVENT_TYPES
-from tasks.ingest.log_format import COLUMNS
+from tasks.ingest.log_format import COLUMNS, EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.steps import aggregate_clicks as step
@@ -64,13 +63,16 @@ def stored(settings: Settings, day: date = DAY) -> tuple[dict[str, int], Pairs, 
         )
     ids = [row["product_id"] for row in products]
     assert ids == sorted(ids, key=str.encode)
-    for rows, names in ((together, ("one", "other", "event_type")), (followed, ("query", "related", "event_type"))):
+    for rows, names in (
+        (together, ("product_i", "product_j", "event_type")),
+        (followed, ("query", "related", "event_type")),
+    ):
         keys = [tuple(row[name] for name in names) for row in rows]
         assert keys == sorted(set(keys))
-    assert all(row["one"] < row["other"] for row in together)
+    assert all(row["product_i"] < row["product_j"] for row in together)
     both: Pairs = {}
     for row in together:
-        for one, other in permutations((ids[row["one"]], ids[row["other"]])):
+        for one, other in permutations((ids[row["product_i"]], ids[row["product_j"]])):
             both[one, other, EVENT_TYPES[row["event_type"]]] = row["sessions"]
     one_way = {
         (ids[row["query"]], ids[row["related"]], EVENT_TYPES[row["event_type"]]): row["sessions"] for row in followed
@@ -245,9 +247,11 @@ def test_equal_keys_are_counted_across_batches(keys, at_once, in_memory, times) 
         patched.setattr(engine, "KEYS_AT_ONCE", at_once)
         patched.setattr(engine, "KEYS_IN_MEMORY", 1 << 20 if in_memory else 0)
         table = duckdb.create_table("keys", pa.table({"key": pa.array(keys, pa.int64())}))
-        counted = [pair for distinct, counts in engine.runs(table) for pair in zip(distinct, counts, strict=True)]
+        counted = [
+            pair for distinct, counts in engine.value_counts(table) for pair in zip(distinct, counts, strict=True)
+        ]
         assert counted == sorted(Counter(keys).items())
-        assert sorted(engine.more_often(table, times).to_pyarrow()["key"].to_pylist()) == sorted(
+        assert sorted(engine.more_frequent_than(times, table).to_pyarrow()["key"].to_pylist()) == sorted(
             key for key, count in Counter(keys).items() if count > times
         )
 
@@ -256,7 +260,7 @@ def test_a_key_is_two_products_and_a_type(tmp_path: Path) -> None:
     with engine.duckdb_engine() as duckdb:
         keys = [(1 << 4 | 2) << 2] * 7 + [(4 << 4 | 5) << 2 | 2] * 2 + [(1 << 4 | 3) << 2 | 1]  # 9 products: 4 bits
         table = duckdb.create_table("keys", pa.table({"key": keys}))
-        assert step._write_counted(engine.runs(table), 9, step.TOGETHER, tmp_path / "pairs.parquet") == 3
+        assert step._write_counted(engine.value_counts(table), 9, step.TOGETHER, tmp_path / "pairs.parquet") == 3
     assert [tuple(row.values()) for row in pq.read_table(tmp_path / "pairs.parquet").to_pylist()] == [
         (1, 2, 0, 7), (1, 3, 1, 1), (4, 5, 2, 2),
     ]  # fmt: skip

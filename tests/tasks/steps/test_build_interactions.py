@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.events import EVENT_TYPES
+from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.steps import build_interactions as step
@@ -30,7 +30,7 @@ from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
 
 NIGHT = date(2017, 6, 30)
-COLUMNS = (("together", ("one", "other")), ("followed", ("query", "related")))
+COLUMNS = (("together", ("product_i", "product_j")), ("followed", ("query", "related")))
 Pairs = dict[tuple[str, str], float]
 
 
@@ -497,7 +497,9 @@ def test_a_window_of_millions_of_pairs_takes_seconds(place: Settings) -> None:
             columns = (*np.divmod(pairs, 90_000), np.zeros(len(pairs)), np.ones(len(pairs)))
             types = (pa.int32(), pa.int32(), pa.int8(), pa.int32())
             arrays = [pa.array(column).cast(type_) for column, type_ in zip(columns, types, strict=True)]
-            pq.write_table(pa.table(arrays, ["one", "other", "event_type", "sessions"]), folder / "together.parquet")
+            pq.write_table(
+                pa.table(arrays, ["product_i", "product_j", "event_type", "sessions"]), folder / "together.parquet"
+            )
             write_pairs(folder / "followed.parquet", ("query", "related"), Counter(), products)
             counts |= {"sessions": 4_000, "products": 90_000, "pairs": len(pairs), "too_large_sessions": 0}
     start = time.perf_counter()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.log_format import COLUMNS
 from tasks.ingest.quarantine import QUARANTINE
-from tasks.ingest.raw_log import days_with_a_folder
+from tasks.ingest.reading import days_with_a_folder
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.steps.ingest_clicks import ingest_clicks

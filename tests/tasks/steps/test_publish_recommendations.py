@@ -14,15 +14,17 @@ from hypothesis import settings as hypothesis_settings
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.publish import versions
+from tasks.publish.gate import RULES
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import VERSION_TABLE, open_database, transaction
+from tasks.stores.database import VERSION_TABLE, database_engine, transaction
 from tests.nights import (
     LIVE,
     OTHER,
     RELATED,
     TITLES,
+    TRAINED_CONFIG_HASH,
     expected,
     make_night,
     rows_of,
@@ -64,6 +66,44 @@ def test_what_is_published_is_read_back_with_titles_night_and_scores(settings):
     described = rows_of(settings, "select status, row_count, product_count, model_hash from recommendation_version")
     model = Storage(settings.storage_url).read(night.artefact("model"))
     assert described == [("live", 5, 3, model.hash)]
+
+
+def test_a_version_keeps_the_config_and_the_code_that_trained_its_model(settings, monkeypatch, tmp_path):
+    with monkeypatch.context() as trained:
+        trained.setattr("tasks.stores.artefacts.code_version", lambda: "v1-trained")
+        night = make_night("2017-06-30", settings)
+    changed = tmp_path / "eclare.json"
+    changed.write_text('{"seed": 7}')
+    monkeypatch.setattr("tasks.steps.publish_recommendations.code_version", lambda: "v2-published")
+    publish_recommendations(night, settings.model_copy(update={"eclare_config": changed}))
+    query = "select config_hash, model_code_version, code_version from recommendation_version"
+    assert rows_of(settings, query) == [(TRAINED_CONFIG_HASH, "v1-trained", "v2-published")]
+
+
+def test_a_model_that_does_not_say_which_config_trained_it_is_refused(settings):
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    night = make_night("2017-06-30", settings, OTHER, sources={})
+    with pytest.raises(BadInput, match=r"model must carry the hash of the config.*run train_model --night 2017-06-30"):
+        publish_recommendations(night, settings)
+    assert rows_of(settings, LIVE) == expected(RELATED)
+    assert rows_of(settings, "select count(*) from recommendation_version") == [(1,)]
+
+
+def test_a_version_is_judged_once(settings):
+    verdicts = "select rule, count(*) from gate_verdict where version_id = :id group by rule order by rule"
+    every_rule = [(name, 1) for name in sorted(rule.name for rule in RULES)]
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    with pytest.raises(BadInput, match="itself: must be at most 0, is 1"):
+        publish_recommendations(make_night("2017-06-30", settings, {"1": ["2", "1"]}), settings)
+    for version in (1, 2):
+        assert rows_of(settings, verdicts, id=version) == every_rule
+    compared = "select version_id, rule, reason from gate_verdict where rule in ('churn', 'live_psp') order by 1, 2"
+    assert rows_of(settings, compared) == [
+        (1, "churn", "no live version to compare with"),
+        (1, "live_psp", "no live version to compare with"),
+        (2, "churn", "must be at most 1, but could not be measured"),
+        (2, "live_psp", "must be at least 0.7, is 1"),
+    ]
 
 
 def test_related_products_gives_the_k_best_of_the_live_version(settings):
@@ -177,7 +217,7 @@ def test_a_database_that_is_down_is_not_ready(settings):
 
 def test_a_newer_schema_is_refused_and_the_live_version_stays_readable(settings):
     publish_recommendations(make_night("2017-06-30", settings), settings)
-    engine = open_database(settings)
+    engine = database_engine(settings)
     with engine.begin() as connection:
         connection.execute(sa.text(f"update {VERSION_TABLE} set version_num = '9999'"))
     with pytest.raises(BadInput, match="deploy the newer code"):
@@ -255,7 +295,7 @@ def test_publishers_of_several_nights_at_once_leave_the_newest_live(settings):
 def test_a_reader_is_never_without_a_version_while_another_is_published(settings):
     publish_recommendations(make_night("2017-06-30", settings), settings)
     nights = [make_night(f"2017-07-{day:02}", settings, (OTHER, RELATED)[day % 2]) for day in range(1, 9)]
-    engine = open_database(settings)
+    engine = database_engine(settings)
     with ThreadPoolExecutor(1) as pool, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as reader:
         publishing = pool.submit(lambda: [publish_recommendations(night, settings) for night in nights])
         seen = []

@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from eclare.model.fingerprint import hash_of_config
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.ranker import Ranker
 from eclare.related.backtest import ranker_from
 from eclare.related.features import NAMES
@@ -74,7 +73,7 @@ def test_a_night_ranks_by_a_backtest_or_by_fixed_weights(settings, days, is_fitt
     assert (counts["ranker_examples"] > 0) == is_fitted
     storage = Storage(settings.storage_url)
     artefact = storage.read(night.artefact("model"))
-    assert artefact.sources == {"config": hash_of_config(read_config(settings))}
+    assert artefact.sources == {"config": read_config(settings).hash}
     with storage.open(artefact) as model:
         ranker, fixed = Ranker.load(model / RANKER, NAMES), ranker_from([], seed=0)
     assert torch.equal(ranker.layers[0].weight, fixed.layers[0].weight) == (not is_fitted)

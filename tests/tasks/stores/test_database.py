@@ -1,5 +1,6 @@
 import socket
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,17 @@ from hypothesis import settings as hypothesis_settings
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import Settings
-from tasks.stores.database import VERSION_TABLE, Metric, copy_rows, open_database, store_metrics, transaction
+from tasks.stores.database import (
+    VERSION_TABLE,
+    Metric,
+    check_database,
+    copy_rows,
+    database_engine,
+    migrate,
+    store_metrics,
+    transaction,
+)
+from tasks.stores.ledger import erased_users
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 
@@ -57,13 +68,14 @@ def test_copy_names_what_postgresql_cannot_store(settings):
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_every_spelling_of_the_url_means_psycopg2(settings, scheme):
     url = scheme + "://" + settings.database_url.partition("://")[2]
-    assert open_database(with_url(settings, url)).driver == "psycopg2"
+    assert database_engine(with_url(settings, url)).driver == "psycopg2"
+    check_database(with_url(settings, url))
 
 
 @pytest.mark.parametrize("url", ["mysql://root:secret@localhost/x", "postgresql+psycopg://a:secret@b/c", "secret"])
 def test_a_url_of_something_else_is_refused_without_showing_the_password(settings, url):
     with pytest.raises(BadInput, match="DATABASE_URL must read postgresql://") as refusal:
-        open_database(with_url(settings, url))
+        database_engine(with_url(settings, url))
     assert "secret" not in str(refusal.value)
 
 
@@ -73,7 +85,7 @@ def test_a_database_that_is_down_is_not_ready_and_its_password_not_shown(setting
         closed.bind(("127.0.0.1", 0))
         url = "postgresql://" + place.format(port=closed.getsockname()[1])
         with pytest.raises(NotReady, match=r"127\.0\.0\.1.*Connection refused.*run the step again") as refusal:
-            open_database(with_url(settings, url))
+            check_database(with_url(settings, url))
     assert "secret" not in str(refusal.value)
 
 
@@ -95,19 +107,62 @@ def test_a_server_that_goes_away_in_the_middle_is_not_ready(settings, use):
             use(connection)
 
 
-def test_without_a_url_the_embedded_server_is_used(settings, request):
-    socket_folder = sa.make_url(request.getfixturevalue("embedded_server")).query["host"]
-    state_folder = Path(socket_folder).parent
-    engine = open_database(settings.model_copy(update={"database_url": None, "state_folder": state_folder}))
-    assert engine.url.query["host"] == socket_folder
+def test_without_a_url_every_use_is_refused_and_no_server_is_started(settings):
+    without = with_url(settings, None)
+    for use in (database_engine, check_database, migrate, erased_users):
+        with pytest.raises(BadInput, match=r"DATABASE_URL must name .*python -m local"):
+            use(without)
+    assert not (without.state_folder / "postgres").exists()
+
+
+def test_a_schema_that_was_never_migrated_or_is_older_is_refused_until_it_is_migrated(fresh_settings):
+    with pytest.raises(NotReady, match=r"at revision \d+, got none: run `python -m tasks migrate`"):
+        check_database(fresh_settings)
+    newest = migrate(fresh_settings)
+    check_database(fresh_settings)
+    with transaction(fresh_settings) as connection:
+        connection.execute(sa.text(f"update {VERSION_TABLE} set version_num = '0001'"))
+    for use in (check_database, erased_users):
+        with pytest.raises(NotReady, match=rf"at revision {newest}, got 0001: run `python -m tasks migrate`"):
+            use(fresh_settings)
+
+
+def test_a_migration_that_is_done_changes_nothing(settings):
+    before = rows_of(settings, "select oid from pg_class order by oid")
+    assert migrate(settings) == migrate(settings)
+    assert rows_of(settings, "select oid from pg_class order by oid") == before
+
+
+def test_migrations_at_once_wait_for_each_other(fresh_settings):
+    with ThreadPoolExecutor(3) as executor:
+        assert len(set(executor.map(migrate, [fresh_settings] * 3))) == 1
+    check_database(fresh_settings)
+
+
+def test_a_user_who_may_make_no_tables_is_told_so(fresh_settings):
+    name = f"limited_{uuid4().hex[:8]}"
+    owner = database_engine(fresh_settings)
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"create role {name} login password '{name}'")
+    limited = owner.url.set(username=name, password=name).render_as_string(hide_password=False)
+    try:
+        with pytest.raises(BadInput, match=r"must be allowed to make tables in .*migrate as the owner") as refusal:
+            migrate(with_url(fresh_settings, limited))
+        assert f":{name}@" not in str(refusal.value), "the password"
+    finally:
+        with owner.begin() as connection:
+            connection.exec_driver_sql(f"drop role {name}")
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(settings):
-    open_database(settings)
+    check_database(settings)
     with transaction(settings) as connection:
         connection.execute(sa.text(f"update {VERSION_TABLE} set version_num = '9999'"))
-    with pytest.raises(BadInput, match=r"9999.*deploy the newer code"):
-        open_database(settings)
+    for use in (check_database, migrate):
+        with pytest.raises(BadInput, match=r"9999.*deploy the newer code"):
+            use(settings)
+    with database_engine(settings).connect() as connection:
+        assert connection.execute(sa.text(f"select version_num from {VERSION_TABLE}")).scalar_one() == "9999"
 
 
 def test_every_table_view_function_and_column_has_a_comment(settings):

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact
-from tasks.stores.database import SQL, VERSION_TABLE, open_database, transaction
+from tasks.stores.database import SQL, VERSION_TABLE, database_engine, migrate, transaction
 from tasks.stores.ledger import (
     Load,
     erased_users,
@@ -100,9 +100,9 @@ def test_erased_users_are_known_by_a_salted_hash(settings: Settings) -> None:
     assert known.salt
 
 
-def test_a_ledger_of_before_keeps_its_counts(settings: Settings) -> None:
+def test_a_ledger_of_before_keeps_its_counts(fresh_settings: Settings) -> None:
     """The migration from 0001, with a load in it."""
-    engine = sa.create_engine(sa.make_url(settings.database_url or "").set(drivername="postgresql+psycopg2"))
+    engine = database_engine(fresh_settings)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"create table {VERSION_TABLE} (version_num varchar(32) primary key)")
         connection.exec_driver_sql(f"insert into {VERSION_TABLE} values ('0001')")
@@ -111,8 +111,8 @@ def test_a_ledger_of_before_keeps_its_counts(settings: Settings) -> None:
             "insert into ingest_ledger (day, files, clicks_hash, rows_read, accepted, refused, duplicates,"
             " refused_by_reason, code_version) values ('2017-06-30', '[]', 'x', 10, 7, 2, 1, '{\"bad_time\": 2}', 'v')"
         )
-    open_database(settings)
-    assert rows_of(settings, "select quarantined, rows_by_rule from ingest_health") == [
+    migrate(fresh_settings)
+    assert rows_of(fresh_settings, "select quarantined, rows_by_rule from ingest_health") == [
         (2, {"bad_time": 2, "duplicate": 1})
     ]
-    assert rows_of(settings, "select outcome, clicks_of_other_days from ingest_ledger") == [("loaded", 0)]
+    assert rows_of(fresh_settings, "select outcome, clicks_of_other_days from ingest_ledger") == [("loaded", 0)]

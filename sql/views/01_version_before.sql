@@ -1,4 +1,4 @@
--- Others name this function: a file's name decides when it is made.
+-- Views and functions are created in the order of their files' names: this one first, since others use it.
 create or replace function version_before(version_id bigint)
 returns bigint
 language sql stable

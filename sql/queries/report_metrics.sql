@@ -1,4 +1,4 @@
--- Held-out figures of the nights up to this one.
+-- Held-out metrics of the nights up to this one.
 select night, system, segment, metric, value
 from metrics_by_night
 where k = 10

@@ -1,4 +1,4 @@
-"""Files from outside: where they lie, what they are by their suffix, and their columns read as text."""
+"""Delivered files: where they lie, which formats are accepted, and their columns read as text."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,36 @@ SUFFIXES = (
     *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst"),
 )
 LARGEST_EXACT_FLOAT = 2.0**53
+MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 
 
-def place(url: str) -> tuple[AbstractFileSystem, str]:
+def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a URL and the path in it; listings are never cached, because others write there."""
     files, path = url_to_fs(url, use_listings_cache=False)
     return files, path
+
+
+def delivered_files(files: AbstractFileSystem, folder: str, root: str) -> list[str]:
+    """The files in a folder of `root` by name, without those whose name begins with _ or a dot.
+
+    Raises BadInput for one that is no file and for one that leads out of `root`, as a symbolic link may.
+    """
+    names = {path: PurePosixPath(path).name for path in files.ls(folder, detail=False)}
+    delivered = sorted(path for path, name in names.items() if not name.startswith(("_", ".")) or name in (".", ".."))
+    for path in delivered:
+        _check_file_inside(files, path, root)
+    return delivered
+
+
+def _check_file_inside(files: AbstractFileSystem, path: str, root: str) -> None:
+    pure = PurePosixPath(path)
+    inside = pure.is_relative_to(root) and ".." not in pure.relative_to(root).parts
+    if inside and not files.isfile(path):
+        raise BadInput(f"{path} must be a file, but is none: remove it, then ingest again")
+    if inside and "file" in files.protocol:
+        inside = Path(path).resolve().is_relative_to(Path(root).resolve())
+    if not inside:
+        raise BadInput(f"{path} must lie in {root}, but leads out of it: deliver the file itself, then ingest again")
 
 
 @contextmanager
@@ -52,7 +76,7 @@ def suffix_of(name: str) -> str:
 def check_parquet(file: Path, names: Mapping[str, str], required: Sequence[str]) -> int:
     """The rows of a Parquet file whose columns can be read as text; names: our name -> the file's name.
 
-    Raises BadInput, the rest of a sentence about the file, where it is no Parquet, has a column twice or, where it has
+    Raises BadInput, the rest of a sentence about the file, where it is not Parquet, has a column twice or, where it has
     rows, lacks a required column or holds anything but text, numbers, times and flags in one of `names`.
     """
     try:

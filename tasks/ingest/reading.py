@@ -15,12 +15,12 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.columns import as_text, check_parquet, place, suffix_of
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, open_parquet
+from tasks.ingest.input_files import as_text, check_parquet, delivered_files, open_filesystem, suffix_of
 from tasks.ingest.log_format import COLUMNS, REQUIRED, LogFormat
-from tasks.ingest.text_files import LINE, REST, Landed, Unreadable, land
+from tasks.ingest.text_files import LINE, REST, Unreadable, text_to_parquet
 from tasks.settings import Settings
-from tasks.stores.artefacts import hash_file
+from tasks.stores.artefacts import dated_folders, hash_file
 
 TIME_TEXT = "time_text"
 
@@ -38,7 +38,7 @@ class LogFile:
 
 @dataclass(frozen=True)
 class RawLog:
-    """The log of a day as Parquet files, and what of it is no row.
+    """The log of a day as Parquet files, and its lines that are no rows.
 
     parquet: files named by their number, with the number of rows in each; unreadable: lines by file number.
     """
@@ -67,10 +67,8 @@ class RawLog:
 
 def days_with_a_folder(first: date, last: date, settings: Settings) -> list[date]:
     """The days from `first` to `last` that have a log folder, and always `last`, oldest first."""
-    files, root = place(settings.click_log_url)
-    names = {Path(path).name for path in files.ls(root, detail=False)} if files.isdir(root) else set()
-    days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal())]
-    return [*(day for day in days if f"date={day}" in names), last]
+    delivered = dated_folders(*open_filesystem(settings.click_log_url))
+    return [*sorted(day for day in delivered if first <= day < last), last]
 
 
 @contextmanager
@@ -80,7 +78,7 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
     Raises NotReady where the day has no folder or a file changed while it was read, BadInput for a day without a file,
     and for a file, named, that leads out of the folder, has no known suffix, cannot be read or lacks a column.
     """
-    source, root = place(settings.click_log_url)
+    source, root = open_filesystem(settings.click_log_url)
     folder = f"{root}/date={day}"
     if not source.isdir(folder):
         raise NotReady(
@@ -94,7 +92,7 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
             yield _read(files, day, log_format, Path(scratch))
         except BadInput as refusal:
             _check_unchanged(source, files, day)
-            raise _by_its_name(refusal, files, day) from refusal
+            raise _name_delivered_file(refusal, files, day) from refusal
         _check_unchanged(source, files, day)
 
 
@@ -107,17 +105,17 @@ def _check_unchanged(source: AbstractFileSystem, files: Sequence[LogFile], day: 
             )
 
 
-def _by_its_name(refusal: BadInput, files: Sequence[LogFile], day: date) -> BadInput:
-    """What an engine says of file 00003.parquet, or of no file, is said of the file that was delivered."""
+def _name_delivered_file(refusal: BadInput, files: Sequence[LogFile], day: date) -> BadInput:
+    """The refusal of an engine, which names 00003.parquet or no file, with the name of the delivered file."""
     if not str(refusal).startswith(ENGINE_REFUSAL):
         return refusal
     numbered = re.search(r"/(\d{5})\.parquet", str(refusal))
-    spoilt = files[int(numbered[1])] if numbered else next(filter(_is_spoilt, files), None)
-    name = f"date={day}/{spoilt.name}" if spoilt else f"one of {', '.join(file.name for file in files)} of date={day}"
+    corrupt = files[int(numbered[1])] if numbered else next(filter(_is_corrupt, files), None)
+    name = f"date={day}/{corrupt.name}" if corrupt else f"one of {', '.join(file.name for file in files)} of date={day}"
     return BadInput(f"{name} does not read as .parquet: {refusal}; write the file again")
 
 
-def _is_spoilt(file: LogFile) -> bool:
+def _is_corrupt(file: LogFile) -> bool:
     if file.suffix != ".parquet":
         return False
     try:
@@ -149,30 +147,16 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
     """Every file of the folder under a name of our own, so that no name can be a pattern or lead anywhere."""
     found: list[LogFile] = []
-    local_source = "file" in source.protocol
-    for path in sorted(source.ls(folder, detail=False)):
+    for path in delivered_files(source, folder, folder):
         name = PurePosixPath(path).name
-        if name.startswith(("_", ".")) and name not in (".", ".."):
-            continue
-        _check_inside(path, folder, local_source=local_source)
         suffix, state = suffix_of(name), _state(source, path)
         local = scratch / f"{len(found):05d}{suffix}"
-        if local_source:
+        if "file" in source.protocol:
             local.symlink_to(Path(path).resolve())
         else:
             source.get_file(path, str(local))
         found.append(LogFile(name, path, state, local, suffix))
     return found
-
-
-def _check_inside(path: str, folder: str, *, local_source: bool) -> None:
-    inside = str(PurePosixPath(path).parent) == folder and ".." not in PurePosixPath(path).parts[-2:]
-    if inside and local_source:
-        inside = Path(path).resolve().is_relative_to(Path(folder).resolve())
-    if not inside:
-        raise BadInput(f"{path} must lie in {folder}, but leads out of it: deliver the file itself, then ingest again")
-    if local_source and not Path(path).is_file():
-        raise BadInput(f"{path} must be a file, but is none: remove it from the folder, then ingest again")
 
 
 def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
@@ -192,8 +176,8 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
                 parquet[file.local] = check_parquet(file.local, log_format.names, REQUIRED)
                 continue
             target = scratch / f"{number:05d}.parquet"
-            landed: Landed = land(file.local, file.suffix, log_format.names, REQUIRED, target)
-            parquet[target], unreadable[number] = landed.rows, landed.unreadable
+            parsed = text_to_parquet(file.local, file.suffix, log_format.names, REQUIRED, target)
+            parquet[target], unreadable[number] = parsed.rows, parsed.unreadable
         except BadInput as refusal:
             raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
     log = RawLog(files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
@@ -203,8 +187,8 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
 
 
 def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -> ibis.Table:
-    landed = log.files[int(file.stem)].suffix != ".parquet"
-    names = dict(zip(COLUMNS, COLUMNS, strict=True)) if landed else log_format.names
+    was_text = log.files[int(file.stem)].suffix != ".parquet"  # its columns have our names already
+    names = dict(zip(COLUMNS, COLUMNS, strict=True)) if was_text else log_format.names
     text = {
         name: as_text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
     }
@@ -212,26 +196,26 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
     if log_format.event_types:
         kind = text["event_type"]
         text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
-    if landed:
+    if was_text:
         rest, row = as_text(rows[REST]), rows[LINE]
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
         rest, row = _rest(rows, others), rows[ROW]
-    if rows[names["event_time"]].type().is_temporal():  # says itself what was written
+    if rows[names["event_time"]].type().is_temporal():  # its own text is no other than the time
         text["event_time"] = ibis.null("string")
     times = {"event_time": time, TIME_TEXT: text["event_time"]}
     return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
 
 
 def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
-    stated = [
+    texts = [
         ibis.coalesce(ibis.literal(f"{name}=") + as_text(rows[name]) + ibis.literal("; "), "")
         for name in sorted(others)
         if not (rows[name].type().is_nested() or rows[name].type().is_binary())
     ]
-    if not stated:
+    if not texts:
         return ibis.null("string")
-    return as_text(sum(stated[1:], stated[0]).re_replace(r"[; ]+$", ""))
+    return as_text(sum(texts[1:], texts[0]).re_replace(r"[; ]+$", ""))
 
 
 # A day, perhaps a time, perhaps an offset; the name of a zone is no offset.

@@ -1,4 +1,4 @@
--- Tables of their own until attached: filling them locks nobody. The checks spare the attaching a scan.
+-- Tables of their own until attached: filling them locks no reader. With the checks, attaching needs no scan.
 create table recommendation_{version_id} (
     like recommendation including comments including constraints,
     check (version_id = {version_id})

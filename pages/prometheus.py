@@ -1,4 +1,4 @@
-"""Figures of the live version and of the ingest for Prometheus."""
+"""Metrics of the live version and of the ingest for Prometheus."""
 
 from collections.abc import Iterator
 
@@ -14,22 +14,22 @@ HELP = {
     "live_rows": "Recommendations of the live version.",
     "live_products": "Products with recommendations in the live version.",
     "live_coverage": "Share of the catalogue with a related product, as the gate measured it.",
-    "rejected_versions": "Versions that the gate refused and nobody let pass, of the last seven days.",
+    "rejected_versions": "Versions of the last seven days that the gate rejected and that were not approved.",
     "ingested_day_age_days": "Days since the newest day of clicks that was loaded.",
     "refused_share": "Share of the rows of that day that were quarantined.",
 }
 
 
-class _Figures(Collector):
+class _Metrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        (figures,) = rows("prometheus_metrics")
+        (metrics,) = rows("prometheus_metrics")
         for name, described in HELP.items():
-            if figures[name] is not None:
-                yield GaugeMetricFamily(f"recommendations_{name}", described, value=float(figures[name]))
+            if metrics[name] is not None:
+                yield GaugeMetricFamily(f"recommendations_{name}", described, value=float(metrics[name]))
 
 
-def figures_as_text() -> str:
-    """Prometheus' text format; a figure that there is not is left out."""
+def prometheus_metrics() -> str:
+    """Every metric that has a value, in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures())
+    registry.register(_Metrics())
     return generate_latest(registry).decode()

@@ -1,0 +1,14 @@
+"""The code that trained a version's model; config_hash is of the config that it was trained with."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    name = Path(__file__).with_suffix(".sql").name
+    op.get_bind().exec_driver_sql(Path(__file__).parents[1].joinpath(name).read_text())

@@ -1,3 +1,0 @@
-"""The types of a click, weakest first."""
-
-EVENT_TYPES = ("view", "add_to_cart", "purchase")

@@ -1,0 +1,86 @@
+"""What the rules of the gate are about, measured on tonight's rows, their held-out metrics and the live version."""
+
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eclare.arrays.topk import PAD
+from eclare.related.recommendations import Recommendations
+from tasks.stores.database import Connection, statement
+
+Measurements = dict[str, float | None]  # by name of rule; None: there is nothing to measure it on
+RATIOS = {"precision": "P", "psp": "PSP", "ndcg": "nDCG"}  # ending of a rule's name -> held-out metric
+
+
+def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measurements:
+    """How much of the catalogue has related products, and how many rows break a zero rule.
+
+    products: product_id, in_stock and blocked of the night's catalogue.
+    """
+    labels_NK = recommendations.labels_NK
+    mask_NK = labels_NK != PAD
+    points, places = np.nonzero(mask_NK)
+    labels = labels_NK[points, places]
+    point_rows_N = _rows_in(recommendations.point_ids_N, products["product_id"])
+    label_rows_L = _rows_in(recommendations.label_ids_L, products["product_id"])
+    label_of_point_N = _rows_in(recommendations.point_ids_N, recommendations.label_ids_L)
+    blocked, in_stock = (products[name].to_numpy().astype(bool) for name in ("blocked", "in_stock"))
+    related, known = label_rows_L[labels], (label_rows_L[labels] >= 0) & (point_rows_N[points] >= 0)
+    list_lengths, catalogue = mask_NK.sum(axis=1)[point_rows_N >= 0], max(len(products), 1)
+    return {
+        "row_count": len(labels),
+        "coverage": int((list_lengths > 0).sum()) / catalogue,
+        "full": int((list_lengths == labels_NK.shape[1]).sum()) / catalogue if labels_NK.shape[1] else 0.0,
+        "unknown": int((~known).sum()),
+        "itself": int((label_of_point_N[points] == labels).sum()),
+        "repeated": _count_repeated(labels_NK),
+        "blocked": int(blocked[related[related >= 0]].sum()),
+        "out_of_stock": int((~in_stock)[related[related >= 0]].sum()),
+    }
+
+
+def measure_metrics(connection: Connection, night: date, model_hash: str) -> Measurements:
+    """Held-out metrics at 10 over those of the co-click baseline and of the live version; None: not evaluated."""
+    tonight = _held_out_metrics(connection, night, model_hash)
+    live_model = connection.execute(statement("live_model")).one_or_none()
+    live = _held_out_metrics(connection, *live_model) if live_model else {}
+    measured: Measurements = {}
+    for name, metric in RATIOS.items():
+        model, baseline = tonight.get(("eclare", "all", metric)), tonight.get(("co-click", "all", metric))
+        measured[f"baseline_{name}"] = _ratio(model, baseline)
+        measured[f"live_{name}"] = _ratio(model, live.get(("eclare", "all", metric)))
+    tail = (tonight.get((system, "tail", "recall")) for system in ("eclare", "co-click"))
+    return measured | {"tail_recall": _ratio(*tail)}
+
+
+def measure_change(connection: Connection, version_id: int) -> Measurements:
+    """Churn and score drift of a staged version against the live one."""
+    return dict(connection.execute(statement("compare_with_live", version_id=version_id)).mappings().one())
+
+
+def _count_repeated(labels_NK: npt.NDArray[np.int32]) -> int:
+    """Labels that their list has already."""
+    in_order = np.sort(labels_NK, axis=1)
+    return int(((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != PAD)).sum())
+
+
+def _rows_in(ids: npt.NDArray[np.str_], among: npt.NDArray[np.str_] | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The first row of each id among others, -1 for none."""
+    found = pc.index_in(pa.array(ids, pa.string()), value_set=pa.array(among, pa.string()))
+    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+
+
+def _held_out_metrics(connection: Connection, night: date, model_hash: str) -> dict[tuple[str, str, str], float]:
+    """Value by system, segment and metric."""
+    rows = connection.execute(statement("held_out_metrics"), {"night": night, "model_hash": model_hash})
+    return {(row.system, row.segment, row.metric): row.value for row in rows}
+
+
+def _ratio(value: float | None, reference: float | None) -> float | None:
+    """Where the reference is 0, there is nothing to fall behind."""
+    if value is None or reference is None:
+        return None
+    return value / reference if reference > 0 else 1.0
