@@ -17,7 +17,6 @@ from eclare.model.network import ECLARE, Bags, LabelRows
 CHUNK = 8192  # rows in memory at a time
 EXACT_BELOW = 500_000  # classifiers
 QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
-OVERSAMPLING = 100  # further labels that a search over quantised classifiers looks up for a single title
 QUANTISED_FROM = 4096  # classifiers that the levels of product quantisation are learnt from
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
 LEAST_LOG_SHARE = -100.0  # of a label among the candidates of a point
