@@ -3,11 +3,11 @@
 The map, each folder importing from those above it alone:
 
 - arrays: sparse matrices and kernels: CSR, products, nearest titles, top-k, TF-IDF, random numbers, fingerprints.
-- model: the paper's ECLARE: data, label graph, clusters, network, training in stages, inference, search.
 - evaluation: metrics (P, PSP, nDCG, recall, coverage) and the baseline that a model must beat.
+- model: the paper's ECLARE: data, label graph, clusters, network, training in stages, inference, search.
+- ranker: weights features of candidates into one score; both related and xc learn it.
 - related: dated clicks to related products, every night: co-occurrence, candidates, features, re-ranking, backtest.
 - xc: titles to labels, once and for all: the recommender, its features, the repository's file formats.
-- ranker: weights features of candidates into one score; both related and xc learn it.
 - __main__: the command line, eclare fit and so on.
 
 A shape is written behind a variable's name: scores_NK has N rows and K columns. Ids exist at both ends only; inside,

@@ -37,17 +37,20 @@ class RowAdam(torch.optim.SparseAdam):
         (first, second), steps = group["betas"], state["step"]
         step_size = group["lr"] * (1 - second**steps) ** 0.5 / (1 - first**steps)
         gradient = parameter.grad.coalesce()  # type: ignore[union-attr]
-        tables = _Tables(parameter.numpy(), state["exp_avg"].numpy(), state["exp_avg_sq"].numpy())
-        rates = _Rates(*(np.float32(rate) for rate in (step_size, 1 - first, 1 - second, group["eps"])))
-        _update_rows(tables, gradient.indices()[0].numpy(), gradient.values().numpy(), rates)
+        _update_rows(
+            parameter.numpy(),
+            state["exp_avg"].numpy(),
+            state["exp_avg_sq"].numpy(),
+            _RowGradient(gradient.indices()[0].numpy(), gradient.values().numpy()),
+            _Rates(*(np.float32(rate) for rate in (step_size, 1 - first, 1 - second, group["eps"]))),
+        )
 
 
-class _Tables(NamedTuple):
-    """Rows x D each."""
+class _RowGradient(NamedTuple):
+    """The gradient of the U rows that a step sees; of all others it is 0."""
 
-    weights: Floats
-    mean: Floats  # of gradients, the first moment
-    square: Floats  # mean of squared gradients, the second moment
+    rows_U: npt.NDArray[np.int64]
+    values_UD: Floats
 
 
 class _Rates(NamedTuple):
@@ -58,17 +61,15 @@ class _Rates(NamedTuple):
 
 
 @numba.njit(parallel=True, cache=True)
-def _update_rows(tables: _Tables, rows_U: npt.NDArray[np.int64], gradient_UD: Floats, rates: _Rates) -> None:
-    for place in numba.prange(len(rows_U)):
-        _update_row(tables, rows_U[place], gradient_UD[place], rates)
+def _update_rows(weights: Floats, mean: Floats, square: Floats, gradient: _RowGradient, rates: _Rates) -> None:
+    """mean, square: of the gradients so far, in the shape of the weights.
 
-
-@numba.njit(cache=True)
-def _update_row(tables: _Tables, row: np.int64, gradient_D: Floats, rates: _Rates) -> None:
-    """A function of its own: numba's parallel loops lose what is written to the fields of a tuple."""
-    weights_D, mean_D, square_D = tables.weights[row], tables.mean[row], tables.square[row]
-    for d in range(len(gradient_D)):
-        gradient = gradient_D[d]
-        mean_D[d] += rates.of_mean * (gradient - mean_D[d])
-        square_D[d] += rates.of_square * (gradient * gradient - square_D[d])
-        weights_D[d] -= rates.step_size * mean_D[d] / (np.sqrt(square_D[d]) + rates.epsilon)
+    They are no named tuple: numba's parallel loops lose what is written to its fields.
+    """
+    for place in numba.prange(len(gradient.rows_U)):
+        row = gradient.rows_U[place]
+        for d in range(gradient.values_UD.shape[1]):
+            g = gradient.values_UD[place, d]
+            mean[row, d] += rates.of_mean * (g - mean[row, d])
+            square[row, d] += rates.of_square * (g * g - square[row, d])
+            weights[row, d] -= rates.step_size * mean[row, d] / (np.sqrt(square[row, d]) + rates.epsilon)
