@@ -29,7 +29,7 @@ STEPS, QUERIES_PER_STEP = 1600, 64
 # Of a log too short to learn from (benchmarks/fixed_weights.py). A score is what goes beyond a pair of which nothing is
 # known; its share of the model's is an even one, among some 400 candidates.
 COOCCURRENCE, POPULARITY = (f"{name}, half-life 90 days" for name in ("co-occurrence", "popularity"))
-FIXED_WEIGHTS = {COOCCURRENCE: 1.0, POPULARITY: 0.5, "title cosine": 2.0, "model": 0.3}
+FIXED_WEIGHTS = {COOCCURRENCE: 1.0, POPULARITY: 0.5, "title cosine": 3.0, "model": 0.3}
 NOTHING_KNOWN = {COOCCURRENCE: log(COUNT_FLOOR), POPULARITY: log(COUNT_FLOOR), "model": -6.0}
 
 
