@@ -28,7 +28,7 @@ DAY = "2017-06-30"
 
 @pytest.fixture
 def settings(settings):
-    return with_config(settings.model_copy(update={"held_out_days": 1, "window_days": 60, "top_k": 5}), QUICK)
+    return with_config(settings.model_copy(update={"held_out_days": 2, "window_days": 60, "top_k": 5}), QUICK)
 
 
 def with_config(settings, options):
