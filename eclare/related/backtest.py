@@ -26,14 +26,11 @@ FEWEST_RELEVANT = 5  # products, for a query to be learnt from
 MOST_QUERIES = 5000  # of a cut-off; a few hundred weights need no more
 STEPS, QUERIES_PER_STEP = 1600, 64
 
-# Of a log too short to learn from (docs/decisions), and the feature values of a pair of which nothing is known: an even
-# share of the model's among some 400 candidates. Only what goes beyond them is part of a score.
-FIXED_WEIGHTS = {
-    "sessions, half-life 90 days": 1.0, "popularity, half-life 90 days": 0.5, "title cosine": 2.0, "model": 0.3,
-}  # fmt: skip
-NOTHING_KNOWN = {
-    "sessions, half-life 90 days": log(COUNT_FLOOR), "popularity, half-life 90 days": log(COUNT_FLOOR), "model": -6.0,
-}  # fmt: skip
+# Of a log too short to learn from (benchmarks/fixed_weights.py). A score is what goes beyond a pair of which nothing is
+# known; its share of the model's is an even one, among some 400 candidates.
+COOCCURRENCE, POPULARITY = (f"{name}, half-life 90 days" for name in ("co-occurrence", "popularity"))
+FIXED_WEIGHTS = {COOCCURRENCE: 1.0, POPULARITY: 0.5, "title cosine": 3.0, "model": 0.3}
+NOTHING_KNOWN = {COOCCURRENCE: log(COUNT_FLOOR), POPULARITY: log(COUNT_FLOOR), "model": -6.0}
 
 
 class Cutoff(NamedTuple):

@@ -70,7 +70,7 @@ class CandidateSet:
         return product_at(left_QP, right_PP, self.products_QC, len(self.snapshot))
 
 
-def _sessions(half_life: int, candidates: CandidateSet) -> Floats:
+def _cooccurrence(half_life: int, candidates: CandidateSet) -> Floats:
     return _log(candidates.sessions_QCH[..., half_life])
 
 
@@ -85,17 +85,17 @@ def _two_hops(candidates: CandidateSet) -> Floats:
     return _log(chance, CHANCE_FLOOR)
 
 
-def _sessions_of_like_queries(candidates: CandidateSet) -> Floats:
+def _of_like_queries(candidates: CandidateSet) -> Floats:
     return _log(candidates.product_at(candidates.like_queries, candidates.snapshot.sessions))
 
 
-def _sessions_with_like_candidates(candidates: CandidateSet) -> Floats:
+def _with_like_candidates(candidates: CandidateSet) -> Floats:
     count, queries = len(candidates.queries), candidates.queries
     each = CSR(np.arange(count + 1, dtype=np.int32), queries, np.ones(count, np.float32))
     return _log(candidates.product_at(each, candidates.snapshot.sessions_with_like))
 
 
-def _sessions_of_like_both(candidates: CandidateSet) -> Floats:
+def _of_both(candidates: CandidateSet) -> Floats:
     return _log(candidates.product_at(candidates.like_queries, candidates.snapshot.sessions_with_like))
 
 
@@ -125,15 +125,18 @@ class Feature(NamedTuple):
 
 
 FEATURES = (
-    *(Feature(f"sessions, half-life {d:g} days", "co_clicks", partial(_sessions, h)) for h, d in enumerate(HALF_LIVES)),
+    *(
+        Feature(f"co-occurrence, half-life {d:g} days", "co_clicks", partial(_cooccurrence, h))
+        for h, d in enumerate(HALF_LIVES)
+    ),
     *(
         Feature(f"popularity, half-life {d:g} days", "popularity", partial(_popularity, h))
         for h, d in enumerate(HALF_LIVES)
     ),
-    Feature("sessions over two hops", "like_products", _two_hops),
-    Feature("sessions of like queries", "like_products", _sessions_of_like_queries),
-    Feature("sessions with like candidates", "like_products", _sessions_with_like_candidates),
-    Feature("sessions of both", "like_products", _sessions_of_like_both),
+    Feature("co-occurrence over two hops", "like_products", _two_hops),
+    Feature("co-occurrence of like queries", "like_products", _of_like_queries),
+    Feature("co-occurrence with like candidates", "like_products", _with_like_candidates),
+    Feature("co-occurrence of both", "like_products", _of_both),
     Feature("title cosine", "titles", _title_cosine),
     Feature("model", "model", _model),
     Feature("history of the query", "popularity", _history),

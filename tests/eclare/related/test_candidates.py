@@ -41,7 +41,10 @@ def without_pad(columns: np.ndarray) -> list[set[int]]:
 def test_every_generator_finds_what_its_name_says_among_the_allowed(snapshot, monkeypatch) -> None:
     queries = np.array([0, 1, 3], np.int32)
     assert without_pad(by_cooccurrence(snapshot, queries)) == [{1, 2}, {0, 2}, set()]
-    assert without_pad(by_like_titles(snapshot, queries)) == [{0, 1, 2}, {0, 1, 2}, {0, 1, 2}]
+    cosine = (snapshot.titles_PV @ snapshot.titles_PV.T).toarray() * (1 - np.eye(5))
+    reached = (cosine >= 0.4) @ (CHOSEN.T @ CHOSEN * (1 - np.eye(5))) * snapshot.allowed_P
+    assert without_pad(by_like_titles(snapshot, queries)) == [set(np.flatnonzero(reached[row])) for row in queries]
+    assert reached[3].any(), "a product without a session is reached by its title"
     assert by_popularity(snapshot, queries).tolist() == [[1, 0, 2]] * 3
     scores = np.where(snapshot.allowed_P, snapshot.encoded_PD @ snapshot.ensemble.classifiers_LD.T, -np.inf)
     best = np.argsort(-scores[queries], axis=1)[:, :2]

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -29,19 +32,19 @@ def test_features_are_what_their_names_say(snapshot) -> None:
     assert products.tolist() == [[1, 2, 3], [0, 1, 2]]
     candidates = CandidateSet(snapshot, QUERIES, products)
     seen = dict(zip(NAMES, np.moveaxis(candidates.features_QCF, 2, 0), strict=True))
-    assert seen["sessions, half-life 30 days"][0] == pytest.approx(np.log([1.5 + 0.1, 0.5 + 0.1, 0.1]))
+    assert seen["co-occurrence, half-life 30 days"][0] == pytest.approx(np.log([1.5 + 0.1, 0.5 + 0.1, 0.1]))
     assert seen["popularity, half-life 30 days"][0] == pytest.approx(np.log([1.75 + 0.1, 0.75 + 0.1, 0.1]))
     weight = 0.5 ** (np.array([0, 30, 60]) / 365)
     together = (CHOSEN * weight[:, None]).T @ CHOSEN
     np.fill_diagonal(together, 0)
     onwards = together / np.maximum(together.sum(axis=1, keepdims=True), 1e-9)
-    assert seen["sessions over two hops"][0] == pytest.approx(np.log((onwards @ onwards)[0, 1:] + 1e-4), rel=1e-4)
+    assert seen["co-occurrence over two hops"][0] == pytest.approx(np.log((onwards @ onwards)[0, 1:] + 1e-4), rel=1e-4)
     cosine = (snapshot.titles_PV @ snapshot.titles_PV.T).toarray()
     like = np.where(cosine >= 0.4, np.minimum(cosine, 1), 0) ** 8 * (1 - np.eye(4))
     reached = {
-        "sessions of like queries": like @ together,
-        "sessions with like candidates": together @ like.T,
-        "sessions of both": like @ together @ like.T,
+        "co-occurrence of like queries": like @ together,
+        "co-occurrence with like candidates": together @ like.T,
+        "co-occurrence of both": like @ together @ like.T,
     }
     for name, expected in reached.items():
         rows = np.take_along_axis(expected[QUERIES], products, axis=1)
@@ -59,3 +62,10 @@ def test_a_share_of_some_candidates_is_that_of_all_by_their_log_partition(snapsh
     assert shares[0] == pytest.approx([whole.log_shares_QC[0, 2], -100], abs=1e-5)
     assert (shares[1] == -100).all()
     assert CandidateSet(snapshot, QUERIES, some).log_partition()[1] == 0
+
+
+def test_the_table_is_read_without_loading_torch() -> None:
+    """As publish_recommendations does."""
+    command = "import sys, eclare.related.features; print({'torch', 'faiss'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"

@@ -28,7 +28,7 @@ DAY = "2017-06-30"
 
 @pytest.fixture
 def settings(settings):
-    return with_config(settings.model_copy(update={"held_out_days": 1, "window_days": 60, "top_k": 5}), QUICK)
+    return with_config(settings.model_copy(update={"held_out_days": 2, "window_days": 60, "top_k": 5}), QUICK)
 
 
 def with_config(settings, options):
@@ -65,7 +65,7 @@ def same_group(shop: DatedShop, night: Night, settings) -> tuple[float, float]:
     return right[~new].mean(), right[new].mean()
 
 
-@pytest.mark.parametrize(("days", "is_fitted"), [(40, True), (2, False)])
+@pytest.mark.parametrize(("days", "is_fitted"), [(40, True), (3, False)])
 def test_a_night_ranks_by_a_backtest_or_by_fixed_weights(settings, days, is_fitted) -> None:
     shop = sessions_of_groups(groups=6, products_per_group=8, days=days)
     night = make_interactions(shop, settings)
@@ -101,6 +101,6 @@ def test_a_ranker_of_other_features_or_none_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_worker_without_the_gpu_that_is_asked_for_refuses(settings) -> None:
     settings = settings.model_copy(update={"device": "cuda"})
-    make_interactions(sessions_of_groups(groups=2, products_per_group=4, days=3), settings)
+    make_interactions(sessions_of_groups(groups=2, products_per_group=8, days=3), settings)
     with pytest.raises(NotReady, match="set DEVICE=auto"):
         run("train_model", DAY, settings)
