@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.trials import METRICS, Trial
-from eclare.model.config import ECLAREConfig
+from eclare.xc.config import RecommenderConfig
 
-ALONE: dict[str, Any] = {"held_back_share": 0.0, "evidence_weight": 0.0}
+ALONE: dict[str, Any] = {"held_back_share": 0.0, "co_click_weight": 0.0}
 PARTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no graph": {"use_graph": False},
@@ -23,8 +23,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "sum in place of attention": {"use_attention": False},
     "words alone": {"word_pairs": False},
     "no label points": {"label_point_targets": 0},
-    "no co-click evidence": {"evidence_weight": 0.0},
-    "no learnt weighing of signals": {"held_back_share": 0.0},
+    "no co-click scores": {"co_click_weight": 0.0},
+    "no ranker": {"held_back_share": 0.0},
     "model alone": ALONE,
     "model alone, no graph": ALONE | {"use_graph": False},
     "model alone, no label text": ALONE | {"use_label_text": False},
@@ -51,7 +51,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "15 epochs": {"epochs": 15},
     "4,096 negatives a step": {"negatives_per_batch": 4096},
     "10 label point targets": {"label_point_targets": 10},
-    "evidence weight 0.7": {"evidence_weight": 0.7},
+    "co-click weight 0.7": {"co_click_weight": 0.7},
     "15% held back": {"held_back_share": 0.15},
     "ensemble of 2": {"ensemble": 2},
 }
@@ -75,7 +75,7 @@ def main(
     """Train once per row, or once per row and split; ends with one line of JSON per row."""
     seeds = range(1, withheld + 1)
     trials = [Trial.of_withheld_points(data, seed) for seed in seeds] or [Trial.of_test_points(data)]
-    published = ECLAREConfig.preset("paper-131k").__dict__ | {"cluster_bits": 0}
+    published = RecommenderConfig.preset("paper-131k").options | {"cluster_bits": 0}
     rows = {
         Question.PARTS: PARTS,
         Question.PAPER: {name: published | part for name, part in PAPER_PARTS.items()},
@@ -84,7 +84,7 @@ def main(
     table = Table("", *METRICS, "seconds")
     for name, options in rows.items():
         start = time.perf_counter()
-        found = [list(trial.metrics_of(ECLAREConfig(**options)).values()) for trial in trials]
+        found = [list(trial.metrics_of(RecommenderConfig.of(options)).values()) for trial in trials]
         means = [*np.mean(found, axis=0), (time.perf_counter() - start) / len(trials)]
         table.add_row(name, *(f"{mean:.1f}" for mean in means))
         figures = dict(zip([*METRICS, "seconds"], (round(float(mean), 2) for mean in means), strict=True))

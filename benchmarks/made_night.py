@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eclare.related.explain import NEIGHBOURS, Reasons
+from eclare.related.features import SCORE_PARTS
 from eclare.related.recommendations import Recommendations
 from tasks.night import Night
-from tasks.publish.explanations import PARTS, VIEWS, write_reasons
+from tasks.publish.explanations import VIEWS, write_reasons
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics
@@ -76,5 +77,5 @@ def _reasons(made: Recommendations, ranks: int) -> Reasons:
         random.random((pairs, len(VIEWS)), np.float32),
         random.integers(0, len(made.label_ids_L), (pairs, NEIGHBOURS), dtype=np.int32),
         random.random((pairs, NEIGHBOURS), np.float32),
-        random.random((pairs, len(PARTS)), np.float32),
+        random.random((pairs, len(SCORE_PARTS)), np.float32),
     )

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import typer
 
 from eclare.__main__ import as_matrix
-from eclare.model.config import ECLAREConfig
+from eclare.xc.config import RecommenderConfig
 from eclare.xc.formats import read_points, read_training, test_file
 from eclare.xc.recommender import Recommender
 
@@ -23,7 +23,7 @@ def main(
     training = read_training(data)
     test = read_points(test_file(data))
     start = time.perf_counter()
-    options = ECLAREConfig.load(config) if config else ECLAREConfig()
+    options = RecommenderConfig.load(config) if config else RecommenderConfig()
     fitted = Recommender.fit(training.points, training.labels, training.clicks_NL, options)
     trained = time.perf_counter()
     labels, scores = fitted.predict(test, 100)

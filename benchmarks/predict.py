@@ -11,14 +11,16 @@ import typer
 from benchmarks.made_clicks import clicks, titles
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble, Member, Trained
-from eclare.model.inference import SPARE
 from eclare.model.label_graph import build_label_graph
 from eclare.model.network import ECLARE, Bags
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
+from eclare.xc.candidates import OVERSAMPLING
 from eclare.xc.co_clicks import CoClickScores
-from eclare.xc.features import CANDIDATES, NAMES, Reranker
+from eclare.xc.config import RecommenderConfig
+from eclare.xc.features import FEATURES
+from eclare.xc.held_back import CANDIDATES
 from eclare.xc.recommender import Recommender
 
 TOP, BATCH, SINGLE = 100, 8192, 1000
@@ -35,9 +37,9 @@ def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
     model = ECLARE(features.shape[1], labels, config).eval()
     model.start_refinement(Bags.of(features, torch.device("cpu")), Bags.of(graph.edges_LL, torch.device("cpu")))
     ensemble = Ensemble([Member(Trained(model, Texts.of(features[:0], features, graph)))])
-    fusion = Ranker(torch.zeros(len(NAMES)), torch.ones(len(NAMES)))
-    evidence = CoClickScores.of(made, features, features)
-    recommender = Recommender(Reranker(ensemble, evidence, fusion), vocabulary, np.arange(labels).astype(str), "")
+    ranker = Ranker(list(FEATURES), torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)))
+    co_clicks, ids = CoClickScores.of(made, features, features), np.arange(labels).astype(str)
+    recommender = Recommender(RecommenderConfig(config), ensemble, co_clicks, ranker, vocabulary, ids, "")
     questions = titles(BATCH, seed=1)
     start = time.perf_counter()
     ensemble.quick_index  # noqa: B018 (built once a model)
@@ -50,8 +52,8 @@ def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
     figures = {
         "ms_per_point": 1e3 * seconds / BATCH,
         "index_s": index_s,
-        "recall_of_exact": _recall(recommender, TOP, 2 * max(CANDIDATES, 2 * TOP), questions),
-        "recall_of_exact_single": _recall(recommender, 10, max(CANDIDATES, 20) + SPARE, questions),
+        "recall_of_exact": _recall(recommender, TOP, questions),
+        "recall_of_exact_single": _recall(recommender, 10, questions),
         "p50_single_ms": 1e3 * float(np.percentile(single[10:], 50)),
         "p99_single_ms": 1e3 * float(np.percentile(single[10:], 99)),
     }
@@ -64,13 +66,13 @@ def _seconds_of(recommender: Recommender, title: str) -> float:
     return time.perf_counter() - start
 
 
-def _recall(recommender: Recommender, k: int, looked_up: int, questions: list[str]) -> float:
+def _recall(recommender: Recommender, k: int, questions: list[str]) -> float:
     """Share of the exact top k among the labels that a search for them looks up again."""
     assert recommender.vocabulary is not None
     ensemble = recommender.ensemble
     encoded = ensemble.encode(recommender.vocabulary.features(questions[:200]))
     exact = np.argpartition(-(encoded @ ensemble.classifiers_LD.T), k, axis=1)[:, :k]
-    found = ensemble.quick_index.search(encoded, looked_up)[1]
+    found = ensemble.quick_index.search(encoded, OVERSAMPLING * max(CANDIDATES, 2 * k))[1]
     return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(exact, found, strict=True)]))
 
 

@@ -11,11 +11,11 @@ import typer
 from benchmarks.made_clicks import clicks, titles
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
+from eclare.model.distributed import choose_device
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training, fresh_model, training_data_of
-from eclare.model.texts import Texts
 from eclare.model.training import Stage, run_stage
-from eclare.xc.recommender import choose_device
 
 
 class Shape(StrEnum):

@@ -30,10 +30,12 @@ from eclare.arrays.topk import best_per_row
 from eclare.evaluation.metrics import PROPENSITY_A, PROPENSITY_B, Metric, inverse_propensities
 from eclare.evaluation.metrics import evaluate as judge
 from eclare.model import distributed
-from eclare.model.config import PRESETS, ECLAREConfig
+from eclare.model.config import PRESETS
+from eclare.model.distributed import choose_device
 from eclare.model.loss_curve import plot_losses
-from eclare.xc.formats import drop_pairs, read_points, read_training, read_truth, test_file, write_sparse
-from eclare.xc.recommender import Recommender, choose_device
+from eclare.xc.config import RecommenderConfig
+from eclare.xc.formats import drop_excluded, read_points, read_training, read_truth, test_file, write_sparse
+from eclare.xc.recommender import Recommender
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 DataSet = Annotated[
@@ -73,7 +75,7 @@ def fit(
     with _explained(), distributed.process_group(choose_device(device)):
         training = read_training(data)
         start = time.perf_counter()
-        options = ECLAREConfig.load(config) if config else ECLAREConfig.preset(preset)
+        options = RecommenderConfig.load(config) if config else RecommenderConfig.preset(preset)
         checkpoints = model.with_name(f"{model.name}.checkpoints")
         fitted = Recommender.fit(
             training.points,
@@ -119,14 +121,14 @@ def evaluate(
     propensity_b: Annotated[float, typer.Option(help="B of the propensity model")] = PROPENSITY_B,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON instead of a table")] = False,
 ) -> None:
-    """P, PSP, nDCG, recall and coverage at 1, 3, 5; pairs of filter_labels_test.txt count nowhere."""
+    """P, PSP, nDCG, recall and coverage at 1, 3, 5; entries of filter_labels_test.txt count nowhere."""
     with _explained():
         clicks = read_training(data).clicks_NL
-        truth, dropped = read_truth(data, clicks.shape[1])
+        truth, excluded = read_truth(data, clicks.shape[1])
         scores = sp.load_npz(predictions).tocsr()
         if scores.shape != truth.shape:
             raise ValueError(f"{predictions} must be test points x labels = {truth.shape}, got {scores.shape}")
-        scores = drop_pairs(scores, dropped)
+        scores = drop_excluded(scores, excluded)
         metrics = judge(
             best_of(scores, max(CUTS)), truth, inverse_propensities(clicks, propensity_a, propensity_b), CUTS
         )

@@ -1,8 +1,8 @@
-"""One score from many signals: a small network that learns how much each of them is worth."""
+"""The ranker: one score from many features of a candidate, by a small network with learnt or fixed weights."""
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import comb
@@ -11,131 +11,168 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from eclare.model.inference import Floats
+from eclare.arrays.csr import Floats
 
 log = logging.getLogger(__name__)
 
 HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 24, 0.01, 1e-3
-NOT_THERE = -1e4  # score of a candidate that is not there
+MASKED = -1e4  # score of a place without a candidate
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Signals of the candidates of Q points, Q x C x F, how right each was, Q x C (0: wrong), and which are there."""
+    """What a ranker learns from: F features of C candidates of each of Q queries, and how relevant each turned out.
 
-    signals_QCF: Floats
-    right_QC: Floats
-    there_QC: npt.NDArray[np.bool_]
+    relevance_QC: 0 for a candidate that is not relevant; mask_QC: where there is a candidate.
+    """
+
+    features_QCF: Floats
+    relevance_QC: Floats
+    mask_QC: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.relevance_QC)
 
     def with_positives(self) -> "Examples":
-        """Without the points that have no right candidate."""
-        return self._of(self.right_QC.sum(axis=1) > 0)
+        """Without the queries that have no relevant candidate."""
+        positive = self.relevance_QC.sum(axis=1) > 0
+        return Examples(self.features_QCF[positive], self.relevance_QC[positive], self.mask_QC[positive])
 
-    def with_candidates(self, count: int) -> "Examples":
-        """Room for more candidates, which are not there."""
-        more = count - self.right_QC.shape[1]
-        rows = (0, 0), (0, more)
+    def padded(self, candidates: int) -> "Examples":
+        """With places for so many candidates, the new ones masked."""
+        rows = (0, 0), (0, candidates - self.relevance_QC.shape[1])
         return Examples(
-            np.pad(self.signals_QCF, (*rows, (0, 0))), np.pad(self.right_QC, rows), np.pad(self.there_QC, rows)
+            np.pad(self.features_QCF, (*rows, (0, 0))), np.pad(self.relevance_QC, rows), np.pad(self.mask_QC, rows)
         )
-
-    def _of(self, points: npt.NDArray[np.bool_]) -> "Examples":
-        return Examples(self.signals_QCF[points], self.right_QC[points], self.there_QC[points])
 
 
 class Ranker(nn.Module):
-    """A small network that scores a candidate from its standardised signals."""
+    """A network with one hidden layer that scores a candidate from its standardised features.
+
+    features: their names, in order.
+    """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, mean_F: torch.Tensor, deviation_F: torch.Tensor) -> None:
+    def __init__(self, features: Sequence[str], mean_F: torch.Tensor, deviation_F: torch.Tensor) -> None:
         super().__init__()
+        self.features = tuple(features)
         self.register_buffer("mean", mean_F)
         self.register_buffer("deviation", deviation_F)
         self.layers = nn.Sequential(nn.Linear(len(mean_F), HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 1))
 
-    def forward(self, signals_QCF: torch.Tensor) -> torch.Tensor:
+    @classmethod
+    @torch.no_grad()
+    def linear(cls, features: Sequence[str], weights: Mapping[str, float], origin: Mapping[str, float]) -> "Ranker":
+        """Fixed weights: the score is the sum of weight * (feature - origin) over the named features.
+
+        Exact in this network, since gelu(x) - gelu(-x) = x: one hidden unit holds the weights, one their negatives.
+        origin: the values at which the score is 0; 0 for features left out. Raises ValueError for an unknown feature.
+        """
+        if unknown := {*weights, *origin} - set(features):
+            raise ValueError(f"weights must be of {', '.join(features)}; got {', '.join(sorted(unknown))}")
+        weight_F, mean_F = (torch.tensor([of.get(name, 0.0) for name in features]) for of in (weights, origin))
+        ranker = cls(features, mean_F, torch.ones(len(features)))
+        for parameter in ranker.parameters():
+            parameter.zero_()
+        inner_HF, _, outer_1H, _ = ranker.parameters()
+        inner_HF[:2] = torch.stack([weight_F, -weight_F])
+        outer_1H[0, :2] = torch.tensor([1.0, -1.0])
+        return ranker
+
+    def forward(self, features_QCF: torch.Tensor) -> torch.Tensor:
         """Q x C x F in, a score of every candidate out, Q x C."""
-        scores: torch.Tensor = self.layers((signals_QCF - self.mean) / self.deviation).squeeze(-1)
+        scores: torch.Tensor = self.layers((features_QCF - self.mean) / self.deviation).squeeze(-1)
         return scores
 
     @torch.no_grad()
-    def scores(self, signals_QCF: Floats) -> Floats:
+    def scores(self, features_QCF: Floats) -> Floats:
         """The same for arrays."""
-        return np.asarray(self(torch.from_numpy(signals_QCF)).numpy())
+        return np.asarray(self(torch.from_numpy(features_QCF)).numpy())
 
     @torch.no_grad()
-    def parts(self, signals_NF: Floats, groups: Sequence[Sequence[int]]) -> Floats:
-        """What each group of signals adds to the score that average signals have, and that score, N x (groups + 1).
+    def parts(self, features_NF: Floats, groups: Sequence[Sequence[int]]) -> Floats:
+        """What each group of features adds to the score of average features, and that score, N x (groups + 1).
 
         Exact Shapley values (Shapley, 1953; Lundberg, Lee, NIPS 2017): a group's worth to every set of the others, by
-        the set's size. They sum to the score where each signal is in one group.
+        the set's size. They sum to the score where each feature is in one group.
         """
-        scores = self._scores_of_sets(signals_NF, groups)
-        parts_GN = torch.zeros(len(groups), len(signals_NF))
+        scores = self._scores_of_sets(features_NF, groups)
+        parts_GN = torch.zeros(len(groups), len(features_NF))
         for group, known in product(range(len(groups)), range(len(scores))):
             if not known >> group & 1:
                 orders = len(groups) * comb(len(groups) - 1, known.bit_count())
                 parts_GN[group] += (scores[known | 1 << group] - scores[known]) / orders
         return np.asarray(torch.stack([*parts_GN, scores[0]], dim=-1).numpy())
 
-    def _scores_of_sets(self, signals_NF: Floats, groups: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """The scores where only the groups of a set are known and other signals are average; bit g stands for a group.
+    def _scores_of_sets(self, features_NF: Floats, groups: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """The scores where only the groups of a set are known and other features average; bit g stands for group g.
 
-        The first layer is linear, so what each group pushes into it is worked out once.
+        The first layer is linear, so what each group adds before the GELU is computed once.
         """
         weight, bias = self.layers[0].parameters()
-        standard = (torch.from_numpy(signals_NF) - self.mean) / self.deviation
-        pushes = [standard[:, list(group)] @ weight[:, list(group)].T for group in groups]
+        standard = (torch.from_numpy(features_NF) - self.mean) / self.deviation
+        added = [standard[:, list(group)] @ weight[:, list(group)].T for group in groups]
         hidden = [bias.expand(len(standard), -1)]
-        for push in pushes:
-            hidden += [before + push for before in hidden]
+        for of_group in added:
+            hidden += [before + of_group for before in hidden]
         return [self.layers[1:](each).squeeze(-1) for each in hidden]
 
     def save(self, file: Path) -> None:
-        """Write a safetensors file."""
-        file.write_bytes(save({name: value.contiguous() for name, value in self.state_dict().items()}))
+        """Write a safetensors file that names the features."""
+        tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
+        file.write_bytes(save(tensors, {"features": json.dumps(self.features)}))
 
     @classmethod
-    def load(cls, file: Path) -> "Ranker":
-        """Read what `save` wrote."""
+    def load(cls, file: Path, features: Sequence[str]) -> "Ranker":
+        """Read what `save` wrote; raises ValueError where its features are not these."""
+        with safe_open(file, "pt") as stored:
+            found = json.loads((stored.metadata() or {}).get("features", "[]"))
+        if found != list(features):
+            raise ValueError(
+                f"{file.name} must rank by the features {', '.join(features)}; "
+                f"it was made for {', '.join(found) or 'features without a name'}: train again"
+            )
         state = load_file(file)
-        fusion = cls(state["mean"], state["deviation"])
-        fusion.load_state_dict(state)
-        return fusion
+        ranker = cls(features, state["mean"], state["deviation"])
+        ranker.load_state_dict(state)
+        return ranker
 
 
-def fit_ranker(examples: Sequence[Examples], seed: int, steps: int, points_per_step: int) -> Ranker:
-    """Learn to give each candidate its share of what was right for the point (softmax cross-entropy, Adam).
+def fit_ranker(
+    examples: Sequence[Examples], features: Sequence[str], seed: int, steps: int, queries_per_step: int
+) -> Ranker:
+    """Learn to give each candidate its share of its query's relevance (softmax cross-entropy, Adam).
 
     Raises ValueError where there is nothing to learn from.
     """
-    widest = max((some.right_QC.shape[1] for some in examples), default=0)
-    taught = [some.with_positives().with_candidates(widest) for some in examples]
-    signals, right, there = (
-        torch.from_numpy(np.concatenate([getattr(some, name) for some in taught]))
-        for name in ("signals_QCF", "right_QC", "there_QC")
+    widest = max((each.relevance_QC.shape[1] for each in examples), default=0)
+    positive = [each.with_positives().padded(widest) for each in examples]
+    if not sum(map(len, positive)):
+        raise ValueError("a ranker learns from queries with a relevant candidate, got none")
+    features_QCF, relevance_QC, mask_QC = (
+        torch.from_numpy(np.concatenate([getattr(each, name) for each in positive]))
+        for name in ("features_QCF", "relevance_QC", "mask_QC")
     )
-    if not len(signals):
-        raise ValueError("fusing signals needs at least one point with a right candidate, got none")
-    share = right / right.sum(dim=1, keepdim=True)
+    share_QC = relevance_QC / relevance_QC.sum(dim=1, keepdim=True)
     random = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    known = signals[there]
-    fusion = Ranker(known.mean(dim=0), known.std(dim=0, correction=0) + 1e-6)
-    optimiser = torch.optim.Adam(fusion.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    of_candidates = features_QCF[mask_QC]
+    ranker = Ranker(features, of_candidates.mean(dim=0), of_candidates.std(dim=0, correction=0) + 1e-6)
+    optimiser = torch.optim.Adam(ranker.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, steps)
     for _ in range(steps):
-        drawn = torch.randint(len(signals), (points_per_step,), generator=random)
-        scores = fusion(signals[drawn]).masked_fill(~there[drawn], NOT_THERE)
-        loss = nn.functional.cross_entropy(scores, share[drawn])
+        drawn = torch.randint(len(features_QCF), (queries_per_step,), generator=random)
+        scores = ranker(features_QCF[drawn]).masked_fill(~mask_QC[drawn], MASKED)
+        loss = nn.functional.cross_entropy(scores, share_QC[drawn])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-    log.info("%s", json.dumps({"fusion learnt from points": len(signals), "loss": round(loss.item(), 4)}))
-    return fusion
+    log.info("%s", json.dumps({"ranker fitted on queries": len(features_QCF), "loss": round(loss.item(), 4)}))
+    return ranker

@@ -21,7 +21,7 @@ def write_complete_journey(click_log_folder: Path, catalogue_path: Path, first: 
 
     data = get_data(["transactions", "products"])
     counts = write_days(_log(data["transactions"]), click_log_folder, first, last)
-    catalogue = _catalogue(data["products"])
+    catalogue = catalogue_of(data["products"])
     catalogue_path.parent.mkdir(parents=True, exist_ok=True)
     catalogue.to_parquet(catalogue_path, index=False)
     return counts | {"products": len(catalogue), "products_without_title": int(catalogue["title"].isna().sum())}
@@ -38,7 +38,8 @@ def _log(transactions: pd.DataFrame) -> ibis.Table:
     )
 
 
-def _catalogue(products: pd.DataFrame) -> pd.DataFrame:
+def catalogue_of(products: pd.DataFrame) -> pd.DataFrame:
+    """The products of the package in the columns of a catalogue."""
     size = " " + products["package_size"].str.lower()
     maker = ", " + products["brand"] + " (maker " + products["manufacturer_id"].astype("str") + ")"
     return pd.DataFrame(

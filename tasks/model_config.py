@@ -1,18 +1,20 @@
-"""The hyper-parameters of this installation."""
+"""The hyper-parameters of this installation's nights."""
 
 from eclare.model.config import ECLAREConfig
 from tasks.errors import BadInput
 from tasks.settings import Settings
 
-EVIDENCE_WEIGHT = 2.0  # most products of a night have clicks of their own, which then count more than in a catalogue
-WORD_PAIRS = False  # on dated logs they bring nothing: benchmarks/README.md
+NIGHT = ECLAREConfig(word_pairs=False)  # on dated logs they bring nothing: benchmarks/README.md
 
 
 def read_config(settings: Settings) -> ECLAREConfig:
-    """The options of the JSON file ECLARE_CONFIG, or the night's own; raises BadInput for one that cannot work."""
+    """The night's options, changed by those that the JSON file ECLARE_CONFIG names.
+
+    Raises BadInput for a file that does not read, and for an option that is unknown or cannot work.
+    """
     if settings.eclare_config is None:
-        return ECLAREConfig(evidence_weight=EVIDENCE_WEIGHT, word_pairs=WORD_PAIRS)
+        return NIGHT
     try:
-        return ECLAREConfig.load(settings.eclare_config)
+        return ECLAREConfig.load(settings.eclare_config, NIGHT)
     except (OSError, ValueError) as error:
         raise BadInput(f"ECLARE_CONFIG must name a JSON file of ECLARE's options: {error}") from error

@@ -1,4 +1,4 @@
-"""What the three steps with a model share: its device, its texts, the products it may recommend. Imports torch."""
+"""The ranking of a night from its artefacts, for the steps that train, judge and recommend. Imports torch."""
 
 from pathlib import Path
 
@@ -10,27 +10,27 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
 
+from eclare.arrays.csr import Rows
+from eclare.model import distributed
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import Rows
-from eclare.model.interactions import Interactions
 from eclare.model.label_graph import LabelGraph
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
-from eclare.related.answers import Answers
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.xc.co_clicks import CoClickScores
-from tasks.errors import NotReady
+from eclare.related.features import NAMES
+from eclare.related.snapshot import Snapshot
+from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 
-FUSION = "fusion.safetensors"  # beside the model, where past nights taught how to weigh what is known
+RANKER = "ranker.safetensors"  # beside the model
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(settings: Settings) -> torch.device:
     """The device of the setting DEVICE; raises NotReady where a GPU is asked for and none is there."""
-    found = torch.cuda.is_available()
-    if wanted == "cuda" and not found:
-        raise NotReady("DEVICE=cuda needs a GPU, torch sees none here: run on a GPU worker or set DEVICE=auto")
-    return torch.device("cuda" if found and wanted != "cpu" else "cpu")
+    try:
+        return distributed.choose_device(settings.device)
+    except ValueError as error:
+        raise NotReady(f"DEVICE: {error}; run on a worker with a GPU or set DEVICE=auto") from error
 
 
 def load_texts(folder: Path) -> Texts:
@@ -39,21 +39,23 @@ def load_texts(folder: Path) -> Texts:
     return Texts.of(titles, titles, LabelGraph.load(folder))
 
 
-def load_answers(inputs: Path, texts: Path, model: Path, settings: Settings, *, known_until: int) -> Answers:
-    """The night's model with all clicks that were known `known_until` days before the night, ready to be asked.
+def load_snapshot(inputs: Path, texts: Path, model: Path, settings: Settings, *, known_until: int) -> Snapshot:
+    """What was known `known_until` days before the night, beside the night's model.
 
-    inputs, texts, model: what build_interactions, build_label_graph and train_model wrote. Without learnt weights the
-    model's score and a bonus for co-clicks of the training days are added up.
+    inputs, texts, model: what build_interactions, build_label_graph and train_model wrote.
     """
     titles = load_texts(texts).labels_LV
-    ensemble = Ensemble.load(model, titles, choose_device(settings.device))
+    ensemble = Ensemble.load(model, titles, choose_device(settings))
     allowed = recommendable(pq.read_table(inputs / "products.parquet"))
-    known = ensemble, titles, Cooccurrence.load(inputs).until(known_until), allowed
-    if (model / FUSION).exists():
-        return Answers(*known, fusion=Ranker.load(model / FUSION))
-    return Answers(
-        *known, evidence=CoClickScores.of_products(Interactions.load(inputs / "training").weights_NL, titles)
-    )
+    return Snapshot(Cooccurrence.load(inputs).until(known_until), titles, ensemble, allowed)
+
+
+def load_ranker(model: Path) -> Ranker:
+    """The ranker that train_model wrote; raises BadInput for one of other features than today's."""
+    try:
+        return Ranker.load(model / RANKER, NAMES)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"the night's ranker is not one of this code, run train_model again: {error}") from error
 
 
 def recommendable(products: pa.Table) -> npt.NDArray[np.bool_]:

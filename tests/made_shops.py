@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 
 
@@ -43,10 +43,10 @@ def shop_of_groups(groups: int = 8, products_per_group: int = 12, clicks_per_pro
 
 
 class DatedShop(NamedTuple):
-    """Titles of P products, the pairs that dated sessions chose, and the group of each."""
+    """Titles of P products, their co-occurrence in dated sessions, and the group of each."""
 
     titles: list[str]
-    pairs: Cooccurrence
+    cooccurrence: Cooccurrence
     group_of_P: "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
 

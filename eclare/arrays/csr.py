@@ -25,6 +25,14 @@ class CSR(NamedTuple):
         return cls(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
 
 
+class CSRStack(NamedTuple):
+    """M matrices that have their entries at the same places: as CSR, with entries x M data."""
+
+    indptr: Rows
+    indices: Rows
+    data_EM: Floats
+
+
 def rows_of(matrix: sp.csr_matrix) -> Rows:
     """The row of every stored entry."""
     return np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))

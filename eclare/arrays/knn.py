@@ -1,144 +1,176 @@
-"""Titles nearest to a title: the highest cosines between sparse rows, without looking at most of them."""
+"""Nearest titles: the highest cosines between sparse rows, without looking at most of them."""
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.topk import PAD, insert
 
 COSINE_COST = 30  # words of a list that are read in the time of one cosine
+SLACK = 0.999  # of a bound, against the rounding of sums
 
 
 class Nearest:
-    """Rows of norm 1 or 0 that can be asked for the nearest of them."""
+    """Rows of norm 1 or 0 in which the nearest of other rows are searched."""
 
     def __init__(self, rows_NV: sp.csr_matrix) -> None:
         self.rows_NV = rows_NV
         self._by_row, self._by_word = CSR.of(rows_NV), CSR.of(rows_NV.T.tocsr())
 
-    def to(self, points_QV: sp.csr_matrix, most: int, least: float) -> tuple[Rows, Floats]:
-        """Per point the `most` rows with a cosine of at least `least`, highest first, ties by lower row: Q x most.
+    def to(self, points_QV: sp.csr_matrix, k: int, min_cosine: float) -> tuple[Rows, Floats]:
+        """Per point the k rows with the highest cosines of at least `min_cosine`, highest first, ties by lower row.
 
-        Where there are fewer, the cosine is 0.
+        Q x k each; where there are fewer, the cosine is 0.
         """
         workers = min(numba.get_num_threads(), max(points_QV.shape[0], 1))
-        reached = np.zeros((workers, self.rows_NV.shape[0]), np.float32)
-        return _nearest(CSR.of(points_QV), self._by_row, self._by_word, reached, (most, least))
+        partial = np.zeros((workers, self.rows_NV.shape[0]), np.float32)
+        return _nearest(CSR.of(points_QV), self._by_row, self._by_word, _Limits(k, min_cosine), partial)
 
 
 def shares(found: tuple[Rows, Floats], sharpness: int) -> CSR:
-    """What each found row has to say: its cosine to the power `sharpness`, over the sum of its point's."""
-    said = np.minimum(found[1], 1) ** sharpness
-    said /= np.maximum(said.sum(axis=1, keepdims=True), 1e-30)
-    known = found[1] > 0
-    indptr = np.zeros(len(said) + 1, np.int32)
-    np.cumsum(known.sum(axis=1), out=indptr[1:])
-    return CSR(indptr, found[0][known], said[known])
+    """Weights of the nearest rows of every point: the cosine to the power `sharpness`, over its sum, Q x N."""
+    rows_QK, cosines_QK = found
+    weights = np.minimum(cosines_QK, 1) ** sharpness
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
+    near = cosines_QK > 0
+    indptr = np.zeros(len(weights) + 1, np.int32)
+    np.cumsum(near.sum(axis=1), out=indptr[1:])
+    return CSR(indptr, rows_QK[near], weights[near])
+
+
+class _Limits(NamedTuple):
+    k: int
+    min_cosine: float
+
+
+class _Query(NamedTuple):
+    """The words of a title, rarest first."""
+
+    words: Rows
+    weights: Floats
+    lengths: Rows  # rows that hold each word
+    left: Floats  # norm of the weights from each word on: what they add to a cosine at most (Cauchy-Schwarz)
+
+
+class _Met(NamedTuple):
+    """The rows that share a word with a title, in order of meeting, and what the words read add to all cosines."""
+
+    rows: Rows
+    partial: Floats
 
 
 @numba.njit(parallel=True, cache=True)
-def _nearest(points: CSR, by_row: CSR, by_word: CSR, reached: Floats, limits: tuple[int, float]) -> tuple[Rows, Floats]:
-    """reached: zeros, workers x rows, and zeros again afterwards."""
-    most, least = limits
-    count = len(points[0]) - 1
-    found, cosines = np.zeros((count, most), np.int32), np.zeros((count, most), np.float32)
-    for worker in numba.prange(len(reached)):
-        for point in range(worker, count, len(reached)):
-            start, end = points[0][point], points[0][point + 1]
-            words, weights = points[1][start:end], points[2][start:end]
-            for row in _within_reach(words, weights, by_word, reached[worker], limits):
+def _nearest(points: CSR, by_row: CSR, by_word: CSR, limits: _Limits, partial: Floats) -> tuple[Rows, Floats]:
+    """partial: zeros, workers x rows, and zeros again afterwards."""
+    count, workers = len(points.indptr) - 1, len(partial)
+    found, cosines = np.zeros((count, limits.k), np.int32), np.zeros((count, limits.k), np.float32)
+    for worker in numba.prange(workers):
+        for point in range(worker, count, workers):
+            start, end = points.indptr[point], points.indptr[point + 1]
+            words, weights = points.indices[start:end], points.data[start:end]
+            for row in _candidates(_rarest_first(words, weights, by_word), by_word, limits, partial[worker]):
                 cosine = cosine_of(words, weights, by_row, row)
-                if cosine >= least:
-                    _insert(found[point], cosines[point], row, cosine)
+                if cosine >= limits.min_cosine:
+                    insert(found[point], cosines[point], row, cosine)
     return found, cosines
 
 
 @numba.njit(cache=True)
-def _within_reach(words: Rows, weights: Floats, by_word: CSR, reached: Floats, limits: tuple[int, float]) -> Rows:
-    """The rows that can be among the `most` nearest with a cosine of `least`. reached: zeros, and zeros afterwards.
-
-    Rare words come first. What they bring to the `most` best rows so far is a bar; words that are left bring no row
-    over it once their weights have a smaller norm (Cauchy-Schwarz; prefix filtering, Bayardo et al., WWW 2007). The
-    commonest ones are then read only as far as that costs less than the cosines of the rows that they may rule out.
-    """
-    most, bar = limits
-    length = by_word[0][words + 1] - by_word[0][words]
-    order = np.argsort(length, kind="mergesort")
-    words, weights, length = words[order], weights[order], length[order]
-    left = np.append(np.cumsum(weights[::-1] ** 2)[::-1] ** 0.5, np.float32(0))
-    rows, filled, done = np.empty(length.sum(), np.int32), 0, 0
-    while done < len(words) and left[done] >= 0.999 * bar:
-        for entry in range(by_word[0][words[done]], by_word[0][words[done] + 1]):
-            row = by_word[1][entry]
-            if reached[row] == 0:
-                rows[filled] = row
-                filled += 1
-            reached[row] += weights[done] * by_word[2][entry]
-        done += 1
-        if filled >= most and done < len(words) and length[done] > filled:
-            bar = max(bar, np.partition(reached[rows[:filled]], filled - most)[filled - most])
-    filled = _still_within_reach(rows[:filled], reached, 0.999 * bar - left[done])
-    while done < len(words) and filled * COSINE_COST > length[done]:
-        for entry in range(by_word[0][words[done]], by_word[0][words[done] + 1]):
-            if reached[by_word[1][entry]] > 0:
-                reached[by_word[1][entry]] += weights[done] * by_word[2][entry]
-        done += 1
-        filled = _still_within_reach(rows[:filled], reached, 0.999 * bar - left[done])
-    reached[rows[:filled]] = 0
-    return np.sort(rows[:filled])
+def _rarest_first(words: Rows, weights: Floats, by_word: CSR) -> _Query:
+    lengths = by_word.indptr[words + 1] - by_word.indptr[words]
+    order = np.argsort(lengths, kind="mergesort")
+    squares = weights[order][::-1] ** 2
+    left = np.append(np.cumsum(squares)[::-1] ** 0.5, np.float32(0))
+    return _Query(words[order], weights[order], lengths[order], left)
 
 
 @numba.njit(cache=True)
-def _still_within_reach(rows: Rows, reached: Floats, bar: float) -> int:
-    """Move the rows that have reached the bar to the front, count them, and forget the others."""
+def _candidates(query: _Query, by_word: CSR, limits: _Limits, partial: Floats) -> Rows:
+    """The rows that can be among the k nearest, sorted. partial: zeros, and zeros again afterwards.
+
+    Words are read from the rarest on, and what they bring to each row's cosine is added up. The k-th best row so far
+    is a bar: once the words that are left cannot lift a row over it alone, no further row is a candidate (prefix
+    filtering, Bayardo et al., WWW 2007). Then they serve to rule candidates out, as long as reading a word costs less
+    than the cosines that it may save.
+    """
+    words, rows = len(query.words), np.empty(query.lengths.sum(), np.int32)
+    met = _Met(rows, partial)
+    bar, count, word = limits.min_cosine, 0, 0
+    while word < words and query.left[word] >= SLACK * bar:
+        count = _meet_rows(query, word, by_word, met, count)
+        word += 1
+        if count >= limits.k and word < words and query.lengths[word] > count:
+            bar = max(bar, np.partition(partial[rows[:count]], count - limits.k)[count - limits.k])
+    count = _rule_out(rows[:count], partial, SLACK * bar - query.left[word])
+    while word < words and count * COSINE_COST > query.lengths[word]:
+        _add_to_met_rows(query, word, by_word, partial)
+        word += 1
+        count = _rule_out(rows[:count], partial, SLACK * bar - query.left[word])
+    partial[rows[:count]] = 0
+    return np.sort(rows[:count])
+
+
+@numba.njit(cache=True)
+def _meet_rows(query: _Query, word: int, by_word: CSR, met: _Met, count: int) -> int:
+    """Add the word to the cosines of all its rows; new ones go behind the `count` rows met so far; their number now."""
+    for entry in range(by_word.indptr[query.words[word]], by_word.indptr[query.words[word] + 1]):
+        row = by_word.indices[entry]
+        if met.partial[row] == 0:
+            met.rows[count] = row
+            count += 1
+        met.partial[row] += query.weights[word] * by_word.data[entry]
+    return count
+
+
+@numba.njit(cache=True)
+def _add_to_met_rows(query: _Query, word: int, by_word: CSR, partial: Floats) -> None:
+    for entry in range(by_word.indptr[query.words[word]], by_word.indptr[query.words[word] + 1]):
+        row = by_word.indices[entry]
+        if partial[row] > 0:
+            partial[row] += query.weights[word] * by_word.data[entry]
+
+
+@numba.njit(cache=True)
+def _rule_out(rows: Rows, partial: Floats, least: float) -> int:
+    """Move the rows with at least so much of their cosine to the front, count them, and clear the others."""
     kept = 0
     for row in rows:
-        if reached[row] >= bar:
+        if partial[row] >= least:
             rows[kept] = row
             kept += 1
         else:
-            reached[row] = 0
+            partial[row] = 0
     return kept
-
-
-@numba.njit(cache=True)
-def _insert(found: Rows, cosines: Floats, row: int, cosine: np.float32) -> None:
-    """Into a list that falls by cosine; behind its equals, the last one drops out."""
-    slot = len(found)
-    while slot > 0 and cosine > cosines[slot - 1]:
-        slot -= 1
-    if slot < len(found):
-        for moved in range(len(found) - 1, slot, -1):
-            found[moved], cosines[moved] = found[moved - 1], cosines[moved - 1]
-        found[slot], cosines[slot] = row, cosine
 
 
 @numba.njit(cache=True)
 def cosine_of(words: Rows, weights: Floats, rows: CSR, row: int) -> np.float32:
     """Inner product of a title and a row, both with sorted words."""
     total = np.float32(0)
-    here, there, end = 0, rows[0][row], rows[0][row + 1]
-    while here < len(words) and there < end:
-        if words[here] == rows[1][there]:
-            total += weights[here] * rows[2][there]
-            here += 1
-            there += 1
-        elif words[here] < rows[1][there]:
-            here += 1
+    i, j, end = 0, rows.indptr[row], rows.indptr[row + 1]
+    while i < len(words) and j < end:
+        if words[i] == rows.indices[j]:
+            total += weights[i] * rows.data[j]
+            i += 1
+            j += 1
+        elif words[i] < rows.indices[j]:
+            i += 1
         else:
-            there += 1
+            j += 1
     return total
 
 
 @numba.njit(parallel=True, cache=True)
 def cosines_at(points: CSR, rows: CSR, rows_QC: Rows) -> Floats:
-    """Cosines of every point and the rows asked for, all of norm 1 or 0, Q x C; 0 for row -1."""
+    """Cosines of every point and the rows asked for, all of norm 1 or 0, Q x C; 0 for PAD."""
     cosines = np.zeros(rows_QC.shape, np.float32)
     for point in numba.prange(len(rows_QC)):
-        start, end = points[0][point], points[0][point + 1]
+        start, end = points.indptr[point], points.indptr[point + 1]
+        words, weights = points.indices[start:end], points.data[start:end]
         for place in range(rows_QC.shape[1]):
-            if rows_QC[point, place] >= 0:
-                cosines[point, place] = cosine_of(
-                    points[1][start:end], points[2][start:end], rows, rows_QC[point, place]
-                )
+            if rows_QC[point, place] != PAD:
+                cosines[point, place] = cosine_of(words, weights, rows, rows_QC[point, place])
     return cosines

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import scale_rows
-from eclare.model.interactions import Ids
+
+Tokens = npt.NDArray[np.str_]
 
 _WORD = re.compile(r"\w+")
-PAIR_TITLES = 2  # that must hold a pair of words before it says more than its words
+PAIR_TITLES = 2  # that must hold a pair of words before it is a token
 
 
 def words_of(title: str) -> list[str]:
@@ -26,7 +27,7 @@ def words_of(title: str) -> list[str]:
 
 def pairs_of(words: Sequence[str]) -> list[str]:
     """Two words in a row, or with one between them."""
-    return [f"{one} {other}" for apart in (1, 2) for one, other in zip(words, words[apart:], strict=False)]
+    return [f"{first} {second}" for apart in (1, 2) for first, second in zip(words, words[apart:], strict=False)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Vocabulary:
     tokens_V: sorted, unique; idf_V: float32, log((1 + titles) / (1 + titles with the token)) + 1.
     """
 
-    tokens_V: Ids
+    tokens_V: Tokens
     idf_V: npt.NDArray[np.float32]
 
     def __repr__(self) -> str:
@@ -53,7 +54,7 @@ class Vocabulary:
         if not frequency:
             raise ValueError(f"titles must hold at least one word, got {len(titles)} titles without any")
         if word_pairs:
-            pairs = Counter(chain.from_iterable(set(pairs_of(one)) for one in words))
+            pairs = Counter(chain.from_iterable(set(pairs_of(title)) for title in words))
             frequency.update({pair: count for pair, count in pairs.items() if count >= PAIR_TITLES})
         tokens = np.array(sorted(frequency))
         count = np.array([frequency[token] for token in tokens], dtype=np.float64)

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.topk import PAD
+from eclare.arrays.csr import rows_of
+from eclare.arrays.topk import PAD, best_entries
 
 PROPENSITY_A, PROPENSITY_B = 0.6, 2.6  # the Amazon sets' constants (Jain, Prabhu, Varma, KDD 2016)
 
@@ -105,8 +106,6 @@ def _hits(labels_NK: npt.NDArray[np.int32], truth_NL: sp.csr_matrix) -> npt.NDAr
 
 def _best_gains(truth_NL: sp.csr_matrix, inverse_propensity_L: npt.NDArray[np.float64], k: int) -> float:
     """The sum of the gains that the best possible k labels of every point would bring."""
-    row = np.repeat(np.arange(truth_NL.shape[0]), np.diff(truth_NL.indptr))
     gain = inverse_propensity_L[truth_NL.indices]
-    order = np.lexsort((-gain, row))
-    place = np.arange(len(row)) - np.repeat(truth_NL.indptr[:-1], np.diff(truth_NL.indptr))
-    return float(gain[order][place < k].sum())
+    best, _ = best_entries(rows_of(truth_NL), truth_NL.indices, gain, k)
+    return float(gain[best].sum())

@@ -1,7 +1,7 @@
 """What one training step looks at: some points, the labels it scores them against, and which of those were clicked."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,12 +9,29 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from eclare.arrays.csr import rows_of
+from eclare.arrays.topk import best_entries
 from eclare.model.config import ECLAREConfig
 
 Rows = npt.NDArray[np.int64]
-Shortlist = Callable[[Rows], npt.NDArray[np.int32]]  # from points to the labels that look right for them, repeated
-
 LEAST_STEPS = 4  # an epoch, whatever the batch size
+
+
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """The labels that a point's negatives are drawn from: the best ones, or all labels of the best meta-labels.
+
+    best_NK: label rows, or those of meta-labels where members_CL tells which labels each holds (CSR, C x L).
+    """
+
+    best_NK: npt.NDArray[np.int32]
+    members_CL: sp.csr_matrix | None = None
+
+    def labels(self, points_B: Rows) -> Rows:
+        """The labels shortlisted for any of the points, sorted."""
+        best = np.unique(self.best_NK[points_B])
+        labels = best if self.members_CL is None else np.unique(self.members_CL[best].indices)
+        return labels.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +61,8 @@ class Batches:
 
     weights_NL: sp.csr_matrix
     config: ECLAREConfig
-    process: int = 0
-    processes: int = 1
+    rank: int = 0
+    world_size: int = 1
 
     def __post_init__(self) -> None:
         if not self.weights_NL.nnz:
@@ -68,18 +85,18 @@ class Batches:
     def epoch(self, number: int, shortlist: Shortlist | None = None) -> Iterator[Batch]:
         """Every point once, in the order of this epoch."""
         points = np.random.default_rng([self.config.seed, number]).permutation(self._clicked_points)
-        random = np.random.default_rng([self.config.seed, number, self.process])
+        random = np.random.default_rng([self.config.seed, number, self.rank])
         for start in range(0, len(points), self.batch_size):
             of_all = points[start : start + self.batch_size]
-            mine = of_all[self.process :: self.processes]
+            mine = of_all[self.rank :: self.world_size]
             # A process without points in the last step still takes part in it, with a weight of 0.
-            share = len(mine) * self.processes / len(of_all)
+            share = len(mine) * self.world_size / len(of_all)
             yield self._batch(mine if share else of_all[:1], share, shortlist, random)
 
     def _batch(self, points_B: Rows, share: float, shortlist: Shortlist | None, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
         positives = clicked.indices[self._drawn(clicked, random)]
-        shortlisted = np.empty(0, np.int64) if shortlist is None else np.unique(shortlist(points_B)).astype(np.int64)
+        shortlisted = np.empty(0, np.int64) if shortlist is None else shortlist.labels(points_B)
         labels_S = np.union1d(positives, self._negatives(shortlisted, random))
         return Batch(points_B, labels_S, clicked[:, labels_S].toarray(), share)
 
@@ -97,7 +114,4 @@ class Batches:
         The entries with the smallest Exponential(weight) variates are such a draw (Efraimidis, Spirakis, 2006).
         """
         arrival = random.exponential(size=clicked.nnz) / clicked.data
-        row = np.repeat(np.arange(clicked.shape[0]), np.diff(clicked.indptr))
-        order = np.lexsort((arrival, row))
-        place_in_row = np.arange(clicked.nnz) - np.repeat(clicked.indptr[:-1], np.diff(clicked.indptr))
-        return np.asarray(order[place_in_row < self.config.positives_per_point])
+        return best_entries(rows_of(clicked), clicked.indices, -arrival, self.config.positives_per_point)[0]

@@ -52,9 +52,9 @@ class Checkpoint(NamedTuple):
                 }
         epochs = json.dumps(progress.epochs)
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.file.with_suffix(".writing")
-        aside.write_bytes(save(tensors, {"fingerprint": self.fingerprint, "epochs": epochs}))
-        aside.replace(self.file)
+        staging = self.file.with_suffix(".writing")
+        staging.write_bytes(save(tensors, {"fingerprint": self.fingerprint, "epochs": epochs}))
+        staging.replace(self.file)
 
     def read(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer]) -> Progress:
         """Set model and optimisers back to the last epoch written; a file of another training is passed over."""

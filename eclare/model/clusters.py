@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import CSR
+from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.products import keep_heaviest
+from eclare.arrays.random import integer_below
 from eclare.arrays.tfidf import normalise_rows
+from eclare.arrays.topk import largest
 from eclare.model.config import ECLAREConfig
-
-Rows = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 LABELS_PER_CLUSTER = 4  # at least, where the config leaves the number of clusters open
 CENTROID_FEATURES = 1000  # largest ones kept of a label's smoothed centroid
@@ -87,13 +86,13 @@ def _bits(labels: int, wanted: int) -> int:
 def smoothed_centroids(
     weights_NL: sp.csr_matrix, points_NF: sp.csr_matrix, labels_LF: sp.csr_matrix, edges_LL: sp.csr_matrix
 ) -> sp.csr_matrix:
-    """What each label's points are like, shared over the graph: CSR L x F, rows of norm 1 or 0 (ECLARE, section 4.4).
+    """Label centroids, smoothed over the graph: CSR L x F, rows of norm 1 or 0 (ECLARE, section 4.4).
 
-    A label without points is like its own text.
+    A centroid is the sum of the features of the label's points; that of a label without points is its own text (ours).
     """
     centroids = normalise_rows(sp.csr_matrix(weights_NL.T @ points_NF))
-    silent = sp.diags_array((np.diff(centroids.indptr) == 0).astype(np.float32))
-    smoothed = sp.csr_matrix(edges_LL @ (centroids + silent @ labels_LF), dtype=np.float32)
+    without_points = sp.diags_array((np.diff(centroids.indptr) == 0).astype(np.float32))
+    smoothed = sp.csr_matrix(edges_LL @ (centroids + without_points @ labels_LF), dtype=np.float32)
     return normalise_rows(keep_heaviest(smoothed, CENTROID_FEATURES))
 
 
@@ -119,11 +118,11 @@ def _halve_all(order: Rows, starts: npt.NDArray[np.int64], features: CSR, sums: 
 
     sums: zeros, workers x 2 x features, and zeros again afterwards.
     """
-    halved = np.empty_like(order)
-    for worker in numba.prange(len(sums)):
-        for node in range(worker, len(starts) - 1, len(sums)):
-            rows = order[starts[node] : starts[node + 1]]
-            halved[starts[node] : starts[node + 1]] = _halve(rows, features, sums[worker], seed + np.uint64(64 * node))
+    halved, workers = np.empty_like(order), len(sums)
+    for worker in numba.prange(workers):
+        for node in range(worker, len(starts) - 1, workers):
+            start, end = starts[node], starts[node + 1]
+            halved[start:end] = _halve(order[start:end], features, sums[worker], seed + np.uint64(64 * node))
     return halved
 
 
@@ -133,13 +132,13 @@ def _halve(rows: Rows, features: CSR, sums: Floats, seed: np.uint64) -> Rows:
     if len(rows) < 2:
         return rows
     half = (len(rows) + 1) // 2
-    first = _draw(seed, len(rows))
-    second = (first + 1 + _draw(seed + np.uint64(1), len(rows) - 1)) % len(rows)
+    first = integer_below(len(rows), seed)
+    second = (first + 1 + integer_below(len(rows) - 1, seed + np.uint64(1))) % len(rows)
     left, right = rows[first : first + 1], rows[second : second + 1]
     ranked = rows
     for _ in range(ROUNDS):
         nearer = _nearer_to_left(rows, left, right, features, sums)
-        previous, ranked = ranked, rows[np.argsort(-nearer, kind="mergesort")]
+        previous, ranked = ranked, rows[largest(nearer, len(rows))]
         left, right = ranked[:half], ranked[half:]
         if np.array_equal(np.sort(previous[:half]), np.sort(left)):
             break
@@ -148,37 +147,38 @@ def _halve(rows: Rows, features: CSR, sums: Floats, seed: np.uint64) -> Rows:
 
 @numba.njit(cache=True)
 def _nearer_to_left(rows: Rows, left: Rows, right: Rows, features: CSR, sums: Floats) -> Floats:
-    """The cosine of every row to the centroid of `left`, minus that to the centroid of `right`."""
-    left_norm, right_norm = _add(left, features, sums[0]), _add(right, features, sums[1])
+    """The cosine of every row to the centroid of `left`, minus that to the centroid of `right`.
+
+    sums: zeros, 2 x features, and zeros again afterwards.
+    """
+    of_left, of_right = sums[0], sums[1]
+    left_norm, right_norm = _sum_up(left, features, of_left), _sum_up(right, features, of_right)
     nearer = np.zeros(len(rows), np.float32)
     for place in range(len(rows)):
-        for entry in range(features[0][rows[place]], features[0][rows[place] + 1]):
-            word = features[1][entry]
-            nearer[place] += features[2][entry] * (sums[0, word] / left_norm - sums[1, word] / right_norm)
-    for side in (left, right):
-        for row in side:
-            for entry in range(features[0][row], features[0][row + 1]):
-                sums[:, features[1][entry]] = 0
+        row = rows[place]
+        for entry in range(features.indptr[row], features.indptr[row + 1]):
+            column = features.indices[entry]
+            nearer[place] += features.data[entry] * (of_left[column] / left_norm - of_right[column] / right_norm)
+    _clear(left, features, of_left)
+    _clear(right, features, of_right)
     return nearer
 
 
 @numba.njit(cache=True)
-def _add(rows: Rows, features: CSR, total: Floats) -> np.float32:
+def _sum_up(rows: Rows, features: CSR, total: Floats) -> np.float32:
     """Sum up rows in an array of zeros; returns the sum's Euclidean norm, 1 for a sum of nothing."""
     for row in rows:
-        for entry in range(features[0][row], features[0][row + 1]):
-            total[features[1][entry]] += features[2][entry]
+        for entry in range(features.indptr[row], features.indptr[row + 1]):
+            total[features.indices[entry]] += features.data[entry]
     square = np.float32(0)
     for row in rows:
-        for entry in range(features[0][row], features[0][row + 1]):
-            square += features[2][entry] * total[features[1][entry]]
+        for entry in range(features.indptr[row], features.indptr[row + 1]):
+            square += features.data[entry] * total[features.indices[entry]]
     return np.sqrt(square) if square > 0 else np.float32(1)
 
 
 @numba.njit(cache=True)
-def _draw(seed: np.uint64, below: int) -> int:
-    """A number from 0 to below - 1 (splitmix64)."""
-    z = seed * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return int((z ^ (z >> np.uint64(31))) % np.uint64(below))
+def _clear(rows: Rows, features: CSR, total: Floats) -> None:
+    for row in rows:
+        for entry in range(features.indptr[row], features.indptr[row + 1]):
+            total[features.indices[entry]] = 0

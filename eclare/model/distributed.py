@@ -31,6 +31,16 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def choose_device(wanted: str) -> torch.device:
+    """ "auto", "cpu" or "cuda"; raises ValueError where a GPU is asked for and torch sees none."""
+    found = torch.cuda.is_available()
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, got {wanted!r}")
+    if wanted == "cuda" and not found:
+        raise ValueError("device cuda needs a GPU, torch sees none here: use auto or cpu")
+    return device_of_process("cuda" if found and wanted != "cpu" else "cpu")
+
+
 def device_of_process(kind: str) -> torch.device:
     """Each process of a machine has a GPU of its own; without torchrun, the current one."""
     if kind == "cpu" or not dist.is_torchelastic_launched():

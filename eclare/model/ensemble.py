@@ -1,4 +1,4 @@
-"""What training ends with: one model or several that vote, each with its own clusters where it searches in clusters."""
+"""What training ends with: models whose scores are averaged (ECLARE, section 4.5), each with clusters of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,17 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from eclare.arrays.csr import Floats
 from eclare.arrays.products import keep_heaviest
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model.clusters import Clusters
 from eclare.model.config import ECLAREConfig
-from eclare.model.inference import Floats, build_index, build_quick_index, classifiers_of, encoded_by
+from eclare.model.data import Texts
+from eclare.model.inference import build_index, build_quick_index, classifiers_of, encoded_by
 from eclare.model.label_graph import LabelGraph, normalised_edges
 from eclare.model.network import ECLARE
-from eclare.model.texts import Texts
+
+META_NEIGHBOURS = 10  # heaviest edges kept per meta-label, beside its self-loop
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +43,9 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A ranker of labels and, where the config says "clusters", the shortlister of the meta-labels it looks into."""
+    """Classifiers of labels and, where the config says "clusters", the shortlister of the meta-labels to look into."""
 
-    ranker: Trained
+    classifier: Trained
     clusters: Clusters | None = None
     shortlister: Trained | None = None
 
@@ -50,14 +53,14 @@ class Member:
     def over_clusters(self) -> tuple[Trained, sp.csr_matrix]:
         """The shortlister and which labels each of its meta-labels holds, C x L; raises ValueError without one."""
         if self.shortlister is None or self.clusters is None:
-            raise ValueError(f"this model was trained with shortlister {self.ranker.model.config.shortlister!r}")
+            raise ValueError(f"this model was trained with shortlister {self.classifier.model.config.shortlister!r}")
         return self.shortlister, self.clusters.members_CL
 
     def save(self, folder: Path) -> None:
-        """Write ranker and graph, and under shortlister/ the rest."""
+        """Write classifiers and graph, and under shortlister/ the rest."""
         folder.mkdir(parents=True)
-        self.ranker.model.save(folder)
-        LabelGraph(self.ranker.texts.edges_LL).save(folder)
+        self.classifier.model.save(folder)
+        LabelGraph(self.classifier.texts.edges_LL).save(folder)
         if self.shortlister and self.clusters:
             below = folder / "shortlister"
             below.mkdir()
@@ -68,12 +71,12 @@ class Member:
     def load(cls, folder: Path, labels_LV: sp.csr_matrix, device: torch.device) -> "Member":
         """Read what `save` wrote, beside the same label texts."""
         texts = Texts.of(labels_LV[:0], labels_LV, LabelGraph.load(folder))
-        ranker = Trained(ECLARE.load(folder).to(device), texts)
+        classifier = Trained(ECLARE.load(folder).to(device), texts)
         below = folder / "shortlister"
         if not below.exists():
-            return cls(ranker)
+            return cls(classifier)
         clusters = Clusters.load(below)
-        return cls(ranker, clusters, Trained(ECLARE.load(below).to(device), meta_texts(texts, clusters)))
+        return cls(classifier, clusters, Trained(ECLARE.load(below).to(device), meta_texts(texts, clusters)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,32 +88,32 @@ class Ensemble:
     @property
     def config(self) -> ECLAREConfig:
         """How the first of them was trained."""
-        return self.members[0].ranker.model.config
+        return self.members[0].classifier.model.config
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.members[0].ranker.model.device
+        return self.members[0].classifier.model.device
 
     @property
     def texts(self) -> Texts:
         """The labels and the graph of the first member."""
-        return self.members[0].ranker.texts
+        return self.members[0].classifier.texts
 
     @property
     def parameters(self) -> int:
         """Numbers learnt, of all members."""
-        models = [each.model for member in self.members for each in (member.ranker, member.shortlister) if each]
+        models = [each.model for member in self.members for each in (member.classifier, member.shortlister) if each]
         return sum(parameter.numel() for model in models for parameter in model.parameters())
 
     def encode(self, points_NV: sp.csr_matrix) -> Floats:
         """Points, N x D of all members side by side, so that an inner product is the sum of the members'."""
-        return np.hstack([encoded_by(member.ranker.model, points_NV) for member in self.members])
+        return np.hstack([encoded_by(member.classifier.model, points_NV) for member in self.members])
 
     @cached_property
     def classifiers_LD(self) -> Floats:
         """Classifiers side by side, over the number of members: inner products are the mean score."""
-        return np.hstack([member.ranker.classifiers_LD for member in self.members]) / np.float32(len(self.members))
+        return np.hstack([member.classifier.classifiers_LD for member in self.members]) / np.float32(len(self.members))
 
     @cached_property
     def index(self) -> faiss.Index:
@@ -119,7 +122,7 @@ class Ensemble:
 
     @cached_property
     def quick_index(self) -> faiss.Index:
-        """The same over rounded classifiers, for scores that are looked up again."""
+        """The same over quantised classifiers, for scores that are computed again."""
         return build_quick_index(self.classifiers_LD, self.device)
 
     def save(self, folder: Path) -> None:
@@ -138,7 +141,7 @@ class Ensemble:
     def __repr__(self) -> str:
         first = self.members[0]
         clusters = f", {first.clusters!r}" if first.clusters else ""
-        return f"Ensemble({len(self.members)} x {first.ranker.model!r}{clusters})"
+        return f"Ensemble({len(self.members)} x {first.classifier.model!r}{clusters})"
 
 
 def meta_texts(texts: Texts, clusters: Clusters) -> Texts:
@@ -146,11 +149,8 @@ def meta_texts(texts: Texts, clusters: Clusters) -> Texts:
     members_CL = clusters.members_CL
     labels = normalise_rows(sp.csr_matrix(members_CL @ texts.labels_LV, dtype=np.float32))
     edges = sp.csr_matrix(members_CL @ texts.edges_LL @ members_CL.T)
-    return Texts(texts.points_NV, labels, normalised_edges(_heaviest_and_own(edges)))
-
-
-def _heaviest_and_own(edges: sp.csr_matrix, neighbours: int = 10) -> sp.csr_matrix:
     own = sp.diags_array(edges.diagonal())
     others = sp.csr_matrix(edges - own)
     others.eliminate_zeros()
-    return sp.csr_matrix(keep_heaviest(others, neighbours) + own)
+    kept = sp.csr_matrix(keep_heaviest(others, META_NEIGHBOURS) + own)
+    return Texts(texts.points_NV, labels, normalised_edges(kept))

@@ -1,30 +1,25 @@
-"""Maximum inner-product search over label classifiers (faiss), and their scores."""
+"""What a trained model computes: encoded points, label classifiers, inner products, and indexes over them (faiss)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import faiss
 import numba
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.topk import best_of_row
+from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.topk import PAD
+from eclare.model.data import Texts
 from eclare.model.network import ECLARE, Bags, LabelRows
-from eclare.model.texts import Texts
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int32]
 
 CHUNK = 8192  # rows in memory at a time
 EXACT_BELOW = 500_000  # classifiers
 QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
-SPARE = 100  # further labels that a search over rounded copies looks at for a single title
-ROUNDED_FROM = 4096  # classifiers that the levels of rounding are learnt from
+QUANTISED_FROM = 4096  # classifiers that the levels of product quantisation are learnt from
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
-LEAST_LOG_SHARE = -100.0
+LEAST_LOG_SHARE = -100.0  # of a label among the candidates of a point
 
 
 @torch.no_grad()
@@ -76,21 +71,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(of_torch)
 
 
-class Pairs(NamedTuple):
-    """Scored pairs of a point and a label, in no order."""
-
-    row: Rows
-    label: Rows
-    score: Floats
-
-
-def search(index: faiss.Index, candidates: Rows, encoded_ND: Floats, k: int) -> Pairs:
-    """The k best-scored of the indexed candidates for every encoded point."""
-    scores_NK, positions_NK = index.search(encoded_ND, k)
-    row, place = np.nonzero(positions_NK >= 0)
-    return Pairs(row.astype(np.int32), candidates[positions_NK[row, place]], scores_NK[row, place])
-
-
 def top_rows(model: ECLARE, texts: Texts, points_NV: sp.csr_matrix, k: int) -> Rows:
     """The k best labels of every point, N x min(k, L), best first."""
     index = build_index(classifiers_of(model, texts), model.device)
@@ -137,10 +117,10 @@ def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
 
 
 def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Index:
-    """An index whose scores are looked up again, for more labels than wanted, so that rounding loses next to none.
+    """An index whose scores are computed again, for more labels than wanted, so that quantisation loses next to none.
 
-    Exact up to QUICK_EXACT_BELOW classifiers and on a GPU; above, every number is rounded to one of 16 levels, so that
-    a search reads an eighth.
+    Exact up to QUICK_EXACT_BELOW classifiers and on a GPU; above, product quantisation of one number each to one of 16
+    levels, so that a search reads an eighth.
     """
     if device.type == "cuda":
         return build_index(classifiers_LD, device)
@@ -149,7 +129,7 @@ def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Ind
         index: faiss.Index = faiss.IndexFlatIP(dim)
     else:
         index = faiss.IndexPQFastScan(dim, dim, 4, faiss.METRIC_INNER_PRODUCT)
-        drawn = np.random.default_rng(0).choice(labels, ROUNDED_FROM, replace=False)
+        drawn = np.random.default_rng(0).choice(labels, QUANTISED_FROM, replace=False)
         index.train(classifiers_LD[drawn])
     index.add(classifiers_LD)
     return index
@@ -157,50 +137,21 @@ def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Ind
 
 @numba.njit(parallel=True, cache=True)
 def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> Floats:
-    """Log of the softmax of inner products over every point's own labels, N x C.
+    """Log-softmax of inner products over every point's own labels, N x C.
 
-    Label -1 is none: it takes no part and has the LEAST_LOG_SHARE, below which no share falls.
+    PAD takes no part and has the LEAST_LOG_SHARE, below which no share falls.
     """
     logs_NC = np.full(labels_NC.shape, np.float32(LEAST_LOG_SHARE), np.float32)
     for row in numba.prange(len(labels_NC)):
-        there = np.flatnonzero(labels_NC[row] >= 0)
-        if not len(there):
+        places = np.flatnonzero(labels_NC[row] != PAD)
+        if not len(places):
             continue
-        scores = np.empty(len(there), np.float32)
-        for place in range(len(there)):
-            label = labels_NC[row, there[place]]
-            scores[place] = _plus_product(np.float32(0), encoded_ND[row], classifiers_LD[label])
+        scores = np.empty(len(places), np.float32)
+        for i in range(len(places)):
+            label = labels_NC[row, places[i]]
+            scores[i] = _plus_product(np.float32(0), encoded_ND[row], classifiers_LD[label])
         scores -= scores.max()
         scores -= np.log(np.exp(scores).sum())
-        for place in range(len(there)):
-            logs_NC[row, there[place]] = max(scores[place], np.float32(LEAST_LOG_SHARE))
+        for i in range(len(places)):
+            logs_NC[row, places[i]] = max(scores[i], np.float32(LEAST_LOG_SHARE))
     return logs_NC
-
-
-@numba.njit(parallel=True, cache=True)
-def with_bonus(
-    found_NK: Rows, scores_NK: Floats, bonus: tuple[Rows, Rows, Floats], encoded_ND: Floats, classifiers_LD: Floats
-) -> tuple[Rows, Floats]:
-    """The K best of the labels found and of those with a bonus, best first, ties by lower label.
-
-    found_NK: label rows, -1 for none; bonus: CSR N x L, added to inner products.
-    """
-    labels_NK, totals_NK = np.full_like(found_NK, -1), np.zeros_like(scores_NK)
-    for row in numba.prange(len(found_NK)):
-        known = np.sort(bonus[1][bonus[0][row] : bonus[0][row + 1]])
-        labels = np.empty(len(known) + found_NK.shape[1], np.int32)
-        scores = np.empty(len(labels), np.float32)
-        filled = 0
-        for entry in range(bonus[0][row], bonus[0][row + 1]):
-            label = bonus[1][entry]
-            labels[filled] = label
-            scores[filled] = _plus_product(bonus[2][entry], encoded_ND[row], classifiers_LD[label])
-            filled += 1
-        for place in range(found_NK.shape[1]):
-            label = found_NK[row, place]
-            at = np.searchsorted(known, label)
-            if label >= 0 and not (at < len(known) and known[at] == label):
-                labels[filled], scores[filled] = label, scores_NK[row, place]
-                filled += 1
-        best_of_row(labels[:filled], scores[:filled], labels_NK[row], totals_NK[row])
-    return labels_NK, totals_NK

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.random import uniform
+from eclare.arrays.topk import insert
 from eclare.model.config import ECLAREConfig
-from eclare.model.interactions import weighted
+from eclare.model.data import weighted
 
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int32]
 Labels = npt.NDArray[np.int64]
 
 WALKS_IN_STEP = 8  # of one thread
@@ -54,38 +55,52 @@ class LabelGraph:
         return cls(sp.load_npz(folder / "label_graph.npz").tocsr())
 
 
-def build_label_graph(
-    weights_NL: sp.csr_matrix, config: ECLAREConfig, embedded_LD: npt.NDArray[np.float32] | None = None
-) -> LabelGraph:
+def build_label_graph(weights_NL: sp.csr_matrix, config: ECLAREConfig, embedded_LD: Floats | None = None) -> LabelGraph:
     """Walk from every label and keep the labels it meets most (ECLARE, section 4.2, algorithm 1).
 
     A step goes from the current label to one of its points and on to one of that point's labels, each drawn in
-    proportion to the click weights (equal weights are the paper's walk). Labels with more than
+    proportion to the click weights (ours; equal weights are the paper's walk). Labels with more than
     `config.head_label_points` points are cut out and keep only their self-loop. The result depends on the clicks and
-    `config.seed` alone, not on the number of threads. With `config.use_graph` off, nobody has a neighbour.
+    `config.seed` alone, not on the number of threads. With `config.use_graph` off, no label has a neighbour.
     embedded_LD: embeddings of the labels' texts, once there are some; two labels whose embeddings have a negative
     cosine are no neighbours.
     """
+    labels = weights_NL.shape[1]
     if not config.use_graph:
-        return LabelGraph(sp.identity(weights_NL.shape[1], np.float32, format="csr"))
+        return LabelGraph(sp.identity(labels, np.float32, format="csr"))
     walked = weighted(weights_NL, config).tocsc(copy=True)
     walked.data[np.repeat(np.diff(walked.indptr) > config.head_label_points, np.diff(walked.indptr))] = 0
     walked.eliminate_zeros()
-    neighbours_LM, visits_LM, own_visits_L = _walk_all(
-        _steps(walked),
-        _steps(walked.tocsr()),
-        (config.walk_length, config.restart_probability, config.seed),
-        config.graph_neighbours,
-        np.zeros((0, 0), np.float32) if embedded_LD is None else embedded_LD,
+    visits = _Visits.none(labels, config.graph_neighbours)
+    _walk_all(
+        _transitions(walked),
+        _transitions(walked.tocsr()),
+        _Walk(config.walk_length, config.restart_probability, config.seed),
+        np.zeros((labels, 0), np.float32) if embedded_LD is None else embedded_LD,
+        visits,
     )
-    return LabelGraph(_normalised(neighbours_LM, visits_LM, own_visits_L))
+    return LabelGraph(_normalised(visits))
 
 
-def _normalised(neighbours_LM: Rows, visits_LM: Rows, own_visits_L: Rows) -> sp.csr_matrix:
-    labels = len(own_visits_L)
-    row, column = np.nonzero(visits_LM)
-    visits = sp.csr_matrix((visits_LM[row, column], (row, neighbours_LM[row, column])), shape=(labels, labels))
-    return normalised_edges(sp.csr_matrix(visits + sp.diags_array(np.maximum(own_visits_L, 1.0))))
+class _Visits(NamedTuple):
+    """For every label: the M other labels that its walk met most, how often, and how often it met itself."""
+
+    neighbours_LM: Rows
+    counts_LM: Floats
+    own_L: Rows
+
+    @classmethod
+    def none(cls, labels: int, neighbours: int) -> "_Visits":
+        shape = labels, neighbours
+        return cls(np.zeros(shape, np.int32), np.zeros(shape, np.float32), np.zeros(labels, np.int32))
+
+
+def _normalised(visits: _Visits) -> sp.csr_matrix:
+    labels = len(visits.own_L)
+    row, place = np.nonzero(visits.counts_LM)
+    entries = visits.counts_LM[row, place], (row, visits.neighbours_LM[row, place])
+    to_others = sp.csr_matrix(entries, shape=(labels, labels))
+    return normalised_edges(sp.csr_matrix(to_others + sp.diags_array(np.maximum(visits.own_L, 1.0))))
 
 
 def normalised_edges(weights_LL: sp.csr_matrix) -> sp.csr_matrix:
@@ -94,126 +109,104 @@ def normalised_edges(weights_LL: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix(sp.diags_array(of_row) @ weights_LL @ sp.diags_array(of_column), dtype=np.float32)
 
 
-class _Steps(NamedTuple):
+class _Transitions(NamedTuple):
     """One side of the bipartite graph, ready to draw from: row r goes to targets[indptr[r]:indptr[r + 1]]."""
 
     indptr: Rows
     targets: Rows
-    share: Floats  # of its row's weight that a target and those before it have; 1 at the end of a row
+    cumulative: Floats  # share of its row's weight that a target and those before it have; 1 at the end of a row
 
 
-def _steps(matrix: sp.csr_matrix | sp.csc_matrix) -> _Steps:
-    share = np.empty(matrix.nnz, np.float32)
-    _add_up(matrix.indptr, matrix.data, share)
-    return _Steps(matrix.indptr, matrix.indices, share)
+class _Walk(NamedTuple):
+    length: int  # steps
+    restart: float  # probability
+    seed: int
+
+
+def _transitions(matrix: sp.csr_matrix | sp.csc_matrix) -> _Transitions:
+    cumulative = np.empty(matrix.nnz, np.float32)
+    _add_up(matrix.indptr, matrix.data, cumulative)
+    return _Transitions(matrix.indptr, matrix.indices, cumulative)
 
 
 @numba.njit(parallel=True, cache=True)
-def _add_up(indptr: Rows, weights: Floats, share: Floats) -> None:
+def _add_up(indptr: Rows, weights: Floats, cumulative: Floats) -> None:
     for row in numba.prange(len(indptr) - 1):
         start, end = indptr[row], indptr[row + 1]
         whole = weights[start:end].astype(np.float64).sum()
         total = 0.0
         for entry in range(start, end):
             total += weights[entry]
-            share[entry] = total / whole
+            cumulative[entry] = total / whole
         if end > start:
-            share[end - 1] = 1.0
+            cumulative[end - 1] = 1.0
+
+
+@numba.njit(parallel=True, cache=True)
+def _walk_all(
+    by_label: _Transitions, by_point: _Transitions, walk: _Walk, embedded_LD: Floats, visits: _Visits
+) -> None:
+    """Count the visits of the walks from all labels that have points."""
+    starts = np.flatnonzero(np.diff(by_label.indptr))
+    for group in numba.prange((len(starts) + WALKS_IN_STEP - 1) // WALKS_IN_STEP):
+        labels_S = starts[group * WALKS_IN_STEP : (group + 1) * WALKS_IN_STEP]
+        visited_ST = _visited(by_label, by_point, labels_S, walk)
+        for i in range(len(labels_S)):
+            _count_visits(labels_S[i], np.sort(visited_ST[i]), embedded_LD, visits)
 
 
 @numba.njit(cache=True)
-def _uniform(key: np.uint64, counter: int) -> float:
-    """A uniform number in [0, 1) from a key and a counter (splitmix64: Steele, Lea, Flood, OOPSLA 2014)."""
-    z = key + np.uint64(counter + 1) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return float(z >> np.uint64(11)) * 2.0**-53
+def _visited(by_label: _Transitions, by_point: _Transitions, starts_S: Labels, walk: _Walk) -> Rows:
+    """The labels met by the walks from S labels, in order of visit, S x length.
+
+    They walk in step, so that what all of them need next is fetched at once instead of waited for one by one.
+    """
+    visited_ST = np.empty((len(starts_S), walk.length), np.int32)
+    label_S, point_S, key_S = starts_S.copy(), np.empty_like(starts_S), np.empty(len(starts_S), np.uint64)
+    for i in range(len(starts_S)):
+        start = np.uint64(starts_S[i] + 1)
+        key_S[i] = np.uint64(walk.seed) * np.uint64(0xDA942042E4DD58B5) ^ start * np.uint64(0xD1342543DE82EF95)
+    for step in range(walk.length):
+        for i in range(len(starts_S)):
+            if uniform(key_S[i], 3 * step) < walk.restart:
+                label_S[i] = starts_S[i]
+            point_S[i] = _draw(by_label, label_S[i], uniform(key_S[i], 3 * step + 1))
+        for i in range(len(starts_S)):
+            label_S[i] = _draw(by_point, point_S[i], uniform(key_S[i], 3 * step + 2))
+            visited_ST[i, step] = label_S[i]
+    return visited_ST
 
 
 @numba.njit(cache=True)
-def _step(side: _Steps, row: int, uniform: float) -> np.int64:
+def _draw(side: _Transitions, row: int, uniform: float) -> np.int64:
     """A target of a row, drawn in proportion to its weight.
 
     Most rows have equal weights; there one look finds it, and every look more is a cache miss.
     """
     start, end = side.indptr[row], side.indptr[row + 1]
     drawn = start + int(uniform * (end - start))
-    if not (side.share[drawn] > uniform and (drawn == start or side.share[drawn - 1] <= uniform)):
-        drawn = start + np.searchsorted(side.share[start:end], uniform, side="right")
+    if not (side.cumulative[drawn] > uniform and (drawn == start or side.cumulative[drawn - 1] <= uniform)):
+        drawn = start + np.searchsorted(side.cumulative[start:end], uniform, side="right")
     return np.int64(side.targets[drawn])  # one type, so that what is called with it has one signature
 
 
 @numba.njit(cache=True)
-def _walk(by_label: _Steps, by_point: _Steps, starts_S: Labels, walk: tuple[int, float, int]) -> Rows:
-    """The labels met by the walks from S labels, in order of visit, S x length.
-
-    They walk in step, so that what all of them need next is fetched at once instead of waited for one by one.
-    """
-    length, restart, seed = walk
-    visited_ST = np.empty((len(starts_S), length), np.int32)
-    label_S, point_S, key_S = starts_S.copy(), np.empty_like(starts_S), np.empty(len(starts_S), np.uint64)
-    for one in range(len(starts_S)):
-        start = np.uint64(starts_S[one] + 1)
-        key_S[one] = np.uint64(seed) * np.uint64(0xDA942042E4DD58B5) ^ start * np.uint64(0xD1342543DE82EF95)
-    for step in range(length):
-        for one in range(len(starts_S)):
-            if _uniform(key_S[one], 3 * step) < restart:
-                label_S[one] = starts_S[one]
-            point_S[one] = _step(by_label, label_S[one], _uniform(key_S[one], 3 * step + 1))
-        for one in range(len(starts_S)):
-            label_S[one] = _step(by_point, point_S[one], _uniform(key_S[one], 3 * step + 2))
-            visited_ST[one, step] = label_S[one]
-    return visited_ST
+def _count_visits(label: np.int64, visited_T: Rows, embedded_LD: Floats, visits: _Visits) -> None:
+    """visited_T: the labels that the walk from `label` met, sorted."""
+    first = 0
+    while first < len(visited_T):
+        met, end = visited_T[first], np.searchsorted(visited_T, visited_T[first], side="right")
+        if met == label:
+            visits.own_L[label] = end - first
+        elif _same_direction(embedded_LD[label], embedded_LD[met]):
+            insert(visits.neighbours_LM[label], visits.counts_LM[label], met, np.float32(end - first))
+        first = end
 
 
 @numba.njit(cache=True)
-def _keep_heaviest(labels_M: Rows, visits_M: Rows, label: int, visits: int) -> None:
-    """Insert a label into a list that falls by visits; it goes behind its equals, the last one drops out."""
-    slot = len(visits_M)
-    while slot > 0 and visits > visits_M[slot - 1]:
-        slot -= 1
-    if slot < len(visits_M):
-        labels_M[slot + 1 :], visits_M[slot + 1 :] = labels_M[slot:-1].copy(), visits_M[slot:-1].copy()
-        labels_M[slot], visits_M[slot] = label, visits
-
-
-@numba.njit(cache=True)
-def _may_be_neighbours(embedded_LD: npt.NDArray[np.float32], one: int, other: int) -> bool:
-    """Whether two texts do not point away from each other; without embeddings, everyone may."""
-    if not len(embedded_LD):
-        return True
+def _same_direction(a_D: Floats, b_D: Floats) -> bool:
+    """Whether the cosine of two embeddings is not negative; embeddings of no numbers have a cosine of 0."""
     product = np.float32(0)
-    for d in range(embedded_LD.shape[1]):
-        product += embedded_LD[one, d] * embedded_LD[other, d]
+    for d in range(len(a_D)):
+        product += a_D[d] * b_D[d]
     return bool(product >= 0)
-
-
-@numba.njit(parallel=True, cache=True)
-def _walk_all(
-    by_label: _Steps,
-    by_point: _Steps,
-    walk: tuple[int, float, int],
-    neighbours: int,
-    embedded_LD: npt.NDArray[np.float32],
-) -> tuple[Rows, Rows, Rows]:
-    """For every label: the M other labels its walk met most, their visits, and the visits to itself."""
-    labels = len(by_label.indptr) - 1
-    neighbours_LM = np.zeros((labels, neighbours), np.int32)
-    visits_LM = np.zeros((labels, neighbours), np.int32)
-    own_visits_L = np.zeros(labels, np.int32)
-    starts = np.flatnonzero(np.diff(by_label.indptr))
-    for together in numba.prange((len(starts) + WALKS_IN_STEP - 1) // WALKS_IN_STEP):
-        labels_S = starts[together * WALKS_IN_STEP : (together + 1) * WALKS_IN_STEP]
-        visited_ST = _walk(by_label, by_point, labels_S, walk)
-        for one in range(len(labels_S)):
-            label, visited = labels_S[one], np.sort(visited_ST[one])
-            first = 0
-            while first < len(visited):
-                met, last = np.int64(visited[first]), np.searchsorted(visited, visited[first], side="right")
-                if met == label:
-                    own_visits_L[label] = last - first
-                elif _may_be_neighbours(embedded_LD, label, met):
-                    _keep_heaviest(neighbours_LM[label], visits_LM[label], met, last - first)
-                first = last
-    return neighbours_LM, visits_LM, own_visits_L

@@ -46,7 +46,7 @@ def identity_linear(dim: int) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """R(v) = v + SpectralNormLinear(Dropout(ReLU(v))) (ECLARE, section 4.3)."""
+    """R(v) = v + SpectralNormLinear(Dropout(ReLU(v))) (ECLARE, section 4.3); the authors' code learns a factor too."""
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
@@ -59,7 +59,10 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Mixes Z views of a label by weights that sum to 1 (ECLARE, section 4.3, equation for alpha)."""
+    """Mixes Z views of a label by weights that sum to 1 (ECLARE, section 4.3, equation for alpha).
+
+    Ours: the dropout of the config, and a bias in the last layer.
+    """
 
     def __init__(self, dim: int, views: int, dropout: float) -> None:
         super().__init__()
@@ -80,9 +83,10 @@ def _sum_rows(table_UD: Tensor, bags: Bags) -> Tensor:
 
 
 class ECLARE(nn.Module):
-    """Scores <encode(x), w_l> of points and labels (Mittal et al., WWW 2021, section 4).
+    """Scores <encode(x), w_l> of points and labels (ECLARE, section 4.3).
 
-    V tokens, L labels; every embedding has `config.embedding_dim` numbers.
+    V tokens, L labels; every embedding has `config.embedding_dim` numbers. Ours: token embeddings start normally
+    distributed.
     """
 
     def __init__(self, tokens: int, labels: int, config: ECLAREConfig) -> None:

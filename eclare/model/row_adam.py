@@ -1,14 +1,14 @@
 """Adam for tables of which a step sees few rows."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 
-Floats = npt.NDArray[np.float32]
+from eclare.arrays.csr import Floats
 
 
 class RowAdam(torch.optim.SparseAdam):
@@ -35,27 +35,40 @@ class RowAdam(torch.optim.SparseAdam):
             state |= {"step": 0, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
         state["step"] += 1
         (first, second), steps = group["betas"], state["step"]
-        pace = group["lr"] * (1 - second**steps) ** 0.5 / (1 - first**steps)
+        step_size = group["lr"] * (1 - second**steps) ** 0.5 / (1 - first**steps)
         gradient = parameter.grad.coalesce()  # type: ignore[union-attr]
-        tables = (parameter.numpy(), state["exp_avg"].numpy(), state["exp_avg_sq"].numpy())
-        rates = tuple(np.float32(rate) for rate in (pace, 1 - first, 1 - second, group["eps"]))
+        tables = _Tables(parameter.numpy(), state["exp_avg"].numpy(), state["exp_avg_sq"].numpy())
+        rates = _Rates(*(np.float32(rate) for rate in (step_size, 1 - first, 1 - second, group["eps"])))
         _update_rows(tables, gradient.indices()[0].numpy(), gradient.values().numpy(), rates)
 
 
+class _Tables(NamedTuple):
+    """Rows x D each."""
+
+    weights: Floats
+    mean: Floats  # of gradients, the first moment
+    square: Floats  # mean of squared gradients, the second moment
+
+
+class _Rates(NamedTuple):
+    step_size: np.float32
+    of_mean: np.float32  # 1 - beta1
+    of_square: np.float32  # 1 - beta2
+    epsilon: np.float32
+
+
 @numba.njit(parallel=True, cache=True)
-def _update_rows(
-    tables: tuple[Floats, Floats, Floats],
-    rows_U: npt.NDArray[np.int64],
-    gradient_UD: Floats,
-    rates: tuple[np.float32, np.float32, np.float32, np.float32],
-) -> None:
-    """tables: weights, both moments. rates: of learning, of change of both moments; what keeps from dividing by 0."""
-    weights, mean, square = tables
-    pace, first, second, least = rates
+def _update_rows(tables: _Tables, rows_U: npt.NDArray[np.int64], gradient_UD: Floats, rates: _Rates) -> None:
     for place in numba.prange(len(rows_U)):
-        row = rows_U[place]
-        for d in range(gradient_UD.shape[1]):
-            slope = gradient_UD[place, d]
-            mean[row, d] += first * (slope - mean[row, d])
-            square[row, d] += second * (slope * slope - square[row, d])
-            weights[row, d] -= pace * mean[row, d] / (np.sqrt(square[row, d]) + least)
+        _update_row(tables, rows_U[place], gradient_UD[place], rates)
+
+
+@numba.njit(cache=True)
+def _update_row(tables: _Tables, row: np.int64, gradient_D: Floats, rates: _Rates) -> None:
+    """A function of its own: numba's parallel loops lose what is written to the fields of a tuple."""
+    weights_D, mean_D, square_D = tables.weights[row], tables.mean[row], tables.square[row]
+    for d in range(len(gradient_D)):
+        gradient = gradient_D[d]
+        mean_D[d] += rates.of_mean * (gradient - mean_D[d])
+        square_D[d] += rates.of_square * (gradient * gradient - square_D[d])
+        weights_D[d] -= rates.step_size * mean_D[d] / (np.sqrt(square_D[d]) + rates.epsilon)

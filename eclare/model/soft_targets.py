@@ -20,13 +20,6 @@ def co_occurring_labels(weights_NL: sp.csr_matrix, heaviest: int, damping: float
     return with_largest_one(heaviest_of_product(weights_NL.T.tocsr(), onwards, heaviest, with_diagonal=False))
 
 
-def shared_points(weights_NL: sp.csr_matrix, heaviest: int) -> sp.csr_matrix:
-    """How many points two labels share, CSR float32 L x L without a diagonal; the `heaviest` of each row stay."""
-    clicked = weights_NL.copy()
-    clicked.data = np.ones_like(clicked.data)
-    return heaviest_of_product(clicked.T.tocsr(), clicked, heaviest, with_diagonal=False)
-
-
 def with_label_points(weights_NL: sp.csr_matrix, targets: int) -> sp.csr_matrix:
     """Clicks with L more points, the labels: each finds itself and the `targets` labels it shares most points with.
 

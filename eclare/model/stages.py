@@ -1,4 +1,9 @@
-"""The stages of training by name: everything together, or the paper's surrogate, shortlister and ranker in turn."""
+"""Training, all at once (ours) or by the paper's stages (ECLARE, section 4.4).
+
+I surrogate: token embeddings are learnt by finding meta-labels. II the labels are clustered again by what was learnt.
+III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of labels. Ours in all of
+them: a step scores drawn labels instead of all, and clicked labels are trained whether they were shortlisted or not.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,19 +15,19 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from eclare.arrays.fingerprint import hash_of_matrices
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model import distributed
+from eclare.model.batches import Shortlist
 from eclare.model.checkpoint import Checkpoint, Epoch
 from eclare.model.clusters import Clusters, build_clusters, smoothed_centroids
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts, weighted
 from eclare.model.ensemble import Ensemble, Member, Trained, meta_texts
-from eclare.model.fingerprint import hash_of, hash_of_config
 from eclare.model.inference import top_rows
-from eclare.model.interactions import weighted
 from eclare.model.label_graph import LabelGraph, build_label_graph
 from eclare.model.network import ECLARE, Bags
 from eclare.model.soft_targets import with_label_points
-from eclare.model.texts import Texts
 from eclare.model.training import Stage, TrainingData, run_stage
 
 Start = Callable[[ECLARE], None]  # sets a fresh model to what an earlier one knew
@@ -59,7 +64,7 @@ class Training:
         name = f"{stage.name} {model.config.seed}"
         checkpoint = None
         if self.checkpoints:
-            fingerprint = f"{hash_of_config(model.config)} {self.data_hash} {self.origin} {stage}"
+            fingerprint = f"{model.config.hash} {self.data_hash} {self.origin} {stage}"
             checkpoint = Checkpoint(self.checkpoints / f"{name}.safetensors", fingerprint)
         self.history.extend(run_stage(model, data, stage._replace(name=name), checkpoint))
         return Trained(model, data.texts.without_points())
@@ -67,7 +72,7 @@ class Training:
     @cached_property
     def data_hash(self) -> str:
         """Of clicks, titles and graph."""
-        return hash_of([self.clicks_NL, self.texts.points_NV, self.texts.labels_LV, self.texts.edges_LL])
+        return hash_of_matrices([self.clicks_NL, self.texts.points_NV, self.texts.labels_LV, self.texts.edges_LL])
 
     def start(self, model: ECLARE) -> None:
         """Set a fresh model to what an earlier one knew, where there is one."""
@@ -85,7 +90,7 @@ def train_together(training: Training, config: ECLAREConfig) -> Member:
 
 
 def train_in_stages(training: Training, config: ECLAREConfig) -> Member:
-    """The paper's stages (ECLARE, section 4.4): surrogate, clusters anew and a pruned graph, shortlister, ranker."""
+    """The paper's stages: surrogate, clusters anew and a pruned graph, shortlister, ranker (ECLARE, section 4.4)."""
     data = training_data_of(training, config)
     clusters = build_clusters(
         smoothed_centroids(data.clicks_NL, data.texts.points_NV, data.texts.labels_LV, data.texts.edges_LL),
@@ -126,7 +131,7 @@ def fresh_model(texts: Texts, config: ECLAREConfig, device: torch.device, tokens
 
 
 def train_surrogate(training: Training, data: TrainingData, clusters: Clusters, config: ECLAREConfig) -> ECLARE:
-    """Stage I: learn token embeddings by finding meta-labels."""
+    """Stage I: learn token embeddings by finding meta-labels; ours: with refinement vectors."""
     over_clusters = _over_clusters(data, clusters)
     stage = Stage(
         "surrogate", config.surrogate_epochs, config.surrogate_learning_rate, 2 * config.halve_learning_rate_every
@@ -157,14 +162,10 @@ def train_shortlister(training: Training, data: TrainingData, clusters: Clusters
 
 
 def train_ranker(training: Training, data: TrainingData, clusters: Clusters, shortlister: Trained) -> Trained:
-    """Stage IV: rank the labels of the meta-labels that the shortlister finds, beside the clicked ones."""
+    """Stage IV, the paper's ranker: classifiers of labels, negatives from the meta-labels that are shortlisted."""
     config = shortlister.model.config
-    found_NB = top_rows(shortlister.model, shortlister.texts, data.texts.points_NV, config.beam)
-
-    def shortlist(points_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-        labels: npt.NDArray[np.int32] = clusters.members_CL[np.unique(found_NB[points_B])].indices
-        return labels
-
+    best_NK = top_rows(shortlister.model, shortlister.texts, data.texts.points_NV, config.beam)
+    shortlist = Shortlist(best_NK, clusters.members_CL)
     model = fresh_model(data.texts, config, training.device, shortlister.model)
     return training.run(model, replace(data, shortlist=shortlist), _fine("ranker", config))
 

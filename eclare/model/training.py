@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,10 @@ from eclare.evaluation.metrics import evaluate
 from eclare.model import distributed
 from eclare.model.batches import Batch, Batches, Shortlist
 from eclare.model.checkpoint import Checkpoint, Epoch, Progress
+from eclare.model.data import Texts
 from eclare.model.inference import top_rows
-from eclare.model.network import ECLARE, Bags
+from eclare.model.network import ECLARE, Bags, LabelRows
 from eclare.model.row_adam import RowAdam
-from eclare.model.texts import Texts, label_rows
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class _Run:
         model, texts = self.model, self.data.texts
         points = Bags.of(texts.points_NV[batch.points_B], model.device)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
-            scores_BS = model.encode(points) @ model.classifiers(*label_rows(model, texts, batch.labels_S)).T
+            scores_BS = model.encode(points) @ model.classifiers(*_label_rows(model, texts, batch.labels_S)).T
         clicked_BS = torch.from_numpy(batch.weights_BS).to(model.device)
         loss = loss_of(scores_BS.float(), clicked_BS, model.config.loss) * batch.share
         for optimiser in self.optimisers:
@@ -130,8 +131,7 @@ class _Run:
             return None
         self.model.eval()
         texts = self.data.texts
-        found_NK = top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives)
-        return lambda points_B: found_NK[points_B].ravel()
+        return Shortlist(top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives))
 
     def _judge(self) -> float | None:
         """nDCG on the validation points, where there are some."""
@@ -142,6 +142,19 @@ class _Run:
         found_NK = top_rows(self.model, self.data.texts, points_NV, JUDGED_AT)
         metrics = evaluate(found_NK, clicks_NL, np.ones(clicks_NL.shape[1]), [found_NK.shape[1]])
         return {metric.name: metric.value for metric in metrics}["nDCG"]
+
+
+def _label_rows(model: ECLARE, texts: Texts, labels_S: npt.NDArray[np.int64]) -> tuple[LabelRows, Tensor]:
+    """S labels and the embedded texts that their classifiers need: their own and their neighbours', U x D."""
+    edges = texts.edges_LL[labels_S]
+    labels_U, position = np.unique(edges.indices, return_inverse=True)
+    edges = sp.csr_matrix((edges.data, position, edges.indptr), shape=(len(labels_S), len(labels_U)))
+    rows = LabelRows(
+        torch.from_numpy(labels_S).to(model.device),
+        torch.from_numpy(np.searchsorted(labels_U, labels_S)).to(model.device),
+        Bags.of(edges, model.device),
+    )
+    return rows, model.embed(Bags.of(texts.labels_LV[labels_U], model.device))
 
 
 def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:

@@ -1,126 +1,91 @@
-"""Related products on the day after a log: all signals ranked together, with weights learnt on past nights of it."""
+"""Backtest: what was known at earlier cut-offs, and what followed, from which a night's ranker is fitted.
 
-from collections.abc import Callable
-from dataclasses import replace
+For every cut-off whoever calls trains the model again on what was known then: `cutoffs`, `examples_at`, `ranker_from`.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import log
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
-import torch
-from tqdm import tqdm
 
-from eclare.arrays.products import keep_heaviest, look_up
-from eclare.arrays.topk import PAD, best_of_rows
-from eclare.model.config import ECLAREConfig
+from eclare.arrays.csr import CSRStack, Rows
+from eclare.arrays.products import look_up
+from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import Floats, Rows
-from eclare.model.label_graph import build_label_graph
-from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.ranker import Examples, Ranker, fit_ranker
+from eclare.related.candidates import candidates_of
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.features import Signals
+from eclare.related.features import COUNT_FLOOR, NAMES, CandidateSet
+from eclare.related.snapshot import Snapshot
 
-HELD_BACK_DAYS = (45, 90, 180)  # three nights of the past on which the ranking is learnt; what came after is right
-SHARED_SESSIONS = 2  # that make a pair right, as fewer are chance
-FEWEST_RIGHT = 5  # right products a query needs to teach anything
-MOST_QUERIES = 5000  # of a past night that teach; a few hundred weights need no more
-MODEL_HALF_LIFE, MODEL_PAIRS = 90.0, 50  # clicks that the model learns: days to a half, heaviest ones of a product
+DAYS_AGO = (45, 90, 180)  # cut-offs of a log of one and a half times the longest; a shorter one takes the same shares
+RELEVANT_SESSIONS = 2  # that must be shared later, as fewer are chance
+FEWEST_RELEVANT = 5  # products, for a query to be learnt from
+MOST_QUERIES = 5000  # of a cut-off; a few hundred weights need no more
 STEPS, QUERIES_PER_STEP = 1600, 64
-CHUNK = 1024  # queries in memory at a time
 
-Learn = Callable[[Cooccurrence], Ensemble]
+# Of a log too short to learn from (docs/decisions), and the feature values of a pair of which nothing is known: an even
+# share of the model's among some 400 candidates. Only what goes beyond them is part of a score.
+FIXED_WEIGHTS = {
+    "sessions, half-life 90 days": 1.0, "popularity, half-life 90 days": 0.5, "title cosine": 2.0, "model": 0.3,
+}  # fmt: skip
+NOTHING_KNOWN = {
+    "sessions, half-life 90 days": log(COUNT_FLOOR), "popularity, half-life 90 days": log(COUNT_FLOOR), "model": -6.0,
+}  # fmt: skip
 
 
-def learn_ranking(pairs: Cooccurrence, titles_PV: sp.csr_matrix, learn: Learn, seed: int) -> Ranker | None:
-    """Weights of all signals, from past nights: what was known then, and what the days after them then brought.
+class Cutoff(NamedTuple):
+    """A day in the past: what was known then, and the queries to learn from with their relevant products later.
 
-    A log too short for the usual nights takes a sixth, a third and two thirds of itself; None where it teaches nothing.
+    relevance_PP: sessions shared after it.
     """
-    scale = min(1.0, pairs.days / (1.5 * HELD_BACK_DAYS[-1]))
-    examples = []
-    for held_back in HELD_BACK_DAYS:
-        days_ago = max(1, round(held_back * scale))
-        known, later = pairs.until(days_ago), pairs.since(days_ago)
-        right = right_products(later)
-        if len(known.pairs.key_E) and len(queries := teaching_queries(right, seed)):
-            signals = Signals(known, titles_PV, learn(known), np.ones(len(pairs), bool))
-            examples.append(examples_of(signals, right, queries))
-    taught = [some for some in examples if len(some.right_QC)]
-    return fit_ranker(taught, seed, STEPS, QUERIES_PER_STEP) if taught else None
+
+    known: Cooccurrence
+    relevance_PP: sp.csr_matrix
+    queries: Rows
 
 
-def right_products(later: Cooccurrence) -> sp.csr_matrix:
-    """The sessions that every product shared with those that shared SHARED_SESSIONS or more with it, P x P."""
-    right = later.together()
-    right.data[right.data < SHARED_SESSIONS] = 0
-    right.eliminate_zeros()
-    return right
+def cutoffs(cooccurrence: Cooccurrence, seed: int) -> Iterator[Cutoff]:
+    """The cut-offs of a log that can be learnt from, latest first; a short log may have none."""
+    scale = min(1.0, cooccurrence.days / (1.5 * DAYS_AGO[-1]))
+    for days in DAYS_AGO:
+        days_ago = max(1, round(days * scale))
+        known, relevance_PP = cooccurrence.until(days_ago), relevant_products(cooccurrence.since(days_ago))
+        if len(known.pairs.key_E) and len(queries := queries_to_learn_from(relevance_PP, seed)):
+            yield Cutoff(known, relevance_PP, queries)
 
 
-def teaching_queries(right_PP: sp.csr_matrix, seed: int) -> Rows:
-    """Queries with FEWEST_RIGHT right products or more, MOST_QUERIES of them at most, sorted."""
-    queries = np.flatnonzero(np.diff(right_PP.indptr) >= FEWEST_RIGHT).astype(np.int32)
+def relevant_products(later: Cooccurrence) -> sp.csr_matrix:
+    """The sessions that every product shared with those that shared RELEVANT_SESSIONS or more with it, P x P."""
+    relevance_PP = later.together()
+    relevance_PP.data[relevance_PP.data < RELEVANT_SESSIONS] = 0
+    relevance_PP.eliminate_zeros()
+    return relevance_PP
+
+
+def queries_to_learn_from(relevance_PP: sp.csr_matrix, seed: int) -> Rows:
+    """Products with FEWEST_RELEVANT relevant ones or more, MOST_QUERIES of them at most, sorted."""
+    queries = np.flatnonzero(np.diff(relevance_PP.indptr) >= FEWEST_RELEVANT).astype(np.int32)
     return np.sort(np.random.default_rng(seed).permutation(queries)[:MOST_QUERIES])
 
 
-def examples_of(signals: Signals, right_PP: sp.csr_matrix, queries: Rows) -> Examples:
-    """What was known, and what then happened; queries without a right candidate are left out."""
-    candidates = signals.candidates(queries)
-    happened = look_up((right_PP.indptr, right_PP.indices, right_PP.data[:, None]), queries, candidates)[..., 0]
-    return Examples(signals.of(queries, candidates), happened, candidates != PAD).with_positives()
+def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, ensemble: Ensemble) -> Examples:
+    """Features as of a cut-off, beside what followed; queries without a relevant candidate are left out.
 
-
-class Ranked(NamedTuple):
-    """The k best labels of every query and their scores, Q x k, best first; PAD where there are fewer.
-
-    log_partition_Q: what the model's shares were taken of (Signals.log_partition), so that a score can
-    be explained later.
+    ensemble: trained on what was known then.
     """
-
-    labels_QK: Rows
-    scores_QK: Floats
-    log_partition_Q: Floats | None = None
-
-
-def rank(signals: Signals, fusion: Ranker, queries: Rows, k: int) -> Ranked:
-    """The k best allowed products for every query, ties by lower row; PAD has score 0."""
-    found_QK, scores_QK = np.full((len(queries), k), PAD, np.int32), np.zeros((len(queries), k), np.float32)
-    totals_Q = np.zeros(len(queries), np.float32)
-    for start in tqdm(range(0, len(queries), CHUNK), desc="rank", unit="chunk", disable=None):
-        chunk = slice(start, start + CHUNK)
-        candidates = signals.candidates(queries[chunk], k)
-        seen = signals.of(queries[chunk], candidates)
-        found_QK[chunk], scores_QK[chunk] = best_of_rows(candidates, fusion.scores(seen), k)
-        totals_Q[chunk] = signals.log_partition(queries[chunk], candidates, seen)
-    return Ranked(found_QK, scores_QK, totals_Q)
+    snapshot = Snapshot(cutoff.known, titles_PV, ensemble, np.ones(len(cutoff.known), bool))
+    candidates = CandidateSet(snapshot, cutoff.queries, candidates_of(snapshot, cutoff.queries))
+    relevance_PP = cutoff.relevance_PP
+    stack = CSRStack(relevance_PP.indptr, relevance_PP.indices, relevance_PP.data[:, None])
+    relevance_QC = look_up(stack, cutoff.queries, candidates.products_QC)[..., 0]
+    return Examples(candidates.features_QCF, relevance_QC, candidates.products_QC != PAD).with_positives()
 
 
-def related_products(
-    pairs: Cooccurrence,
-    titles_PV: sp.csr_matrix,
-    k: int,
-    config: ECLAREConfig | None = None,
-    device: torch.device | None = None,
-) -> tuple[Rows, Floats]:
-    """The k products that the sessions after the last day will most likely share with each product, P x k, best first.
-
-    titles_PV: TF-IDF of every product, those without a session too. Raises ValueError where the log is too short.
-    """
-    config, where = config or replace(ECLAREConfig(), epochs=8), device or torch.device("cpu")
-
-    def learn(known: Cooccurrence) -> Ensemble:
-        clicks_PP = keep_heaviest(known.together(MODEL_HALF_LIFE), MODEL_PAIRS)
-        return train(clicks_PP, Texts.of(titles_PV, titles_PV, build_label_graph(clicks_PP, config)), config, where)
-
-    fusion = learn_ranking(pairs, titles_PV, learn, config.seed)
-    if fusion is None:
-        raise ValueError(
-            f"the log must hold products that share {SHARED_SESSIONS} sessions with {FEWEST_RIGHT} others after a "
-            "night of the past, it has none: use a longer log"
-        )
-    everything: npt.NDArray[np.bool_] = np.ones(len(pairs), bool)
-    signals = Signals(pairs, titles_PV, learn(pairs), everything)
-    best = rank(signals, fusion, np.arange(len(pairs), dtype=np.int32), k)
-    return best.labels_QK, best.scores_QK
+def ranker_from(examples: Sequence[Examples], seed: int) -> Ranker:
+    """A ranker fitted on the examples of all cut-offs; fixed weights where there are none."""
+    if not sum(map(len, examples)):
+        return Ranker.linear(NAMES, FIXED_WEIGHTS, NOTHING_KNOWN)
+    return fit_ranker([each for each in examples if len(each)], NAMES, seed, STEPS, QUERIES_PER_STEP)

@@ -1,15 +1,17 @@
-"""CountsByAge pairs: in how many sessions two products met, and how long ago."""
+"""Co-occurrence: in how many sessions two products were together, and how long ago."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-Rows = npt.NDArray[np.int32]
+from eclare.arrays.csr import CSR, Rows
+
 Keys = npt.NDArray[np.int64]
 
 
@@ -72,14 +74,13 @@ class Cooccurrence:
 
         chosen_SP: CSR, an entry where a session holds a product; age_S: whole days from the session to the day.
         """
-        products, ages = chosen_SP.shape[1], int(age_S.max(initial=0)) + 1
-        sizes = np.diff(chosen_SP.indptr).astype(np.int64)
-        ends = np.cumsum(sizes * (sizes - 1))
-        keys = np.empty(int(ends[-1]) if len(ends) else 0, np.int64)
-        age_S = age_S.astype(np.int64)
-        _fill((chosen_SP.indptr, chosen_SP.indices), age_S, ends, (products, ages), keys)
-        seen = np.repeat(age_S, sizes) + chosen_SP.indices.astype(np.int64) * ages
-        return cls(_counted(keys, ages), _counted(seen, ages), products)
+        radix = _Radix(chosen_SP.shape[1], int(age_S.max(initial=0)) + 1)
+        chosen, age_S = CSR.of(chosen_SP), age_S.astype(np.int64)
+        sizes = np.diff(chosen.indptr).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(sizes * (sizes - 1))])
+        pair_numbers = _number_pairs(chosen, age_S, starts, radix)
+        product_numbers = chosen.indices.astype(np.int64) * radix.ages + np.repeat(age_S, sizes)
+        return cls(_counted(pair_numbers, radix), _counted(product_numbers, radix), radix.products)
 
     def __len__(self) -> int:
         return self.products
@@ -130,23 +131,31 @@ class Cooccurrence:
             return cls(pairs, seen, int(file["products"]))
 
 
-def _counted(key_and_age: Keys, ages: int) -> CountsByAge:
+class _Radix(NamedTuple):
+    """A pair and an age are one number of three digits, (query * products + related) * ages + age."""
+
+    products: int
+    ages: int
+
+
+def _counted(numbers: Keys, radix: _Radix) -> CountsByAge:
     """Equal ones counted; each is key * ages + age."""
-    distinct, counts = np.unique(key_and_age, return_counts=True)
-    key, age = np.divmod(distinct, ages)
+    distinct, counts = np.unique(numbers, return_counts=True)
+    key, age = np.divmod(distinct, radix.ages)
     return CountsByAge(key, age.astype(np.int32), counts.astype(np.float32))
 
 
 @numba.njit(parallel=True, cache=True)
-def _fill(chosen: tuple[Rows, Rows], age_S: Keys, ends: Keys, base: tuple[int, int], keys: Keys) -> None:
-    """The pairs of every session, written as numbers of three digits: product, other product, age."""
-    (indptr, indices), (products, ages) = chosen, base
+def _number_pairs(chosen: CSR, age_S: Keys, starts: Keys, radix: _Radix) -> Keys:
+    """The numbers of the pairs of every session s, from starts[s] on."""
+    numbers = np.empty(starts[-1], np.int64)
     for session in numba.prange(len(age_S)):
-        size = indptr[session + 1] - indptr[session]
-        slot = ends[session] - size * (size - 1)
-        for one in range(indptr[session], indptr[session + 1]):
-            for other in range(indptr[session], indptr[session + 1]):
-                if one != other:
-                    pair = np.int64(indices[one]) * products + indices[other]
-                    keys[slot] = pair * ages + age_S[session]
+        products = chosen.indices[chosen.indptr[session] : chosen.indptr[session + 1]]
+        slot = starts[session]
+        for i in range(len(products)):
+            for j in range(len(products)):
+                if i != j:
+                    key = np.int64(products[i]) * radix.products + products[j]
+                    numbers[slot] = key * radix.ages + age_S[session]
                     slot += 1
+    return numbers

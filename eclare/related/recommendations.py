@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.topk import PAD
-from eclare.model.interactions import Ids
+from eclare.model.data import Ids
 
 SOURCES = ("model", "co-click", "cold", "category", "popular")
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-Texts: TypeAlias = list[str] | sp.csr_matrix  # titles, or points x features
-Pairs = npt.NDArray[np.int64]
+TitlesOrFeatures: TypeAlias = list[str] | sp.csr_matrix  # titles, or points x features
+Entries = npt.NDArray[np.int64]  # (point, label) rows, E x 2
 
 
 class Malformed(ValueError):
@@ -26,8 +26,8 @@ class TrainingSet:
     points, labels: titles, or features over one vocabulary; clicks_NL: CSR float32; label_ids_L: uid, or row number.
     """
 
-    points: Texts
-    labels: Texts
+    points: TitlesOrFeatures
+    labels: TitlesOrFeatures
     clicks_NL: sp.csr_matrix
     label_ids_L: npt.NDArray[np.str_]
 
@@ -44,14 +44,16 @@ def read_training(folder: Path) -> TrainingSet:
         return TrainingSet(points, labels, clicks, np.array([str(line.row.get("uid", line.at)) for line in label_rows]))
     features, clicks_NL = (read_sparse(folder / f"trn_X_{name}.txt") for name in ("Xf", "Y"))
     label_features = read_sparse(_label_features(folder))
-    _same("rows", folder / "trn_X_Xf.txt", features.shape[0], folder / "trn_X_Y.txt", clicks_NL.shape[0])
-    _same("labels", _label_features(folder), label_features.shape[0], folder / "trn_X_Y.txt", clicks_NL.shape[1])
-    _same("features", folder / "trn_X_Xf.txt", features.shape[1], _label_features(folder), label_features.shape[1])
+    _check_same("rows", folder / "trn_X_Xf.txt", features.shape[0], folder / "trn_X_Y.txt", clicks_NL.shape[0])
+    _check_same("labels", _label_features(folder), label_features.shape[0], folder / "trn_X_Y.txt", clicks_NL.shape[1])
+    _check_same(
+        "features", folder / "trn_X_Xf.txt", features.shape[1], _label_features(folder), label_features.shape[1]
+    )
     ids = np.arange(label_features.shape[0]).astype(str)
     return TrainingSet(features, label_features, clicks_NL, ids)
 
 
-def read_points(file: Path) -> Texts:
+def read_points(file: Path) -> TitlesOrFeatures:
     """Titles of tst.json.gz, or features of tst_X_Xf.txt; raises Malformed."""
     return read_sparse(file) if file.suffix == ".txt" else [_title(line) for line in _json_lines(file)]
 
@@ -63,25 +65,26 @@ def test_file(folder: Path) -> Path:
     return folder / "tst_X_Xf.txt"
 
 
-def read_truth(folder: Path, labels: int) -> tuple[sp.csr_matrix, Pairs]:
-    """What the test points were clicked with, and the (point, label) pairs that do not count, P x 2.
+def read_truth(folder: Path, labels: int) -> tuple[sp.csr_matrix, Entries]:
+    """Which labels the test points were clicked with, and the excluded (point, label) entries, E x 2.
 
-    The pairs of filter_labels_test.txt (self and reciprocal pairs) are taken out of the truth. Raises Malformed.
+    Excluded are those of filter_labels_test.txt (a product itself and labels whose own points clicked it); the truth
+    is returned without them. Raises Malformed.
     """
     if layout_of(folder) == "raw":
         truth = _titles_and_targets(_raw(folder, "tst"), labels)[1]
     else:
         truth = read_sparse(folder / "tst_X_Y.txt")
-        _same("labels", folder / "tst_X_Y.txt", truth.shape[1], folder / "trn_X_Y.txt", labels)
-    pairs = _pairs(folder / "filter_labels_test.txt", truth.shape)
-    return drop_pairs(truth, pairs), pairs
+        _check_same("labels", folder / "tst_X_Y.txt", truth.shape[1], folder / "trn_X_Y.txt", labels)
+    excluded = _excluded(folder / "filter_labels_test.txt", truth.shape)
+    return drop_excluded(truth, excluded), excluded
 
 
-def drop_pairs(matrix: sp.csr_matrix, pairs: Pairs) -> sp.csr_matrix:
+def drop_excluded(matrix: sp.csr_matrix, excluded: Entries) -> sp.csr_matrix:
     """The same matrix without these (row, column) entries."""
     coo = matrix.tocoo()
     key = coo.row.astype(np.int64) * matrix.shape[1] + coo.col
-    kept = ~np.isin(key, pairs[:, 0] * matrix.shape[1] + pairs[:, 1])
+    kept = ~np.isin(key, excluded[:, 0] * matrix.shape[1] + excluded[:, 1])
     return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=matrix.shape)
 
 
@@ -206,7 +209,7 @@ def _targets(line: _Line, labels: int) -> list[tuple[int, float]]:
     return [(label, weight) for label, weight in zip(targets, weights, strict=True) if weight > 0]
 
 
-def _pairs(file: Path, shape: tuple[int, int]) -> Pairs:
+def _excluded(file: Path, shape: tuple[int, int]) -> Entries:
     if not file.exists():
         return np.zeros((0, 2), np.int64)
     with _open(file) as lines:
@@ -216,13 +219,13 @@ def _pairs(file: Path, shape: tuple[int, int]) -> Pairs:
             )
             for number, line in enumerate(lines, start=1)
         ]
-    pairs = np.array(found, dtype=np.int64).reshape(-1, 2)
-    outside = np.flatnonzero(((pairs < 0) | (pairs >= np.array(shape))).any(axis=1))
+    excluded = np.array(found, dtype=np.int64).reshape(-1, 2)
+    outside = np.flatnonzero(((excluded < 0) | (excluded >= np.array(shape))).any(axis=1))
     if len(outside):
         raise Malformed(
-            f"{file}:{outside[0] + 1}: there are {shape[0]} test rows and {shape[1]} labels, got {pairs[outside[0]]}"
+            f"{file}:{outside[0] + 1}: there are {shape[0]} test rows and {shape[1]} labels, got {excluded[outside[0]]}"
         )
-    return pairs
+    return excluded
 
 
 def _entries(line: str) -> list[tuple[int, float]]:
@@ -239,6 +242,6 @@ def _parsed(file: Path, number: int, line: str, parse: Callable[[str], Any], exp
     return parsed
 
 
-def _same(what: str, one: Path, seen: int, other: Path, expected: int) -> None:
+def _check_same(what: str, file: Path, seen: int, other: Path, expected: int) -> None:
     if seen != expected:
-        raise Malformed(f"{one} has {seen} {what}, {other} has {expected}: both must describe the same data set")
+        raise Malformed(f"{file} has {seen} {what}, {other} has {expected}: both must describe the same data set")

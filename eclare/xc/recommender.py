@@ -1,4 +1,4 @@
-"""From titles to related products, in four words: fit, recommend, save, load."""
+"""From titles to related products: fit, predict (many titles), recommend (one title, with reasons), save, load."""
 
 import json
 import platform
@@ -12,35 +12,40 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-import torch
+from tqdm import tqdm
 
-from eclare.arrays.csr import CSR
+from eclare.arrays.csr import Floats, rows_of
+from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
+from eclare.arrays.topk import PAD, best_of_rows, best_per_row
 from eclare.model import distributed
-from eclare.model.beam_search import probabilities
 from eclare.model.checkpoint import Epoch
-from eclare.model.config import ECLAREConfig
+from eclare.model.data import Ids, Texts, weighted
+from eclare.model.distributed import choose_device
 from eclare.model.ensemble import Ensemble
-from eclare.model.fingerprint import hash_of, hash_of_bytes, hash_of_config
-from eclare.model.inference import SPARE, Floats, Rows, attention_of, one_thread
-from eclare.model.interactions import Ids, weighted
+from eclare.model.inference import CHUNK, attention_of, one_thread
 from eclare.model.label_graph import build_label_graph
+from eclare.model.search import probabilities
 from eclare.model.stages import Training
-from eclare.model.texts import Texts
 from eclare.ranker import Ranker
-from eclare.xc.co_clicks import CoClickScores, Heard, bonus_of_each
-from eclare.xc.features import CANDIDATES, Known, Reranker, learn_ranker
-from eclare.xc.warm_start import Earlier
+from eclare.xc.candidates import EncodedPoints, TopLabels, candidates
+from eclare.xc.co_clicks import CoClickScores
+from eclare.xc.config import RecommenderConfig
+from eclare.xc.features import FEATURES, features_of
+from eclare.xc.held_back import CANDIDATES, fit_held_back_ranker
+from eclare.xc.warm_start import EarlierModel
 
-Titles: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
+TitlesOrFeatures: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
+RANKER = "ranker.safetensors"
 PACKAGES = ("torch", "numpy", "scipy", "numba")
 
 
 class Recommended(NamedTuple):
-    """One answer and why: how the classifier mixed its views, which labels taught it, which clicks were seen.
+    """One label for a title and why: the views its classifier mixes, its graph neighbours, the co-clicks seen.
 
-    attention: weight of each view (text, graph, refinement), summing to 1; neighbours: ids and edge weights, heaviest
-    first; co_clicks: observed evidence between 0 and 1; similar: ids of the labels through whose clicks it was seen.
+    attention: weight of each view (text, graph, refinement), summing to 1; neighbours: ids and edge weights in the
+    label graph, heaviest first; co_clicks: co-click score between 0 and 1; similar: ids and weights of the labels with
+    similar titles that it was clicked together with.
     """
 
     label_id: str
@@ -53,12 +58,16 @@ class Recommended(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recommender:
-    """A trained ECLARE with all that is needed to answer for a title.
+    """A trained ensemble, the clicks it was trained on and the ranker that weighs both.
 
-    vocabulary is None where it was fitted on ready features; history: every epoch of the training.
+    ranker is None where there were too few points to learn one, or it was not wanted: then the model's score and the
+    co-click bonus rank. vocabulary is None where it was fitted on ready features; history: every epoch of the training.
     """
 
-    reranker: Reranker
+    config: RecommenderConfig
+    ensemble: Ensemble
+    co_clicks: CoClickScores
+    ranker: Ranker | None
     vocabulary: Vocabulary | None
     label_ids_L: Ids
     data_hash: str
@@ -67,10 +76,10 @@ class Recommender:
     @classmethod
     def fit(
         cls,
-        points: Titles,
-        labels: Titles,
+        points: TitlesOrFeatures,
+        labels: TitlesOrFeatures,
         clicks_NL: sp.csr_matrix,
-        config: ECLAREConfig | None = None,
+        config: RecommenderConfig | None = None,
         *,
         label_ids: Sequence[str] | None = None,
         device: str = "auto",
@@ -84,139 +93,109 @@ class Recommender:
         its words and labels differ. Raises ValueError where shapes disagree or nothing was clicked, FloatingPointError
         when the training diverges.
         """
-        config = config or ECLAREConfig()
-        if clicks_NL.shape != (_rows(points), _rows(labels)):
-            raise ValueError(
-                f"clicks must be points x labels = {(_rows(points), _rows(labels))}, got {clicks_NL.shape}"
-            )
-        ids = np.array([str(label) for label in (range(_rows(labels)) if label_ids is None else label_ids)])
+        config = config or RecommenderConfig()
+        shape = _row_count(points), _row_count(labels)
+        if clicks_NL.shape != shape:
+            raise ValueError(f"clicks must be points x labels = {shape}, got {clicks_NL.shape}")
+        ids = np.array([str(label) for label in (range(shape[1]) if label_ids is None else label_ids)])
         vocabulary = None
         if not isinstance(points, sp.csr_matrix):
-            vocabulary = Vocabulary.of([*points, *labels], word_pairs=config.word_pairs)
-        texts = Texts.of(
-            _features(points, vocabulary), _features(labels, vocabulary), build_label_graph(clicks_NL, config)
-        )
-        weights_NL = weighted(clicks_NL, config)
+            vocabulary = Vocabulary.of([*points, *labels], word_pairs=config.model.word_pairs)
+        points_NV, labels_LV = _features(points, vocabulary), _features(labels, vocabulary)
+        weights_NL = weighted(clicks_NL, config.model)
+        texts = Texts.of(points_NV, labels_LV, build_label_graph(weights_NL, config.model))
         training = Training(weights_NL, texts, choose_device(device), checkpoints)
-        if warm_start:
-            known = warm_start.known_to(config)
-            starts = known.starts(_tokens(vocabulary, texts.labels_LV), ids, texts)
-            training = Training(
-                weights_NL, texts, training.device, checkpoints, tuple(starts), f"{warm_start.data_hash} {config}"
-            )
-        fusion = None
-        if config.held_back_share:
-            fusion = learn_ranker(
-                weights_NL, texts.points_NV, texts.labels_LV, config, lambda *some: _learn(training, config, *some)
-            )
-        evidence = CoClickScores.of(weights_NL, texts.labels_LV, texts.points_NV)
-        return cls(
-            Reranker(training.ensemble(config), evidence, fusion),
-            vocabulary,
-            ids,
-            hash_of([texts.points_NV, texts.labels_LV, clicks_NL]),
-            training.history,
-        )
+        if warm_start is not None:
+            earlier = warm_start.as_earlier_model()
+            earlier.check(config.model)
+            starts = earlier.starts(_token_names(vocabulary, labels_LV), ids, texts)
+            training = replace(training, starts=starts, origin=f"{warm_start.data_hash} {warm_start.config}")
+        ranker = fit_held_back_ranker(training, config)
+        ensemble = training.ensemble(config.model)
+        co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
+        data_hash = hash_of_matrices([points_NV, labels_LV, clicks_NL])
+        return cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history)
 
-    def known_to(self, config: ECLAREConfig) -> Earlier:
-        """What a training with this config can start from; raises ValueError where the two do not fit."""
-        for option in ("embedding_dim", "views", "shortlister"):
-            old, new = getattr(self.config, option), getattr(config, option)
-            if old != new:
-                raise ValueError(f"a warm start needs the same {option}, got {old!r} before and {new!r} now")
-        if config.shortlister != "faiss":
-            raise ValueError("a warm start needs shortlister faiss: the paper's stages start from the surrogate")
-        return Earlier(self.ensemble, _tokens(self.vocabulary, self.evidence.titles_LV), self.label_ids_L)
+    def as_earlier_model(self) -> EarlierModel:
+        """What a warm start takes over."""
+        return EarlierModel(self.ensemble, _token_names(self.vocabulary, self.co_clicks.labels_LV), self.label_ids_L)
 
-    @property
-    def ensemble(self) -> Ensemble:
-        """The trained models."""
-        return self.reranker.ensemble
-
-    @property
-    def evidence(self) -> CoClickScores:
-        """The clicks they were trained on."""
-        return self.reranker.evidence
-
-    @property
-    def config(self) -> ECLAREConfig:
-        """How it was trained."""
-        return self.ensemble.config
-
-    def predict(self, points: Titles, k: int) -> tuple[Rows, Floats]:
-        """The k best label rows of every title and their scores, N x k, best first; PAD where there are fewer."""
-        return self.reranker.top_labels(_features(points, self.vocabulary), k)
+    def predict(self, points: TitlesOrFeatures, k: int) -> TopLabels:
+        """The k best label rows of every title and their scores."""
+        features_NV = _features(points, self.vocabulary)
+        starts = tqdm(range(0, features_NV.shape[0], CHUNK), desc="recommend", unit="chunk", disable=None)
+        found = [
+            self._best(self._encoded(features_NV[start : start + CHUNK]), k, exact=self.ranker is None)
+            for start in starts
+        ]
+        return TopLabels(*map(np.concatenate, zip(*found, strict=True)))
 
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
         with one_thread():
-            known = self.reranker.known(_features([title], self.vocabulary))
-            heard = self.evidence.heard(known.neighbours.labels)
-            labels, scores = self._best(known, heard, k)
-        seen = dict(zip(heard.labels.tolist(), heard.co_clicks.tolist(), strict=True))
-        views, met = self.config.views, self._met_with(known.neighbours.labels)
+            point = self._encoded(_features([title], self.vocabulary))
+            labels_1K, scores_1K = self._best(point, k, exact=False)
+            score_of = dict(zip(labels_1K[0].tolist(), scores_1K[0].tolist(), strict=True))
+            seen = point.co_click_scores_QL
+        co_clicks = dict(zip(seen.indices.tolist(), seen.data.tolist(), strict=True))
+        similar = self._co_clicked_with(point)
         return [
             Recommended(
                 self._ids[label],
                 score,
-                dict(zip(views, self._attention[label].tolist(), strict=True)),
+                dict(zip(self.config.model.views, self._attention[label].tolist(), strict=True)),
                 self._neighbours(label),
-                seen.get(label, 0.0),
-                {one: share for one, share, others in met if label in others},
+                co_clicks.get(label, 0.0),
+                {label_id: weight for label_id, weight, co_clicked in similar if label in co_clicked},
             )
-            for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
+            for label, score in score_of.items()
+            if label != PAD
         ]
 
-    def _best(self, known: Known, heard: Heard, k: int) -> tuple[Rows, Floats]:
-        """The k best labels and their scores, best first."""
-        if self.config.shortlister == "clusters":
-            found = probabilities(self.ensemble, known.points_NV)
-            return _highest(found.indices, found.data, k)
-        wanted = k if self.reranker.fusion is None else max(CANDIDATES, 2 * k)
-        labels, scores = _highest(*self._scored(known, heard, wanted + SPARE), wanted)
-        if self.reranker.fusion is None:
-            return labels, scores
-        ranked, scores = self.reranker.ranked(known, labels[None].astype(np.int32), min(k, len(labels)))
-        return ranked[0], scores[0]
+    def _encoded(self, features_QV: sp.csr_matrix) -> EncodedPoints:
+        return EncodedPoints(features_QV, self.ensemble, self.co_clicks)
 
-    def _scored(self, known: Known, heard: Heard, count: int) -> tuple[Rows, Floats]:
-        """The labels that the model scores highest and those with evidence, scored by both."""
-        classifiers_LD = self.ensemble.classifiers_LD
-        labels = self.ensemble.quick_index.search(known.encoded_ND, min(count, len(classifiers_LD)))[1][0]
-        if not self.config.evidence_weight:
-            return labels, classifiers_LD[labels] @ known.encoded_ND[0]
-        labels = np.union1d(labels, heard.labels)
-        scores = classifiers_LD[labels] @ known.encoded_ND[0]
-        scores[np.searchsorted(labels, heard.labels)] += bonus_of_each(heard.co_clicks, self.config)
-        return labels, scores
+    def _best(self, points: EncodedPoints, k: int, *, exact: bool) -> TopLabels:
+        """Candidates, their features, the ranker's scores. exact: search all classifiers, not their quantised copy."""
+        if self.config.model.shortlister == "clusters":
+            found_QL = probabilities(self.ensemble, points.features_QV)
+            return TopLabels(*best_per_row(rows_of(found_QL), found_QL.indices, found_QL.data, found_QL.shape[0], k))
+        index = self.ensemble.index if exact else self.ensemble.quick_index
+        if self.ranker is None:
+            labels_QC, scores_QC = candidates(points, k, self.config.co_click_weight, index)
+        else:
+            labels_QC, _ = candidates(points, max(CANDIDATES, 2 * k), self.config.co_click_weight, index)
+            scores_QC = self.ranker.scores(features_of(points, labels_QC))
+        return TopLabels(*best_of_rows(labels_QC, scores_QC, k))
 
     def save(self, folder: Path) -> None:
         """Write the model's files and manifest.json, with the hash of each; whatever stood there before goes last."""
         if distributed.rank():
             return
-        aside = folder.with_name(f"{folder.name}.writing")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        self.ensemble.save(aside)
-        self.evidence.save(aside)
-        if self.reranker.fusion is not None:
-            self.reranker.fusion.save(aside / "fusion.safetensors")
+        staging = folder.with_name(f"{folder.name}.writing")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        self.config.save(staging / "config.json")
+        self.ensemble.save(staging)
+        self.co_clicks.save(staging)
+        if self.ranker is not None:
+            self.ranker.save(staging / RANKER)
         if self.vocabulary is not None:
-            self.vocabulary.save(aside)
-        sp.save_npz(aside / "labels.npz", self.evidence.titles_LV)
-        np.savez(aside / "label_ids.npz", ids=self.label_ids_L)
-        (aside / "training.json").write_text(json.dumps([epoch._asdict() for epoch in self.history], indent=1) + "\n")
-        files = sorted(file for file in aside.rglob("*") if file.is_file())
+            self.vocabulary.save(staging)
+        sp.save_npz(staging / "labels.npz", self.co_clicks.labels_LV)
+        np.savez(staging / "label_ids.npz", ids=self.label_ids_L)
+        (staging / "training.json").write_text(json.dumps([epoch._asdict() for epoch in self.history], indent=1) + "\n")
+        files = sorted(file for file in staging.rglob("*") if file.is_file())
         manifest = {
-            "files": {str(file.relative_to(aside)): hash_of_bytes(file.read_bytes()) for file in files},
-            "config_hash": hash_of_config(self.config),
+            "files": {str(file.relative_to(staging)): hash_of_bytes(file.read_bytes()) for file in files},
+            "config_hash": hash_of_bytes((staging / "config.json").read_bytes()),
             "data_hash": self.data_hash,
-            "seed": self.config.seed,
+            "seed": self.config.model.seed,
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         }
-        (aside / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        (staging / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
+        staging.rename(folder)
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> "Recommender":
@@ -233,10 +212,11 @@ class Recommender:
         labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
             ids = file["ids"]
-        fusion = Ranker.load(folder / "fusion.safetensors") if "fusion.safetensors" in manifest["files"] else None
-        ensemble = Ensemble.load(folder, labels_LV, choose_device(device))
         return cls(
-            Reranker(ensemble, CoClickScores.load(folder, labels_LV), fusion),
+            RecommenderConfig.load(folder / "config.json"),
+            Ensemble.load(folder, labels_LV, choose_device(device)),
+            CoClickScores.load(folder, labels_LV),
+            Ranker.load(folder / RANKER, list(FEATURES)) if RANKER in manifest["files"] else None,
             Vocabulary.load(folder) if "vocabulary.npz" in manifest["files"] else None,
             ids,
             manifest["data_hash"],
@@ -248,7 +228,7 @@ class Recommender:
 
     @cached_property
     def _attention(self) -> Floats:
-        return attention_of(self.ensemble.members[0].ranker.model, self.ensemble.texts)
+        return attention_of(self.ensemble.members[0].classifier.model, self.ensemble.texts)
 
     @cached_property
     def _ids(self) -> list[str]:
@@ -260,42 +240,24 @@ class Recommender:
         heaviest = sorted(zip(edges.data[row].tolist(), edges.indices[row].tolist(), strict=True), reverse=True)
         return {self._ids[other]: weight for weight, other in heaviest if other != label}
 
-    def _met_with(self, similar: CSR) -> list[tuple[str, float, set[int]]]:
-        """The labels with a title like this one: id, title similarity, and the labels that each was met with."""
-        met = self.evidence.co_clicks_LL
+    def _co_clicked_with(self, point: EncodedPoints) -> list[tuple[str, float, set[int]]]:
+        """The labels similar to one point: id, weight, and the labels that each was clicked together with."""
+        co_clicks, (_, labels, weights) = self.co_clicks.co_clicks_LL, point.similar_labels
         return [
-            (self._ids[one], share, set(met.indices[met.indptr[one] : met.indptr[one + 1]].tolist()))
-            for one, share in zip(similar[1].tolist(), similar[2].tolist(), strict=True)
+            (
+                self._ids[label],
+                weight,
+                set(co_clicks.indices[co_clicks.indptr[label] : co_clicks.indptr[label + 1]].tolist()),
+            )
+            for label, weight in zip(labels.tolist(), weights.tolist(), strict=True)
         ]
 
 
-def _highest(labels: Rows, scores: Floats, k: int) -> tuple[Rows, Floats]:
-    best = np.lexsort((labels, -scores))[:k]
-    return labels[best], scores[best]
-
-
-def _learn(training: Training, config: ECLAREConfig, clicks_NL: sp.csr_matrix, points_NV: sp.csr_matrix) -> Ensemble:
-    """One model from some of the points."""
-    texts = Texts.of(points_NV, training.texts.labels_LV, build_label_graph(clicks_NL, config))
-    aside = training.checkpoints / "held_back" if training.checkpoints else None
-    return Training(clicks_NL, texts, training.device, aside).ensemble(replace(config, ensemble=1))
-
-
-def choose_device(wanted: str) -> torch.device:
-    """ "auto", "cpu" or "cuda"; raises ValueError where a GPU is asked for and torch sees none."""
-    found = torch.cuda.is_available()
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda, got {wanted!r}")
-    if wanted == "cuda" and not found:
-        raise ValueError("device cuda needs a GPU, torch sees none here: use auto or cpu")
-    return distributed.device_of_process("cuda" if found and wanted != "cpu" else "cpu")
-
-
-def _rows(texts: Titles) -> int:
+def _row_count(texts: TitlesOrFeatures) -> int:
     return int(texts.shape[0]) if isinstance(texts, sp.csr_matrix) else len(texts)
 
 
-def _features(texts: Titles, vocabulary: Vocabulary | None) -> sp.csr_matrix:
+def _features(texts: TitlesOrFeatures, vocabulary: Vocabulary | None) -> sp.csr_matrix:
     if isinstance(texts, sp.csr_matrix):
         if texts.nnz and not texts.data.min() >= 0:
             entry = int(np.argmin(texts.data >= 0))
@@ -312,6 +274,6 @@ def _features(texts: Titles, vocabulary: Vocabulary | None) -> sp.csr_matrix:
     return vocabulary.features(texts)
 
 
-def _tokens(vocabulary: Vocabulary | None, texts: sp.csr_matrix) -> Ids:
+def _token_names(vocabulary: Vocabulary | None, texts: sp.csr_matrix) -> Ids:
     """Names of the columns; ready features have their numbers."""
     return np.arange(texts.shape[1]).astype(str) if vocabulary is None else vocabulary.tokens_V

@@ -1,50 +1,71 @@
 """Training that starts from an earlier model, although vocabulary and labels have changed since."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from eclare.model.config import ECLAREConfig
+from eclare.model.data import Ids, Texts
 from eclare.model.ensemble import Ensemble
-from eclare.model.interactions import Ids
 from eclare.model.network import ECLARE, Bags
 from eclare.model.stages import Start
-from eclare.model.texts import Texts
+
+SAME_OPTIONS = ("embedding_dim", "views", "shortlister")  # without which weights cannot be taken over
+
+
+class SharedRows(NamedTuple):
+    """Rows of the tokens (or labels) that both trainings have, in the earlier model and in the fresh one."""
+
+    earlier: torch.Tensor
+    fresh: torch.Tensor
+
+    @classmethod
+    def of(cls, earlier: Ids, fresh: Ids) -> "SharedRows":
+        """By name."""
+        _, earlier_rows, fresh_rows = np.intersect1d(earlier, fresh, return_indices=True)
+        return cls(torch.from_numpy(earlier_rows), torch.from_numpy(fresh_rows))
 
 
 @dataclass(frozen=True, eq=False)
-class Earlier:
-    """What an earlier training knew: its ensemble, and the names of its tokens and labels."""
+class EarlierModel:
+    """A trained ensemble and the names of its tokens and labels."""
 
     ensemble: Ensemble
     tokens_V: Ids
     label_ids_L: Ids
 
-    def starts(self, tokens_V: Ids, label_ids_L: Ids, texts: Texts) -> Iterator[Start]:
-        """For every member, what sets a fresh model of these tokens and labels to what it knew.
+    def check(self, config: ECLAREConfig) -> None:
+        """Raises ValueError, naming the option, where a training with this config cannot start from it."""
+        for option in SAME_OPTIONS:
+            earlier, wanted = getattr(self.ensemble.config, option), getattr(config, option)
+            if earlier != wanted:
+                raise ValueError(f"a warm start needs the same {option}, got {earlier!r} before and {wanted!r} now")
+        if config.shortlister != "faiss":
+            raise ValueError("a warm start needs shortlister faiss: the paper's stages start from the surrogate")
+
+    def starts(self, tokens_V: Ids, label_ids_L: Ids, texts: Texts) -> tuple[Start, ...]:
+        """For every member, what sets a fresh model of these tokens and labels to its weights.
 
         Shared tokens and labels keep their vectors, new labels start at their graph-augmented text.
         """
-        tokens = np.intersect1d(self.tokens_V, tokens_V, return_indices=True)[1:]
-        labels = np.intersect1d(self.label_ids_L, label_ids_L, return_indices=True)[1:]
-        for member in self.ensemble.members:
-            yield lambda model, known=member.ranker.model: _take_over(model, known, tokens, labels, texts)  # type: ignore[misc]
+        tokens, labels = SharedRows.of(self.tokens_V, tokens_V), SharedRows.of(self.label_ids_L, label_ids_L)
+        return tuple(
+            partial(_take_over, member.classifier.model, tokens, labels, texts) for member in self.ensemble.members
+        )
 
 
 @torch.no_grad()
-def _take_over(
-    model: ECLARE,
-    known: ECLARE,
-    tokens: tuple[np.ndarray, np.ndarray],
-    labels: tuple[np.ndarray, np.ndarray],
-    texts: Texts,
-) -> None:
-    named_by_rows = ("tokens.weight", "refinement.weight")
-    blocks = {name: value for name, value in known.state_dict().items() if name not in named_by_rows}
+def _take_over(earlier: ECLARE, tokens: SharedRows, labels: SharedRows, texts: Texts, model: ECLARE) -> None:
+    by_row = ("tokens.weight", "refinement.weight")
+    blocks = {name: value for name, value in earlier.state_dict().items() if name not in by_row}
     model.load_state_dict(model.state_dict() | blocks)
-    old, new = (torch.from_numpy(rows).to(model.device) for rows in tokens)
-    model.tokens.weight[new] = known.tokens.weight.to(model.device)[old]
+    _copy_rows(earlier.tokens.weight, model.tokens.weight, tokens)
     model.start_refinement(Bags.of(texts.labels_LV, model.device), Bags.of(texts.edges_LL, model.device))
-    old, new = (torch.from_numpy(rows).to(model.device) for rows in labels)
-    model.refinement.weight[new] = known.refinement.weight.to(model.device)[old]
+    _copy_rows(earlier.refinement.weight, model.refinement.weight, labels)
+
+
+def _copy_rows(earlier: torch.Tensor, fresh: torch.Tensor, rows: SharedRows) -> None:
+    fresh[rows.fresh.to(fresh.device)] = earlier[rows.earlier.to(earlier.device)].to(fresh.device)

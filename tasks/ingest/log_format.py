@@ -33,7 +33,7 @@ class LogFormat(BaseModel):
         if unknown := set(self.event_types.values()) - set(EVENT_TYPES):
             raise ValueError(f"event types must be among {', '.join(EVENT_TYPES)}, got {', '.join(sorted(unknown))}")
         if len(set(self.names.values())) < len(COLUMNS):
-            raise ValueError("a column of the log has two of our names: give each a column of its own")
+            raise ValueError("a column of the log is under two of our names: give each a column of its own")
         return self
 
     @property

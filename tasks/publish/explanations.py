@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eclare.arrays.topk import PAD
+from eclare.related.features import SCORE_PARTS
 
 if TYPE_CHECKING:
-    from eclare.model.interactions import Ids
+    from eclare.model.data import Ids
     from eclare.related.explain import Reasons
 
 FILE = "reasons.parquet"
 VIEWS = ("text", "graph", "refinement")
-PARTS = ("co_clicks", "popularity", "like_products", "titles", "model", "base", "rules")
-NUMBERS = (*(f"attention_{name}" for name in VIEWS), *(f"score_{name}" for name in PARTS))
+NUMBERS = (*(f"attention_{name}" for name in VIEWS), *(f"score_{part}" for part in SCORE_PARTS))
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("product_id", "related_product_id")),
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 def write_reasons(reasons: "Reasons", ids: "Ids", day: date, folder: Path) -> None:
     """One row a pair; last_day is null where no session held both, what is not known of a score is null.
 
-    day: the last one that the model was told of.
+    day: the last one whose clicks count.
     """
     names = pa.array(ids, pa.string())
     epoch_day = day.toordinal() - date(1970, 1, 1).toordinal()
@@ -48,7 +48,7 @@ def write_reasons(reasons: "Reasons", ids: "Ids", day: date, folder: Path) -> No
     }
     for view, weights_E in zip(reasons.views, reasons.attention_EZ.T, strict=True):
         columns[f"attention_{view}"] = _rounded(weights_E)
-    for part, parts_E in zip(PARTS, reasons.parts_EG.T, strict=True):
+    for part, parts_E in zip(SCORE_PARTS, reasons.parts_EG.T, strict=True):
         columns[f"score_{part}"] = _rounded(parts_E)
     absent = pa.nulls(len(reasons), pa.float32())
     pq.write_table(pa.table([columns.get(name, absent) for name in SCHEMA.names], SCHEMA), folder / FILE)

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
-from eclare.related.daily_cooccurrence import DayCooccurrence, Weighing, WindowCooccurrence, seen_by_age
+from eclare.related.daily_cooccurrence import DayCooccurrence, Weighting, WindowCooccurrence, sessions_by_age
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.cooccurrence import pairing
@@ -38,7 +38,7 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     settings and where no day or no pair is left to train on.
     """
     check_database(settings)  # a database that is away must stop the step before the artefact is replaced
-    storage, weighing = Storage(settings.storage_url), _weighing(settings)
+    storage, weighting = Storage(settings.storage_url), _weighting(settings)
     aggregates = _aggregates(night, storage, settings)
     catalogue_day, catalogue = catalogue_of(night, storage)
     sources = {artefact.path: artefact.hash for artefact in (*aggregates.values(), catalogue)}
@@ -46,25 +46,25 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
         ids = _copy_catalogue(catalogue, storage, folder)
         counts |= {"days": len(aggregates), "days_of_window": night.window_days}
         counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
-        daily, seen, outside = _sum_days(night, aggregates, ids, storage)
-        for part, interactions in _parts(daily, ids, night, settings, weighing).items():
+        daily, sessions, outside = _sum_days(night, aggregates, ids, storage)
+        for part, interactions in _parts(daily, ids, night, settings, weighting).items():
             (folder / part).mkdir()
             interactions.save(folder / part)
             counts |= _counts(part, interactions, night, aggregates, outside)
         if not counts["training_pairs"]:
             raise BadInput(_nothing_to_train_on(night, counts, settings))
-        by_age = daily.dated(weighing)
+        by_age = daily.by_age(weighting)
         del daily  # what is written takes its memory, a quarter of the step's time where memory is new
-        Cooccurrence(by_age, seen, len(ids)).save(folder)
+        Cooccurrence(by_age, sessions, len(ids)).save(folder)
     hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
     built = storage.read(night.artefact("interactions"))
     record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
     return counts
 
 
-def _weighing(settings: Settings) -> Weighing:
+def _weighting(settings: Settings) -> Weighting:
     try:
-        return Weighing(settings.min_support, tuple(settings.weight_of[kind] for kind in EVENT_TYPES))
+        return Weighting(settings.min_support, tuple(settings.weight_of[kind] for kind in EVENT_TYPES))
     except (KeyError, ValueError) as error:
         raise BadInput(
             f"WEIGHT_OF must give each of {', '.join(EVENT_TYPES)} a finite weight of 0 or more, "
@@ -117,24 +117,24 @@ def _sum_days(
     night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
 ) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int]]:
     """The window's pairs and products as rows of the catalogue, and the pairs of each day that the catalogue lacks."""
-    pairs, seen, outside = [], [], {}
+    window, seen, outside = [], [], {}
     for day, aggregate in aggregates.items():
         age = (night.day - day).days
         with storage.open(aggregate) as folder:
             products = pq.read_table(folder / "products.parquet")
             row_of_D = _rows_in(ids, products["product_id"])
             of_day = [
-                _pairs(folder / f"{name}.parquet", age).in_catalogue(row_of_D) for name in ("together", "followed")
+                _read_day(folder / f"{name}.parquet", age).in_catalogue(row_of_D) for name in ("together", "followed")
             ]
             _check_unchanged(aggregate, storage)
-        pairs += [inside for inside, _ in of_day]
+        window += [inside for inside, _ in of_day]
         outside[day] = sum(lost for _, lost in of_day)
         seen.append((age, row_of_D, products["sessions"].to_numpy()))
-    by_age = seen_by_age(seen, len(ids))  # first, while memory is still free
-    return WindowCooccurrence.add_up(pairs, len(ids)), by_age, outside
+    sessions = sessions_by_age(seen, len(ids))  # first, while memory is still free
+    return WindowCooccurrence.add_up(window, len(ids)), sessions, outside
 
 
-def _pairs(file: Path, age: int) -> DayCooccurrence:
+def _read_day(file: Path, age: int) -> DayCooccurrence:
     columns = [column.to_numpy() for column in pq.read_table(file).columns]  # the two products, event type, sessions
     return DayCooccurrence(age, file.stem == "together", *columns)
 
@@ -154,11 +154,11 @@ def _check_unchanged(artefact: Artefact, storage: Storage) -> None:
 
 
 def _parts(
-    daily: WindowCooccurrence, ids: pa.ChunkedArray, night: Night, settings: Settings, weighing: Weighing
+    daily: WindowCooccurrence, ids: pa.ChunkedArray, night: Night, settings: Settings, weighting: Weighting
 ) -> dict[str, Interactions]:
     cut, names = night.held_out_days, ids.to_numpy().astype(str)
-    training = daily.weights((cut, night.window_days), settings.half_life_days, weighing, settings.max_related)
-    held_out = daily.weights((0, cut), np.inf, weighing, len(ids))
+    training = daily.weights(range(cut, night.window_days), settings.half_life_days, weighting, settings.max_related)
+    held_out = daily.weights(range(cut), np.inf, weighting, len(ids))
     weights: dict[str, sp.csr_matrix] = {"training": training, "held_out": held_out}
     return {part: Interactions(weights[part], names, names) for part in weights}
 

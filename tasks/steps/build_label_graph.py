@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.arrays.tfidf import Vocabulary
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.model.label_graph import build_label_graph as walk_label_graph
 from tasks.model_config import read_config
 from tasks.night import Night

@@ -14,39 +14,41 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
 if TYPE_CHECKING:
-    from eclare.related.answers import Answers
-    from eclare.related.backtest import Ranked
+    from eclare.related.ranking import Ranked
     from eclare.related.rerank import ListRules
+    from eclare.related.snapshot import Snapshot
 
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz.
 
-    The model is the one that was judged; what it is told of clicks goes up to the night itself. Lists keep to
-    MAX_SAME_CATEGORY and DIVERSITY; short ones are filled up with what is popular. reasons.parquet says why, for the
-    first EXPLAINED_RANKS.
+    Model and ranker are those that were judged; the clicks that features count go up to the night itself. Lists keep
+    to MAX_SAME_CATEGORY and DIVERSITY; short ones are filled up with what is popular. reasons.parquet says why, for
+    the first EXPLAINED_RANKS.
     """
     from eclare.related.explain import reasons_of
+    from eclare.related.ranking import rank
     from eclare.related.rerank import ListRules
-    from tasks.ranking import load_answers, recommendable
+    from tasks.ranking import load_ranker, load_snapshot, recommendable
 
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
     interactions, label_graph, trained = artefacts
     with (
-        storage.open(interactions) as clicks,
+        storage.open(interactions) as inputs,
         storage.open(label_graph) as texts,
-        storage.open(trained) as weights,
+        storage.open(trained) as model,
         storage.write(night.artefact("recommendations"), made_from=artefacts) as (folder, counts),
     ):
-        products = pq.read_table(clicks / "products.parquet")
-        answers = load_answers(clicks, texts, weights, settings, known_until=0)
+        products = pq.read_table(inputs / "products.parquet")
+        snapshot, ranker = load_snapshot(inputs, texts, model, settings, known_until=0), load_ranker(model)
         rules = ListRules(settings.top_k, settings.max_same_category, settings.diversity)
-        ranked = answers.best(np.arange(len(products), dtype=np.int32), rules.candidates)
-        recommendations = _lists(answers, ranked, products, rules)
+        ranked = rank(snapshot, ranker, np.arange(len(products), dtype=np.int32), rules.candidates)
+        recommendations = _lists(snapshot, ranked, products, rules)
         recommendations.save(folder)
         first = slice(None), slice(settings.explained_ranks)
-        reasons = reasons_of(answers, ranked, recommendations.labels_NK[first], recommendations.scores_NK[first])
+        lists = recommendations.labels_NK[first], recommendations.scores_NK[first]
+        reasons = reasons_of(snapshot, ranker, ranked, *lists)
         write_reasons(reasons, recommendations.label_ids_L, night.day, folder)
         labels, sources = recommendations.labels_NK, recommendations.sources_NK
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
@@ -55,15 +57,11 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     return counts
 
 
-def _lists(answers: "Answers", ranked: "Ranked", products: pa.Table, rules: "ListRules") -> Recommendations:
-    from eclare.related.fallback import Popular, fill_up
-    from eclare.related.rerank import select
-    from eclare.related.sources import sources_of
+def _lists(snapshot: "Snapshot", ranked: "Ranked", products: pa.Table, rules: "ListRules") -> Recommendations:
+    from eclare.related.rerank import Catalogue, rerank
     from tasks.ranking import categories
 
-    ids, category_P = products["product_id"].to_numpy().astype(str), categories(products)
-    labels, scores = select((ranked.labels_QK, ranked.scores_QK), answers.titles_PV, category_P, rules)
-    popular = Popular.of(answers.pairs.popularity(), answers.allowed_P, category_P)
-    labels, scores, added = fill_up(labels, scores, popular, rules.most_of_category)
-    sources = np.where(added >= 0, added, sources_of(labels, answers.pairs))
-    return Recommendations(labels, scores, sources, ids, ids)
+    ids = products["product_id"].to_numpy().astype(str)
+    catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P)
+    lists = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, snapshot.cooccurrence, rules)
+    return Recommendations(*lists, ids, ids)

@@ -1,52 +1,81 @@
-"""Step 4: ECLARE learns from the training clicks, on a GPU where there is one."""
+"""Step 4: ECLARE learns from the training clicks, on a GPU where there is one, and the ranker from a backtest."""
 
 import json
 import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from eclare.model.interactions import Interactions, weighted
+from eclare.model.data import Interactions, weighted
 from tasks.errors import BadInput
 from tasks.model_config import read_config
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
+if TYPE_CHECKING:
+    from eclare.model.config import ECLAREConfig
+    from eclare.model.stages import Training
+    from eclare.ranker import Examples
+    from eclare.related.cooccurrence import Cooccurrence
+
 
 def train_model(night: Night, settings: Settings) -> dict[str, float]:
-    """Train on the days before the cut, and learn on past nights how to weigh the model beside all else that is known.
+    """Train on the days before the cut, and fit the ranker on a backtest over the same days.
 
-    Writes member_1/ with model.safetensors, config.json and label_graph.npz; fusion.safetensors where past nights
-    teach; training.json and losses.png. A retry on the same machine goes on where a kill ended the last try. Raises
-    BadInput for a config that cannot work and for a training that diverges.
+    Writes member_1/ with model.safetensors, config.json and label_graph.npz; ranker.safetensors; training.json and
+    losses.png. A retry on the same machine goes on where a kill ended the last try. Raises BadInput for a config that
+    cannot work and for a training that diverges.
     """
     from eclare.model.loss_curve import plot_losses
     from eclare.model.stages import Training
-    from tasks.past_nights import learn_from_past_nights
-    from tasks.ranking import FUSION, choose_device, load_texts
+    from eclare.related.backtest import ranker_from
+    from eclare.related.cooccurrence import Cooccurrence
+    from tasks.ranking import RANKER, choose_device, load_texts
 
     storage, config = Storage(settings.storage_url), read_config(settings)
-    interactions, label_graph = (storage.read(night.artefact(name)) for name in ("interactions", "label_graph"))
-    device, checkpoints = choose_device(settings.device), settings.state_folder / "checkpoints" / str(night)
+    made_from = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph")]
+    device, checkpoints = choose_device(settings), settings.state_folder / "checkpoints" / str(night)
+    sources = {"config": config.hash}
     with (
-        storage.open(interactions) as inputs,
-        storage.open(label_graph) as texts,
-        storage.write(night.artefact("model"), made_from=[interactions, label_graph]) as (folder, counts),
+        storage.open(made_from[0]) as inputs,
+        storage.open(made_from[1]) as texts,
+        storage.write(night.artefact("model"), made_from=made_from, sources=sources) as (folder, counts),
     ):
         clicks = weighted(Interactions.load(inputs / "training").weights_NL, config)
         training = Training(clicks, load_texts(texts), device, checkpoints)
         try:
             ensemble = training.ensemble(config)
-            fusion = learn_from_past_nights(inputs, training, night, settings) if config.held_back_share else None
+            known = Cooccurrence.load(inputs).until(night.held_out_days)
+            examples = _backtest(known, training, config, settings)
         except FloatingPointError as error:
             raise BadInput(f"the model of night {night} did not learn: {error}") from error
         ensemble.save(folder)
-        if fusion is not None:
-            fusion.save(folder / FUSION)
+        ranker_from(examples, config.seed).save(folder / RANKER)
         (folder / "training.json").write_text(json.dumps([epoch._asdict() for epoch in training.history]) + "\n")
         plot_losses(training.history, folder / "losses.png")
         shutil.rmtree(checkpoints, ignore_errors=True)
-        counts |= {
-            "parameters": ensemble.parameters,
-            "epochs": config.epochs,
-            "weights_learnt": int(fusion is not None),
-        }
+        counts |= {"parameters": ensemble.parameters, "epochs": config.epochs}
+        counts["ranker_examples"] = sum(map(len, examples))
     return counts
+
+
+def _backtest(
+    cooccurrence: "Cooccurrence", training: "Training", config: "ECLAREConfig", settings: Settings
+) -> "list[Examples]":
+    """Train the model again on what was known at earlier cut-offs, and see what would have foreseen what followed.
+
+    In half as many epochs: the ranker is as good (benchmarks/README.md).
+    """
+    from eclare.arrays.products import keep_heaviest
+    from eclare.model.label_graph import build_label_graph
+    from eclare.related.backtest import cutoffs, examples_at
+
+    config, examples = replace(config, epochs=max(1, config.epochs // 2)), []
+    for cutoff in cutoffs(cooccurrence, config.seed):
+        heaviest = keep_heaviest(cutoff.known.together(settings.half_life_days), settings.max_related)
+        clicks = weighted(heaviest, config)
+        texts = training.texts.with_graph(build_label_graph(clicks, config))
+        below = training.checkpoints and training.checkpoints / f"known_for_{cutoff.known.days}_days"
+        ensemble = replace(training, clicks_NL=clicks, texts=texts, checkpoints=below, history=[]).ensemble(config)
+        examples.append(examples_at(cutoff, training.texts.labels_LV, ensemble))
+    return examples

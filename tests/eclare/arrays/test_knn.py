@@ -1,10 +1,12 @@
+import numba
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from eclare.arrays.csr import CSR
-from eclare.arrays.knn import Nearest, cosines_at
+from eclare.arrays.knn import Nearest, cosines_at, shares
 from eclare.arrays.tfidf import normalise_rows
 
 
@@ -22,6 +24,26 @@ def test_the_nearest_titles_are_those_of_all_cosines(seed, most, least) -> None:
     assert np.allclose(np.take_along_axis(cosine, found, axis=1)[there], cosines[there], atol=1e-5)
     assert all(len(set(row[kept])) == kept.sum() for row, kept in zip(found, there, strict=True))
     assert np.array_equal(cosines_at(CSR.of(points), CSR.of(rows), found)[there], cosines[there])
+
+
+def test_near_rows_weigh_by_their_sharpened_cosine() -> None:
+    found = np.array([[4, 1, 0], [0, 0, 0]], np.int32), np.array([[1, 0.5, 0], [0, 0, 0]], np.float32)
+    weights = shares(found, 2)
+    assert weights.indptr.tolist() == [0, 2, 2]
+    assert weights.indices.tolist() == [4, 1]
+    assert np.allclose(weights.data, [0.8, 0.2])
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread here")
+def test_the_number_of_threads_changes_nothing() -> None:
+    random = np.random.default_rng(0)
+    points, rows = titles(random, 300), titles(random, 900)
+    usual, found = numba.get_num_threads(), []
+    for threads in (1, 2):
+        numba.set_num_threads(threads)
+        found.append(Nearest(rows).to(points, 5, 0.35))
+    numba.set_num_threads(usual)
+    assert all(np.array_equal(*each) for each in zip(*found, strict=True))
 
 
 def titles(random: np.random.Generator, count: int) -> sp.csr_matrix:

@@ -26,3 +26,13 @@ def test_a_bad_option_is_named(tmp_path, options: dict, message: str) -> None:
     file.write_text(json.dumps(options))
     with pytest.raises(ValueError, match=message):
         ECLAREConfig.load(file)
+
+
+def test_its_hash_is_of_every_option() -> None:
+    assert ECLAREConfig(seed=1).hash == ECLAREConfig(seed=1).hash
+    assert len({ECLAREConfig().hash, ECLAREConfig(seed=1).hash, ECLAREConfig(dropout=0.3).hash}) == 3
+
+
+def test_another_preset_is_refused_and_the_known_ones_are_listed() -> None:
+    with pytest.raises(ValueError, match=r"preset must be one of default, paper-131k, .*, got 'paper'"):
+        ECLAREConfig.preset("paper")

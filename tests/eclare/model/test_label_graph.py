@@ -2,11 +2,9 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from eclare.model.config import ECLAREConfig
-from eclare.model.label_graph import LabelGraph, _keep_heaviest, build_label_graph
+from eclare.model.label_graph import LabelGraph, build_label_graph
 from tests.made_shops import shop_of_groups
 
 CLICKS = sp.csr_matrix(np.array([[3, 1, 0, 0], [1, 0, 2, 0], [0, 0, 1, 0]], dtype=np.float32))
@@ -34,17 +32,6 @@ def test_visits_follow_the_random_walk() -> None:
     share = visits_by_the_book(connected.toarray(), config, walks=20_000)
     expected = share / np.sqrt(np.outer(share.sum(axis=1), share.sum(axis=0)))
     assert build_label_graph(connected, config).edges_LL.toarray() == pytest.approx(expected, abs=0.02)
-
-
-@settings(deadline=None)  # the first call compiles
-@given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 6))
-def test_only_the_heaviest_neighbours_stay(visits: list[int], kept: int) -> None:
-    labels_M, visits_M = np.zeros(kept, np.int32), np.zeros(kept, np.int32)
-    for label, count in enumerate(visits):
-        _keep_heaviest(labels_M, visits_M, label, count)
-    right = sorted(enumerate(visits), key=lambda met: (-met[1], met[0]))[:kept]
-    assert list(zip(labels_M, visits_M, strict=True))[: len(right)] == right
-    assert not visits_M[len(right) :].any()
 
 
 def test_head_labels_and_labels_without_clicks_keep_only_their_self_loop() -> None:

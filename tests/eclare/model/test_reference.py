@@ -6,10 +6,10 @@ import scipy.sparse as sp
 import torch
 
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.inference import attention_of, classifiers_of, encoded_by
 from eclare.model.label_graph import build_label_graph, normalised_edges
 from eclare.model.network import ECLARE
-from eclare.model.texts import Texts
 
 
 def spectral(state: dict[str, np.ndarray], name: str) -> np.ndarray:

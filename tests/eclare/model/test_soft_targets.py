@@ -1,17 +1,10 @@
 import numpy as np
-import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.arrays.csr import with_largest_one, with_sum_one
-from eclare.arrays.products import keep_heaviest
-from eclare.arrays.tfidf import Vocabulary, normalise_rows
-from eclare.arrays.topk import best_per_row
-from eclare.model.config import ECLAREConfig
 from eclare.model.soft_targets import co_occurring_labels, with_label_points
-from eclare.xc.co_clicks import CoClickScores, bonus_of
 
 clicks = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 7)), elements=st.integers(0, 4))
 
@@ -35,70 +28,6 @@ def test_co_occurrence_is_the_chance_to_walk_over_a_point(clicks_NL, damping) ->
     assert np.allclose(found.toarray(), slowly(clicks_NL, damping), atol=1e-5)
 
 
-@given(clicks, st.integers(1, 3))
-def test_only_the_heaviest_stay(clicks_NL, k) -> None:
-    kept = keep_heaviest(sp.csr_matrix(clicks_NL), k).toarray()
-    for row, original in zip(kept, clicks_NL, strict=True):
-        order = np.argsort(-original, kind="stable")[:k]
-        assert np.array_equal(np.flatnonzero(row), np.sort(order[original[order] > 0]))
-        assert np.array_equal(row[order], original[order])
-
-
-@given(clicks)
-def test_rows_are_scaled_and_empty_ones_stay_empty(clicks_NL) -> None:
-    some = clicks_NL.sum(axis=1) > 0
-    assert np.allclose(with_sum_one(sp.csr_matrix(clicks_NL)).sum(axis=1).ravel(), some)
-    assert np.allclose(with_largest_one(sp.csr_matrix(clicks_NL)).max(axis=1).toarray().ravel(), some)
-
-
-def test_the_best_of_each_row_fall_and_ties_go_to_the_lower_label() -> None:
-    row, label = np.array([1, 0, 1, 1], np.int32), np.array([5, 2, 3, 4], np.int32)
-    labels, scores = best_per_row(row, label, np.array([1, 7, 1, 2], np.float32), 3, 2)
-    assert labels.tolist() == [[2, -1], [4, 3], [-1, -1]]
-    assert scores.tolist() == [[7, 0], [2, 1], [0, 0]]
-
-
 def test_label_points_find_themselves_and_what_they_are_met_with() -> None:
     weights = sp.csr_matrix(np.array([[1, 1, 0], [0, 1, 1]], np.float32))
     assert with_label_points(weights, 1).toarray().tolist() == [[1, 1, 0], [0, 1, 1], [1, 1, 0], [1, 1, 0], [0, 1, 1]]
-
-
-def test_evidence_comes_through_the_titles_that_resemble_the_question() -> None:
-    titles = ["red mug", "blue plate", "green lamp"]
-    vocabulary = Vocabulary.of(titles)
-    weights = sp.csr_matrix(np.array([[3, 2, 0], [0, 1, 0]], np.float32))
-    evidence = CoClickScores.of(weights, vocabulary.features(titles), vocabulary.features([""] * 2))
-    seen = evidence.co_clicks(vocabulary.features(["red mug", "lamp", "unknown", "blue plate blue"])).toarray()
-    assert seen[0].tolist() == [0, 1, 0]
-    assert seen[1].tolist() == seen[2].tolist() == [0, 0, 0]
-    assert seen[3, 0] == pytest.approx(1)
-    bonus = bonus_of(sp.csr_matrix(seen), ECLAREConfig(evidence_weight=2)).toarray()
-    assert bonus[0, 1] == pytest.approx(2 * np.log(101), rel=1e-5)
-    assert bonus[1].tolist() == [0, 0, 0]
-
-
-@given(
-    arrays(np.float32, (4, 6), elements=st.integers(0, 3)),
-    arrays(np.float32, (9, 6), elements=st.sampled_from([0, 1, 5])),
-)
-def test_the_most_similar_titles_are_those_of_all_cosines(points_NV, labels_LV) -> None:
-    points, labels = (normalise_rows(sp.csr_matrix(matrix)) for matrix in (points_NV, labels_LV))
-    cosine = (points @ labels.T).toarray()
-    cosine[cosine < 0.35 + 1e-6] = 0
-    slowly = np.sort(np.minimum(cosine, 1), axis=1)[:, ::-1][:, :5] ** 8
-    slowly /= np.maximum(slowly.sum(axis=1, keepdims=True), 1e-30)
-    found = (
-        CoClickScores.of(sp.csr_matrix((2, 9), dtype=np.float32), labels, points[:2]).similar_labels(points).toarray()
-    )
-    near_the_edge = (np.abs((points @ labels.T).toarray() - 0.35) < 1e-5).any()
-    assert near_the_edge or np.allclose(np.sort(found, axis=1)[:, ::-1][:, :5], slowly, atol=1e-4)
-
-
-def test_evidence_saved_is_evidence_loaded(tmp_path) -> None:
-    weights, titles = (
-        sp.random(20, 8, 0.3, "csr", np.float32, 0),
-        normalise_rows(sp.random(8, 5, 0.5, "csr", np.float32, 1)),
-    )
-    evidence = CoClickScores.of(weights, titles, sp.csr_matrix((20, 5), dtype=np.float32))
-    evidence.save(tmp_path)
-    assert (CoClickScores.load(tmp_path, titles).co_clicks(titles) != evidence.co_clicks(titles)).nnz == 0

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from eclare.arrays.tfidf import Vocabulary
 from eclare.arrays.topk import PAD
 from eclare.model import stages
-from eclare.model.batches import Batches
-from eclare.model.beam_search import probabilities, top_labels
-from eclare.model.config import ECLAREConfig
+from eclare.model.batches import Batches, Shortlist
+from eclare.model.config import PRESETS, ECLAREConfig
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
+from eclare.model.inference import classifiers_of, encoded_by
 from eclare.model.label_graph import build_label_graph
+from eclare.model.search import beam_search, probabilities, search_classifiers
 from eclare.model.stages import Training
-from eclare.model.texts import Texts
 from eclare.model.training import Stage, TrainingData, _Run, run_stage
 from eclare.xc.recommender import Recommender
 from tests.made_shops import Shop, shop_of_groups
@@ -44,12 +45,13 @@ def learn(shop: Shop, config: ECLAREConfig, **more) -> Ensemble:
 def answers(ensemble: Ensemble, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
     texts = ensemble.texts.labels_LV
     own = np.arange(texts.shape[0], dtype=np.int32)
-    return top_labels(ensemble, texts, k, np.ones(texts.shape[0], bool), own_N=own)
+    search = beam_search if ensemble.config.shortlister == "clusters" else search_classifiers
+    return search(ensemble, texts, k, np.ones(texts.shape[0], bool), own)
 
 
 def same_weights(one: Ensemble, other: Ensemble) -> bool:
     models = [
-        [each.model for m in ensemble.members for each in (m.ranker, m.shortlister) if each]
+        [each.model for m in ensemble.members for each in (m.classifier, m.shortlister) if each]
         for ensemble in (one, other)
     ]
     states = [[model.state_dict() for model in side] for side in models]
@@ -70,11 +72,26 @@ def test_the_paper_from_surrogate_to_ranker_learns_the_groups() -> None:
     assert not np.array_equal(first.clusters.cluster_L, second.clusters.cluster_L)
 
 
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("paper-")])
+def test_every_preset_of_the_paper_learns_the_groups(preset) -> None:
+    shop = shop_of_groups(groups=6)
+    config = replace(
+        ECLAREConfig.preset(preset),
+        embedding_dim=32, batch_size=16, epochs=10, surrogate_epochs=10, learning_rate=0.02,
+        surrogate_learning_rate=0.02, ensemble=1,
+    )  # fmt: skip
+    ensemble = learn(shop, config)
+    labels, _ = answers(ensemble)
+    assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.9
+    (member,) = ensemble.members
+    assert len(member.clusters) == 64, "as many as 72 labels can fill: 2^15 and 2^17 are for real catalogues"
+
+
 def test_the_fine_stages_keep_the_tokens_of_the_surrogate_where_the_config_freezes_them() -> None:
     shop = shop_of_groups(groups=3)
     for frozen in (True, False):
         (member,) = learn(shop, replace(PAPER, ensemble=1, freeze_tokens=frozen)).members
-        tokens = [each.model.tokens.weight for each in (member.shortlister, member.ranker)]
+        tokens = [each.model.tokens.weight for each in (member.shortlister, member.classifier)]
         assert torch.equal(*tokens) == frozen
 
 
@@ -96,8 +113,8 @@ def test_probabilities_equal_the_paper_s_formula_over_dense_matrices() -> None:
     meta = sigmoid(shortlister)
     meta = np.where(meta >= -np.sort(-meta, axis=1)[:, 2:3], meta, 0)
     meta = augmented(meta, shortlister.texts.edges_LL, 3)
-    expected = (meta @ members_CL.toarray()) * sigmoid(member.ranker)
-    expected = augmented(expected, member.ranker.texts.edges_LL, 60)
+    expected = (meta @ members_CL.toarray()) * sigmoid(member.classifier)
+    expected = augmented(expected, member.classifier.texts.edges_LL, 60)
     assert np.allclose(probabilities(ensemble, points).toarray(), expected, atol=1e-5)
 
 
@@ -124,7 +141,7 @@ def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
     shop = shop_of_groups(groups=3)
     config = replace(QUICK, negatives_per_batch=36)
     models = []
-    for shortlist in (None, lambda points_B: np.tile(np.arange(36, dtype=np.int32), len(points_B))):
+    for shortlist in (None, Shortlist(np.tile(np.arange(36, dtype=np.int32), (36, 1)))):
         texts = training_of(shop, config).texts
         model = stages.fresh_model(texts, config, CPU)
         run_stage(model, TrainingData(shop.clicks.weights_NL, texts, shortlist), Stage("full", 3, 0.01, 5))
@@ -135,10 +152,17 @@ def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
 def test_negatives_come_from_the_shortlist_before_chance() -> None:
     clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
     batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
-    for batch in batches.epoch(1, lambda _: np.arange(500, 510, dtype=np.int32)):
+    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 510, dtype=np.int32), (4, 1)))):
         assert set(range(500, 510)) <= set(batch.labels_S.tolist())
-    for batch in batches.epoch(1, lambda _: np.arange(500, 600, dtype=np.int32)):
+    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 600, dtype=np.int32), (4, 1)))):
         assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
+
+
+def test_a_shortlist_of_meta_labels_holds_all_their_labels() -> None:
+    members = sp.csr_matrix(np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 1]], np.float32))
+    shortlist = Shortlist(np.array([[0, 1], [1, 2], [1, 0]], np.int32), members)
+    assert shortlist.labels(np.array([0, 2])).tolist() == [0, 1, 3]
+    assert shortlist.labels(np.array([0, 1])).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
@@ -156,8 +180,11 @@ def test_hard_negatives_are_those_the_model_scores_highest() -> None:
     model = stages.fresh_model(texts, config, CPU).eval()
     run = _Run(model, TrainingData(shop.clicks.weights_NL, texts), Stage("train", 2, 0.01, 5), [])
     assert run._hardest(1) is None
-    scores = stages._embedded(model, texts.points_NV), stages.top_rows(model, texts, texts.points_NV, 4)
-    assert sorted(run._hardest(2)(np.array([7]))) == sorted(scores[1][7])
+    scores = encoded_by(model, texts.points_NV) @ classifiers_of(model, texts).T
+    for point in (7, 20):
+        hardest = run._hardest(2).labels(np.array([point]))
+        assert np.allclose(np.sort(scores[point, hardest]), np.sort(scores[point])[-4:])
+        assert len(hardest) == 4
     labels, _ = answers(learn(shop, replace(config, epochs=20)))
     assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.9
 
@@ -203,42 +230,10 @@ def test_training_stops_when_validation_points_get_no_better_and_keeps_the_best(
     values = [epoch.validation for epoch in training.history]
     assert len(values) < 60 and len(values) - 1 - values.index(max(values)) == 2
     data = stages.training_data_of(training, config)
-    run = _Run(member.ranker.model, data, Stage("train", 1, 0.01, 5), [])
+    run = _Run(member.classifier.model, data, Stage("train", 1, 0.01, 5), [])
     assert run._judge() == pytest.approx(max(values))
     judged, learnt = data.validation[1].shape[0], data.texts.points_NV.shape[0] - 96  # the label points
     assert (judged, learnt) == (24, 72)
-
-
-def test_a_warm_start_knows_what_it_knew_although_words_and_labels_have_changed() -> None:
-    shop = shop_of_groups(seed=3)
-    ids = shop.clicks.label_ids_L.tolist()
-    old = np.arange(96) % 12 != 3
-    known = Recommender.fit(
-        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
-        [title for title, kept in zip(shop.titles, old, strict=True) if kept],
-        shop.clicks.weights_NL[old][:, old],
-        replace(QUICK, epochs=30),
-        label_ids=np.array(ids)[old].tolist(),
-    )
-    brief = replace(QUICK, epochs=1, learning_rate=0.001)
-    precision = {}
-    for name, start in (("cold", None), ("warm", known)):
-        fitted = Recommender.fit(
-            [*shop.titles], [f"{title} renewed" for title in shop.titles], shop.clicks.weights_NL, brief,
-            label_ids=ids, warm_start=start,
-        )  # fmt: skip
-        labels, _ = top_labels(fitted.ensemble, fitted.ensemble.texts.labels_LV, 5, np.ones(96, bool))
-        precision[name] = (shop.group_of_P[labels] == shop.group_of_P[:, None])[~old].mean()
-    assert precision["warm"] > 0.95 > precision["cold"]
-
-
-def test_a_warm_start_of_another_shape_is_refused() -> None:
-    shop = shop_of_groups(groups=2)
-    fit = lambda config, start=None: Recommender.fit(  # noqa: E731
-        shop.titles, shop.titles, shop.clicks.weights_NL, config, warm_start=start
-    )
-    with pytest.raises(ValueError, match="needs the same embedding_dim, got 16 before and 8 now"):
-        fit(replace(QUICK, embedding_dim=8), fit(QUICK))
 
 
 def test_members_of_an_ensemble_vote_with_their_mean_score() -> None:

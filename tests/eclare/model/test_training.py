@@ -4,20 +4,18 @@ import scipy.sparse as sp
 import torch
 
 from eclare.arrays.tfidf import Vocabulary
-from eclare.arrays.topk import PAD
 from eclare.evaluation.baselines import co_clicks
 from eclare.evaluation.metrics import evaluate, inverse_propensities
 from eclare.model import inference
 from eclare.model.batches import Batches
-from eclare.model.beam_search import top_labels
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Interactions, Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import attention_of, build_index, build_quick_index
-from eclare.model.interactions import Interactions
 from eclare.model.label_graph import build_label_graph
 from eclare.model.network import ECLARE
+from eclare.model.search import search_classifiers
 from eclare.model.stages import train
-from eclare.model.texts import Texts
 from eclare.model.training import loss_of
 from tests.made_shops import Shop, shop_of_groups
 
@@ -47,7 +45,7 @@ def own(shop: Shop) -> np.ndarray:
 def test_it_learns_the_groups_also_for_products_without_clicks(loss: str, device: str) -> None:
     shop = shop_of_groups()
     model = fit(shop, ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, learning_rate=0.01, loss=loss), device)
-    labels, _ = top_labels(model, texts_of(shop).points_NV, 5, everything(shop), own_N=own(shop))
+    labels, _ = search_classifiers(model, texts_of(shop).points_NV, 5, everything(shop), own_N=own(shop))
     same_group = shop.group_of_P[labels] == shop.group_of_P[:, None]
     new = np.diff(shop.clicks.weights_NL.indptr) == 0
     assert same_group[~new].mean() > 0.95
@@ -62,39 +60,17 @@ def test_clicks_to_come_are_found_where_the_baseline_has_none() -> None:
         np.tile(later.toarray().max(axis=0), (len(new), 1)) * (shop.group_of_P == shop.group_of_P[new][:, None])
     )
     weight = inverse_propensities(shop.clicks.weights_NL)
-    ours, _ = top_labels(fit(shop), texts_of(shop).points_NV[new], 5, everything(shop), own_N=new)
+    ours, _ = search_classifiers(fit(shop), texts_of(shop).points_NV[new], 5, everything(shop), own_N=new)
     theirs, _ = co_clicks(shop.clicks.weights_NL[new], 5, everything(shop), new)
     precision_of_ours, precision_of_theirs = (evaluate(found, truth, weight, [5])[0].value for found in (ours, theirs))
     assert precision_of_ours > 0.8
     assert precision_of_theirs == 0
 
 
-def test_top_labels_are_the_best_scores_without_the_point_itself_or_what_is_not_allowed() -> None:
-    shop, allowed = shop_of_groups(), np.arange(96) % 5 != 0
-    model, texts = fit(shop), texts_of(shop)
-    labels, scores = top_labels(model, texts.points_NV, 7, allowed, own_N=own(shop))
-    slowly = model.encode(texts.points_NV) @ model.classifiers_LD.T
-    slowly[:, ~allowed] = -np.inf
-    np.fill_diagonal(slowly, -np.inf)
-    assert np.allclose(scores, -np.sort(-slowly, axis=1)[:, :7], atol=1e-5)
-    assert np.allclose(scores, np.take_along_axis(slowly, labels, axis=1), atol=1e-5)
-    assert allowed[labels].all()
-    assert (labels != own(shop)[:, None]).all()
-
-
-def test_rows_end_with_nothing_where_too_few_labels_are_allowed() -> None:
-    shop = shop_of_groups(groups=2, products_per_group=8)
-    allowed = np.arange(16) < 3
-    labels, scores = top_labels(fit(shop), texts_of(shop).points_NV, 5, allowed, own_N=own(shop))
-    assert [sorted(row[row != PAD].tolist()) for row in labels[:3]] == [[1, 2], [0, 2], [0, 1]]
-    assert (labels[:3, 2:] == PAD).all() and (labels[3:, 3:] == PAD).all() and (labels[3:, :3] != PAD).all()
-    assert (scores[labels == PAD] == 0).all()
-
-
 def test_the_same_seed_gives_the_same_model_and_another_seed_another() -> None:
     shop = shop_of_groups(groups=3)
     first, again, other = (
-        fit(shop, ECLAREConfig(embedding_dim=16, epochs=3, seed=s)).members[0].ranker.model.state_dict()
+        fit(shop, ECLAREConfig(embedding_dim=16, epochs=3, seed=s)).members[0].classifier.model.state_dict()
         for s in (5, 5, 6)
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -184,7 +160,7 @@ def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeyp
     exact = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
     monkeypatch.setattr(inference, "EXACT_BELOW", 1000)
     monkeypatch.setattr(inference, "QUICK_EXACT_BELOW", 1000)
-    monkeypatch.setattr(inference, "ROUNDED_FROM", 1000)
+    monkeypatch.setattr(inference, "QUANTISED_FROM", 1000)
     for index, k in (
         (build_index(vectors, torch.device("cpu")), 10),
         (build_quick_index(vectors, torch.device("cpu")), 100),
@@ -197,6 +173,8 @@ def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeyp
 
 def test_attention_of_every_label_sums_to_one() -> None:
     shop = shop_of_groups(groups=3)
-    shares = attention_of(fit(shop, ECLAREConfig(embedding_dim=16, epochs=2)).members[0].ranker.model, texts_of(shop))
+    shares = attention_of(
+        fit(shop, ECLAREConfig(embedding_dim=16, epochs=2)).members[0].classifier.model, texts_of(shop)
+    )
     assert shares.shape == (36, 3)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)

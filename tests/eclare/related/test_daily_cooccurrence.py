@@ -7,62 +7,62 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from eclare.arrays.radix_sort import FEW
 from eclare.related.cooccurrence import CountsByAge
 from eclare.related.daily_cooccurrence import (
-    FEW,
     LEAST_DECAY,
     DayCooccurrence,
-    Packing,
-    Weighing,
+    Weighting,
     WindowCooccurrence,
-    seen_by_age,
+    sessions_by_age,
 )
+from eclare.related.packed_counts import CodeLayout
 
 P = 6
-Entry = tuple[int, int, int, int]  # query, related, kind, sessions
-Day = tuple[int, bool, list[Entry]]  # age, both ways, entries
+Entry = tuple[int, int, int, int]  # query, related, event type, sessions
+Day = tuple[int, bool, list[Entry]]  # age, symmetric, entries
 WEIGHTS = (1.0, 2.5, 0.0)
 
 
-def day_pairs(age: int, both_ways: bool, entries: list[Entry]) -> DayCooccurrence:
+def day_of(age: int, symmetric: bool, entries: list[Entry]) -> DayCooccurrence:
     query, related, kind, sessions = (list(column) for column in zip(*entries, strict=True)) if entries else ([],) * 4
     numbers = (np.array(column, dtype) for column, dtype in ((query, "i4"), (related, "i4"), (kind, "i1")))
-    return DayCooccurrence(age, both_ways, *numbers, np.array(sessions, np.int32))
+    return DayCooccurrence(age, symmetric, *numbers, np.array(sessions, np.int32))
 
 
 def add_up(days: list[Day]) -> WindowCooccurrence:
-    return WindowCooccurrence.add_up([day_pairs(*day) for day in days], P)
+    return WindowCooccurrence.add_up([day_of(*day) for day in days], P)
 
 
-def reference_dated(days: list[Day], first: int, end: int, weighing: Weighing) -> dict[tuple[int, int, int], float]:
+def reference_by_age(days: list[Day], ages: range, weighting: Weighting) -> dict[tuple[int, int, int], float]:
     """The slow and obvious way: weighted sessions by query, related and age."""
     support, weight = defaultdict(int), defaultdict(float)
-    for age, both_ways, entries in days:
-        for query, related, kind, sessions in entries if first <= age < end else []:
-            for one, other in ((query, related), (related, query)) if both_ways else ((query, related),):
-                support[one, other] += sessions
-                weight[one, other, age] += sessions * weighing.weight_of_K[kind]
-    enough = {pair for pair, sessions in support.items() if sessions >= weighing.min_support}
+    for age, symmetric, entries in days:
+        for query, related, event_type, sessions in entries if age in ages else []:
+            for pair in ((query, related), (related, query)) if symmetric else ((query, related),):
+                support[pair] += sessions
+                weight[*pair, age] += sessions * weighting.weight_T[event_type]
+    enough = {pair for pair, sessions in support.items() if sessions >= weighting.min_support}
     return {key: value for key, value in weight.items() if key[:2] in enough and value > 0}
 
 
 def reference_weights(
-    days: list[Day], aged: tuple[int, int], half_life: float, weighing: Weighing, most: int
+    days: list[Day], ages: range, half_life: float, weighting: Weighting, max_related: int
 ) -> dict[tuple[int, int], float]:
     weights: dict[tuple[int, int], float] = defaultdict(float)
-    for (query, related, age), sessions in sorted(reference_dated(days, *aged, weighing).items()):
-        weights[query, related] += sessions * 0.5 ** ((age - aged[0] + 1) / half_life)
+    for (query, related, age), sessions in sorted(reference_by_age(days, ages, weighting).items()):
+        weights[query, related] += sessions * 0.5 ** ((age - ages.start + 1) / half_life)
     kept = {}
     for query in range(P):
-        mine = sorted((-np.float32(weight), related) for (one, related), weight in weights.items() if one == query)
-        kept |= {(query, related): -weight for weight, related in mine[:most]}
+        mine = sorted((-np.float32(weight), related) for (q, related), weight in weights.items() if q == query)
+        kept |= {(query, related): -weight for weight, related in mine[:max_related]}
     return kept
 
 
-def as_dict(dated: CountsByAge) -> dict[tuple[int, int, int], float]:
-    query, related = np.divmod(dated.key_E, P)
-    keys = zip(query.tolist(), related.tolist(), dated.age_E.tolist(), strict=True)
-    return dict(zip(keys, dated.count_E.tolist(), strict=True))
+def as_dict(counts: CountsByAge) -> dict[tuple[int, int, int], float]:
+    query, related = np.divmod(counts.key_E, P)
+    keys = zip(query.tolist(), related.tolist(), counts.age_E.tolist(), strict=True)
+    return dict(zip(keys, counts.count_E.tolist(), strict=True))
 
 
 ENTRIES = st.lists(
@@ -75,21 +75,24 @@ DAYS = st.lists(st.tuples(st.integers(0, 9), st.booleans(), ENTRIES), max_size=8
 
 
 @given(
-    days=DAYS, aged=st.tuples(st.integers(0, 5), st.integers(0, 12)), half_life=st.sampled_from([0.5, 3.0, np.inf]),
-    min_support=st.integers(1, 5), most=st.integers(1, P),
-)  # fmt: skip
+    days=DAYS,
+    ages=st.builds(range, st.integers(0, 5), st.integers(0, 12)),
+    half_life=st.sampled_from([0.5, 3.0, np.inf]),
+    min_support=st.integers(1, 5),
+    max_related=st.integers(1, P),
+)
 @hypothesis_settings(deadline=None, max_examples=200)
-def test_pairs_are_those_of_the_reference(days, aged, half_life, min_support, most) -> None:
-    weighing, daily = Weighing(min_support, WEIGHTS), add_up(days)
-    found = daily.weights(aged, half_life, weighing, most).tocoo()
+def test_pairs_are_those_of_the_reference(days, ages, half_life, min_support, max_related) -> None:
+    weighting, daily = Weighting(min_support, WEIGHTS), add_up(days)
+    found = daily.weights(ages, half_life, weighting, max_related).tocoo()
     pairs = zip(found.row.tolist(), found.col.tolist(), strict=True)
-    expected = reference_weights(days, aged, half_life, weighing, most)
+    expected = reference_weights(days, ages, half_life, weighting, max_related)
     assert dict(zip(pairs, found.data.tolist(), strict=True)) == pytest.approx(expected)
-    assert as_dict(daily.dated(weighing)) == pytest.approx(reference_dated(days, 0, 10, weighing))
+    assert as_dict(daily.by_age(weighting)) == pytest.approx(reference_by_age(days, range(10), weighting))
 
 
 def many_days(products: int = 500, days: int = 12, entries: int = 20_000) -> list[DayCooccurrence]:
-    """Some products in most pairs, sessions and kinds of all sizes, a pair of a day more than once."""
+    """Some products in most pairs, sessions and event types of all sizes, a pair of a day more than once."""
     chance, made = np.random.default_rng(3), []
     for age in range(days):
         query, related = (np.minimum(chance.zipf(1.2, entries), products).astype(np.int32) - 1 for _ in range(2))
@@ -106,9 +109,17 @@ def test_every_number_of_threads_gives_the_same() -> None:
         for threads in range(1, before + 1):
             numba.set_num_threads(threads)
             daily = WindowCooccurrence.add_up(many_days(), 500)
-            matrix = daily.weights((2, 9), 5.0, Weighing(2, WEIGHTS), 20)
-            dated = daily.dated(Weighing(2, WEIGHTS))
-            arrays = (daily.codes, matrix.data, matrix.indices, matrix.indptr, dated.key_E, dated.age_E, dated.count_E)
+            matrix = daily.weights(range(2, 9), 5.0, Weighting(2, WEIGHTS), 20)
+            by_age = daily.by_age(Weighting(2, WEIGHTS))
+            arrays = (
+                daily.counts.codes,
+                matrix.data,
+                matrix.indices,
+                matrix.indptr,
+                by_age.key_E,
+                by_age.age_E,
+                by_age.count_E,
+            )
             found.append([array.tobytes() for array in arrays])
     finally:
         numba.set_num_threads(before)
@@ -120,64 +131,65 @@ def test_the_order_of_the_days_and_of_their_entries_does_not_matter() -> None:
     shuffled = []
     for day in reversed(days):
         order = chance.permutation(len(day.query_E))
-        columns = (day.query_E[order], day.related_E[order], day.kind_E[order], day.sessions_E[order])
-        shuffled.append(DayCooccurrence(day.age, day.both_ways, *columns))
-    found, again = (WindowCooccurrence.add_up(made, 500).dated(Weighing(2, WEIGHTS)) for made in (days, shuffled))
-    for one, other in zip(vars(found).values(), vars(again).values(), strict=True):
-        assert np.array_equal(one, other)
+        columns = (day.query_E[order], day.related_E[order], day.event_type_E[order], day.sessions_E[order])
+        shuffled.append(DayCooccurrence(day.age, day.symmetric, *columns))
+    found, again = (WindowCooccurrence.add_up(made, 500).by_age(Weighting(2, WEIGHTS)) for made in (days, shuffled))
+    assert len(found.key_E)
+    for name in ("key_E", "age_E", "count_E"):
+        assert np.array_equal(getattr(found, name), getattr(again, name)), name
 
 
-def test_queries_of_many_pairs_are_sorted_as_those_of_few() -> None:
-    """Slots longer and shorter than FEW, and numbers of digits even and odd."""
+def test_queries_of_many_codes_are_sorted_as_those_of_few() -> None:
+    """Rows longer and shorter than FEW, and numbers of digits even and odd."""
     for products in (70, 500, 2_000, 100_000):
-        daily = WindowCooccurrence.add_up(many_days(products, entries=2_000), products)
-        sizes = np.diff(daily.start_P)
+        counts = WindowCooccurrence.add_up(many_days(products, entries=2_000), products).counts
+        sizes = np.diff(counts.indptr)
         assert sizes.max() > FEW > sizes[sizes > 0].min()
         for query in np.flatnonzero(sizes):
-            codes = daily.codes[daily.start_P[query] : daily.start_P[query + 1]] >> daily.packing.sessions_bits
+            codes = counts.codes[counts.indptr[query] : counts.indptr[query + 1]] >> counts.event_type_bit
             assert (np.diff(codes) >= 0).all()
 
 
 def test_rare_and_heavy_sessions_keep_every_unit() -> None:
     daily = add_up([(0, False, [(0, 1, 0, 2**31 - 1)]), (9, False, [(0, 1, 2, 1), (0, P - 1, 1, 1)])])
-    assert as_dict(daily.dated(Weighing(1, (1.0, 1.0, 1.0)))) == {
+    assert as_dict(daily.by_age(Weighting(1, (1.0, 1.0, 1.0)))) == {
         (0, 1, 0): 2**31, (0, 1, 9): 1, (0, P - 1, 9): 1
     }  # fmt: skip  # 2^31 is the float32 nearest to 2^31 - 1
 
 
 def test_however_old_a_pair_that_counts_has_a_weight() -> None:
     daily = add_up([(9, False, [(0, 1, 0, 3)])])
-    assert daily.weights((0, 10), 0.01, Weighing(3, (1.0,)), P)[0, 1] == 3 * LEAST_DECAY
+    assert daily.weights(range(10), 0.01, Weighting(3, (1.0,)), P)[0, 1] == 3 * LEAST_DECAY
 
 
 def test_no_day_and_no_pair() -> None:
     for days in ([], [(3, True, [])]):
-        assert not len(add_up(days).codes)
-        assert add_up(days).weights((0, 10), 1.0, Weighing(1, (1.0,)), P).nnz == 0
-        assert as_dict(add_up(days).dated(Weighing(1, (1.0,)))) == {}
+        assert not len(add_up(days).counts.codes)
+        assert add_up(days).weights(range(10), 1.0, Weighting(1, (1.0,)), P).nnz == 0
+        assert as_dict(add_up(days).by_age(Weighting(1, (1.0,)))) == {}
 
 
 def test_products_outside_the_catalogue_are_left_out_and_their_sessions_counted() -> None:
     entries, rows = [(0, 1, 0, 2), (0, 2, 1, 3), (1, 2, 2, 4)], np.array([3, -1, 5], np.int32)
-    for both_ways, lost in ((True, 2 * (2 + 4)), (False, 2 + 4)):
-        inside, outside = day_pairs(1, both_ways, entries).in_catalogue(rows)
+    for symmetric, lost in ((True, 2 * (2 + 4)), (False, 2 + 4)):
+        inside, outside = day_of(1, symmetric, entries).in_catalogue(rows)
         assert outside == lost
-        kept = (inside.query_E, inside.related_E, inside.kind_E, inside.sessions_E)
+        kept = (inside.query_E, inside.related_E, inside.event_type_E, inside.sessions_E)
         assert [column.tolist() for column in kept] == [[3], [5], [1], [3]]
-    inside, outside = day_pairs(1, True, entries).in_catalogue(np.array([0, 3, 4], np.int32))
+    inside, outside = day_of(1, True, entries).in_catalogue(np.array([0, 3, 4], np.int32))
     assert (inside.query_E.tolist(), inside.related_E.tolist(), outside) == ([0, 0, 3], [3, 4, 4], 0)
 
 
 def test_arrow_s_arrays_that_cannot_be_written_are_read() -> None:
-    day = day_pairs(0, True, [(0, 1, 0, 2)])
-    for column in (day.query_E, day.related_E, day.kind_E, day.sessions_E):
+    day = day_of(0, True, [(0, 1, 0, 2)])
+    for column in (day.query_E, day.related_E, day.event_type_E, day.sessions_E):
         column.flags.writeable = False
-    assert len(WindowCooccurrence.add_up([day], P).codes) == 2
+    assert len(WindowCooccurrence.add_up([day], P).counts.codes) == 2
 
 
-def test_products_are_seen_by_age() -> None:
+def test_products_are_sessions_by_age() -> None:
     rows, sessions = np.array([2, -1, 0], np.int32), np.array([4, 9, 0], np.int32)
-    seen = seen_by_age([(7, rows, sessions), (1, rows, sessions + 1), (3, rows[:0], sessions[:0])], 3)
+    seen = sessions_by_age([(7, rows, sessions), (1, rows, sessions + 1), (3, rows[:0], sessions[:0])], 3)
     assert list(zip(seen.key_E.tolist(), seen.age_E.tolist(), seen.count_E.tolist(), strict=True)) == [
         (0, 1, 1), (2, 1, 5), (2, 7, 4)
     ]  # fmt: skip
@@ -188,7 +200,7 @@ def test_products_are_seen_by_age() -> None:
     [
         ((0, P, 0, 1), "rows of products must be from 0 to 5, got 6 to 6"),
         ((-1, 0, 0, 1), "rows of products must be from 0 to 5, got -1 to -1"),
-        ((0, 1, 4, 1), "kinds must be from 0 to 3, got 4 to 4"),
+        ((0, 1, 4, 1), "event types must be from 0 to 3, got 4 to 4"),
         ((0, 1, 0, -1), "sessions must be from 0 to 2,147,483,647, got -1 to -1"),
     ],
 )
@@ -201,8 +213,8 @@ def test_what_does_not_hold_together_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be as many, got \[1, 1, 1, 0\]"):
         DayCooccurrence(0, True, *(np.zeros(1, np.int32),) * 3, np.zeros(0, np.int32))
     with pytest.raises(ValueError, match="days before the night, 0 or more, got -1"):
-        day_pairs(-1, True, [])
+        day_of(-1, True, [])
     with pytest.raises(ValueError, match="finite numbers of 0 or more, got"):
-        Weighing(1, (1.0, -1.0))
+        Weighting(1, (1.0, -1.0))
     with pytest.raises(ValueError, match=r"leave 21 bits .* got 2,147,483,647 sessions: take fewer days"):
-        Packing.of(2**31, 365, 2**31 - 1)
+        CodeLayout.of(2**31, 365, 2**31 - 1)

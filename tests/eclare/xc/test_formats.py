@@ -30,13 +30,13 @@ def test_titles_clicks_and_ids_are_read_and_zero_relevance_is_no_click(tmp_path)
     assert training.label_ids_L.tolist() == ["A", "B"]
 
 
-def test_pairs_that_do_not_count_are_taken_out_of_the_truth(tmp_path) -> None:
+def test_excluded_entries_are_taken_out_of_the_truth(tmp_path) -> None:
     test = [{"title": "x", "target_ind": [0, 1]}, {"title": "y", "target_ind": [0]}]
     write_raw(tmp_path, trn=[POINT], lbl=LABELS, tst=test)
     (tmp_path / "filter_labels_test.txt").write_text("0 1\n1 1\n")
-    truth, pairs = read_truth(tmp_path, 2)
+    truth, excluded = read_truth(tmp_path, 2)
     assert truth.toarray().tolist() == [[1, 0], [1, 0]]
-    assert pairs.tolist() == [[0, 1], [1, 1]]
+    assert excluded.tolist() == [[0, 1], [1, 1]]
     assert read_points(tmp_path / "tst.json.gz") == ["x", "y"]
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 from importlib.metadata import version
 
 import numba
@@ -11,8 +12,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from eclare.__main__ import app
-from eclare.model.config import ECLAREConfig
-from eclare.xc.co_clicks import bonus_of
+from eclare.arrays.topk import PAD
+from eclare.model.config import PRESETS, ECLAREConfig
+from eclare.model.loss_curve import plot_losses
+from eclare.ranker import Ranker
+from eclare.xc.candidates import co_click_bonus
+from eclare.xc.config import RecommenderConfig
+from eclare.xc.features import FEATURES
 from eclare.xc.recommender import Recommender
 from tests.made_shops import Shop, shop_of_groups
 
@@ -21,9 +27,8 @@ QUICK = ECLAREConfig(embedding_dim=4, epochs=1, walk_length=20)
 
 
 def fit(shop: Shop, config: ECLAREConfig = CONFIG) -> Recommender:
-    return Recommender.fit(
-        shop.titles, shop.titles, shop.clicks.weights_NL, config, label_ids=shop.clicks.label_ids_L.tolist()
-    )
+    ids, wanted = shop.clicks.label_ids_L.tolist(), RecommenderConfig.of(asdict(config))
+    return Recommender.fit(shop.titles, shop.titles, shop.clicks.weights_NL, wanted, label_ids=ids)
 
 
 def test_a_title_gets_products_of_its_group_and_reasons() -> None:
@@ -41,33 +46,72 @@ def test_a_title_gets_products_of_its_group_and_reasons() -> None:
     assert any(one.co_clicks > 0 and one.similar for one in found)
 
 
-def test_one_title_is_answered_like_many() -> None:
+def some_ranker() -> Ranker:
+    torch.manual_seed(0)
+    return Ranker(list(FEATURES), torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)))
+
+
+@pytest.mark.parametrize("kind", ["ranker", "no ranker", "clusters"])
+def test_one_title_is_answered_like_many(kind) -> None:
     shop = shop_of_groups()
-    recommender = fit(shop)
-    labels, scores = recommender.predict(shop.titles[:7], 6)
-    for row, title in enumerate(shop.titles[:7]):
-        one = recommender.recommend(title, 6)
-        assert [answer.label_id for answer in one] == shop.clicks.label_ids_L[labels[row]].tolist()
-        assert [answer.score for answer in one] == pytest.approx(scores[row].tolist(), abs=1e-4)
+    clusters = replace(ECLAREConfig.preset("paper-131k"), embedding_dim=8, ensemble=2, epochs=2, surrogate_epochs=2)
+    recommender = fit(shop, clusters if kind == "clusters" else CONFIG)
+    if kind == "ranker":
+        recommender = replace(recommender, ranker=some_ranker())
+    titles = [*shop.titles[:7], "nothing known"]
+    labels, scores = recommender.predict(titles, 6)
+    assert kind == "clusters" or (labels != PAD).all()
+    for row, title in enumerate(titles):
+        found, there = recommender.recommend(title, 6), labels[row] != PAD
+        assert [answer.label_id for answer in found] == shop.clicks.label_ids_L[labels[row][there]].tolist()
+        assert [answer.score for answer in found] == pytest.approx(scores[row][there].tolist(), abs=1e-4)
 
 
-def test_scores_are_the_model_plus_the_evidence_over_every_label() -> None:
+def test_scores_are_the_model_plus_the_co_click_bonus_over_every_label() -> None:
     shop = shop_of_groups(groups=4)
     recommender = fit(shop)
     features = recommender.vocabulary.features(shop.titles)
     slowly = recommender.ensemble.encode(features) @ recommender.ensemble.classifiers_LD.T
-    slowly += bonus_of(recommender.evidence.co_clicks(features), CONFIG).toarray()
-    _, scores = recommender.predict(shop.titles, 9)
+    co_clicks = recommender.co_clicks
+    slowly += co_click_bonus(co_clicks.scores(co_clicks.similar_labels(features)).toarray(), 0.5)
+    labels, scores = recommender.predict(shop.titles, 9)
     assert np.allclose(scores, -np.sort(-slowly, axis=1)[:, :9], atol=1e-4)
+    assert np.allclose(scores, np.take_along_axis(slowly, labels, axis=1), atol=1e-4)
+
+
+@pytest.mark.parametrize("ranker", [None, some_ranker()])
+def test_rows_end_with_nothing_where_there_are_fewer_labels(ranker) -> None:
+    shop = shop_of_groups(groups=1, products_per_group=8)
+    recommender = replace(fit(shop, QUICK), ranker=ranker)
+    labels, scores = recommender.predict(shop.titles, 10)
+    assert (np.sort(labels[:, :8], axis=1) == np.arange(8)).all()
+    assert (labels[:, 8:] == PAD).all() and (scores[:, 8:] == 0).all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_learns_the_groups_and_is_saved(tmp_path, preset) -> None:
+    shop = shop_of_groups(groups=6)
+    config = RecommenderConfig.preset(preset)
+    model = replace(config.model, embedding_dim=32, batch_size=16, ensemble=min(config.model.ensemble, 2))
+    config = replace(config, model=model)
+    fitted = Recommender.fit(shop.titles, shop.titles, shop.clicks.weights_NL, config)
+    labels, _ = fitted.predict(shop.titles, 5)
+    assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.8
+    fitted.save(tmp_path / "model")
+    loaded = Recommender.load(tmp_path / "model")
+    assert loaded.config == config
+    assert np.array_equal(loaded.predict(shop.titles, 5)[0], labels)
 
 
 def test_a_saved_recommender_answers_the_same_and_names_what_it_was_made_from(tmp_path) -> None:
     shop = shop_of_groups(groups=3)
-    recommender = fit(shop)
+    recommender = replace(fit(shop), ranker=some_ranker())
     for _ in range(2):  # over an older one too
         recommender.save(tmp_path / "model")
     loaded = Recommender.load(tmp_path / "model")
     assert loaded.recommend(shop.titles[0]) == recommender.recommend(shop.titles[0])
+    assert loaded.config == recommender.config == RecommenderConfig.load(tmp_path / "model/config.json")
+    assert ECLAREConfig.load(tmp_path / "model/member_1/config.json") == CONFIG
     manifest = json.loads((tmp_path / "model/manifest.json").read_text())
     assert manifest["seed"] == CONFIG.seed and len(manifest["data_hash"]) == len(manifest["config_hash"]) == 64
     assert manifest["versions"]["torch"] == version("torch")
@@ -90,7 +134,7 @@ def test_features_that_no_text_can_have_are_refused(number) -> None:
     with pytest.raises(
         ValueError, match=f"features must be numbers of 0 or more, got {number} in row 2, column 2: correct"
     ):
-        Recommender.fit(features, features, sp.identity(3, np.float32, format="csr"), QUICK)
+        Recommender.fit(features, features, sp.identity(3, np.float32, format="csr"), RecommenderConfig(QUICK))
 
 
 @pytest.mark.parametrize("views", [("use_graph",), ("use_label_text",), ("use_refinement",), ("use_attention",)])
@@ -124,7 +168,7 @@ def test_any_shape_that_has_one_click_and_one_word_is_answered(points, labels, d
         shape=(points, labels),
         dtype=np.float32,
     )
-    recommender = Recommender.fit([*point_titles[:-1], "word"], label_titles, clicks, QUICK)
+    recommender = Recommender.fit([*point_titles[:-1], "word"], label_titles, clicks, RecommenderConfig(QUICK))
     for title in ("", "unseen", "word " * 100_000):
         assert len(recommender.recommend(title, 3)) == min(3, labels)
 
@@ -170,8 +214,23 @@ def test_the_command_line_fits_predicts_and_evaluates(tmp_path, layout) -> None:
     if layout == "bag-of-words":
         run("convert", "--data", data, "--out", tmp_path / "bags")
         data, test = tmp_path / "bags", "tst_X_Xf.txt"
-    (tmp_path / "config.json").write_text('{"embedding_dim": 32, "epochs": 20, "learning_rate": 0.01}')
+    (tmp_path / "config.json").write_text(
+        '{"embedding_dim": 32, "epochs": 20, "learning_rate": 0.01, "co_click_weight": 1}'
+    )
     run("fit", "--data", data, "--model", tmp_path / "model", "--config", tmp_path / "config.json")
+    again = tmp_path / "again"
+    run(
+        "fit",
+        "--data",
+        data,
+        "--model",
+        again,
+        "--config",
+        tmp_path / "config.json",
+        "--warm-start",
+        tmp_path / "model",
+    )
+    assert Recommender.load(again).config == Recommender.load(tmp_path / "model").config
     run("predict", "--model", tmp_path / "model", "--data", data / test, "--out", tmp_path / "p.npz", "--top-k", 20)
     figures = json.loads(run("evaluate", "--data", data, "--predictions", tmp_path / "p.npz", "--json"))
     assert figures["P@1"] > 45  # six of twelve in the group are true: chance in the group is 50, overall 13
@@ -183,3 +242,31 @@ def test_the_command_line_ends_with_one_line_where_the_user_can_mend_it(tmp_path
     assert done.exit_code == 1
     assert "must hold trn.json.gz" in done.output and "Traceback" not in done.output
     assert not (tmp_path / "m").exists()
+
+
+@given(points=st.integers(1, 6), labels=st.integers(1, 7), seed=st.integers(0, 5))
+@settings(deadline=None, max_examples=12)
+def test_the_paper_works_from_one_point_and_one_label_on(points, labels, seed) -> None:
+    random = np.random.default_rng(seed)
+    dense = random.integers(0, 3, (points, labels)).astype(np.float32)
+    dense[0, 0] = 1
+    words = ["alpha", "beta", "", "gamma delta"]
+    titles = [[words[random.integers(4)] for _ in range(count)] for count in (points, labels)]
+    titles[0][0] = "alpha"
+    paper = ECLAREConfig.preset("paper-131k")
+    model = replace(paper, epochs=1, surrogate_epochs=1, embedding_dim=4, ensemble=1, cluster_bits=0, beam=4)
+    config = RecommenderConfig(model, co_click_weight=0, held_back_share=0)
+    found, scores = Recommender.fit(*titles, sp.csr_matrix(dense), config).predict(titles[0], 3)
+    assert found.shape == (points, 3) and np.isfinite(scores).all()
+    assert ((found >= 0) & (found < labels) | (found == PAD)).all()
+
+
+def test_the_history_is_kept_with_the_model_and_drawn(tmp_path) -> None:
+    shop = shop_of_groups(groups=2)
+    fitted = fit(shop, replace(QUICK, validation_share=0.2))
+    fitted.save(tmp_path / "model")
+    losses = json.loads((tmp_path / "model/training.json").read_text())
+    assert [epoch["epoch"] for epoch in losses] == list(range(1, len(losses) + 1))
+    assert Recommender.load(tmp_path / "model").history == list(fitted.history)
+    plot_losses(fitted.history, tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")

@@ -9,6 +9,7 @@ import pytest
 
 from eclare.arrays.topk import PAD
 from eclare.related.explain import Reasons
+from eclare.related.features import SCORE_PARTS
 from tasks.publish.explanations import FILE, read_reasons, write_reasons
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
@@ -81,6 +82,12 @@ def test_a_night_without_reasons_is_published_and_says_so(settings):
     (row,) = rows_of(settings, EXPLAINED, product="1", related="2")
     assert row[-1].startswith("Only the first ranks")
     assert tables_of_versions(settings) == tables_expected(settings)
+
+
+def test_the_parts_of_a_score_are_the_columns_of_the_table(settings):
+    columns = """select column_name from information_schema.columns
+        where table_name = 'recommendation_reason' and table_schema = current_schema() and column_name like 'score%'"""
+    assert {name for (name,) in rows_of(settings, columns)} == {f"score_{part}" for part in SCORE_PARTS}
 
 
 def test_one_partition_is_read(settings):

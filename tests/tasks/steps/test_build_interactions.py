@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from eclare.model.interactions import Interactions
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.cooccurrence import pairing

@@ -1,13 +1,17 @@
-"""Which labels were clicked from which points, and how much."""
+"""What a model learns from: weighted clicks of points on labels, and the titles of both over one label graph."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.model.config import ECLAREConfig
+
+if TYPE_CHECKING:
+    from eclare.model.label_graph import LabelGraph
 
 Ids = npt.NDArray[np.str_]
 
@@ -71,3 +75,38 @@ def weighted(weights_NL: sp.csr_matrix, config: ECLAREConfig) -> sp.csr_matrix:
     alike = weights_NL.copy()
     alike.data = np.ones_like(alike.data)
     return alike
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Titles as TF-IDF over V tokens, of N points and of L labels, and the label graph over which texts are shared."""
+
+    points_NV: sp.csr_matrix
+    labels_LV: sp.csr_matrix
+    edges_LL: sp.csr_matrix
+
+    @classmethod
+    def of(cls, points_NV: sp.csr_matrix, labels_LV: sp.csr_matrix, graph: "LabelGraph") -> "Texts":
+        """Raises ValueError where the shapes do not fit together."""
+        if points_NV.shape[1] != labels_LV.shape[1] or graph.edges_LL.shape[0] != labels_LV.shape[0]:
+            raise ValueError(
+                "points and labels must share a vocabulary, and graph and texts their labels: "
+                f"got points {points_NV.shape}, labels {labels_LV.shape}, graph {graph.edges_LL.shape}"
+            )
+        return cls(points_NV, labels_LV, graph.edges_LL)
+
+    def of_points(self, rows: npt.NDArray[np.int32]) -> "Texts":
+        """The same labels with some of the points."""
+        return replace(self, points_NV=self.points_NV[rows])
+
+    def without_points(self) -> "Texts":
+        """The labels alone."""
+        return replace(self, points_NV=self.points_NV[:0])
+
+    def with_label_points(self) -> "Texts":
+        """The labels' own texts as further points, behind the others."""
+        return replace(self, points_NV=sp.vstack([self.points_NV, self.labels_LV], format="csr"))
+
+    def with_graph(self, graph: "LabelGraph") -> "Texts":
+        """The same titles over another graph."""
+        return replace(self, edges_LL=graph.edges_LL)

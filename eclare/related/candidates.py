@@ -1,0 +1,68 @@
+"""Candidates: which products are worth scoring for a query, by one function a generator, joined in `candidates_of`."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from eclare.arrays.csr import Rows
+from eclare.arrays.products import heaviest_of_product, keep_heaviest
+from eclare.arrays.topk import PAD, distinct_per_row
+from eclare.model.search import probabilities
+from eclare.related.snapshot import Snapshot
+
+FROM_COOCCURRENCE, FROM_LIKE_TITLES, FROM_MODEL = 150, 100, 100  # candidates of a query
+
+
+def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL) -> Rows:
+    """The allowed products that any generator finds for Q queries, sorted, Q x C.
+
+    at_least: how many the model is asked for. PAD ends a row with fewer than C; a query is never its own candidate.
+    """
+    found = [
+        by_cooccurrence(snapshot, queries),
+        by_like_titles(snapshot, queries),
+        by_model(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
+        by_popularity(snapshot, queries),
+    ]
+    distinct: Rows = distinct_per_row(np.hstack(found).astype(np.int32), queries)
+    return distinct
+
+
+def by_cooccurrence(snapshot: Snapshot, queries: Rows) -> Rows:
+    """The products of most sessions with each query."""
+    return _columns(keep_heaviest(snapshot.allowed_sessions_PP[queries], FROM_COOCCURRENCE))
+
+
+def by_like_titles(snapshot: Snapshot, queries: Rows) -> Rows:
+    """The products of most sessions with products whose titles are like the query's: weighted nearest neighbours."""
+    like = snapshot.like_PP[queries]
+    return _columns(heaviest_of_product(like, snapshot.allowed_sessions_PP, FROM_LIKE_TITLES))
+
+
+def by_model(snapshot: Snapshot, queries: Rows, k: int) -> Rows:
+    """The k products that the model scores highest: over all of them, or those of the clusters that it looks into."""
+    if snapshot.ensemble.config.shortlister == "clusters":
+        return _by_beam_search(snapshot, queries, k)
+    allowed, index = snapshot.model_index
+    found: Rows = allowed[index.search(snapshot.encoded_PD[queries], min(k, index.ntotal))[1]]
+    return found
+
+
+def _by_beam_search(snapshot: Snapshot, queries: Rows, k: int) -> Rows:
+    """The paper's prediction (ECLARE, section 4.5)."""
+    found = probabilities(snapshot.ensemble, snapshot.titles_PV[queries])
+    found.data = found.data * snapshot.allowed_P[found.indices]
+    found.eliminate_zeros()
+    return _columns(keep_heaviest(found, k))
+
+
+def by_popularity(snapshot: Snapshot, queries: Rows) -> Rows:
+    """The products of most sessions lately, the same for every query."""
+    return np.broadcast_to(snapshot.bestsellers, (len(queries), len(snapshot.bestsellers)))
+
+
+def _columns(kept: sp.csr_matrix) -> Rows:
+    """The columns of every row, PAD where there are fewer than in the longest."""
+    count = np.diff(kept.indptr)
+    columns = np.full((kept.shape[0], int(count.max(initial=0))), PAD, np.int32)
+    columns[np.arange(columns.shape[1]) < count[:, None]] = kept.indices
+    return columns

@@ -1,0 +1,139 @@
+"""What is known of a catalogue on one day, from which candidates are found and features computed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from eclare.arrays.csr import CSR, CSRStack, Floats, Rows, with_sum_one
+from eclare.arrays.knn import Nearest
+from eclare.arrays.products import heaviest_of_product, keep_heaviest
+from eclare.arrays.topk import PAD
+from eclare.model.ensemble import Ensemble
+from eclare.model.inference import CHUNK, LEAST_LOG_SHARE, build_quick_index, inner_products, log_shares
+from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.features import HALF_LIVES
+
+NEIGHBOURS, LEAST_COSINE, SHARPNESS = 20, 0.4, 8  # weighted nearest titles: how many, how near, power of the cosine
+HEAVIEST_TO_LIKE = 200  # sums of sessions kept of each product
+HEAVIEST_HOPS = 100  # transitions kept of each product
+BESTSELLERS, LATELY = 50, HALF_LIVES.index(30.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """P products on one day: their co-occurrence until then, their titles, and a model trained until then or before.
+
+    titles_PV: CSR TF-IDF with rows of norm 1 or 0; allowed_P: products that may be recommended.
+    """
+
+    cooccurrence: Cooccurrence
+    titles_PV: sp.csr_matrix
+    ensemble: Ensemble
+    allowed_P: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.cooccurrence)
+
+    def model_scores(self, queries: Rows, labels_QC: Rows) -> Floats:
+        """The model's inner products, Q x C; without meaning for PAD."""
+        row = np.repeat(np.arange(len(queries), dtype=np.int32), labels_QC.shape[1])
+        label = np.maximum(labels_QC, 0).ravel()
+        scores = inner_products(self.encoded_PD[queries], self.ensemble.classifiers_LD, row, label)
+        return np.asarray(scores).reshape(labels_QC.shape)
+
+    def log_shares(self, queries: Rows, labels_QC: Rows, log_partition_Q: Floats | None = None) -> Floats:
+        """Log of the model's softmax, Q x C, over the labels of each query or, given a log-partition, over its labels.
+
+        PAD has the least there is, LEAST_LOG_SHARE.
+        """
+        if log_partition_Q is None:
+            return np.asarray(log_shares(self.encoded_PD[queries], self.ensemble.classifiers_LD, labels_QC))
+        shares = np.maximum(self.model_scores(queries, labels_QC) - log_partition_Q[:, None], LEAST_LOG_SHARE)
+        return np.where(labels_QC == PAD, np.float32(LEAST_LOG_SHARE), shares)
+
+    @cached_property
+    def encoded_PD(self) -> Floats:
+        """Every title as the model encodes it."""
+        chunks = range(0, len(self), CHUNK)
+        return np.concatenate([self.ensemble.encode(self.titles_PV[start : start + CHUNK]) for start in chunks])
+
+    @cached_property
+    def model_index(self) -> tuple[Rows, faiss.Index]:
+        """The allowed products, and the index of their classifiers."""
+        allowed = np.flatnonzero(self.allowed_P).astype(np.int32)
+        return allowed, build_quick_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)
+
+    @cached_property
+    def sessions_by_half_life(self) -> CSRStack:
+        """Sessions of every pair for each of HALF_LIVES."""
+        counts = [self.cooccurrence.together(days) for days in HALF_LIVES]
+        return CSRStack(counts[0].indptr, counts[0].indices, np.stack([each.data for each in counts], axis=1))
+
+    @cached_property
+    def sessions_PP(self) -> sp.csr_matrix:
+        """Those of the longest half-life."""
+        indptr, indices, counts = self.sessions_by_half_life
+        return sp.csr_matrix((counts[:, -1], indices, indptr), shape=(len(self), len(self)))
+
+    @cached_property
+    def sessions(self) -> CSR:
+        """The same as CSR."""
+        return CSR.of(self.sessions_PP)
+
+    @cached_property
+    def allowed_sessions_PP(self) -> sp.csr_matrix:
+        """Those with products that may be recommended."""
+        kept = self.sessions_PP.copy()
+        kept.data = kept.data * self.allowed_P[kept.indices]
+        kept.eliminate_zeros()
+        return kept
+
+    @cached_property
+    def history_P(self) -> Floats:
+        """Sessions of every product, summed over all that it shares them with."""
+        return np.asarray(self.sessions_PP.sum(axis=1), dtype=np.float32).ravel()
+
+    @cached_property
+    def popularity_HP(self) -> list[Floats]:
+        """Sessions of every product for each of HALF_LIVES."""
+        return [self.cooccurrence.popularity(days) for days in HALF_LIVES]
+
+    @cached_property
+    def bestsellers(self) -> Rows:
+        """The allowed products of most sessions lately, BESTSELLERS at most; ties go to the lower row."""
+        popularity_P = np.where(self.allowed_P, self.popularity_HP[LATELY], 0)
+        best = np.argsort(-popularity_P, kind="stable")[:BESTSELLERS]
+        return best[popularity_P[best] > 0].astype(np.int32)
+
+    @cached_property
+    def transitions_PP(self) -> sp.csr_matrix:
+        """The chance to go from a product to another one of its sessions, the likeliest ones."""
+        return keep_heaviest(with_sum_one(self.sessions_PP), HEAVIEST_HOPS)
+
+    @cached_property
+    def transitions(self) -> CSR:
+        """The same as CSR."""
+        return CSR.of(self.transitions_PP)
+
+    @cached_property
+    def titles(self) -> CSR:
+        """titles_PV as CSR."""
+        return CSR.of(self.titles_PV)
+
+    @cached_property
+    def like_PP(self) -> sp.csr_matrix:
+        """Cosines of the nearest titles to the power SHARPNESS; a product is not like itself."""
+        found, cosines = Nearest(self.titles_PV).to(self.titles_PV, NEIGHBOURS + 1, LEAST_COSINE)
+        cosines = np.where(found == np.arange(len(found))[:, None], 0, np.minimum(cosines, 1))
+        row, place = np.nonzero(cosines)
+        like = sp.csr_matrix((cosines[row, place] ** SHARPNESS, (row, found[row, place])), shape=(len(self), len(self)))
+        return sp.csr_matrix(like, dtype=np.float32)
+
+    @cached_property
+    def sessions_with_like(self) -> CSR:
+        """Sessions of every product with products whose titles are like the related one's, weighted, P x P."""
+        return CSR.of(heaviest_of_product(self.sessions_PP, self.like_PP.T.tocsr(), HEAVIEST_TO_LIKE))

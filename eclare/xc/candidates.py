@@ -1,0 +1,106 @@
+"""Candidates of a title: the labels with the highest sum of the model's score and a bonus for co-clicks."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import faiss
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.topk import PAD, best_of_row
+from eclare.model.ensemble import Ensemble
+from eclare.model.inference import inner_products
+from eclare.xc.co_clicks import CoClickScores
+
+OVERSAMPLING = 2  # labels that the index is searched for per candidate: one of quantised classifiers then loses few
+FLOOR = 0.01  # co-click score below which the bonus fades to nothing
+
+
+class TopLabels(NamedTuple):
+    """The K best labels of Q points and their scores, best first, ties by lower label; PAD, 0 where there are fewer."""
+
+    labels_QK: Rows
+    scores_QK: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPoints:
+    """Q points, TF-IDF over V tokens, with all that is looked up for them, each when first asked for."""
+
+    features_QV: sp.csr_matrix
+    ensemble: Ensemble
+    co_clicks: CoClickScores
+
+    @cached_property
+    def encoded_QD(self) -> Floats:
+        """The model's embeddings."""
+        return self.ensemble.encode(self.features_QV)
+
+    @cached_property
+    def similar_labels(self) -> CSR:
+        """Weighted nearest labels, Q x L."""
+        return self.co_clicks.similar_labels(self.features_QV)
+
+    @cached_property
+    def similar_points(self) -> CSR:
+        """Weighted nearest training points, Q x N."""
+        return self.co_clicks.similar_points(self.features_QV)
+
+    @cached_property
+    def co_click_scores_QL(self) -> sp.csr_matrix:
+        """Co-click scores of the labels that have one."""
+        return self.co_clicks.scores(self.similar_labels)
+
+
+def candidates(points: EncodedPoints, count: int, co_click_weight: float, index: faiss.Index) -> TopLabels:
+    """The `count` best labels of every point, or all where there are fewer, by model score and co-click bonus.
+
+    index: inner-product search over the ensemble's classifiers, whose scores are looked up again.
+    """
+    encoded_QD, classifiers_LD = points.encoded_QD, points.ensemble.classifiers_LD
+    found_QK = index.search(encoded_QD, min(OVERSAMPLING * count, index.ntotal))[1].astype(np.int32)
+    query = np.repeat(np.arange(len(found_QK), dtype=np.int32), found_QK.shape[1])
+    scores_QK = inner_products(encoded_QD, classifiers_LD, query, np.maximum(found_QK, 0).ravel())
+    co_clicked = CSR.of(points.co_click_scores_QL)
+    bonus = co_clicked._replace(data=co_click_bonus(co_clicked.data, co_click_weight))
+    best = _best_with_bonus(found_QK, scores_QK.reshape(found_QK.shape), bonus, encoded_QD, classifiers_LD)
+    return TopLabels(*(np.ascontiguousarray(each[:, :count]) for each in best))
+
+
+def co_click_bonus(scores: npt.NDArray[np.float32], weight: float) -> npt.NDArray[np.float32]:
+    """What a co-click score adds to the model's score: weight * log(1 + score / FLOOR)."""
+    return np.asarray(weight * np.log1p(scores / FLOOR), dtype=np.float32)
+
+
+@numba.njit(parallel=True, cache=True)
+def _best_with_bonus(
+    found_QK: Rows, scores_QK: Floats, bonus: CSR, encoded_QD: Floats, classifiers_LD: Floats
+) -> tuple[Rows, Floats]:
+    """The K best of the labels found and of those with a bonus, Q x L, which is added to their inner product."""
+    best_QK, best_scores_QK = np.full_like(found_QK, PAD), np.zeros_like(scores_QK)
+    for query in numba.prange(len(found_QK)):
+        start, end = bonus.indptr[query], bonus.indptr[query + 1]
+        co_clicked = bonus.indices[start:end]
+        others = _not_among(found_QK[query], co_clicked)
+        labels = np.concatenate((co_clicked, found_QK[query][others]))
+        scores = np.concatenate((bonus.data[start:end], scores_QK[query][others]))
+        for i in range(len(co_clicked)):
+            for d in range(encoded_QD.shape[1]):
+                scores[i] += encoded_QD[query, d] * classifiers_LD[co_clicked[i], d]
+        best_of_row(labels, scores, best_QK[query], best_scores_QK[query])
+    return best_QK, best_scores_QK
+
+
+@numba.njit(cache=True)
+def _not_among(labels: Rows, known: Rows) -> npt.NDArray[np.int64]:
+    """The places of the labels, PAD apart, that are not known; known: sorted."""
+    at = np.searchsorted(known, labels)
+    new = labels != PAD
+    for place in range(len(labels)):
+        if at[place] < len(known) and known[at[place]] == labels[place]:
+            new[place] = False
+    return np.flatnonzero(new)

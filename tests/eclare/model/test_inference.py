@@ -1,0 +1,22 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import log_softmax
+
+from eclare.model.inference import log_shares
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.int32, st.tuples(st.integers(1, 4), st.integers(0, 6)), elements=st.integers(-1, 7)), st.integers(0, 9)
+)
+def test_log_shares_are_the_log_of_a_softmax_over_the_labels_that_are_there(labels_NC, seed) -> None:
+    random = np.random.default_rng(seed)
+    encoded, classifiers = (random.normal(size=(rows, 3)).astype(np.float32) for rows in (len(labels_NC), 8))
+    found = log_shares(encoded, classifiers, labels_NC)
+    for row, labels in enumerate(labels_NC):
+        there = labels >= 0
+        if there.any():
+            assert np.allclose(found[row, there], log_softmax(classifiers[labels[there]] @ encoded[row]), atol=1e-5)
+        assert (found[row, ~there] == -100).all()

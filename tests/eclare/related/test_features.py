@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from eclare.arrays.topk import PAD
+from eclare.related.candidates import candidates_of
+from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.features import FEATURES, GROUPS, NAMES, SCORE_PARTS, CandidateSet
+from tests.eclare.related.trained_shops import snapshot_of
+
+CHOSEN = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0]], np.float32)
+QUERIES = np.array([0, 3], np.int32)
+
+
+@pytest.fixture(scope="module")
+def snapshot():
+    cooccurrence = Cooccurrence.of_sessions(sp.csr_matrix(CHOSEN), np.array([0, 30, 60]))
+    return snapshot_of(cooccurrence, ["red mug", "blue mug", "red mug large", "red mug"])
+
+
+def test_every_feature_is_in_one_group_and_no_name_comes_twice() -> None:
+    assert sorted(place for places in GROUPS.values() for place in places) == list(range(len(FEATURES)))
+    assert len(set(NAMES)) == len(FEATURES)
+    assert SCORE_PARTS == ("co_clicks", "popularity", "like_products", "titles", "model", "base", "rules")
+
+
+def test_features_are_what_their_names_say(snapshot) -> None:
+    products = candidates_of(snapshot, QUERIES)
+    assert products.tolist() == [[1, 2, 3], [0, 1, 2]]
+    candidates = CandidateSet(snapshot, QUERIES, products)
+    seen = dict(zip(NAMES, np.moveaxis(candidates.features_QCF, 2, 0), strict=True))
+    assert seen["sessions, half-life 30 days"][0] == pytest.approx(np.log([1.5 + 0.1, 0.5 + 0.1, 0.1]))
+    assert seen["popularity, half-life 30 days"][0] == pytest.approx(np.log([1.75 + 0.1, 0.75 + 0.1, 0.1]))
+    weight = 0.5 ** (np.array([0, 30, 60]) / 365)
+    together = (CHOSEN * weight[:, None]).T @ CHOSEN
+    np.fill_diagonal(together, 0)
+    onwards = together / np.maximum(together.sum(axis=1, keepdims=True), 1e-9)
+    assert seen["sessions over two hops"][0] == pytest.approx(np.log((onwards @ onwards)[0, 1:] + 1e-4), rel=1e-4)
+    cosine = (snapshot.titles_PV @ snapshot.titles_PV.T).toarray()
+    like = np.where(cosine >= 0.4, np.minimum(cosine, 1), 0) ** 8 * (1 - np.eye(4))
+    reached = {
+        "sessions of like queries": like @ together,
+        "sessions with like candidates": together @ like.T,
+        "sessions of both": like @ together @ like.T,
+    }
+    for name, expected in reached.items():
+        rows = np.take_along_axis(expected[QUERIES], products, axis=1)
+        assert seen[name] == pytest.approx(np.log(rows + 0.1), abs=1e-4), name
+    assert seen["title cosine"] == pytest.approx(np.take_along_axis(cosine[QUERIES], products, axis=1), abs=1e-6)
+    history = np.log(together.sum(axis=1)[QUERIES, None] + 0.1).repeat(3, axis=1)
+    assert seen["history of the query"] == pytest.approx(history)
+    assert np.exp(seen["model"]).sum(axis=1) == pytest.approx(1)
+
+
+def test_a_share_of_some_candidates_is_that_of_all_by_their_log_partition(snapshot) -> None:
+    whole = CandidateSet(snapshot, QUERIES, candidates_of(snapshot, QUERIES))
+    some = np.array([[3, PAD], [PAD, PAD]], np.int32)
+    shares = CandidateSet(snapshot, QUERIES, some, whole.log_partition()).log_shares_QC
+    assert shares[0] == pytest.approx([whole.log_shares_QC[0, 2], -100], abs=1e-5)
+    assert (shares[1] == -100).all()
+    assert CandidateSet(snapshot, QUERIES, some).log_partition()[1] == 0

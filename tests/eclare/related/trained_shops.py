@@ -1,0 +1,43 @@
+"""Small shops with a model trained on them."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from eclare.arrays.tfidf import Vocabulary
+from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts
+from eclare.model.ensemble import Ensemble
+from eclare.model.label_graph import build_label_graph
+from eclare.model.stages import train
+from eclare.ranker import Ranker
+from eclare.related.backtest import cutoffs, examples_at, ranker_from
+from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.snapshot import Snapshot
+
+CONFIG = ECLAREConfig(embedding_dim=16, epochs=6, batch_size=32)
+
+
+def tfidf(titles: list[str]) -> sp.csr_matrix:
+    return Vocabulary.of(titles).features(titles)
+
+
+def trained(known: Cooccurrence, titles_PV: sp.csr_matrix, config: ECLAREConfig = CONFIG) -> Ensemble:
+    clicks = known.together()
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, config))
+    return train(clicks, texts, config, torch.device("cpu"))
+
+
+def snapshot_of(
+    known: Cooccurrence, titles: list[str], allowed: np.ndarray | None = None, config: ECLAREConfig = CONFIG
+) -> Snapshot:
+    titles_PV = tfidf(titles)
+    everything = np.ones(len(known), bool)
+    return Snapshot(known, titles_PV, trained(known, titles_PV, config), everything if allowed is None else allowed)
+
+
+def backtested(known: Cooccurrence, titles: list[str]) -> Ranker:
+    """As train_model fits it."""
+    titles_PV = tfidf(titles)
+    examples = [examples_at(each, titles_PV, trained(each.known, titles_PV)) for each in cutoffs(known, CONFIG.seed)]
+    return ranker_from(examples, CONFIG.seed)
