@@ -13,18 +13,16 @@ import typer
 from tasks.settings import ROOT
 
 TRAIN = [sys.executable, "-m", "benchmarks.train", "--shape", "small", "--device", "cpu", "--epochs"]
-SETTINGS: dict[str, dict[str, str]] = {
-    "spinning": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "300000"},  # what libgomp does by itself
-    "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
-    "GOMP_SPINCOUNT=1000": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "1000"},
-    "KMP_BLOCKTIME=0": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "0"},
-    "NUMBA_THREADING_LAYER=workqueue": {
-        "OMP_WAIT_POLICY": "",
-        "GOMP_SPINCOUNT": "300000",
-        "NUMBA_THREADING_LAYER": "workqueue",
-    },
-    "PASSIVE, workqueue": {"OMP_WAIT_POLICY": "PASSIVE", "NUMBA_THREADING_LAYER": "workqueue"},
-    "one thread": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
+SPINNING = {"GOMP_SPINCOUNT": "300000"}  # what libgomp does by itself; it goes before OMP_WAIT_POLICY
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
+SETTINGS = {
+    "spinning": SPINNING,
+    "OMP_WAIT_POLICY=PASSIVE": PASSIVE,
+    "GOMP_SPINCOUNT=1000": {"GOMP_SPINCOUNT": "1000"},
+    "KMP_BLOCKTIME=0": {**SPINNING, "KMP_BLOCKTIME": "0"},
+    "NUMBA_THREADING_LAYER=workqueue": {**SPINNING, "NUMBA_THREADING_LAYER": "workqueue"},
+    "PASSIVE, workqueue": {**PASSIVE, "NUMBA_THREADING_LAYER": "workqueue"},
+    "one thread": {**PASSIVE, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
 }
 
 
@@ -44,8 +42,7 @@ def main(
 
 def _slowest_of(count: int, epochs: int, variables: Mapping[str, str]) -> float:
     """Seconds of training, without imports and compilation, of the slowest of `count` processes."""
-    environment = {name: value for name, value in {**os.environ, **variables}.items() if value}
-    command = [*TRAIN, str(epochs)]
+    environment, command = {**os.environ, **variables}, [*TRAIN, str(epochs)]
     running = [
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(count)
     ]

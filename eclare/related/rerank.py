@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.csr import CSR, CSRStack, Floats, Rows
 from eclare.arrays.knn import cosine_of
 from eclare.arrays.products import look_up
 from eclare.arrays.topk import PAD
@@ -178,7 +178,8 @@ def sources_of(labels_PK: Rows, cooccurrence: Cooccurrence) -> npt.NDArray[np.in
     model: all others.
     """
     sessions_PP = cooccurrence.together()
-    pattern = sessions_PP.indptr.astype(np.int32), sessions_PP.indices.astype(np.int32), sessions_PP.data[:, None]
+    indptr, indices = sessions_PP.indptr.astype(np.int32), sessions_PP.indices.astype(np.int32)
+    pattern = CSRStack(indptr, indices, sessions_PP.data[:, None])
     met_PK = look_up(pattern, np.arange(len(labels_PK), dtype=np.int32), labels_PK)[..., 0] > 0
     cold_P = cooccurrence.popularity() == 0
     return np.where(met_PK, CO_CLICK, np.where(cold_P[:, None], COLD, MODEL)).astype(np.int8)
