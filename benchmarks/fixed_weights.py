@@ -70,7 +70,7 @@ def _cooccurrence(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, pr
 
 def _snapshot(known: Cooccurrence, titles: pd.Series) -> Snapshot:
     titles_PV = Vocabulary.of(titles.tolist()).features(titles)
-    clicks_PP = keep_heaviest(known.together(), Settings.model_fields["max_related"].default)
+    clicks_PP = keep_heaviest(known.matrix(), Settings.model_fields["max_related"].default)
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks_PP, NIGHT))
     ensemble = train(clicks_PP, texts, NIGHT, torch.device("cpu"))
     return Snapshot(known, titles_PV, ensemble, np.ones(len(titles), bool))

@@ -50,13 +50,13 @@ def cutoffs(cooccurrence: Cooccurrence, seed: int) -> Iterator[Cutoff]:
     for days in DAYS_AGO:
         days_ago = max(1, round(days * scale))
         known, relevance_PP = cooccurrence.until(days_ago), relevant_products(cooccurrence.since(days_ago))
-        if len(known.pairs.key_E) and len(queries := queries_to_learn_from(relevance_PP, seed)):
+        if len(known.counts.key_E) and len(queries := queries_to_learn_from(relevance_PP, seed)):
             yield Cutoff(known, relevance_PP, queries)
 
 
 def relevant_products(later: Cooccurrence) -> sp.csr_matrix:
     """The sessions that every product shared with those that shared RELEVANT_SESSIONS or more with it, P x P."""
-    relevance_PP = later.together()
+    relevance_PP = later.matrix()
     relevance_PP.data[relevance_PP.data < RELEVANT_SESSIONS] = 0
     relevance_PP.eliminate_zeros()
     return relevance_PP

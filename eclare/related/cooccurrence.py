@@ -58,15 +58,15 @@ class CountsByAge:
 class Cooccurrence:
     """How many sessions led from one of P products to another, and how many held each product, by age before a day.
 
-    pairs: keys are query * products + related, never a product with itself; seen: keys are products.
+    counts: keys are query * products + related, never a product with itself; sessions: keys are products.
     """
 
-    pairs: CountsByAge
-    seen: CountsByAge
+    counts: CountsByAge
+    sessions: CountsByAge
     products: int
 
     def __repr__(self) -> str:
-        return f"Cooccurrence({len(self.pairs.starts):,} pairs of {self.products:,} products, over {self.days} days)"
+        return f"Cooccurrence({len(self.counts.starts):,} pairs of {self.products:,} products, over {self.days} days)"
 
     @classmethod
     def of_sessions(cls, chosen_SP: sp.csr_matrix, age_S: npt.NDArray[np.integer]) -> "Cooccurrence":
@@ -88,34 +88,34 @@ class Cooccurrence:
     @property
     def days(self) -> int:
         """How far back they go."""
-        return int(self.seen.age_E.max(initial=0))
+        return int(self.sessions.age_E.max(initial=0))
 
     def until(self, days_ago: int) -> "Cooccurrence":
         """As they stood `days_ago`."""
-        return Cooccurrence(self.pairs.between(days_ago, None), self.seen.between(days_ago, None), self.products)
+        return Cooccurrence(self.counts.between(days_ago, None), self.sessions.between(days_ago, None), self.products)
 
     def since(self, days_ago: int) -> "Cooccurrence":
         """Those that came after `until(days_ago)`."""
-        return Cooccurrence(self.pairs.between(0, days_ago), self.seen.between(0, days_ago), self.products)
+        return Cooccurrence(self.counts.between(0, days_ago), self.sessions.between(0, days_ago), self.products)
 
-    def together(self, half_life_days: float = np.inf) -> sp.csr_matrix:
+    def matrix(self, half_life_days: float = np.inf) -> sp.csr_matrix:
         """Sessions of every pair, each halved every `half_life_days`: CSR float32 P x P, no diagonal."""
-        key = self.pairs.key_E[self.pairs.starts]
+        key = self.counts.key_E[self.counts.starts]
         related = (key % self.products).astype(np.int32)
         indptr = np.searchsorted(key, np.arange(self.products + 1, dtype=np.int64) * self.products)
-        return sp.csr_matrix((self.pairs.total(half_life_days), related, indptr), shape=(self.products, self.products))
+        return sp.csr_matrix((self.counts.total(half_life_days), related, indptr), shape=(self.products, self.products))
 
     def popularity(self, half_life_days: float = np.inf) -> npt.NDArray[np.float32]:
         """Sessions that hold each product, halved likewise, P."""
         popularity_P = np.zeros(self.products, np.float32)
-        popularity_P[self.seen.key_E[self.seen.starts]] = self.seen.total(half_life_days)
+        popularity_P[self.sessions.key_E[self.sessions.starts]] = self.sessions.total(half_life_days)
         return popularity_P
 
     def save(self, folder: Path) -> None:
         """Write cooccurrence.npz: plain arrays, no pickle."""
         parts = {
             f"{name}_{field}": getattr(dated, f"{field}_E")
-            for name, dated in (("pairs", self.pairs), ("seen", self.seen))
+            for name, dated in (("counts", self.counts), ("sessions", self.sessions))
             for field in ("key", "age", "count")
         }
         np.savez(folder / "cooccurrence.npz", products=self.products, **parts)
@@ -124,11 +124,11 @@ class Cooccurrence:
     def load(cls, folder: Path) -> "Cooccurrence":
         """Read what `save` wrote; raises ValueError where it does not hold together."""
         with np.load(folder / "cooccurrence.npz", allow_pickle=False) as file:
-            pairs, seen = (
+            counts, sessions = (
                 CountsByAge(*(file[f"{name}_{field}"] for field in ("key", "age", "count")))
-                for name in ("pairs", "seen")
+                for name in ("counts", "sessions")
             )
-            return cls(pairs, seen, int(file["products"]))
+            return cls(counts, sessions, int(file["products"]))
 
 
 class _Radix(NamedTuple):

@@ -91,7 +91,7 @@ def _look_up(labels_QK: Rows, scores_QK: Floats, wanted_QR: Rows) -> tuple[npt.N
 
 def _met(cooccurrence: Cooccurrence, products: Rows, labels_PR: Rows) -> Floats:
     """The sessions of every pair and the age of the last one, P x R x 2."""
-    together, dated = cooccurrence.together(), cooccurrence.pairs
+    together, dated = cooccurrence.matrix(), cooccurrence.counts
     youngest = np.minimum.reduceat(dated.age_E, dated.starts) if len(dated.key_E) else np.zeros(0)
     data = np.column_stack([together.data, youngest]).astype(np.float32)
     return look_up(CSRStack(together.indptr.astype(np.int32), together.indices, data), products, labels_PR)

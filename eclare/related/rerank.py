@@ -177,7 +177,7 @@ def sources_of(labels_PK: Rows, cooccurrence: Cooccurrence) -> npt.NDArray[np.in
     co-click: both products were met in one session; cold: the product has no session, it is known by its title alone;
     model: all others.
     """
-    sessions_PP = cooccurrence.together()
+    sessions_PP = cooccurrence.matrix()
     indptr, indices = sessions_PP.indptr.astype(np.int32), sessions_PP.indices.astype(np.int32)
     pattern = CSRStack(indptr, indices, sessions_PP.data[:, None])
     met_PK = look_up(pattern, np.arange(len(labels_PK), dtype=np.int32), labels_PK)[..., 0] > 0

@@ -72,7 +72,7 @@ def _backtest(
 
     config, examples = replace(config, epochs=max(1, config.epochs // 2)), []
     for cutoff in cutoffs(cooccurrence, config.seed):
-        heaviest = keep_heaviest(cutoff.known.together(settings.half_life_days), settings.max_related)
+        heaviest = keep_heaviest(cutoff.known.matrix(settings.half_life_days), settings.max_related)
         clicks = weighted(heaviest, config)
         texts = training.texts.with_graph(build_label_graph(clicks, config))
         below = training.checkpoints and training.checkpoints / f"known_for_{cutoff.known.days}_days"

@@ -15,7 +15,7 @@ def test_examples_are_what_was_known_then_and_what_was_shared_later() -> None:
     shop = sessions_of_groups(groups=2, products_per_group=8, days=60)
     known, later = shop.cooccurrence.until(20), shop.cooccurrence.since(20)
     snapshot = snapshot_of(known, shop.titles)
-    relevance = later.together().toarray()
+    relevance = later.matrix().toarray()
     relevance[relevance < 2] = 0
     assert np.array_equal(relevant_products(later).toarray(), relevance)
     queries = queries_to_learn_from(relevant_products(later), seed=0)

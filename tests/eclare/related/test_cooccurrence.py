@@ -21,18 +21,18 @@ def test_sessions_that_products_share_count_less_the_older_they_are(chosen_SP, h
         slowly += np.outer(chosen, chosen) * 0.5 ** (age / half_life)
     assert np.allclose(pairs.popularity(half_life), np.diag(slowly), atol=1e-6)
     np.fill_diagonal(slowly, 0)
-    assert np.allclose(pairs.together(half_life).toarray(), slowly, atol=1e-6)
+    assert np.allclose(pairs.matrix(half_life).toarray(), slowly, atol=1e-6)
 
 
 def test_pairs_as_they_stood_and_what_came_after_are_two_parts_of_them(tmp_path) -> None:
     chosen = sp.csr_matrix(np.array([[1, 1, 0], [0, 1, 1], [1, 1, 0], [1, 0, 1]], np.float32))
     pairs = Cooccurrence.of_sessions(chosen, np.array([0, 5, 10, 20]))
-    assert pairs.until(10).together().toarray().tolist() == [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
-    assert pairs.since(10).together().toarray().tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
+    assert pairs.until(10).matrix().toarray().tolist() == [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
+    assert pairs.since(10).matrix().toarray().tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
     assert (pairs.days, pairs.until(10).days, pairs.since(10).days) == (20, 10, 5)
     pairs.save(tmp_path)
     again = Cooccurrence.load(tmp_path)
-    assert (again.together(7) != pairs.together(7)).nnz == 0
+    assert (again.matrix(7) != pairs.matrix(7)).nnz == 0
     assert np.array_equal(again.popularity(7), pairs.popularity(7))
 
 

@@ -74,7 +74,7 @@ def test_reasons_are_those_of_looking_one_pair_up_after_the_other(snapshot):
     assert [(q, label) for q, label in zip(reasons.queries_E.tolist(), reasons.labels_E.tolist(), strict=True)] == [
         (query, int(label)) for query in EVERYTHING.tolist() for label in labels[query] if label != PAD
     ]
-    keys, ages, counts = (getattr(SHOP.cooccurrence.pairs, f"{name}_E") for name in ("key", "age", "count"))
+    keys, ages, counts = (getattr(SHOP.cooccurrence.counts, f"{name}_E") for name in ("key", "age", "count"))
     edges = snapshot.ensemble.texts.edges_LL.toarray()
     np.fill_diagonal(edges, 0)
     for place in range(len(reasons)):

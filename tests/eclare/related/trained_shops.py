@@ -23,7 +23,7 @@ def tfidf(titles: list[str]) -> sp.csr_matrix:
 
 
 def trained(known: Cooccurrence, titles_PV: sp.csr_matrix, config: ECLAREConfig = CONFIG) -> Ensemble:
-    clicks = known.together()
+    clicks = known.matrix()
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, config))
     return train(clicks, texts, config, torch.device("cpu"))
 

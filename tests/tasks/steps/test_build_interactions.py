@@ -136,8 +136,8 @@ def stored_by_age(
     with storage.open(storage.read(f"nights/night={NIGHT}/interactions")) as folder:
         dated = Cooccurrence.load(folder)
     assert dated.products == len(ids)
-    pairs = {(ids[key // len(ids)], ids[key % len(ids)], age): count for key, age, count in entries(dated.pairs)}
-    return pairs, {(ids[key], age): count for key, age, count in entries(dated.seen)}
+    pairs = {(ids[key // len(ids)], ids[key % len(ids)], age): count for key, age, count in entries(dated.counts)}
+    return pairs, {(ids[key], age): count for key, age, count in entries(dated.sessions)}
 
 
 def entries(dated: CountsByAge) -> list[tuple[int, int, float]]:

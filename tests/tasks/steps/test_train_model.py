@@ -49,7 +49,7 @@ def make_interactions(shop: DatedShop, settings) -> Night:
     with storage.write(night.artefact("interactions")) as (folder, _):
         pq.write_table(pa.table(products | {"in_stock": yes, "blocked": ~yes}), folder / "products.parquet")
         (folder / "training").mkdir()
-        Interactions(known.together(), ids, ids).save(folder / "training")
+        Interactions(known.matrix(), ids, ids).save(folder / "training")
         shop.cooccurrence.save(folder)
     run("build_label_graph", DAY, settings)
     return night
