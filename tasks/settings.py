@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     catalogue_url: Url = Field(
         "var/catalogue.parquet", validate_default=True, description="catalogue file, or a folder with date=YYYY-MM-DD/"
     )
-    eclare_config: Path | None = Field(None, description="JSON file of ECLAREConfig fields; None: the default preset")
+    eclare_config: Path | None = Field(None, description="JSON file of ECLAREConfig options that differ from a night's")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="what computes over clicks")
     memory_limit_gib: float = Field(2.5, ge=0.25, description="memory of the engine; beyond it, it works on disk")
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
 
     explained_ranks: int = Field(5, ge=0, description="first ranks of every list that are published with their reasons")
 
-    gate_config: Path | None = Field(None, description="JSON file of GateConfig fields; None: its defaults")
+    gate_config: Path | None = Field(None, description="JSON file of thresholds, rule by rule; None: the defaults")
     keep_versions: int = Field(60, ge=2, description="newest versions whose rows are kept")
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
 
