@@ -1,15 +1,11 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from eclare.arrays.tfidf import Vocabulary
-from eclare.arrays.topk import PAD
 from eclare.model import stages
 from eclare.model.batches import Batches, Shortlist
 from eclare.model.config import PRESETS, ECLAREConfig
@@ -20,7 +16,6 @@ from eclare.model.label_graph import build_label_graph
 from eclare.model.search import beam_search, probabilities, search_classifiers
 from eclare.model.stages import Training
 from eclare.model.training import Stage, TrainingData, _Run, run_stage
-from eclare.xc.recommender import Recommender
 from tests.made_shops import Shop, shop_of_groups
 
 CPU = torch.device("cpu")
@@ -243,31 +238,3 @@ def test_members_of_an_ensemble_vote_with_their_mean_score() -> None:
     single = [training_of(shop, QUICK).ensemble(replace(QUICK, seed=seed)) for seed in (0, 1)]
     slowly = np.mean([each.encode(texts.labels_LV) @ each.classifiers_LD.T for each in single], axis=0)
     assert np.allclose(ensemble.encode(texts.labels_LV) @ ensemble.classifiers_LD.T, slowly, atol=1e-4)
-
-
-@given(points=st.integers(1, 6), labels=st.integers(1, 7), seed=st.integers(0, 5))
-@settings(deadline=None, max_examples=12)
-def test_the_paper_works_from_one_point_and_one_label_on(points, labels, seed) -> None:
-    random = np.random.default_rng(seed)
-    dense = random.integers(0, 3, (points, labels)).astype(np.float32)
-    dense[0, 0] = 1
-    words = ["alpha", "beta", "", "gamma delta"]
-    titles = [[words[random.integers(4)] for _ in range(count)] for count in (points, labels)]
-    titles[0][0] = "alpha"
-    config = replace(PAPER, epochs=1, surrogate_epochs=1, embedding_dim=4, ensemble=1)
-    found, scores = Recommender.fit(*titles, sp.csr_matrix(dense), config).predict(titles[0], 3)
-    assert found.shape == (points, 3) and np.isfinite(scores).all()
-    assert ((found >= 0) & (found < labels) | (found == PAD)).all()
-
-
-def test_the_history_is_kept_with_the_model_and_drawn(tmp_path) -> None:
-    from eclare.model.loss_curve import plot_losses
-
-    shop = shop_of_groups(groups=2)
-    fitted = Recommender.fit(shop.titles, shop.titles, shop.clicks.weights_NL, replace(QUICK, validation_share=0.2))
-    fitted.save(tmp_path / "model")
-    losses = json.loads((tmp_path / "model/training.json").read_text())
-    assert [epoch["epoch"] for epoch in losses] == list(range(1, len(losses) + 1))
-    assert Recommender.load(tmp_path / "model").history == list(fitted.history)
-    plot_losses(fitted.history, tmp_path / "losses.png")
-    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")

@@ -14,7 +14,7 @@ from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.explain import NEIGHBOURS, reasons_of, score_parts
 from eclare.related.features import NAMES, SCORE_PARTS
 from eclare.related.ranking import Ranked, rank
-from eclare.related.rerank import ListRules, select
+from eclare.related.rerank import Catalogue, ListRules, diversify
 from tests.eclare.related.trained_shops import CONFIG, snapshot_of
 from tests.made_shops import sessions_of_groups
 
@@ -45,7 +45,8 @@ def snapshot():
 def test_the_parts_of_a_score_sum_to_what_is_published(of_either, weights, rules):
     ranker = ranker_of(weights)
     ranked = rank(of_either, ranker, EVERYTHING, rules.candidates)
-    labels, scores = select((ranked.labels_QK, ranked.scores_QK), of_either.titles_PV, EVERYTHING % 8, rules)
+    catalogue = Catalogue(of_either.titles_PV, EVERYTHING % 8, of_either.allowed_P)
+    labels, scores = diversify(ranked.labels_QK, ranked.scores_QK, catalogue, rules)
     parts = score_parts(of_either, ranker, ranked, labels, scores)
     there = labels != PAD
     assert there.any()
