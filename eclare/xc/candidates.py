@@ -16,7 +16,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.inference import inner_products
 from eclare.xc.co_clicks import CoClickScores
 
-OVERSAMPLING = 2  # labels that the index is searched for per candidate: one of quantised classifiers then loses few
+SPARE = 100  # further labels that are looked up for a single title; a search over quantised classifiers then loses few
 FLOOR = 0.01  # co-click score below which the bonus fades to nothing
 
 
@@ -56,13 +56,14 @@ class EncodedPoints:
         return self.co_clicks.scores(self.similar_labels)
 
 
-def candidates(points: EncodedPoints, count: int, co_click_weight: float, index: faiss.Index) -> TopLabels:
+def candidates(points: EncodedPoints, count: int, spare: int, co_click_weight: float, index: faiss.Index) -> TopLabels:
     """The `count` best labels of every point, or all where there are fewer, by model score and co-click bonus.
 
-    index: inner-product search over the ensemble's classifiers, whose scores are looked up again.
+    index: inner-product search over the ensemble's classifiers; it is searched for `spare` labels more than wanted, and
+    their scores are looked up again.
     """
     encoded_QD, classifiers_LD = points.encoded_QD, points.ensemble.classifiers_LD
-    found_QK = index.search(encoded_QD, min(OVERSAMPLING * count, index.ntotal))[1].astype(np.int32)
+    found_QK = index.search(encoded_QD, min(count + spare, index.ntotal))[1].astype(np.int32)
     query = np.repeat(np.arange(len(found_QK), dtype=np.int32), found_QK.shape[1])
     scores_QK = inner_products(encoded_QD, classifiers_LD, query, np.maximum(found_QK, 0).ravel())
     co_clicked = CSR.of(points.co_click_scores_QL)

@@ -45,7 +45,7 @@ def fit_held_back_ranker(training: Training, config: RecommenderConfig) -> Ranke
     ensemble = first.ensemble(replace(config.model, ensemble=1))
     co_clicks = CoClickScores.of(clicks_NL[kept], labels_LV, points_NV[kept])
     points = EncodedPoints(points_NV[held], ensemble, co_clicks)
-    labels_QC, _ = candidates(points, CANDIDATES, config.co_click_weight, ensemble.quick_index)
+    labels_QC, _ = candidates(points, CANDIDATES, CANDIDATES, config.co_click_weight, ensemble.quick_index)
     labels_QC[_at(excluded_labels(points), labels_QC) > 0] = PAD
     relevance_QC = _at(clicks_NL[held], labels_QC)
     if (relevance_QC > 0).any(axis=1).sum() < FEWEST_HELD_BACK:

@@ -28,7 +28,7 @@ from eclare.model.label_graph import build_label_graph
 from eclare.model.search import probabilities
 from eclare.model.stages import Training
 from eclare.ranker import Ranker
-from eclare.xc.candidates import EncodedPoints, TopLabels, candidates
+from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.features import FEATURES, features_of
@@ -124,17 +124,14 @@ class Recommender:
         """The k best label rows of every title and their scores."""
         features_NV = _features(points, self.vocabulary)
         starts = tqdm(range(0, features_NV.shape[0], CHUNK), desc="recommend", unit="chunk", disable=None)
-        found = [
-            self._best(self._encoded(features_NV[start : start + CHUNK]), k, exact=self.ranker is None)
-            for start in starts
-        ]
+        found = [self._best(self._encoded(features_NV[start : start + CHUNK]), k, alone=False) for start in starts]
         return TopLabels(*map(np.concatenate, zip(*found, strict=True)))
 
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
         with one_thread():
             point = self._encoded(_features([title], self.vocabulary))
-            labels_1K, scores_1K = self._best(point, k, exact=False)
+            labels_1K, scores_1K = self._best(point, k, alone=True)
             score_of = dict(zip(labels_1K[0].tolist(), scores_1K[0].tolist(), strict=True))
             seen = point.co_click_scores_QL
         co_clicks = dict(zip(seen.indices.tolist(), seen.data.tolist(), strict=True))
@@ -155,18 +152,21 @@ class Recommender:
     def _encoded(self, features_QV: sp.csr_matrix) -> EncodedPoints:
         return EncodedPoints(features_QV, self.ensemble, self.co_clicks)
 
-    def _best(self, points: EncodedPoints, k: int, *, exact: bool) -> TopLabels:
-        """Candidates, their features, the ranker's scores. exact: search all classifiers, not their quantised copy."""
+    def _best(self, points: EncodedPoints, k: int, *, alone: bool) -> TopLabels:
+        """Candidates, their features, the ranker's scores.
+
+        alone: one title, which must be answered in milliseconds: fewer labels are looked up, and where no ranker needs
+        spare ones it is the quantised classifiers that are searched all the same.
+        """
         if self.config.model.shortlister == "clusters":
             found_QL = probabilities(self.ensemble, points.features_QV)
             return TopLabels(*best_per_row(rows_of(found_QL), found_QL.indices, found_QL.data, found_QL.shape[0], k))
-        index = self.ensemble.index if exact else self.ensemble.quick_index
+        index = self.ensemble.index if self.ranker is None and not alone else self.ensemble.quick_index
+        count = k if self.ranker is None else max(CANDIDATES, 2 * k)
+        found = candidates(points, count, SPARE if alone else count, self.config.co_click_weight, index)
         if self.ranker is None:
-            labels_QC, scores_QC = candidates(points, k, self.config.co_click_weight, index)
-        else:
-            labels_QC, _ = candidates(points, max(CANDIDATES, 2 * k), self.config.co_click_weight, index)
-            scores_QC = self.ranker.scores(features_of(points, labels_QC))
-        return TopLabels(*best_of_rows(labels_QC, scores_QC, k))
+            return TopLabels(*best_of_rows(*found, k))
+        return TopLabels(*best_of_rows(found.labels_QK, self.ranker.scores(features_of(points, found.labels_QK)), k))
 
     def save(self, folder: Path) -> None:
         """Write the model's files and manifest.json, with the hash of each; whatever stood there before goes last."""
