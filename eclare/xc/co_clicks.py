@@ -59,7 +59,7 @@ class CoClickScores:
         indptr, labels, weights = similar_labels
         shape = len(indptr) - 1, self.labels_LV.shape[0]
         similar_QL = sp.csr_matrix((weights, labels, indptr), shape=shape)
-        return sp.csr_matrix(similar_QL @ self.co_clicks_LL, dtype=np.float32)
+        return similar_QL @ self.co_clicks_LL
 
     @cached_property
     def history_L(self) -> Floats:
