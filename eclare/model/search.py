@@ -6,7 +6,6 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from tqdm import tqdm
 
 from eclare.arrays.csr import Floats, Rows, rows_of
 from eclare.arrays.products import keep_heaviest
@@ -68,9 +67,8 @@ def search(index: faiss.Index, labels: Rows, encoded_ND: Floats, k: int) -> Scor
     return Scored(row.astype(np.int32), labels[positions_NK[row, place]], scores_NK[row, place])
 
 
-def _chunks(points: int) -> tqdm:
-    slices = [slice(start, min(start + CHUNK, points)) for start in range(0, points, CHUNK)]
-    return tqdm(slices, desc="recommend", unit="chunk", disable=None)
+def _chunks(points: int) -> list[slice]:
+    return [slice(start, min(start + CHUNK, points)) for start in range(0, points, CHUNK)]
 
 
 def _best(scored: Scored, k: int, allowed_L: npt.NDArray[np.bool_], own_N: Rows) -> tuple[Rows, Floats]:

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from eclare.arrays.csr import Rows
 from eclare.arrays.products import heaviest_of_product, keep_heaviest
 from eclare.arrays.topk import PAD, distinct_per_row
-from eclare.model.search import probabilities
+from eclare.model.search import beam_search
 from eclare.related.snapshot import Snapshot
 
 FROM_COOCCURRENCE, FROM_LIKE_TITLES, FROM_MODEL = 150, 100, 100  # candidates of a query
@@ -41,18 +41,10 @@ def by_like_titles(snapshot: Snapshot, queries: Rows) -> Rows:
 def by_model(snapshot: Snapshot, queries: Rows, k: int) -> Rows:
     """The k products that the model scores highest: over all of them, or those of the clusters that it looks into."""
     if snapshot.ensemble.config.shortlister == "clusters":
-        return _by_beam_search(snapshot, queries, k)
+        return beam_search(snapshot.ensemble, snapshot.titles_PV[queries], k, snapshot.allowed_P)[0]
     allowed, index = snapshot.model_index
     found: Rows = allowed[index.search(snapshot.encoded_PD[queries], min(k, index.ntotal))[1]]
     return found
-
-
-def _by_beam_search(snapshot: Snapshot, queries: Rows, k: int) -> Rows:
-    """The paper's prediction (ECLARE, section 4.5)."""
-    found = probabilities(snapshot.ensemble, snapshot.titles_PV[queries])
-    found.data = found.data * snapshot.allowed_P[found.indices]
-    found.eliminate_zeros()
-    return _columns(keep_heaviest(found, k))
 
 
 def by_popularity(snapshot: Snapshot, queries: Rows) -> Rows:

@@ -14,10 +14,10 @@ import numpy as np
 import scipy.sparse as sp
 from tqdm import tqdm
 
-from eclare.arrays.csr import Floats, rows_of
+from eclare.arrays.csr import Floats
 from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
-from eclare.arrays.topk import PAD, best_of_rows, best_per_row
+from eclare.arrays.topk import PAD, best_of_rows
 from eclare.model import distributed
 from eclare.model.checkpoint import Epoch
 from eclare.model.data import Ids, Texts, weighted
@@ -25,7 +25,7 @@ from eclare.model.distributed import choose_device
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, attention_of, one_thread
 from eclare.model.label_graph import build_label_graph
-from eclare.model.search import probabilities
+from eclare.model.search import beam_search
 from eclare.model.stages import Training
 from eclare.ranker import Ranker
 from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates
@@ -159,8 +159,7 @@ class Recommender:
         spare ones it is the quantised classifiers that are searched all the same.
         """
         if self.config.model.shortlister == "clusters":
-            found_QL = probabilities(self.ensemble, points.features_QV)
-            return TopLabels(*best_per_row(rows_of(found_QL), found_QL.indices, found_QL.data, found_QL.shape[0], k))
+            return TopLabels(*beam_search(self.ensemble, points.features_QV, k, np.ones(len(self.label_ids_L), bool)))
         index = self.ensemble.index if self.ranker is None and not alone else self.ensemble.quick_index
         count = k if self.ranker is None else max(CANDIDATES, 2 * k)
         found = candidates(points, count, SPARE if alone else count, self.config.co_click_weight, index)
