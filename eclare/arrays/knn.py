@@ -98,7 +98,8 @@ def _candidates(query: _Query, by_word: CSR, limits: _Limits, partial: Floats) -
     """
     words, rows = len(query.words), np.empty(query.lengths.sum(), np.int32)
     met = _Met(rows, partial)
-    bar, count, word = limits.min_cosine, 0, 0
+    # A bare 0 would be a type of its own to numba, and _meet_rows compiled for it too.
+    bar, count, word = limits.min_cosine, np.int64(0), np.int64(0)
     while word < words and query.left[word] >= SLACK * bar:
         count = _meet_rows(query, word, by_word, met, count)
         word += 1
