@@ -1,25 +1,19 @@
 """An operator at the browser: backfills of days and of a past night, the page; and what a viewer may not do."""
 
-import json
-import os
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from typer.testing import CliRunner
 
-from local import embedded_postgres
-from local.__main__ import app
-from local.airflow import free_port
 from local.airflow_api import AirflowApi
-from local.airflow_environment import home_of
 from local.embedded_postgres import with_database
 from tasks.settings import Settings
-from tests.installations import skip_disk_flushes
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
-from tests.nights import LENIENT, rows_of
+from tests.local.running import Up
+from tests.nights import rows_of
 from tests.small_shop import IDS, NIGHT, deliver_catalogue, deliver_log
 
 pytestmark = [
@@ -35,52 +29,18 @@ PAST = NIGHT - timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Airflow is up for a shop whose logs are delivered and not ingested."""
-    folder = tmp_path_factory.mktemp("browser")
-    (folder / "gate.json").write_text(json.dumps(LENIENT))
-    deliver_log(folder / "clicks", DAYS[0])
-    deliver_catalogue(folder / "catalogue.parquet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(Settings.model_config, "env_file", None)
-        patch.delenv("DATABASE_URL", raising=False)
-        for name, value in {
-            "STATE_FOLDER": "state", "STORAGE_URL": "storage", "CLICK_LOG_URL": "clicks",
-            "CATALOGUE_URL": "catalogue.parquet", "GATE_CONFIG": "gate.json",
-        }.items():  # fmt: skip
-            patch.setenv(name, str(folder / value))
-        patch.setenv("HELD_OUT_DAYS", "1")
-        port = free_port()
-        skip_disk_flushes(embedded_postgres.start(folder / "state"))
-        try:
-            started = CliRunner().invoke(app, ["up", "--port", str(port)])
-            assert started.exit_code == 0, started.output
-            patch.setenv("PORT", str(port))
-            yield with_database(Settings())
-        finally:
-            CliRunner().invoke(app, ["down"])
-
-
-@pytest.fixture(scope="module")
-def api(shop: Settings) -> AirflowApi:
-    home = home_of(shop)
-    passwords = json.loads((home / "passwords.json").read_text())
-    return AirflowApi(url_of(), "op", passwords["op"], home / "logs")
+def api(up: Up) -> AirflowApi:
+    return up.api("op")
 
 
 @pytest.fixture
-def screen(shop: Settings) -> Iterator[Browser]:
-    with browser(url_of()) as opened:
+def screen(up: Up) -> Iterator[Browser]:
+    with browser(up.url) as opened:
         yield opened
 
 
-def url_of() -> str:
-    return f"http://127.0.0.1:{os.environ['PORT']}"
-
-
-def log_in(screen: Browser, shop: Settings, user: str) -> None:
-    passwords = json.loads((home_of(shop) / "passwords.json").read_text())
-    screen.log_in(user, passwords[user])
+def log_in(screen: Browser, up: Up, user: str) -> None:
+    screen.log_in(user, up.password_of(user))
 
 
 def fill_in_a_backfill(screen: Browser, dag_id: str, first: date, last: date) -> None:
@@ -110,9 +70,9 @@ def ready(screen: Browser):
     return button if button.is_enabled() else None
 
 
-def wait_for_runs(api: AirflowApi, dag_id: str, count: int) -> None:
+def wait_for_runs(api: AirflowApi, dag_id: str, count: int, since: str) -> None:
     for _ in range(600):
-        runs = api.call("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]
+        runs = api.call("GET", f"dags/{dag_id}/dagRuns", params={"start_date_gte": since})["dag_runs"]
         states = [run["state"] for run in runs]
         assert "failed" not in states
         if states.count("success") == count:
@@ -127,14 +87,23 @@ def everything_run(api: AirflowApi) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def published(shop: Settings, api: AirflowApi) -> Settings:
-    """An operator backfilled all days in the browser, and the night is live."""
-    with browser(url_of()) as screen:
-        log_in(screen, shop, "op")
+def began() -> str:
+    """Runs from here on are those of this file."""
+    return datetime.now(UTC).isoformat()
+
+
+@pytest.fixture(scope="module")
+def published(up: Up, api: AirflowApi, began: str) -> Settings:
+    """An operator backfilled all days in the browser once they were delivered, and the night is live."""
+    settings = with_database(up.settings)
+    deliver_log(Path(settings.click_log_url), DAYS[0])
+    deliver_catalogue(Path(settings.catalogue_url))
+    with browser(up.url) as screen:
+        log_in(screen, up, "op")
         backfill(screen, "ingest_clicks", DAYS[0], DAYS[-1])
-    wait_for_runs(api, "ingest_clicks", len(DAYS))
+    wait_for_runs(api, "ingest_clicks", len(DAYS), began)
     api.trigger("refresh_recommendations", NIGHT, lambda _: None)
-    return shop
+    return settings
 
 
 def test_an_operator_backfills_days_and_sees_them_in_the_ledger(published: Settings) -> None:
@@ -142,12 +111,12 @@ def test_an_operator_backfills_days_and_sees_them_in_the_ledger(published: Setti
 
 
 def test_a_past_night_is_backfilled_and_the_live_one_is_untouched(
-    published: Settings, api: AirflowApi, screen: Browser
+    up: Up, published: Settings, api: AirflowApi, began: str, screen: Browser
 ) -> None:
     live = rows_of(published, "select * from live_version")
-    log_in(screen, published, "op")
+    log_in(screen, up, "op")
     backfill(screen, "refresh_recommendations", PAST, PAST)
-    wait_for_runs(api, "refresh_recommendations", 2)
+    wait_for_runs(api, "refresh_recommendations", 2, began)
     versions = rows_of(published, "select night, status from recommendation_version order by version_id")
     assert versions == [(NIGHT, "live"), (PAST, "retired")]
     assert rows_of(published, "select * from live_version") == live
@@ -156,8 +125,8 @@ def test_a_past_night_is_backfilled_and_the_live_one_is_untouched(
     screen.picture("night-in-airflow")
 
 
-def test_a_viewer_may_look_and_not_backfill(published: Settings, api: AirflowApi, screen: Browser) -> None:
-    log_in(screen, published, "analyst")
+def test_a_viewer_may_look_and_not_backfill(up: Up, published: Settings, api: AirflowApi, screen: Browser) -> None:
+    log_in(screen, up, "analyst")
     screen.open("/dags/ingest_clicks")
     screen.wait(lambda: "Clean the clicks of the day" in screen.driver.page_source)
     ran = everything_run(api)
@@ -175,8 +144,8 @@ def test_a_viewer_may_look_and_not_backfill(published: Settings, api: AirflowApi
     assert rows_of(published, "select action from live_history") == [("publish",)]
 
 
-def test_the_page_is_used_by_keyboard_and_on_a_phone(published: Settings, screen: Browser) -> None:
-    log_in(screen, published, "op")
+def test_the_page_is_used_by_keyboard_and_on_a_phone(up: Up, published: Settings, screen: Browser) -> None:
+    log_in(screen, up, "op")
     screen.driver.set_window_size(400, 850)
     screen.open("/recommendations/")
     screen.driver.switch_to.active_element.send_keys(IDS[0], Keys.ENTER)  # the search box has the focus
@@ -190,8 +159,8 @@ def test_the_page_is_used_by_keyboard_and_on_a_phone(published: Settings, screen
     screen.picture("product-on-a-phone")
 
 
-def test_an_operator_rolls_back_in_the_page_inside_airflow(published: Settings, screen: Browser) -> None:
-    log_in(screen, published, "op")
+def test_an_operator_rolls_back_in_the_page_inside_airflow(up: Up, published: Settings, screen: Browser) -> None:
+    log_in(screen, up, "op")
     screen.driver.set_window_size(*SIZE)
     screen.open("/plugin/recommendations")
     screen.driver.switch_to.frame(screen.find("iframe"))

@@ -1,0 +1,40 @@
+"""`up` where it is up already, and `down`: the last tests of the Airflow that they share with others."""
+
+import signal
+
+import psutil
+import pytest
+
+from local.airflow import free_port, processes
+from tasks.errors import BadInput
+from tests.local.running import Up
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_second_up_says_that_it_is_already_running(up: Up) -> None:
+    again = up.command("up", "--port", str(free_port()))
+    assert isinstance(again.exception, BadInput)
+    assert f"already running at {up.url}" in str(again.exception)
+    assert up.api("op").awaited() == ""
+
+
+def test_down_leaves_no_process_even_after_a_crash_and_may_be_said_twice(up: Up) -> None:
+    everyone = processes(up.home)
+    servers = [
+        process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(up.home.parent / "postgres")
+    ]
+    scheduler = next(process for process in everyone if "scheduler" in process.cmdline())
+    scheduler.send_signal(signal.SIGKILL)
+    assert servers
+    assert up.command("down").exit_code == 0
+    assert not [process for process in [*everyone, *servers] if lives(process)]
+    assert not processes(up.home)
+    assert "was not running" in up.command("down").output
