@@ -56,6 +56,11 @@ TEXT = (
 )
 
 
+@pytest.fixture(autouse=True)
+def spark_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_CONF_DIR", str(Path(__file__).with_name("spark")))
+
+
 @pytest.fixture
 def log(settings: Settings) -> Settings:
     for day in DAYS:
