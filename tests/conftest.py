@@ -41,8 +41,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesToge
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of slow tests first: of two processes, neither is left with the longest when the other has ended."""
+    """Files of slow tests first: of two processes, neither is left with the longest when the other has ended.
+
+    Slow are, besides those that say so, what runs on a second server too and properties of many examples.
+    """
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if parameters.get("server") == "given" or getattr(item.obj, "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tests.tasks.publish.test_explanations import publish_with_reasons
 from tests.tasks.publish.test_injection import HOSTILE
 from tests.tasks.test_analysts import strict
 
-pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)]
 
 SCRIPT = "<script>alert('1')</script> mug"
 

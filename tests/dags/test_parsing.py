@@ -5,8 +5,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local.airflow_api import DAGS
 from tasks.settings import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def parse(dags_folder: Path, home: Path) -> dict[str, Any]:

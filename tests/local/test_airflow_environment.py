@@ -87,6 +87,7 @@ def test_a_taken_port_is_refused_before_anything_starts(embedded_server: str, tm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_airflow_that_cannot_start_says_where_its_log_is_and_leaves_no_process(
     embedded_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from local import embedded_postgres
 from tasks.settings import ROOT, Settings
 from tests.small_shop import NIGHT, deliver_catalogue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def without_server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:

@@ -9,6 +9,8 @@ from tasks.ingest.catalogue import delivery_of, read_catalogue
 from tasks.run import run
 from tasks.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2017, 6, 30)
 
 

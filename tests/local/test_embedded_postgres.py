@@ -20,6 +20,8 @@ from tasks.errors import NotReady
 from tasks.settings import ROOT
 from tests.servers import postmaster_pid
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def state_folder() -> Iterator[Path]:

@@ -12,6 +12,8 @@ from tasks.ingest.catalogue import delivery_of, read_catalogue
 from tasks.run import INGEST, run
 from tasks.settings import ROOT, Settings
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT.parent / "shared/data/online_retail"
 CLEAN, RAW = FOLDER / "transactions.parquet", FOLDER / "raw.parquet"
 LINES = pd.DataFrame(

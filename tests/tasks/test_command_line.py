@@ -38,6 +38,7 @@ def test_each_step_runs_alone_and_is_refused_in_one_line(settings: Settings) -> 
         assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_without_a_database_each_use_of_it_is_refused_and_no_server_is_started(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +55,7 @@ def test_without_a_database_each_use_of_it_is_refused_and_no_server_is_started(
     assert not Path(settings.storage_url).exists()
 
 
+@pytest.mark.slow
 def test_a_fresh_database_is_refused_until_it_is_migrated(fresh_settings: Settings) -> None:
     deliver_catalogue(Path(fresh_settings.catalogue_url))
     step = ("ingest_catalogue", "--night", str(NIGHT))

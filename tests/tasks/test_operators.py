@@ -32,6 +32,7 @@ def test_every_query_is_answered(settings, monkeypatch):
             assert rows or "out_of_date" in query or "ingest_rules" in query, query  # a clean day has none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 def test_every_command_does_what_it_says(settings, monkeypatch):
     settings = with_lenient_gate(settings, monkeypatch)

@@ -59,6 +59,7 @@ def test_encoder_attention_and_classifiers_equal_float64_numpy(use_attention) ->
         assert np.allclose(attention_of(model, texts), attention, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restart", [0.2, 0.8])
 def test_a_long_walk_visits_labels_like_personalised_pagerank(restart) -> None:
     random = np.random.default_rng(1)

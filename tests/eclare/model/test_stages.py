@@ -53,6 +53,7 @@ def same_weights(one: Ensemble, other: Ensemble) -> bool:
     return all(torch.equal(a[name], b[name]) for a, b in zip(*states, strict=True) for name in a)
 
 
+@pytest.mark.slow
 def test_the_paper_from_surrogate_to_ranker_learns_the_groups() -> None:
     shop = shop_of_groups()
     training = training_of(shop, PAPER)
@@ -67,6 +68,7 @@ def test_the_paper_from_surrogate_to_ranker_learns_the_groups() -> None:
     assert not np.array_equal(first.clusters.cluster_L, second.clusters.cluster_L)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("paper-")])
 def test_every_preset_of_the_paper_learns_the_groups(preset) -> None:
     shop = shop_of_groups(groups=6)
@@ -188,6 +190,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config", [replace(QUICK, epochs=12, validation_share=0.2), replace(PAPER, epochs=2, surrogate_epochs=3)]
 )

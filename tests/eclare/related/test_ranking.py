@@ -10,6 +10,7 @@ from tests.eclare.related.trained_shops import backtested, snapshot_of
 from tests.made_shops import sessions_of_groups
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("days", "is_fitted"), [(120, True), (3, False)])
 def test_the_next_days_are_foreseen_for_known_and_for_new_products(days, is_fitted) -> None:
     """With weights from a backtest, and with the fixed ones of a log too short for it."""

@@ -44,6 +44,7 @@ def shop_of_steps() -> tuple[list[str], sp.csr_matrix]:
     return titles, clicks
 
 
+@pytest.mark.slow
 def test_a_ranker_finds_out_that_clicks_tell_more_than_a_weak_model() -> None:
     titles, clicks = shop_of_steps()
     kept = np.random.default_rng(1).random(480) < 0.7
@@ -73,6 +74,7 @@ def test_held_back_points_without_a_clicked_candidate_are_no_ground_for_a_ranker
     assert Recommender.fit(titles, titles, clicks, RecommenderConfig(QUICK)).ranker is None
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_in_the_held_back_part_too(tmp_path) -> None:
     titles, clicks = shop_of_steps()
     config = RecommenderConfig(QUICK)

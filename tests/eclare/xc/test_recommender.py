@@ -88,6 +88,7 @@ def test_rows_end_with_nothing_where_there_are_fewer_labels(ranker) -> None:
     assert (labels[:, 8:] == PAD).all() and (scores[:, 8:] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_learns_the_groups_and_is_saved(tmp_path, preset) -> None:
     shop = shop_of_groups(groups=6)
@@ -202,6 +203,7 @@ def write_data_set(folder) -> None:
         (folder / f"{name}.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["raw", "bag-of-words"])
 def test_the_command_line_fits_predicts_and_evaluates(tmp_path, layout) -> None:
     def run(*words: object) -> str:

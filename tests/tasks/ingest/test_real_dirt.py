@@ -30,7 +30,10 @@ DAYS = [
 ]
 WHOLESALE = 500
 
-pytestmark = pytest.mark.skipif(not RAW.exists(), reason="shared/data/online_retail/raw.parquet is not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not RAW.exists(), reason="shared/data/online_retail/raw.parquet is not here"),
+]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tasks.steps.ingest_clicks import ingest_clicks
 from tasks.stores.artefacts import Storage
 from tests.tasks.steps.test_ingest_clicks import as_csv, as_json_lines, as_parquet, click, stored
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2017, 6, 30)
 
 

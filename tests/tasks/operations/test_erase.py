@@ -21,6 +21,8 @@ from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
 from tests.installations import Installation
 
+pytestmark = pytest.mark.slow
+
 DAYS = [date(2017, 6, 29), date(2017, 6, 30)]
 USER = "user-4711-to-forget"
 HEADER = "event_time,session_id,product_id,user_id,event_type,event_id,note"

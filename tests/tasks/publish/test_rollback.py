@@ -157,6 +157,7 @@ def test_old_versions_lose_their_rows_and_never_the_live_one_or_the_one_before(s
     assert again["new"] == 1
 
 
+@pytest.mark.slow
 def test_a_long_reader_keeps_a_partition_and_new_readers_are_not_held_up(settings):
     few = settings.model_copy(update={"keep_versions": 2})
     for day in (10, 11):
@@ -186,6 +187,7 @@ def test_caches_hear_of_every_change(settings):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_line_rolls_back_and_approves(settings):
     publish("2017-06-29", settings)
     publish("2017-06-30", settings, OTHER)

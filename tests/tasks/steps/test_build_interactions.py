@@ -481,6 +481,7 @@ def test_the_same_aggregates_give_the_same_bytes_whatever_the_threads(place: Set
     assert len(hashes) == 1
 
 
+@pytest.mark.slow
 def test_a_window_of_millions_of_pairs_takes_seconds(place: Settings) -> None:
     """About as many as 90 days of the demo's groceries: 39,000 baskets of 9 products."""
     sell(place, (f"p{number:05d}" for number in range(90_000)))

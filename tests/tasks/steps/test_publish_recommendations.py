@@ -240,6 +240,7 @@ def test_a_publish_that_breaks_off_leaves_the_live_version_and_a_rerun_succeeds(
     assert rows_of(settings, "select status from recommendation_version order by 1") == [("live",), ("retired",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["recommendation_version", "recommendation", "live_version"])
 def test_a_publish_killed_while_it_waits_for_a_table_leaves_the_live_version_and_a_rerun_succeeds(settings, table):
     publish_recommendations(make_night("2017-06-30", settings), settings)

@@ -65,6 +65,7 @@ def same_group(shop: DatedShop, night: Night, settings) -> tuple[float, float]:
     return right[~new].mean(), right[new].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("days", "is_fitted"), [(40, True), (3, False)])
 def test_a_night_ranks_by_a_backtest_or_by_fixed_weights(settings, days, is_fitted) -> None:
     shop = sessions_of_groups(groups=6, products_per_group=8, days=days)
@@ -81,6 +82,7 @@ def test_a_night_ranks_by_a_backtest_or_by_fixed_weights(settings, days, is_fitt
     assert known > 0.9 and new > 0.9
 
 
+@pytest.mark.slow
 def test_a_night_can_shortlist_by_clusters_as_the_paper_does(settings) -> None:
     settings = with_config(settings, QUICK | {"shortlister": "clusters", "surrogate_epochs": 6, "beam": 2})
     shop = sessions_of_groups(groups=6, products_per_group=8, days=40)
