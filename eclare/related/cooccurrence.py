@@ -161,15 +161,15 @@ class Cooccurrence:
 
     def save(self, folder: Path) -> None:
         """Write cooccurrence.npz: plain arrays, no pickle."""
-        parts = {
+        parts: dict[str, npt.ArrayLike] = {
             f"{name}_{field}": getattr(dated, f"{field}_E")
             for name, dated in (("counts", self.counts), ("sessions", self.sessions))
             for field in ("key", "age", "count")
         }
+        parts |= {"products": self.products, "sessions_by_age": self.sessions_A, "min_support": self.min_support}
         if self.counts.support_E is not None:
             parts["counts_support"] = self.counts.support_E
-        numbers = {"products": self.products, "sessions_by_age": self.sessions_A, "min_support": self.min_support}
-        np.savez(folder / "cooccurrence.npz", **numbers, **parts)
+        np.savez(folder / "cooccurrence.npz", allow_pickle=False, **parts)
 
     @classmethod
     def load(cls, folder: Path) -> "Cooccurrence":
@@ -180,10 +180,11 @@ class Cooccurrence:
                     f"{folder / 'cooccurrence.npz'} must hold min_support and sessions_by_age, but is of older code: "
                     "run build_interactions for this night again"
                 )
-            support_E = file["counts_support"] if "counts_support" in file else None
             counts, sessions = (
-                CountsByAge(*(file[f"{name}_{field}"] for field in ("key", "age", "count")), of_counts)
-                for name, of_counts in (("counts", support_E), ("sessions", None))
+                CountsByAge(
+                    file[f"{name}_key"], file[f"{name}_age"], file[f"{name}_count"], file.get(f"{name}_support")
+                )
+                for name in ("counts", "sessions")
             )
             return cls(counts, sessions, int(file["products"]), file["sessions_by_age"], int(file["min_support"]))
 
