@@ -27,8 +27,8 @@ DEFAULTS = {
 }  # fmt: skip
 GOOD = dict.fromkeys(ZERO_RULES, 0.0) | {
     "row_count": 1000.0, "coverage": 0.9, "full": 0.9, "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0,
-    "precision": 0.1, "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2, "churn": 0.4,
-    "rank_biased_overlap": 0.5,
+    "precision": 0.1, "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2,
+    "churn": 0.4, "rank_biased_overlap": 0.5,
 }  # fmt: skip
 ANY_VALUE = strategies.none() | strategies.floats() | strategies.integers(-(10**30), 10**30)
 THRESHOLDS = {rule.name: strategies.floats(rule.lowest, rule.lowest + 1) for rule in RULES if not rule.is_zero_rule}
