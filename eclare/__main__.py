@@ -117,11 +117,20 @@ def predict(
 def evaluate(
     data: DataSet,
     predictions: Annotated[Path, typer.Option(help="What predict wrote")],
+    without_empty: Annotated[
+        bool,
+        typer.Option(
+            "--without-empty", help="Leave out test points whose truth the filter emptied; the authors count them as 0"
+        ),
+    ] = False,
     propensity_a: Annotated[float, typer.Option(help="A of the propensity model")] = PROPENSITY_A,
     propensity_b: Annotated[float, typer.Option(help="B of the propensity model")] = PROPENSITY_B,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON instead of a table")] = False,
 ) -> None:
-    """P, PSP, nDCG, recall and coverage at 1, 3, 5; entries of filter_labels_test.txt count nowhere."""
+    """P, PSP, nDCG, recall and coverage at 1, 3, 5; entries of filter_labels_test.txt count nowhere.
+
+    All test points count, as in the authors' evaluation: one whose every label is such an entry earns 0.
+    """
     with _explained():
         clicks = read_training(data).clicks_NL
         truth, excluded = read_truth(data, clicks.shape[1])
@@ -129,9 +138,8 @@ def evaluate(
         if scores.shape != truth.shape:
             raise ValueError(f"{predictions} must be test points x labels = {truth.shape}, got {scores.shape}")
         scores = drop_excluded(scores, excluded)
-        metrics = judge(
-            best_of(scores, max(CUTS)), truth, inverse_propensities(clicks, propensity_a, propensity_b), CUTS
-        )
+        weights_L = inverse_propensities(clicks, propensity_a, propensity_b)
+        metrics = judge(best_of(scores, max(CUTS)), truth, weights_L, CUTS, count_empty=not without_empty)
     if as_json:
         typer.echo(json.dumps({f"{metric.name}@{metric.k}": round(100 * metric.value, 2) for metric in metrics}))
     else:

@@ -129,12 +129,21 @@ class TestAGoodNight:
         explained = "select count(*) from recommendation_reason join live_version using (version_id)"
         assert rows_of(live, explained)[0][0] == live.explained_ranks * len(pairs)
 
-    def test_the_metrics_stand_beside_the_baseline(self, live: Settings) -> None:
+    def test_the_metrics_stand_beside_the_rivals(self, live: Settings) -> None:
         value = {(system, f"{metric}@{k}"): value for system, metric, k, value, _ in rows_of(live, METRICS)}
-        for metric in ("P", "PSP", "nDCG", "recall", "coverage"):
+        rivals = ("co-click", "observed - expected", "cosine", "popularity")
+        for metric in ("P", "PSP", "nDCG", "recall", "lift", "coverage"):
             for k in (1, 3, 5, 10):
-                assert 0 <= value["co-click", f"{metric}@{k}"] <= 1
-                assert 0 <= value["eclare", f"{metric}@{k}"] <= 1
+                assert all(0 <= value[system, f"{metric}@{k}"] <= 1 for system in ("eclare", *rivals))
+        for rival in rivals:
+            for metric in ("P", "PSP", "nDCG", "lift"):
+                ratio = value["eclare", f"{metric}@10"] / value[rival, f"{metric}@10"]
+                assert value[f"eclare / {rival}", f"{metric}@10"] == pytest.approx(ratio)
+        assert value["popularity", "lift@10"] < 0.5 * value["eclare", "lift@10"], "best sellers of all groups"
+        without = "select distinct metric from metrics_by_night where low is null or high is null order by 1"
+        assert rows_of(live, without) == [("coverage",), ("queries",)]
+        outside = "select system, metric, k, low, value, high from metrics_by_night where "
+        assert rows_of(live, outside + "value not between low - 1e-9 and high + 1e-9") == []
         # Ten of the eleven clicked products of a group are right, two of all are not recommendable.
         assert value["eclare", "P@5"] > 0.9
 

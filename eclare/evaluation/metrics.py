@@ -16,12 +16,32 @@ PROPENSITY_A, PROPENSITY_B = 0.6, 2.6  # the Amazon sets' constants (Jain, Prabh
 SEGMENTS = ("head", "torso", "tail")
 
 
+LEAST_SESSIONS = 2  # that two products must share to be related: one is chance
+
+
 class Metric(NamedTuple):
-    """One figure: its name (P, PSP, nDCG, recall, coverage), the cut k, a share between 0 and 1."""
+    """One figure: its name (P, PSP, nDCG, recall, lift, coverage), the cut k, a share between 0 and 1."""
 
     name: str
     k: int
     value: float
+
+
+class PointMetric(NamedTuple):
+    """A metric point by point: name, cut k, and what each of N points earned of what it could.
+
+    The metric is the sum of earned_N over the sum of possible_N, so that points can be resampled.
+    """
+
+    name: str
+    k: int
+    earned_N: npt.NDArray[np.float64]
+    possible_N: npt.NDArray[np.float64]
+
+    @property
+    def value(self) -> float:
+        """The metric over all points."""
+        return float(self.earned_N.sum() / self.possible_N.sum())
 
 
 def inverse_propensities(
@@ -48,17 +68,39 @@ def segments(clicked_NL: sp.csr_matrix) -> npt.NDArray[np.int8]:
 
 def segment_recall(
     labels_NK: npt.NDArray[np.int32], truth_NL: sp.csr_matrix, segment_L: npt.NDArray[np.int8], k: int
-) -> dict[str, float]:
+) -> dict[str, PointMetric]:
     """Recall@k that counts the true labels of one segment alone, over the points that have one; others are left out."""
     found = {}
     for place, name in enumerate(SEGMENTS):
         of_segment = truth_NL @ sp.diags_array((segment_L == place).astype(np.float32), format="csr")
         of_segment.eliminate_zeros()
-        judged = np.flatnonzero(np.diff(of_segment.indptr))
-        if len(judged):
-            hits = _hits(labels_NK[judged, :k], of_segment[judged]).sum(axis=1)
-            found[name] = float((hits / np.diff(of_segment[judged].indptr)).mean())
+        true_count = np.diff(of_segment.indptr)
+        if true_count.any():
+            hits = _hits(labels_NK[:, :k], of_segment).sum(axis=1)
+            found[name] = PointMetric("recall", k, hits / np.maximum(true_count, 1), (true_count > 0).astype(float))
     return found
+
+
+def related_gains(
+    shared_NL: sp.csr_matrix, sessions_N: npt.NDArray[np.floating], sessions_L: npt.NDArray[np.floating], sessions: int
+) -> sp.csr_matrix:
+    """What related labels are worth, CSR N x L: log(1 + lift) of pairs that met twice or more and more than by chance.
+
+    shared_NL: sessions that held both; sessions_N, sessions_L: that held either; sessions: all of them. Lift is how
+    many sessions were shared over how many would be by chance, sessions of one x sessions of the other / all (Brin,
+    Motwani, Ullman, Tsur, SIGMOD 1997, "interest"). Raises ValueError where pairs met but there are no sessions.
+    """
+    if shared_NL.nnz and sessions <= 0:
+        raise ValueError(
+            f"lift needs the number of all sessions, 1 or more, got {sessions} beside {shared_NL.nnz} pairs"
+        )
+    row = rows_of(shared_NL)
+    by_chance = np.maximum(sessions_N[row] * sessions_L[shared_NL.indices].astype(np.float64), 1) / max(sessions, 1)
+    lift = shared_NL.data / by_chance
+    gain = np.where((shared_NL.data >= LEAST_SESSIONS) & (lift >= 1), np.log1p(lift), 0)
+    gains = sp.csr_matrix((gain, shared_NL.indices, shared_NL.indptr), shape=shared_NL.shape)
+    gains.eliminate_zeros()
+    return gains
 
 
 def evaluate(
@@ -66,34 +108,71 @@ def evaluate(
     truth_NL: sp.csr_matrix,
     inverse_propensity_L: npt.NDArray[np.float64],
     ks: Iterable[int],
+    *,
+    count_empty: bool = False,
 ) -> list[Metric]:
-    """P@k, PSP@k, nDCG@k, recall@k over the points with a true label, and coverage@k, the share of labels ever shown.
+    """P@k, PSP@k, nDCG@k, recall@k of all points together, and coverage@k, the share of labels ever shown.
 
-    labels_NK: label rows by falling score, PAD where there is none; truth_NL: CSR, a positive entry is true.
-    Raises ValueError when no point has a true label or k exceeds K.
+    Arguments and errors are those of `point_metrics`; points without a true label show nothing, unless count_empty.
     """
-    judged = np.flatnonzero(np.diff(truth_NL.indptr))
-    if not len(judged):
-        raise ValueError("evaluation needs at least one point with a true label, got none")
-    labels, truth = labels_NK[judged], truth_NL[judged]
-    hits = _hits(labels, truth)
-    gains = np.where(hits, inverse_propensity_L[np.maximum(labels, 0)], 0.0)
-    true_count = np.diff(truth.indptr)
+    ks = list(ks)
+    of_points = point_metrics(labels_NK, truth_NL, inverse_propensity_L, ks, count_empty=count_empty)
+    judged = labels_NK if count_empty else labels_NK[np.diff(truth_NL.indptr) > 0]
     metrics = []
     for k in ks:
-        if k > labels.shape[1]:
-            raise ValueError(f"k must be at most the {labels.shape[1]} labels of each point, got {k}")
+        metrics += [Metric(each.name, k, each.value) for each in of_points if each.k == k]
+        metrics.append(coverage(judged, k, truth_NL.shape[1]))
+    return metrics
+
+
+def coverage(labels_NK: npt.NDArray[np.int32], k: int, labels: int) -> Metric:
+    """Coverage@k: the share of all labels that any point is shown among its first k."""
+    shown = np.unique(labels_NK[:, :k])
+    return Metric("coverage", k, float((shown != PAD).sum() / labels))
+
+
+def point_metrics(
+    labels_NK: npt.NDArray[np.int32],
+    truth_NL: sp.csr_matrix,
+    inverse_propensity_L: npt.NDArray[np.float64],
+    ks: Iterable[int],
+    gains_NL: sp.csr_matrix | None = None,
+    *,
+    count_empty: bool = False,
+) -> list[PointMetric]:
+    """P@k, PSP@k, nDCG@k, recall@k point by point, and lift@k where gains_NL says what related labels are worth.
+
+    labels_NK: label rows by falling score, PAD where there is none; truth_NL: CSR, a positive entry is true; gains_NL:
+    CSR, see `related_gains`: lift@k is the discounted gain over that of the best k. Points without a true label are not
+    judged, with count_empty they earn 0 as in the authors' evaluation; PSP, a ratio of sums, is the same in both.
+    Raises ValueError when no point has a true label or k exceeds K.
+    """
+    true_count = np.diff(truth_NL.indptr)
+    if not true_count.any():
+        raise ValueError("evaluation needs at least one point with a true label, got none")
+    judged = np.ones(len(true_count)) if count_empty else (true_count > 0).astype(float)
+    hits = _hits(labels_NK, truth_NL)
+    gains = np.where(hits, inverse_propensity_L[np.maximum(labels_NK, 0)], 0.0)
+    metrics = []
+    for k in ks:
+        if k > labels_NK.shape[1]:
+            raise ValueError(f"k must be at most the {labels_NK.shape[1]} labels of each point, got {k}")
         discount = 1 / np.log2(np.arange(k) + 2)
-        ideal = np.cumsum(discount)[np.minimum(true_count, k) - 1]
-        shown = np.unique(labels[:, :k])
+        ideal = np.cumsum(discount)[np.clip(true_count, 1, k) - 1]
+        best = _best(truth_NL, inverse_propensity_L[truth_NL.indices], np.ones(k))
         metrics += [
-            Metric("P", k, hits[:, :k].mean()),
-            Metric("PSP", k, gains[:, :k].sum() / _best_gains(truth, inverse_propensity_L, k)),
-            Metric("nDCG", k, ((hits[:, :k] @ discount) / ideal).mean()),
-            Metric("recall", k, (hits[:, :k].sum(axis=1) / true_count).mean()),
-            Metric("coverage", k, (shown != PAD).sum() / truth.shape[1]),
+            PointMetric("P", k, hits[:, :k].mean(axis=1), judged),
+            PointMetric("PSP", k, gains[:, :k].sum(axis=1), best),
+            PointMetric("nDCG", k, (hits[:, :k] @ discount) / ideal, judged),
+            PointMetric("recall", k, hits[:, :k].sum(axis=1) / np.maximum(true_count, 1), judged),
         ]
-    return [metric._replace(value=float(metric.value)) for metric in metrics]
+        if gains_NL is not None:
+            best = _best(gains_NL, gains_NL.data, discount)
+            earned = np.divide(
+                _values(gains_NL, labels_NK[:, :k]) @ discount, best, np.zeros(len(best)), where=best > 0
+            )
+            metrics.append(PointMetric("lift", k, earned * judged, judged))
+    return metrics
 
 
 def _hits(labels_NK: npt.NDArray[np.int32], truth_NL: sp.csr_matrix) -> npt.NDArray[np.bool_]:
@@ -104,8 +183,22 @@ def _hits(labels_NK: npt.NDArray[np.int32], truth_NL: sp.csr_matrix) -> npt.NDAr
     return np.asarray(np.isin(pairs, true_pairs) & (labels_NK != PAD))
 
 
-def _best_gains(truth_NL: sp.csr_matrix, inverse_propensity_L: npt.NDArray[np.float64], k: int) -> float:
-    """The sum of the gains that the best possible k labels of every point would bring."""
-    gain = inverse_propensity_L[truth_NL.indices]
-    best, _ = best_entries(rows_of(truth_NL), truth_NL.indices, gain, k)
-    return float(gain[best].sum())
+def _values(matrix: sp.csr_matrix, labels_NK: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    """The entries at the recommended labels, N x K; 0 where there is none."""
+    points, labels = matrix.shape
+    matrix = matrix.sorted_indices()
+    stored = rows_of(matrix).astype(np.int64) * labels + matrix.indices
+    wanted = np.arange(points)[:, None] * labels + labels_NK
+    at = np.minimum(np.searchsorted(stored, wanted), max(len(stored) - 1, 0))
+    if not len(stored):
+        return np.zeros(labels_NK.shape)
+    return np.where((stored[at] == wanted) & (labels_NK != PAD), matrix.data[at], 0.0)
+
+
+def _best(
+    truth_NL: sp.csr_matrix, gain_E: npt.NDArray[np.floating], discount_K: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The discounted gain that the best possible labels of every point would bring, N; gain_E: of its entries."""
+    row = rows_of(truth_NL)
+    best, place = best_entries(row, truth_NL.indices, gain_E, len(discount_K))
+    return np.bincount(row[best], gain_E[best] * discount_K[place], truth_NL.shape[0]).astype(np.float64)

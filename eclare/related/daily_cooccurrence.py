@@ -147,10 +147,15 @@ class WindowCooccurrence:
         return sp.csr_matrix((weight, related, indptr), shape=(len(self), len(self)))
 
     def by_age(self, weighting: Weighting) -> CountsByAge:
-        """Weighted sessions by pair (query * P + related) and age; min_support counts sessions of any age."""
+        """Weighted sessions by pair (query * P + related) and age; min_support counts sessions of any age.
+
+        Beside them the sessions themselves, unless all types of click weigh 1, so that a part of the days can count its
+        own; ages whose sessions have no weight stay for their sake.
+        """
         age_weights = weighting.at_ages(0, self.ages, np.ones(self.ages))
         indptr = indptr_of(count_ages(self.counts, age_weights))
-        return CountsByAge(*weights_by_age(self.counts, age_weights, indptr))
+        key_E, age_E, count_E, support_E = weights_by_age(self.counts, age_weights, indptr)
+        return CountsByAge(key_E, age_E, count_E, None if set(weighting.weight_T) <= {1.0} else support_E)
 
 
 def sessions_by_age(days: Iterable[tuple[int, Rows, Rows]], products: int) -> CountsByAge:

@@ -144,26 +144,27 @@ def heaviest_pairs(counts: PackedCounts, weights: AgeWeights, indptr: Keys) -> t
 
 @numba.njit(parallel=True, cache=True)
 def count_ages(counts: PackedCounts, weights: AgeWeights) -> Keys:
-    """How many ages with a weight the pairs of every query that have enough sessions have together."""
+    """How many ages with a session the pairs of every query that have enough sessions and a weight have together."""
     count_P = np.zeros(len(counts.indptr) - 1, np.int64)
     for query in numba.prange(len(count_P)):
         entry, end, found = counts.indptr[query], counts.indptr[query + 1], 0
         while entry < end:
             end_of_pair, weight = _weigh_pair(counts, entry, end, weights)
             while weight > 0 and entry < end_of_pair:
-                entry, weight_of_age = _weigh_age(counts, entry, end_of_pair, weights)
-                found += weight_of_age > 0
+                entry, sessions, _ = _sum_run(counts, entry, end_of_pair, counts.age_bit, weights)
+                found += sessions > 0
             entry = end_of_pair
         count_P[query] = found
     return count_P
 
 
 @numba.njit(parallel=True, cache=True)
-def weights_by_age(counts: PackedCounts, weights: AgeWeights, indptr: Keys) -> tuple[Keys, Rows, Floats]:
-    """Of every age that count_ages counts: pair (query * P + related), age and weighted sessions."""
-    keys, ages, by_age = (
+def weights_by_age(counts: PackedCounts, weights: AgeWeights, indptr: Keys) -> tuple[Keys, Rows, Floats, Floats]:
+    """Of every age that count_ages counts: pair (query * P + related), age, weighted sessions and sessions."""
+    keys, ages, by_age, support = (
         np.empty(indptr[-1], np.int64),
         np.empty(indptr[-1], np.int32),
+        np.empty(indptr[-1], np.float32),
         np.empty(indptr[-1], np.float32),
     )
     for query in numba.prange(len(indptr) - 1):
@@ -172,14 +173,15 @@ def weights_by_age(counts: PackedCounts, weights: AgeWeights, indptr: Keys) -> t
             end_of_pair, weight = _weigh_pair(counts, entry, end, weights)
             while weight > 0 and entry < end_of_pair:
                 code = counts.codes[entry]
-                entry, weight_of_age = _weigh_age(counts, entry, end_of_pair, weights)
-                if weight_of_age > 0:
+                entry, sessions, weight_of_age = _sum_run(counts, entry, end_of_pair, counts.age_bit, weights)
+                if sessions > 0:
                     keys[slot] = np.int64(query) * (len(indptr) - 1) + (code >> counts.related_bit)
                     ages[slot] = _unpack(counts, code)[0]
                     by_age[slot] = weight_of_age
+                    support[slot] = sessions
                     slot += 1
             entry = end_of_pair
-    return keys, ages, by_age
+    return keys, ages, by_age, support
 
 
 @numba.njit(cache=True)
@@ -187,13 +189,6 @@ def _weigh_pair(counts: PackedCounts, entry: int, end: int, weights: AgeWeights)
     """Where the pair that begins at an entry ends, and its weighted sessions; 0 where it has too few."""
     end_of_pair, sessions, weight = _sum_run(counts, entry, end, counts.related_bit, weights)
     return end_of_pair, np.float32(weight) if sessions >= weights.min_support else np.float32(0)
-
-
-@numba.njit(cache=True)
-def _weigh_age(counts: PackedCounts, entry: int, end: int, weights: AgeWeights) -> tuple[int, np.float32]:
-    """Where the age of a pair that begins at an entry ends, and its weighted sessions."""
-    end_of_age, _, weight = _sum_run(counts, entry, end, counts.age_bit, weights)
-    return end_of_age, np.float32(weight)
 
 
 @numba.njit(cache=True)

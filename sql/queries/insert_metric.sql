@@ -1,2 +1,2 @@
-insert into metric (night, model_hash, system, segment, metric, k, value)
-values (:night, :model_hash, :system, :segment, :metric, :k, :value);
+insert into metric (night, model_hash, system, segment, metric, k, value, low, high)
+values (:night, :model_hash, :system, :segment, :metric, :k, :value, :low, :high);

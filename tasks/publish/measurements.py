@@ -11,8 +11,10 @@ from eclare.arrays.topk import PAD
 from eclare.related.recommendations import Recommendations
 from tasks.stores.database import Connection, statement
 
+_HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
 Measurements = dict[str, float | None]  # by name of rule; None: there is nothing to measure it on
 RATIOS = {"precision": "P", "psp": "PSP", "ndcg": "nDCG"}  # ending of a rule's name -> held-out metric
+OURS, OVER_BASELINE = "eclare", "eclare / co-click"  # systems of table metric
 
 
 def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measurements:
@@ -43,21 +45,24 @@ def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measur
 
 
 def measure_metrics(connection: Connection, night: date, model_hash: str) -> Measurements:
-    """Held-out metrics at 10 over those of the co-click baseline and of the live version; None: not evaluated."""
+    """Held-out metrics at 10 over those of the co-click baseline and of the live version; None: not evaluated.
+
+    Over the baseline's, it is the upper end of the ratio's 95% interval. Over the live version's, whose figures are
+    those of its own night, it is the ratio itself.
+    """
     tonight = _held_out_metrics(connection, night, model_hash)
     live_model = connection.execute(statement("live_model")).one_or_none()
     live = _held_out_metrics(connection, *live_model) if live_model else {}
-    measured: Measurements = {}
+    measured: Measurements = {"precision": _value(tonight, (OURS, "all", "P"))}
     for name, metric in RATIOS.items():
-        model, baseline = tonight.get(("eclare", "all", metric)), tonight.get(("co-click", "all", metric))
-        measured[f"baseline_{name}"] = _ratio(model, baseline)
-        measured[f"live_{name}"] = _ratio(model, live.get(("eclare", "all", metric)))
-    tail = (tonight.get((system, "tail", "recall")) for system in ("eclare", "co-click"))
-    return measured | {"tail_recall": _ratio(*tail)}
+        ours = (OURS, "all", metric)
+        measured[f"baseline_{name}"] = _upper_end(tonight, (OVER_BASELINE, "all", metric))
+        measured[f"live_{name}"] = _ratio(_value(tonight, ours), _value(live, ours))
+    return measured | {"tail_recall": _upper_end(tonight, (OVER_BASELINE, "tail", "recall"))}
 
 
 def measure_change(connection: Connection, version_id: int) -> Measurements:
-    """Churn and score drift of a staged version against the live one."""
+    """Churn and rank-biased overlap of a staged version against the live one."""
     return dict(connection.execute(statement("compare_with_live", version_id=version_id)).mappings().one())
 
 
@@ -73,10 +78,19 @@ def _rows_in(ids: npt.NDArray[np.str_], among: npt.NDArray[np.str_] | pa.Chunked
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
 
 
-def _held_out_metrics(connection: Connection, night: date, model_hash: str) -> dict[tuple[str, str, str], float]:
-    """Value by system, segment and metric."""
+def _held_out_metrics(connection: Connection, night: date, model_hash: str) -> _HeldOut:
     rows = connection.execute(statement("held_out_metrics"), {"night": night, "model_hash": model_hash})
-    return {(row.system, row.segment, row.metric): row.value for row in rows}
+    return {(row.system, row.segment, row.metric): (row.value, row.high) for row in rows}
+
+
+def _value(metrics: _HeldOut, key: tuple[str, str, str]) -> float | None:
+    value, _ = metrics.get(key, (None, None))
+    return value
+
+
+def _upper_end(metrics: _HeldOut, key: tuple[str, str, str]) -> float | None:
+    _, high = metrics.get(key, (None, None))
+    return high
 
 
 def _ratio(value: float | None, reference: float | None) -> float | None:

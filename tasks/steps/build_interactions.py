@@ -55,7 +55,8 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
             raise BadInput(_nothing_to_train_on(night, counts, settings))
         by_age = daily.by_age(weighting)
         del daily  # what is written takes its memory, a quarter of the step's time where memory is new
-        Cooccurrence(by_age, sessions, len(ids)).save(folder)
+        sessions_A = _sessions_by_age(night, aggregates)
+        Cooccurrence(by_age, sessions, len(ids), sessions_A, settings.min_support).save(folder)
     hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
     built = storage.read(night.artefact("interactions"))
     record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
@@ -137,6 +138,14 @@ def _sum_days(
 def _read_day(file: Path, age: int) -> DayCooccurrence:
     columns = [column.to_numpy() for column in pq.read_table(file).columns]  # the two products, event type, sessions
     return DayCooccurrence(age, file.stem == "together", *columns)
+
+
+def _sessions_by_age(night: Night, aggregates: Mapping[date, Artefact]) -> npt.NDArray[np.int64]:
+    """All sessions of every day, by its age; 0 where a day is missing."""
+    sessions_A = np.zeros(night.window_days, np.int64)
+    for day, aggregate in aggregates.items():
+        sessions_A[(night.day - day).days] = int(aggregate.counts["sessions"])
+    return sessions_A
 
 
 def _rows_in(ids: pa.ChunkedArray, of_day: pa.ChunkedArray) -> Rows:

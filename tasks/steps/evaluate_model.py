@@ -1,33 +1,71 @@
-"""Step 5: the night's ranking and the co-click baseline are judged on the days after the cut, side by side."""
+"""Step 5: the night's ranking and its simple rivals are judged on the days after the cut, side by side."""
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
-from eclare.evaluation.baselines import co_clicks
-from eclare.evaluation.metrics import evaluate, inverse_propensities, segment_recall, segments
+from eclare.evaluation.baselines import Known, rivals
+from eclare.evaluation.bootstrap import Estimate, Resampled
+from eclare.evaluation.metrics import (
+    PointMetric,
+    coverage,
+    inverse_propensities,
+    point_metrics,
+    related_gains,
+    segment_recall,
+    segments,
+)
 from eclare.model.data import Interactions
+from eclare.related.cooccurrence import Cooccurrence
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics
 
+if TYPE_CHECKING:
+    from eclare.ranker import Ranker
+    from eclare.related.snapshot import Snapshot
+
 CUTS = (1, 3, 5, 10)
 LAST_CUT = max(CUTS)
+OURS = "eclare"
+COMPARED = (("P", "all"), ("nDCG", "all"), ("PSP", "all"), ("lift", "all"), ("recall", "tail"))  # at LAST_CUT
+
+
+class _Truth(NamedTuple):
+    """What the held-out days say of Q judged queries, and what training said of the labels.
+
+    basket_QP: pairs that count, those of MIN_SUPPORT sessions; gains_QP: what related ones are worth.
+    """
+
+    basket_QP: sp.csr_matrix
+    gains_QP: sp.csr_matrix
+    inverse_propensity_P: npt.NDArray[np.float64]
+    segment_P: npt.NDArray[np.int8]
+
+    @classmethod
+    def of(cls, later: Cooccurrence, judged: Rows, training_PP: sp.csr_matrix, truth_PP: sp.csr_matrix) -> "_Truth":
+        """later: the held-out days alone."""
+        sessions_P = later.popularity()
+        gains_QP = related_gains(later.shared_sessions()[judged], sessions_P[judged], sessions_P, later.session_count)
+        return cls(truth_PP[judged], gains_QP, inverse_propensities(training_PP), segments(training_PP))
 
 
 def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
-    """Measure P, PSP, nDCG, recall and coverage on held-out clicks; store them in table metric and metrics.json.
+    """Measure P, PSP, nDCG, recall, lift and coverage on held-out clicks; store them in table metric and metrics.json.
 
-    Recall at the last cut is also measured on related products of the head, torso and tail alone.
-    Every product with a held-out related product is judged; blocked and out-of-stock ones are never recommended.
-    Raises BadInput where no product can be judged.
+    Two truths: P to recall ask what shares sessions in the held-out days, lift what shares more of them than by chance.
+    The systems are eclare and its simple rivals (eclare.evaluation.baselines); "eclare / RIVAL" is the ratio of two.
+    low and high hold 95% of a figure when the queries are drawn again. Recall at the last cut is also measured on
+    related products of the head, torso and tail alone. Every product with a held-out related product is judged; blocked
+    and out-of-stock ones are never recommended. Raises BadInput where no product can be judged.
     """
-    from eclare.related.ranking import rank
     from tasks.ranking import load_ranker, load_snapshot
 
     storage = Storage(settings.storage_url)
@@ -40,13 +78,11 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("evaluation"), made_from=artefacts) as (folder, counts),
     ):
         training_PP, truth_PP = (Interactions.load(inputs / part).weights_NL for part in ("training", "held_out"))
-        judged = _products_to_judge(truth_PP, night)
+        judged, later = _products_to_judge(truth_PP, night), Cooccurrence.load(inputs).since(night.held_out_days)
+        truth = _Truth.of(later, judged, training_PP, truth_PP)
         snapshot = load_snapshot(inputs, texts, model, settings, known_until=night.held_out_days)
-        lists = {
-            "eclare": rank(snapshot, load_ranker(model), judged, LAST_CUT).labels_QK,
-            "co-click": co_clicks(training_PP[judged], LAST_CUT, snapshot.allowed_P, judged)[0],
-        }
-        metrics = [*_metrics(lists, truth_PP[judged], training_PP), Metric("held-out", "queries", 0, len(judged))]
+        lists = _lists(snapshot, load_ranker(model), training_PP, judged)
+        metrics = [*_metrics(lists, truth), Metric("held-out", "queries", 0, len(judged))]
         (folder / "metrics.json").write_text(json.dumps([metric._asdict() for metric in metrics], indent=1))
         store_metrics(night, trained.hash, metrics, settings)
         counts |= {f"{m.system}_{m.metric}@{m.k}": round(m.value, 4) for m in metrics if _is_shown(m)}
@@ -64,15 +100,52 @@ def _products_to_judge(truth_PP: sp.csr_matrix, night: Night) -> Rows:
     return judged
 
 
-def _metrics(lists: Mapping[str, Rows], truth_QP: sp.csr_matrix, training_PP: sp.csr_matrix) -> Iterator[Metric]:
-    """Of the lists of every system: over all related products, and recall over those of each segment."""
-    inverse_propensity_P, segment_P = inverse_propensities(training_PP), segments(training_PP)
+def _lists(snapshot: "Snapshot", ranker: "Ranker", training_PP: sp.csr_matrix, judged: Rows) -> dict[str, Rows]:
+    """The first LAST_CUT related products of every judged one, by system: ours first, then each rival."""
+    from eclare.related.ranking import rank
+
+    cooccurrence = snapshot.cooccurrence
+    known = Known(
+        training_PP,
+        cooccurrence.shared_sessions(),
+        cooccurrence.popularity(),
+        cooccurrence.session_count,
+        snapshot.allowed_P,
+    )
+    ours = {OURS: rank(snapshot, ranker, judged, LAST_CUT).labels_QK}
+    return ours | rivals(known, judged, LAST_CUT)
+
+
+def _metrics(lists: Mapping[str, Rows], truth: _Truth) -> Iterator[Metric]:
+    """Of the lists of every system: over all related products, and recall over those of each segment; then ratios."""
+    of_points = {
+        (system, each.name, each.k, segment): each
+        for system, labels_QK in lists.items()
+        for segment, each in _of_points(labels_QK, truth)
+    }
+    resampled = Resampled(of_points)
+    for key in of_points:
+        yield _stored(key, resampled.estimate(key))
     for system, labels_QK in lists.items():
-        for metric in evaluate(labels_QK, truth_QP, inverse_propensity_P, CUTS):
-            yield Metric(system, *metric)
-    for system, labels_QK in lists.items():
-        for segment, recall in segment_recall(labels_QK, truth_QP, segment_P, LAST_CUT).items():
-            yield Metric(system, "recall", LAST_CUT, recall, segment)
+        yield from (Metric(system, *coverage(labels_QK, k, truth.basket_QP.shape[1])) for k in CUTS)
+    for rival in [system for system in lists if system != OURS]:
+        for name, segment in COMPARED:
+            ours, theirs = ((system, name, LAST_CUT, segment) for system in (OURS, rival))
+            if ours in of_points:
+                key = (f"{OURS} / {rival}", name, LAST_CUT, segment)
+                yield _stored(key, resampled.ratio(ours, theirs))
+
+
+def _of_points(labels_QK: Rows, truth: _Truth) -> Iterator[tuple[str, PointMetric]]:
+    """The metrics of one system, each with the segment that it is of."""
+    for each in point_metrics(labels_QK, truth.basket_QP, truth.inverse_propensity_P, CUTS, truth.gains_QP):
+        yield "all", each
+    yield from segment_recall(labels_QK, truth.basket_QP, truth.segment_P, LAST_CUT).items()
+
+
+def _stored(key: tuple[str, str, int, str], estimate: Estimate) -> Metric:
+    system, metric, k, segment = key
+    return Metric(system, metric, k, estimate.value, segment, estimate.low, estimate.high)
 
 
 def _is_shown(metric: Metric) -> bool:

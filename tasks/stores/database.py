@@ -48,9 +48,10 @@ log = logging.getLogger("tasks")
 
 
 class Metric(NamedTuple):
-    """One held-out figure of one system (eclare, co-click); k is the cut-off, 0 where the metric has none.
+    """One held-out figure of one system (eclare, co-click, ...); k is the cut-off, 0 where the metric has none.
 
-    segment: all, or the related products that count: head, torso or tail.
+    system: "eclare / co-click" is the ratio of two. segment: all, or the related products that count: head, torso or
+    tail. low, high: what holds 95% of the figure in resamples; None where it was not resampled.
     """
 
     system: str
@@ -58,6 +59,8 @@ class Metric(NamedTuple):
     k: int
     value: float
     segment: str = "all"
+    low: float | None = None
+    high: float | None = None
 
 
 def database_engine(settings: Settings) -> sa.Engine:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from eclare.arrays.topk import PAD
-from eclare.evaluation.metrics import SEGMENTS, evaluate, inverse_propensities, segment_recall, segments
+from eclare.evaluation.metrics import (
+    SEGMENTS,
+    evaluate,
+    inverse_propensities,
+    point_metrics,
+    related_gains,
+    segment_recall,
+    segments,
+)
 
 POINTS, LABELS, K = 5, 7, 4
 rankings = st.lists(
@@ -82,4 +90,34 @@ def test_segment_recall_is_that_of_counting_one_by_one(seed, k):
             true = {label for label in truth[[point]].indices if part[label] == place}
             if true:
                 shares.append(len(true & set(labels[point, :k])) / len(true))
-        assert found.get(name) == (pytest.approx(np.mean(shares)) if shares else None)
+        assert (found[name].value if name in found else None) == (pytest.approx(np.mean(shares)) if shares else None)
+
+
+@given(rankings, arrays(np.int8, (POINTS, LABELS), elements=st.integers(0, 4)), st.integers(1, K))
+def test_lift_is_the_discounted_gain_of_related_labels_over_the_best(ranking, shared, k) -> None:
+    """As ../shared/peers/next_days.py counts it: pairs that met twice or more, and no less often than by chance."""
+    random = np.random.default_rng(0)
+    sessions_N, sessions_L, sessions = random.integers(1, 9, POINTS), random.integers(1, 9, LABELS), 20
+    gains = related_gains(sp.csr_matrix(shared.astype(np.float32)), sessions_N, sessions_L, sessions)
+    lift = shared * sessions / np.outer(sessions_N, sessions_L)
+    slowly = np.where((shared >= 2) & (lift >= 1), np.log1p(lift), 0)
+    assert np.allclose(gains.toarray(), slowly)
+    assert gains.nnz == np.count_nonzero(slowly), "no zero is stored"
+    truth, labels = sp.csr_matrix(shared.astype(np.float32)), np.array(ranking, np.int32)
+    if not truth.nnz:
+        return
+    found = point_metrics(labels, truth, np.ones(LABELS), [k], gains)[-1]
+    expected = []
+    for point in np.flatnonzero(shared.any(axis=1)):
+        dcg = sum(
+            slowly[point, label] / log2(place + 2) for place, label in enumerate(ranking[point][:k]) if label != PAD
+        )
+        ideal = sum(gain / log2(place + 2) for place, gain in enumerate(sorted(slowly[point], reverse=True)[:k]))
+        expected.append(dcg / ideal if ideal else 0.0)
+    assert (found.name, found.k) == ("lift", k)
+    assert found.value == pytest.approx(np.mean(expected))
+
+
+def test_lift_without_the_number_of_sessions_is_refused() -> None:
+    with pytest.raises(ValueError, match="number of all sessions, 1 or more, got 0 beside 1 pairs"):
+        related_gains(sp.csr_matrix(np.array([[2.0]])), np.ones(1), np.ones(1), 0)

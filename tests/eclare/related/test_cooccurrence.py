@@ -36,6 +36,39 @@ def test_pairs_as_they_stood_and_what_came_after_are_two_parts_of_them(tmp_path)
     assert np.array_equal(again.popularity(7), pairs.popularity(7))
 
 
+def test_support_is_counted_in_the_days_of_each_part_alone(tmp_path) -> None:
+    """The pair 0, 1 met twice before the cut, 1, 2 once before and once after it, 0, 2 twice after it."""
+    chosen = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1], [1, 0, 1]], np.float32)
+    age_S = np.array([12, 10, 11, 3, 2, 1])
+    pairs = Cooccurrence.of_sessions(sp.csr_matrix(chosen), age_S, min_support=2)
+    pairs.save(tmp_path)
+    for found in (pairs, Cooccurrence.load(tmp_path)):
+        assert found.matrix().toarray().tolist() == [[0, 2, 2], [2, 0, 2], [2, 2, 0]]
+        assert found.until(10).matrix().toarray().tolist() == [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
+        assert found.since(10).matrix().toarray().tolist() == [[0, 0, 2], [0, 0, 0], [2, 0, 0]]
+        assert found.until(10).until(2).matrix().nnz == 0
+        assert (found.session_count, found.until(10).session_count, found.since(10).session_count) == (6, 3, 3)
+        assert found.until(10).popularity().tolist() == [2, 3, 1]
+
+
+def test_support_is_of_sessions_and_weights_are_of_clicks(tmp_path) -> None:
+    counts = CountsByAge(
+        np.array([1, 1, 2]), np.array([0, 5, 5], np.int32), np.array([4, 1, 0.5], "f4"), np.array([1, 2, 1], "f4")
+    )
+    sessions = CountsByAge(np.array([0]), np.array([5], np.int32), np.array([3], np.float32))
+    Cooccurrence(counts, sessions, 3, np.array([1, 0, 0, 0, 0, 3]), 2).save(tmp_path)
+    pairs = Cooccurrence.load(tmp_path)
+    assert pairs.until(5).matrix().toarray()[0].tolist() == [0, 1, 0], "two sessions, though they weigh 1"
+    assert pairs.since(5).matrix().nnz == 0, "one session, though it weighs 4"
+    assert pairs.until(5).shared_sessions().toarray()[0].tolist() == [0, 2, 0]
+
+
+def test_counts_of_older_code_are_refused(tmp_path) -> None:
+    np.savez(tmp_path / "cooccurrence.npz", products=3)
+    with pytest.raises(ValueError, match=r"must hold min_support .* is of older code: run build_interactions"):
+        Cooccurrence.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("keys", "ages", "message"),
     [([0, 1], [1], "as many, got 2, 1"), ([0], [-1], "0 or more, got -1"), ([1, 0], [1, 1], "keys must be sorted")],

@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from eclare.arrays.radix_sort import FEW
-from eclare.related.cooccurrence import CountsByAge
+from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from eclare.related.daily_cooccurrence import (
     LEAST_DECAY,
     DayCooccurrence,
@@ -42,8 +42,11 @@ def reference_by_age(days: list[Day], ages: range, weighting: Weighting) -> dict
             for pair in ((query, related), (related, query)) if symmetric else ((query, related),):
                 support[pair] += sessions
                 weight[*pair, age] += sessions * weighting.weight_T[event_type]
-    enough = {pair for pair, sessions in support.items() if sessions >= weighting.min_support}
-    return {key: value for key, value in weight.items() if key[:2] in enough and value > 0}
+    total = defaultdict(float)
+    for (query, related, _), weighted in weight.items():
+        total[query, related] += weighted
+    enough = {pair for pair, sessions in support.items() if sessions >= weighting.min_support and total[pair] > 0}
+    return {key: value for key, value in weight.items() if key[:2] in enough}
 
 
 def reference_weights(
@@ -89,6 +92,23 @@ def test_pairs_are_those_of_the_reference(days, ages, half_life, min_support, ma
     expected = reference_weights(days, ages, half_life, weighting, max_related)
     assert dict(zip(pairs, found.data.tolist(), strict=True)) == pytest.approx(expected)
     assert as_dict(daily.by_age(weighting)) == pytest.approx(reference_by_age(days, range(10), weighting))
+
+
+@given(days=DAYS, cut=st.integers(0, 10), min_support=st.integers(1, 4))
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_a_part_of_the_days_knows_what_it_would_know_without_the_others(days, cut, min_support) -> None:
+    """No pair counts before a cut because it came again after it, whatever the types of click weigh."""
+    for weights in (WEIGHTS, (1.0, 1.0, 1.0)):
+        weighting, nobody = (
+            Weighting(min_support, weights),
+            CountsByAge(*(np.zeros(0, kind) for kind in ("i8", "i4", "f4"))),
+        )
+        whole = Cooccurrence(add_up(days).by_age(weighting), nobody, P, np.zeros(12, np.int64), min_support)
+        assert (whole.counts.support_E is None) == (weights != WEIGHTS)
+        before = [(age - cut, *day) for age, *day in days if age >= cut]
+        after = [day for day in days if day[0] < cut]
+        for part, alone in ((whole.until(cut), before), (whole.since(cut), after)):
+            assert as_dict(part.counts) == as_dict(add_up(alone).by_age(weighting))
 
 
 def many_days(products: int = 500, days: int = 12, entries: int = 20_000) -> list[DayCooccurrence]:

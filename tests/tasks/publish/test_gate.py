@@ -17,18 +17,18 @@ from tasks.stores.database import transaction
 from tests.nights import RELATED, make_night, recommendations_of, rows_of, with_lenient_gate
 
 ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
-COMPARED_WITH_LIVE = ("live_precision", "live_psp", "live_ndcg", "churn", "score_drift")
+COMPARED_WITH_LIVE = ("live_precision", "live_psp", "live_ndcg", "churn", "rank_biased_overlap")
 COMPARED_WITH_BASELINE = ("baseline_precision", "baseline_psp", "baseline_ndcg", "tail_recall")
 DEFAULTS = {
     **dict.fromkeys(ZERO_RULES, ("at most", 0)), "row_count": ("at least", 1), "coverage": ("at least", 0.5),
     "full": ("at least", 0.5), **dict.fromkeys(COMPARED_WITH_LIVE[:3], ("at least", 0.7)),
     **dict.fromkeys(COMPARED_WITH_BASELINE[:3], ("at least", 0.8)), "tail_recall": ("at least", 0.7),
-    "churn": ("at most", 0.9), "score_drift": ("at most", 3),
+    "churn": ("at most", 0.9), "rank_biased_overlap": ("at least", 0.05), "precision": ("at least", 0.001),
 }  # fmt: skip
 GOOD = dict.fromkeys(ZERO_RULES, 0.0) | {
     "row_count": 1000.0, "coverage": 0.9, "full": 0.9, "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0,
-    "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2, "churn": 0.4,
-    "score_drift": 0.1,
+    "precision": 0.1, "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2,
+    "churn": 0.4, "rank_biased_overlap": 0.5,
 }  # fmt: skip
 ANY_VALUE = strategies.none() | strategies.floats() | strategies.integers(-(10**30), 10**30)
 THRESHOLDS = {rule.name: strategies.floats(rule.lowest, rule.lowest + 1) for rule in RULES if not rule.is_zero_rule}
@@ -111,6 +111,7 @@ def test_thresholds_come_from_one_file_that_names_only_what_it_changes(settings:
     [
         ("", "Invalid JSON"), ("{", "Invalid JSON"), ("[]", "should be an object"), ('{"chrun": 1}', "got chrun"),
         ('{"churn": NaN}', "got nan"), ('{"live_psp": Infinity}', "got inf"), ('{"churn": 2}', "from 0 to 1, got 2"),
+        ('{"score_drift": 3}', "score_drift is no rule any more, it was replaced by rank_biased_overlap .* give that"),
         ('{"row_count": 0}', "from 1 to inf, got 0"), ('{"full": -1}', "got -1"), ('{"blocked": 5}', "got blocked"),
     ],
 )  # fmt: skip
@@ -129,12 +130,39 @@ def test_every_rule_is_measured_and_nothing_else(settings: Settings, monkeypatch
         metrics = measure_metrics(connection, night, model_hash)
         change = measure_change(connection, version)
     rows = measure_rows(recommendations_of(RELATED, list(RELATED)), catalogue_of(RELATED))
-    by_comparison = {"nothing": set(rows), "baseline": set(), "live": set(change)}
-    for name in metrics:
+    by_comparison = {"nothing": {*rows, "precision"}, "baseline": set(), "live": set(change)}
+    for name in metrics.keys() - {"precision"}:
         by_comparison["live" if name.startswith("live_") else "baseline"].add(name)
     for comparison, names in by_comparison.items():
         assert names == {rule.name for rule in RULES if rule.compared_with == comparison}
     assert len(rows) + len(metrics) + len(change) == len(RULES), "each is measured once"
+
+
+LISTS = (
+    {"1": ["2", "3", "4"], "2": ["1"], "3": ["4", "1"], "4": []},
+    {"1": ["3", "2"], "2": ["1"], "3": [], "4": ["1"]},
+)
+
+
+def test_the_overlap_with_live_is_rank_biased(settings: Settings, monkeypatch):
+    settings = with_lenient_gate(settings, monkeypatch)
+    for day, related in zip((28, 29, 30), (LISTS[0], LISTS[0], LISTS[1]), strict=True):
+        publish_recommendations(make_night(f"2017-06-{day}", settings, related, day_titles(day)), settings)
+    query = "select value from gate_verdict where rule = 'rank_biased_overlap' order by version_id"
+    in_both = [(LISTS[0][product], LISTS[1][product]) for product in "12"]
+    common, live, tonight = (sum(map(overlap, *zip(*pairs, strict=True))) for pairs in (
+        in_both, [(before, before) for before, _ in in_both], [(now, now) for _, now in in_both]
+    ))  # fmt: skip
+    assert rows_of(settings, query) == [(None,), (1,), (pytest.approx(2 * common / (live + tonight)),)]
+
+
+def day_titles(day: int) -> dict[str, str]:
+    return dict.fromkeys("1234", f"title of {day}")
+
+
+def overlap(one: list[str], other: list[str]) -> float:
+    """Slowly: the share of the first d that both have, at every depth d, weighted."""
+    return sum(0.9 ** (d - 1) * len({*one[:d]} & {*other[:d]}) / d for d in range(1, 11))
 
 
 def catalogue_of(products):

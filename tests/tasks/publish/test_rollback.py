@@ -130,15 +130,34 @@ def test_a_version_that_breaks_a_zero_rule_cannot_be_approved(settings):
 
 def test_a_model_that_was_not_evaluated_or_is_worse_is_refused(settings):
     night = make_night("2017-06-29", settings)
+    over_baseline = "where system = 'eclare / co-click' and metric = 'PSP'"
     with transaction(settings) as connection:
-        connection.execute(sa.text("update metric set value = 0.1 where system = 'eclare' and metric = 'PSP'"))
-    with pytest.raises(BadInput, match=r"baseline_psp: must be at least 0\.8, is 0\.2;"):
+        connection.execute(sa.text(f"update metric set value = 0.2, low = 0.1, high = 0.3 {over_baseline}"))
+    with pytest.raises(BadInput, match=r"baseline_psp: must be at least 0\.8, is 0\.3;"):
+        publish_recommendations(night, settings)
+    with transaction(settings) as connection:
+        connection.execute(sa.text(f"update metric set low = null, high = null {over_baseline}"))
+    with pytest.raises(BadInput, match=r"baseline_psp: must be at least 0\.8, but could not be measured"):
         publish_recommendations(night, settings)
     with transaction(settings) as connection:
         connection.execute(sa.text("delete from metric"))
     with pytest.raises(BadInput, match=r"baseline_precision: must be at least 0\.8, but could not be measured"):
         publish_recommendations(night, settings)
     assert rows_of(settings, LIVE) == []
+
+
+def test_a_model_that_is_worse_by_no_more_than_chance_passes_and_one_without_a_hit_does_not(settings):
+    night = make_night("2017-06-29", settings)
+    with transaction(settings) as connection:
+        connection.execute(
+            sa.text("update metric set value = 0.7, low = 0.5, high = 0.9 where system like 'eclare /%'")
+        )
+    assert publish_recommendations(night, settings)["live"] == 1
+    night = make_night("2017-06-30", settings, OTHER)
+    with transaction(settings) as connection:  # beside a rival without a hit the ratio is 1
+        connection.execute(sa.text("update metric set value = 0, low = 0, high = 0 where system not like '% / %'"))
+    with pytest.raises(BadInput, match=r"but precision: must be at least 0\.001, is 0; what was live"):
+        publish_recommendations(night, settings)
 
 
 def test_old_versions_lose_their_rows_and_never_the_live_one_or_the_one_before(settings):

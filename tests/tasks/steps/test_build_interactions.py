@@ -210,6 +210,11 @@ def test_a_session_counts_what_its_type_of_click_weighs(place: Settings) -> None
     assert stored_pairs(place, "training") == {("a", "b"): 1.25, ("a", "c"): 2.5}
     by_age = {("a", product, age): weight for age in (0, 2) for product, weight in (("b", 2.5), ("c", 5))}
     assert stored_by_age(place, "abcdefgh")[0] == by_age
+    storage = Storage(place.storage_url)
+    with storage.open(storage.read(f"nights/night={NIGHT}/interactions")) as folder:
+        dated = Cooccurrence.load(folder)
+    assert (dated.min_support, dated.counts.sessions_E.tolist()) == (2, [2] * 4)
+    assert dated.sessions_A.tolist() == [6, 0, 6, 0, 0, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("weight_of", [{"view": 1.0}, {"view": 1.0, "add_to_cart": -1.0, "purchase": 1.0}])
