@@ -39,8 +39,11 @@ class Examples:
 
     def with_positives(self) -> "Examples":
         """Without the queries that have no relevant candidate."""
-        positive = self.relevance_QC.sum(axis=1) > 0
-        return Examples(self.features_QCF[positive], self.relevance_QC[positive], self.mask_QC[positive])
+        return self.where(self.relevance_QC.sum(axis=1) > 0)
+
+    def where(self, kept_Q: npt.NDArray[np.bool_]) -> "Examples":
+        """Some of the queries."""
+        return Examples(self.features_QCF[kept_Q], self.relevance_QC[kept_Q], self.mask_QC[kept_Q])
 
     def padded(self, candidates: int) -> "Examples":
         """With places for so many candidates, the new ones masked."""

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     min_support: int = Field(2, ge=1, description="sessions that must share a pair before it counts")
     half_life_days: float = Field(45.0, gt=0, description="age at which a click weighs half")
     max_related: int = Field(100, ge=1, description="heaviest related products kept per query product for training")
+    goal: Literal["related", "basket"] = Field(
+        "related", description="what lists aim at: what goes with a product, or what baskets with it hold most often"
+    )
     top_k: int = Field(20, ge=1, le=1000, description="related products published per product")
 
     max_same_category: int = Field(0, ge=0, description="related products of one category in a list; 0: no limit")

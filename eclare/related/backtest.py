@@ -1,18 +1,23 @@
-"""Backtest: what was known at earlier cut-offs, and what followed, from which a night's ranker is fitted.
+"""Backtest: what was known at earlier cut-offs, and what followed, from which a night's ranker is fitted and chosen.
 
 For every cut-off whoever calls trains the model again on what was known then: `cutoffs`, `examples_at`, `ranker_from`.
 """
 
+import json
+import logging
 from collections.abc import Iterator, Sequence
-from math import log
-from typing import NamedTuple
+from itertools import product
+from math import log as ln
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import CSRStack, Rows
+from eclare.arrays.csr import CSRStack, Floats, Rows
 from eclare.arrays.products import look_up
-from eclare.arrays.topk import PAD
+from eclare.arrays.topk import PAD, best_of_rows
+from eclare.evaluation.metrics import LEAST_SESSIONS, related_gains
 from eclare.model.ensemble import Ensemble
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.related.candidates import candidates_of
@@ -20,23 +25,33 @@ from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import COUNT_FLOOR, NAMES, CandidateSet
 from eclare.related.snapshot import Snapshot
 
-DAYS_AGO = (45, 90, 180)  # cut-offs of a log of one and a half times the longest; a shorter one takes the same shares
-RELEVANT_SESSIONS = 2  # that must be shared later, as fewer are chance
-FEWEST_RELEVANT = 5  # products, for a query to be learnt from
-MOST_QUERIES = 5000  # of a cut-off; a few hundred weights need no more
-STEPS, QUERIES_PER_STEP = 1600, 64
+log = logging.getLogger(__name__)
 
-# Of a log too short to learn from (benchmarks/fixed_weights.py). A score is what goes beyond a pair of which nothing is
-# known; its share of the model's is an even one, among some 400 candidates.
-COOCCURRENCE, POPULARITY = (f"{name}, half-life 90 days" for name in ("co-occurrence", "popularity"))
-FIXED_WEIGHTS = {COOCCURRENCE: 1.0, POPULARITY: 0.5, "title cosine": 3.0, "model": 0.3}
-NOTHING_KNOWN = {COOCCURRENCE: log(COUNT_FLOOR), POPULARITY: log(COUNT_FLOOR), "model": -6.0}
+Goal = Literal["related", "basket"]
+
+DAYS_AGO = (45, 90, 180)  # cut-offs of a log of one and a half times the longest; a shorter one takes the same shares
+FEWEST_QUERIES = 1000  # cut-offs of a thin log go further back, up to half of it, until there are as many
+FEWEST_RELEVANT = 5  # products, for a query to be learnt from
+MOST_QUERIES = 2000  # of a cut-off; a few hundred weights need no more
+STEPS, EPOCHS, QUERIES_PER_STEP = 1600, 18, 64  # at most so many steps, and passes over the queries
+K = 10  # places of the lists that a ranker is chosen by
+
+# Simple rankings in the same network: log co-occurrence, less a power of popularity, with a little of titles and model
+# for products that were never met. A score is what goes beyond a pair of which nothing is known; its share of the
+# model's is an even one, among some 400 candidates.
+POWERS, DECAYS, MODEL_WEIGHTS = (0.0, 0.3, 0.5), (", half-life 90 days", ""), (0.0, 0.3)
+TITLE_WEIGHT = 1.0
+NOTHING_KNOWN = {"model": -6.0} | {
+    f"{name}{half_life}": ln(COUNT_FLOOR) for name in ("co-occurrence", "popularity") for half_life in DECAYS
+}
+# Of a log too short to choose from (benchmarks/fixed_weights.py).
+POWER_OF_SHORT_LOG: dict[Goal, float] = {"related": 0.3, "basket": -0.5}
 
 
 class Cutoff(NamedTuple):
     """A day in the past: what was known then, and the queries to learn from with their relevant products later.
 
-    relevance_PP: sessions shared after it.
+    relevance_PP: what the pairs that met after it are worth, by the goal.
     """
 
     known: Cooccurrence
@@ -44,22 +59,42 @@ class Cutoff(NamedTuple):
     queries: Rows
 
 
-def cutoffs(cooccurrence: Cooccurrence, seed: int) -> Iterator[Cutoff]:
+def cutoffs(cooccurrence: Cooccurrence, goal: Goal, seed: int) -> Iterator[Cutoff]:
     """The cut-offs of a log that can be learnt from, latest first; a short log may have none."""
-    scale = min(1.0, cooccurrence.days / (1.5 * DAYS_AGO[-1]))
-    for days in DAYS_AGO:
-        days_ago = max(1, round(days * scale))
-        known, relevance_PP = cooccurrence.until(days_ago), relevant_products(cooccurrence.since(days_ago))
-        if len(known.counts.key_E) and len(queries := queries_to_learn_from(relevance_PP, seed)):
-            yield Cutoff(known, relevance_PP, queries)
+    queries = 0
+    for days_ago in _days_ago(cooccurrence.days):
+        if days_ago > DAYS_AGO[-1] and queries >= FEWEST_QUERIES:
+            return
+        known, relevance_PP = cooccurrence.until(days_ago), relevant_products(cooccurrence.since(days_ago), goal)
+        if len(known.counts.key_E) and len(found := queries_to_learn_from(relevance_PP, seed)):
+            queries += len(found)
+            yield Cutoff(known, relevance_PP, found)
 
 
-def relevant_products(later: Cooccurrence) -> sp.csr_matrix:
-    """The sessions that every product shared with those that shared RELEVANT_SESSIONS or more with it, P x P."""
-    relevance_PP = later.matrix()
-    relevance_PP.data[relevance_PP.data < RELEVANT_SESSIONS] = 0
-    relevance_PP.eliminate_zeros()
-    return relevance_PP
+def _days_ago(days: int) -> list[int]:
+    """DAYS_AGO, or the same shares of a log of fewer days; then each twice the one before, up to half of the log."""
+    scale = min(1.0, days / (1.5 * DAYS_AGO[-1]))
+    ago = [max(1, round(each * scale)) for each in DAYS_AGO]
+    while 2 * ago[-1] <= days / 2:
+        ago.append(2 * ago[-1])
+    return ago
+
+
+def relevant_products(later: Cooccurrence, goal: Goal) -> sp.csr_matrix:
+    """What the pairs that met LEAST_SESSIONS times or more are worth, CSR P x P.
+
+    basket: the sessions that they shared. related: log(1 + lift) * log(1 + sessions) of those that met more often than
+    chance: how much more often, and how sure that is.
+    """
+    shared_PP = later.shared_sessions()
+    shared_PP.data[shared_PP.data < LEAST_SESSIONS] = 0
+    shared_PP.eliminate_zeros()
+    if goal == "basket" or not shared_PP.nnz:
+        return shared_PP
+    sessions_P = later.popularity()
+    lift_PP = related_gains(shared_PP, sessions_P, sessions_P, later.session_count)
+    shared_PP.data = np.log1p(shared_PP.data)
+    return sp.csr_matrix(lift_PP.multiply(shared_PP), dtype=np.float32)
 
 
 def queries_to_learn_from(relevance_PP: sp.csr_matrix, seed: int) -> Rows:
@@ -81,8 +116,55 @@ def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, ensemble: Ensemble) ->
     return Examples(candidates.features_QCF, relevance_QC, candidates.products_QC != PAD).with_positives()
 
 
-def ranker_from(examples: Sequence[Examples], seed: int) -> Ranker:
-    """A ranker fitted on the examples of all cut-offs; fixed weights where there are none."""
-    if not sum(map(len, examples)):
-        return Ranker.linear(NAMES, FIXED_WEIGHTS, NOTHING_KNOWN)
-    return fit_ranker([each for each in examples if len(each)], NAMES, seed, STEPS, QUERIES_PER_STEP)
+def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
+    """The best of the simple rankings and one that was learnt, on what followed the cut-offs; latest examples first.
+
+    The learnt one is judged on the latest cut-off by what it learns from the others, and must be ahead of the best
+    simple one by more than chance. Without examples, a simple one of fixed weights.
+    """
+    examples = [each for each in examples if len(each)]
+    if not examples:
+        return simple_ranker(POWER_OF_SHORT_LOG[goal], "", MODEL_WEIGHTS[-1], 3 * TITLE_WEIGHT)
+    simple = [simple_ranker(*each, TITLE_WEIGHT) for each in product(POWERS, DECAYS, MODEL_WEIGHTS)]
+    figures = [np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in simple]
+    best = simple[int(np.argmax([figure.mean() for figure in figures]))]
+    latest, earlier = (examples[0], examples[1:]) if len(examples) > 1 else _halves(examples[0])
+    if not earlier or not _is_ahead(ndcg(_fitted(earlier, seed), latest) - ndcg(best, latest)):
+        log.info("%s", json.dumps({"ranker": "simple", "queries": sum(map(len, examples))}))
+        return best
+    return _fitted(examples, seed)
+
+
+def simple_ranker(power: float, half_life: str, model: float, titles: float) -> Ranker:
+    """Log co-occurrence less `power` times log popularity, plus the model and the cosine of titles, weighted."""
+    weights = {f"co-occurrence{half_life}": 1.0, f"popularity{half_life}": -power, "title cosine": titles}
+    return Ranker.linear(NAMES, weights | {"model": model}, NOTHING_KNOWN)
+
+
+def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
+    """nDCG@K of every query's candidates as a ranker orders them, Q; the gain is their relevance."""
+    places = np.where(examples.mask_QC, np.arange(examples.mask_QC.shape[1], dtype=np.int32), np.int32(PAD))
+    best_QK, _ = best_of_rows(places, ranker.scores(examples.features_QCF), K)
+    gained = np.take_along_axis(examples.relevance_QC, np.maximum(best_QK, 0), axis=1) * (best_QK != PAD)
+    ideal = -np.sort(-examples.relevance_QC, axis=1)[:, :K]
+    discount = 1 / np.log2(np.arange(K) + 2)
+    return np.asarray(gained @ discount / (ideal @ discount[: ideal.shape[1]]), np.float64)
+
+
+def _is_ahead(differences_Q: Floats | npt.NDArray[np.float64]) -> bool:
+    """Whether the mean is above 0 by more than two standard errors."""
+    error = differences_Q.std() / max(len(differences_Q), 1) ** 0.5
+    return bool(differences_Q.mean() > 2 * error)
+
+
+def _halves(examples: Examples) -> tuple[Examples, list[Examples]]:
+    """Every second query, and the others, where there are any."""
+    even = np.arange(len(examples)) % 2 == 0
+    others = examples.where(~even)
+    return examples.where(even), [others] if len(others) else []
+
+
+def _fitted(examples: Sequence[Examples], seed: int) -> Ranker:
+    queries = sum(map(len, examples))
+    steps = min(STEPS, -(-EPOCHS * queries // QUERIES_PER_STEP))
+    return fit_ranker(examples, NAMES, seed, steps, QUERIES_PER_STEP)

@@ -10,6 +10,7 @@ from eclare.model.search import beam_search
 from eclare.related.snapshot import Snapshot
 
 FROM_COOCCURRENCE, FROM_LIKE_TITLES, FROM_MODEL = 150, 100, 100  # candidates of a query
+FROM_LIFT = {0.5: 100, 0.9: 100}  # by the power of popularity that co-occurrence is divided by
 
 
 def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL) -> Rows:
@@ -19,6 +20,7 @@ def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL)
     """
     found = [
         by_cooccurrence(snapshot, queries),
+        *(by_lift(snapshot, queries, power, count) for power, count in FROM_LIFT.items()),
         by_like_titles(snapshot, queries),
         by_model(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
         by_popularity(snapshot, queries),
@@ -30,6 +32,11 @@ def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL)
 def by_cooccurrence(snapshot: Snapshot, queries: Rows) -> Rows:
     """The products of most sessions with each query."""
     return _columns(keep_heaviest(snapshot.allowed_sessions_PP[queries], FROM_COOCCURRENCE))
+
+
+def by_lift(snapshot: Snapshot, queries: Rows, power: float, count: int) -> Rows:
+    """The products that met each query most often for how popular they are."""
+    return _columns(keep_heaviest(snapshot.allowed_sessions_damped(power)[queries], count))
 
 
 def by_like_titles(snapshot: Snapshot, queries: Rows) -> Rows:

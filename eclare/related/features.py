@@ -18,8 +18,10 @@ from eclare.arrays.topk import PAD
 if TYPE_CHECKING:  # who reads the table alone does not load torch
     from eclare.related.snapshot import Snapshot
 
-HALF_LIVES = (7.0, 30.0, 90.0, 365.0)  # days
+HALF_LIVES = (7.0, 30.0, 90.0, 365.0, np.inf)  # days; inf counts every session whole, which thin data need
+LATELY, EVER = HALF_LIVES.index(30.0), HALF_LIVES.index(np.inf)
 COUNT_FLOOR, CHANCE_FLOOR = 0.1, 1e-4  # added before the logarithm
+UNSEEN = 0.02  # sessions that a pair which never met is taken to have shared, where it is compared with others
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,16 @@ class CandidateSet:
     def sessions_QCH(self) -> Floats:
         """Sessions with both, by half-life."""
         return look_up(self.snapshot.sessions_by_half_life, self.queries, self.products_QC)
+
+    @cached_property
+    def popularity_QCH(self) -> Floats:
+        """Sessions of every candidate, by half-life; 0 for PAD."""
+        popularity_PH = np.stack(self.snapshot.popularity_HP, axis=1)
+        return np.where((self.products_QC == PAD)[..., None], np.float32(0), popularity_PH[self.products_QC])
+
+    def popularity_of_query(self, half_life: int) -> Floats:
+        """Sessions of every query, Q x 1."""
+        return self.snapshot.popularity_HP[half_life][self.queries][:, None]
 
     @cached_property
     def like_queries(self) -> CSR:
@@ -75,8 +87,36 @@ def _cooccurrence(half_life: int, candidates: CandidateSet) -> Floats:
 
 
 def _popularity(half_life: int, candidates: CandidateSet) -> Floats:
-    popularity_P = candidates.snapshot.popularity_HP[half_life]
-    return _log(np.where(candidates.products_QC == PAD, 0, popularity_P[candidates.products_QC]))
+    return _log(candidates.popularity_QCH[..., half_life])
+
+
+def _cosine(half_life: int, candidates: CandidateSet) -> Floats:
+    """Sessions with both, over the geometric mean of the sessions of either."""
+    either = (candidates.popularity_QCH[..., half_life], candidates.popularity_of_query(half_life))
+    mean = np.sqrt(np.maximum(either[0], UNSEEN) * np.maximum(either[1], UNSEEN))
+    return np.log((candidates.sessions_QCH[..., half_life] + np.float32(UNSEEN)) / mean)
+
+
+def _chance(half_life: int, candidates: CandidateSet) -> Floats:
+    """The chance of the candidate in a session of the query."""
+    shared = candidates.sessions_QCH[..., half_life] + np.float32(UNSEEN)
+    return np.log(shared / (candidates.popularity_of_query(half_life) + 1))
+
+
+def _least_lift(candidates: CandidateSet) -> Floats:
+    """How much more often than chance the two meet, less a standard deviation of how often they met."""
+    shared = candidates.sessions_QCH[..., EVER]
+    sure = np.maximum(shared - np.sqrt(shared), 0) + np.float32(UNSEEN)
+    return np.log(sure / (candidates.popularity_QCH[..., EVER] + 1) / (candidates.popularity_of_query(EVER) + 1))
+
+
+def _trend(candidates: CandidateSet) -> Floats:
+    """What part of the candidate's sessions is recent."""
+    return _log(candidates.popularity_QCH[..., LATELY]) - _log(candidates.popularity_QCH[..., EVER])
+
+
+def _query(half_life: int, candidates: CandidateSet) -> Floats:
+    return _log(candidates.popularity_of_query(half_life))
 
 
 def _two_hops(candidates: CandidateSet) -> Floats:
@@ -124,15 +164,19 @@ class Feature(NamedTuple):
     function: Callable[[CandidateSet], Floats]
 
 
+def _name(what: str, half_life: int) -> str:
+    days = HALF_LIVES[half_life]
+    return f"{what}, half-life {days:g} days" if np.isfinite(days) else what
+
+
 FEATURES = (
-    *(
-        Feature(f"co-occurrence, half-life {d:g} days", "co_clicks", partial(_cooccurrence, h))
-        for h, d in enumerate(HALF_LIVES)
-    ),
-    *(
-        Feature(f"popularity, half-life {d:g} days", "popularity", partial(_popularity, h))
-        for h, d in enumerate(HALF_LIVES)
-    ),
+    *(Feature(_name("co-occurrence", h), "co_clicks", partial(_cooccurrence, h)) for h in range(len(HALF_LIVES))),
+    *(Feature(_name("cosine of sessions", h), "co_clicks", partial(_cosine, h)) for h in (LATELY, EVER)),
+    *(Feature(_name("chance after the query", h), "co_clicks", partial(_chance, h)) for h in (LATELY, EVER)),
+    Feature("least lift", "co_clicks", _least_lift),
+    *(Feature(_name("popularity", h), "popularity", partial(_popularity, h)) for h in range(len(HALF_LIVES))),
+    Feature("trend", "popularity", _trend),
+    *(Feature(_name("popularity of the query", h), "popularity", partial(_query, h)) for h in (LATELY, EVER)),
     Feature("co-occurrence over two hops", "like_products", _two_hops),
     Feature("co-occurrence of like queries", "like_products", _of_like_queries),
     Feature("co-occurrence with like candidates", "like_products", _with_like_candidates),

@@ -15,12 +15,12 @@ from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, LEAST_LOG_SHARE, build_quick_index, inner_products, log_shares
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.features import HALF_LIVES
+from eclare.related.features import HALF_LIVES, LATELY
 
 NEIGHBOURS, LEAST_COSINE, SHARPNESS = 20, 0.4, 8  # weighted nearest titles: how many, how near, power of the cosine
 HEAVIEST_TO_LIKE = 200  # sums of sessions kept of each product
 HEAVIEST_HOPS = 100  # transitions kept of each product
-BESTSELLERS, LATELY = 50, HALF_LIVES.index(30.0)
+BESTSELLERS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Snapshot:
 
     @cached_property
     def sessions_PP(self) -> sp.csr_matrix:
-        """Those of the longest half-life."""
+        """Those of every session counted whole."""
         indptr, indices, counts = self.sessions_by_half_life
         return sp.csr_matrix((counts[:, -1], indices, indptr), shape=(len(self), len(self)))
 
@@ -91,6 +91,13 @@ class Snapshot:
         kept.data = kept.data * self.allowed_P[kept.indices]
         kept.eliminate_zeros()
         return kept
+
+    def allowed_sessions_damped(self, power: float) -> sp.csr_matrix:
+        """The same, over the related product's own sessions to a power: 0.5 ranks as cosine does, 1 as lift."""
+        popularity_P = np.maximum(self.popularity_HP[-1], 1)
+        damped = self.allowed_sessions_PP.copy()
+        damped.data = damped.data / popularity_P[damped.indices] ** np.float32(power)
+        return damped
 
     @cached_property
     def history_P(self) -> Floats:

@@ -50,7 +50,7 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
         except FloatingPointError as error:
             raise BadInput(f"the model of night {night} did not learn: {error}") from error
         ensemble.save(folder)
-        ranker_from(examples, config.seed).save(folder / RANKER)
+        ranker_from(examples, settings.goal, config.seed).save(folder / RANKER)
         (folder / "training.json").write_text(json.dumps([epoch._asdict() for epoch in training.history]) + "\n")
         plot_losses(training.history, folder / "losses.png")
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -71,7 +71,7 @@ def _backtest(
     from eclare.related.backtest import cutoffs, examples_at
 
     config, examples = replace(config, epochs=max(1, config.epochs // 2)), []
-    for cutoff in cutoffs(cooccurrence, config.seed):
+    for cutoff in cutoffs(cooccurrence, settings.goal, config.seed):
         heaviest = keep_heaviest(cutoff.known.matrix(settings.half_life_days), settings.max_related)
         clicks = weighted(heaviest, config)
         texts = training.texts.with_graph(build_label_graph(clicks, config))
