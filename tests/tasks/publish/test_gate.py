@@ -15,8 +15,9 @@ from tasks.publish.gate import RULES, GateConfig, broken_zero_rules, failures, j
 from tasks.publish.measurements import even_page, measure_change, measure_metrics, measure_page, measure_rows
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
-from tests.nights import RELATED, make_night, recommendations_of, rows_of, with_lenient_gate
+from tests.nights import RELATED, TITLES, make_night, recommendations_of, rows_of, with_lenient_gate
 
 ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
 COMPARED_WITH_LIVE = ("live_precision", "live_psp", "live_ndcg", "churn", "score_drift")
@@ -198,6 +199,29 @@ def test_an_even_table_passes_the_page_however_small_the_shop(products, k, seed)
     even = even_page(made, catalogue_of(ids.tolist()), products)
     verdicts = judge(GOOD | measured, GateConfig(), has_live=True, even=even)
     assert all(verdict.passed for verdict in verdicts)
+
+
+def test_a_page_with_one_title_twice_is_refused_and_one_of_few_products_is_not(settings: Settings, monkeypatch):
+    settings = with_lenient_gate(settings, monkeypatch)
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    used = "select threshold, value from gate_history where rule = 'most_shown'"
+    ((threshold, value),) = rows_of(settings, used)
+    assert threshold == 1 and value == pytest.approx(2 / 3), (
+        "two products stand in two of three lists, where an even table has two as well"
+    )
+    twice = make_night("2017-06-30", settings, titles=TITLES | {"2": "Plain", "3": "plain "})
+    with pytest.raises(BadInput, match=r"but title_twice: must be at most 0, is 0\.6666"):
+        publish_recommendations(twice, settings)
+
+
+def test_lists_without_their_figures_are_refused(settings: Settings):
+    night = make_night("2017-06-30", settings)
+    storage = Storage(settings.storage_url)
+    inputs = [storage.read(night.artefact(name)) for name in ("interactions", "model")]
+    with storage.write(night.artefact("recommendations"), made_from=inputs) as (folder, _):
+        recommendations_of(RELATED, list(RELATED)).save(folder)
+    with pytest.raises(BadInput, match=r"lists\.json must hold.*run recommend_products --night 2017-06-30 again"):
+        publish_recommendations(night, settings)
 
 
 def test_sql_and_documents_name_the_rules_of_the_table():
