@@ -124,7 +124,7 @@ def exposure_limit(labels_PC: Rows, rules: ListRules) -> int:
     if rules.max_exposure >= 1:
         return len(labels_PC)
     length_P = (labels_PC != PAD).sum(axis=1)
-    labels = len(np.unique(labels_PC[labels_PC != PAD]))
+    labels = np.count_nonzero(np.bincount(labels_PC[labels_PC != PAD]))
     even = np.minimum(length_P, rules.k).sum() / max(labels, 1)
     return max(1, int(rules.max_exposure * (length_P > 0).sum()), int(np.ceil(EVEN_SLACK * even)))
 
@@ -137,7 +137,8 @@ def limit_exposure(
     Also how many places changed hands. One pass over the labels, the most shown first: a label above the limit keeps
     the lists that lose most without it, by its score minus that of the best candidate that could replace it; a list
     without such a candidate loses more than any other. Ties keep the better ranked place, then the lower row. A label
-    that was cut is closed: it stays at the limit and replaces nothing. Exact, and no list changes that need not.
+    that was cut is closed: it stays at the limit and replaces nothing. A replacement is chosen by its score alone,
+    without regard to diversity, and keeps to the limits of its list. Where no label is above the limit, all is open.
     """
     every = np.ones(labels_PC.shape, np.bool_)
     if most >= len(labels_PC):
