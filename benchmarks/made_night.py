@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eclare.evaluation.lists import list_figures
 from eclare.related.explain import NEIGHBOURS, Reasons
 from eclare.related.features import SCORE_PARTS
 from eclare.related.recommendations import Recommendations
@@ -37,6 +38,8 @@ def make_night(day: date, products: int, settings: Settings) -> Night:
     with storage.write(night.artefact("recommendations"), made_from=[interactions, model]) as (folder, _):
         made = _recommendations(day, products)
         made.save(folder)
+        allowed_P, titles = np.ones(products, bool), np.arange(products, dtype=np.int32)
+        list_figures(made.labels_NK, np.ones(products, np.float32), allowed_P, titles).save(folder)
         write_reasons(_reasons(made, settings.explained_ranks), made.label_ids_L, day, folder)
     return night
 

@@ -162,20 +162,15 @@ def test_a_list_keeps_to_the_rules_of_the_shop(shop: Settings, ingested: Install
     categories = pd.read_parquet(shop.catalogue_url).assign(category=[f"group {GROUP_OF[id_]}" for id_ in IDS])
     strict = delivered_for_the_night(shop, categories).model_copy(update={"max_same_category": 3, "diversity": 0.2})
     run("ingest_catalogue", str(NIGHT), strict)
-    refresh(strict.model_copy(update={"gate_config": lenient_gate(strict)}))
+    counts = refresh(strict)["recommend_products"]
+    assert (counts["title_twice"], counts["popular"]) == (0, 0)
+    assert counts["lists"] == counts["products"] and counts["different"] <= counts["distinct"]
     most = """select max(same) from (
         select count(*) as same from current_recommendations
         join recommended_product as related using (version_id)
         where related.product_id = related_product_id group by current_recommendations.product_id, related.category
     ) as lists"""
     assert rows_of(strict, most) == [(3,)]
-
-
-def lenient_gate(settings: Settings) -> Path:
-    """Three of a group are a worse list than ten, where groups are all that there is."""
-    file = settings.state_folder.with_name("gate.json")
-    file.write_text('{"full": 0}')
-    return file
 
 
 def no_folder(settings: Settings) -> Settings:

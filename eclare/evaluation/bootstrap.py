@@ -1,7 +1,6 @@
 """How far chance alone could move a figure: percentile intervals of the bootstrap (Efron, Tibshirani, 1993, ch. 13)."""
 
 from collections.abc import Hashable, Mapping
-from itertools import count
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -37,11 +36,13 @@ class Resampled(Generic[Name]):
         points = {len(metric.earned_N) for metric in metrics.values()}
         if len(points) != 1:
             raise ValueError(f"metrics must be over the same points to be resampled together, got {sorted(points)}")
-        columns = [each for metric in metrics.values() for each in (metric.earned_N, metric.possible_N)]
-        sums_JM = _resampled_sums(np.stack(columns, axis=1), seed)
+        # Many metrics share the array of what was possible, which is added up once.
+        arrays = {id(each): each for metric in metrics.values() for each in (metric.earned_N, metric.possible_N)}
+        sums_J = dict(zip(arrays, _resampled_sums(np.stack(list(arrays.values()), axis=1), seed).T, strict=True))
         self._value = {name: metric.value for name, metric in metrics.items()}
         self._resampled = {
-            name: _over(sums_JM[:, at], sums_JM[:, at + 1], 0.0) for name, at in zip(metrics, count(0, 2), strict=False)
+            name: _over(sums_J[id(metric.earned_N)], sums_J[id(metric.possible_N)], 0.0)
+            for name, metric in metrics.items()
         }
 
     def estimate(self, name: Name) -> Estimate:

@@ -98,9 +98,9 @@ def related_gains(
     by_chance = np.maximum(sessions_N[row] * sessions_L[shared_NL.indices].astype(np.float64), 1) / max(sessions, 1)
     lift = shared_NL.data / by_chance
     gain = np.where((shared_NL.data >= LEAST_SESSIONS) & (lift >= 1), np.log1p(lift), 0)
-    gains = sp.csr_matrix((gain, shared_NL.indices, shared_NL.indptr), shape=shared_NL.shape)
-    gains.eliminate_zeros()
-    return gains
+    related = gain > 0
+    shape = shared_NL.shape
+    return sp.csr_matrix((gain[related], (row[related], shared_NL.indices[related])), shape=shape)
 
 
 def evaluate(

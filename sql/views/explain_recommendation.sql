@@ -14,7 +14,7 @@ begin atomic
         why.score_co_clicks, why.score_popularity, why.score_like_products, why.score_titles, why.score_model,
         why.score_base, why.score_rules,
         case
-            when recommendation.source = 'category' then 'It is popular in the category; the list was too short.'
+            when recommendation.source = 'category' then 'It goes with the category or sells well there; the list was too short.'
             when recommendation.source = 'popular' then 'It is popular in the shop; the list was too short.'
             when recommendation.source = 'cold' then 'The product has no click yet; its title is like those of products whose pages led here.'
             when why.sessions is null then 'Only the first ranks are explained (EXPLAINED_RANKS).'

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, RootModel, ValidationError, model_validator
@@ -42,7 +43,10 @@ RULES = (
     Rule("unknown", "at most", 0, "nothing", True, "rows with a product that the catalogue lacks"),
     Rule("row_count", "at least", 1, "nothing", False, "rows", 1),
     Rule("coverage", "at least", 0.5, "nothing", False, "share of the catalogue with a related product", *SHARE),
-    Rule("full", "at least", 0.5, "nothing", False, "share of the catalogue with all TOP_K related products", *SHARE),
+    Rule("most_shown", "at most", 0.1, "nothing", False, "share of lists with the most shown product", *SHARE),
+    Rule("ten_most_shown", "at most", 0.25, "nothing", False, "share of first-10 places of the ten most shown", *SHARE),
+    Rule("shown", "at least", 0.25, "nothing", False, "different products shown over products with a session", *SHARE),
+    Rule("title_twice", "at most", 0, "nothing", False, "share of lists with one title twice", *SHARE),
     Rule("live_precision", "at least", 0.7, "live", False, "held-out P@10 over that of the live version"),
     Rule("live_psp", "at least", 0.7, "live", False, "held-out PSP@10 over that of the live version"),
     Rule("live_ndcg", "at least", 0.7, "live", False, "held-out nDCG@10 over that of the live version"),
@@ -62,16 +66,20 @@ RULES = (
         *SHARE,
     ),
 )
-REPLACED = {
-    "score_drift": "rank_biased_overlap (a share from 0 to 1, at least), because the scores of two models have no zero "
-    "in common and only their order can be compared"
-}  # names of older code
+REMOVED = {  # names of older code
+    "score_drift": "the scores of two models have no zero in common and only their order can be compared: give "
+    "rank_biased_overlap (a share from 0 to 1, at least) instead",
+    "full": "a list may be short, since one filled with what sells everywhere is no better: `coverage` says how many "
+    "products have a list, `shown` how many are shown; take it out of the file",
+}
+EVEN_SLACK = 2  # how much worse than an even table may be, where an even one is near a threshold
 
 
 class GateConfig(RootModel[dict[str, float]]):
     """Thresholds by name of rule, from the JSON file GATE_CONFIG; what it leaves out is as in RULES.
 
-    Raises pydantic.ValidationError for a name that is no rule, a zero rule and a threshold out of the rule's range.
+    Raises pydantic.ValidationError for a name that is no rule any more (with what replaced it) or never was, a zero
+    rule and a threshold out of the rule's range.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,8 +90,8 @@ class GateConfig(RootModel[dict[str, float]]):
     def _thresholds_are_of_rules(self) -> Self:
         known = {rule.name: rule for rule in RULES if not rule.is_zero_rule}
         for name, threshold in self.root.items():
-            if name in REPLACED:
-                raise ValueError(f"{name} is no rule any more, it was replaced by {REPLACED[name]}: give that instead")
+            if name in REMOVED:
+                raise ValueError(f"{name} is no rule any more, {REMOVED[name]}")
             if name not in known:
                 raise ValueError(f"thresholds must be of {', '.join(known)}, got {name}")
             lowest, highest = known[name].lowest, known[name].highest
@@ -122,17 +130,37 @@ def broken_zero_rules(measured: Mapping[str, float | None]) -> list[str]:
     return [rule.name for rule in RULES if rule.is_zero_rule and measured.get(rule.name) != 0]
 
 
-def judge(measured: Mapping[str, float | None], config: GateConfig, *, has_live: bool) -> list[Verdict]:
+def judge(
+    measured: Mapping[str, float | None],
+    config: GateConfig,
+    *,
+    has_live: bool,
+    even: Mapping[str, float] = MappingProxyType({}),
+) -> list[Verdict]:
     """One verdict per rule, in the order of RULES; a measurement that is missing, negative or not finite fails.
 
-    measured: value by name of rule. Without a live version, what is compared with it passes.
+    measured: value by name of rule. Without a live version, what is compared with it passes. even: what a table that
+    shows all products alike would have; a rule asks no more than EVEN_SLACK times that, or that part of it.
     """
-    return [_verdict(rule, measured.get(rule.name), config.threshold(rule), has_live=has_live) for rule in RULES]
+    verdicts = []
+    for rule in RULES:
+        threshold = _within_reach(rule, config.threshold(rule), even.get(rule.name))
+        verdicts.append(_verdict(rule, measured.get(rule.name), threshold, has_live=has_live))
+    return verdicts
 
 
 def failures(verdicts: list[Verdict]) -> str:
     """The failed rules in one sentence."""
     return "; ".join(f"{verdict.rule}: {verdict.reason}" for verdict in verdicts if not verdict.passed)
+
+
+def _within_reach(rule: Rule, threshold: float, even: float | None) -> float:
+    """The threshold, or the one that a catalogue of so few products can keep to."""
+    if even is None:
+        return threshold
+    if rule.bound == "at most":
+        return max(threshold, min(EVEN_SLACK * even, rule.highest))
+    return min(threshold, even / EVEN_SLACK)
 
 
 def _verdict(rule: Rule, value: float | None, threshold: float, *, has_live: bool) -> Verdict:

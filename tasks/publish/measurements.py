@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eclare.arrays.topk import PAD
+from eclare.evaluation.lists import exposure, first_places, shown, ten_most_shown, title_twice
 from eclare.related.recommendations import Recommendations
+from eclare.related.variants import title_numbers
 from tasks.stores.database import Connection, statement
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
@@ -35,12 +37,45 @@ def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measur
     return {
         "row_count": len(labels),
         "coverage": int((list_lengths > 0).sum()) / catalogue,
-        "full": int((list_lengths == labels_NK.shape[1]).sum()) / catalogue if labels_NK.shape[1] else 0.0,
         "unknown": int((~known).sum()),
         "itself": int((label_of_point_N[points] == labels).sum()),
         "repeated": _count_repeated(labels_NK),
         "blocked": int(blocked[related[related >= 0]].sum()),
         "out_of_stock": int((~in_stock)[related[related >= 0]].sum()),
+    }
+
+
+def measure_page(recommendations: Recommendations, products: pa.Table, with_session: int) -> Measurements:
+    """What the first places of all lists look like.
+
+    products: product_id and title of the night's catalogue; with_session: how many of them a session of the window
+    holds.
+    """
+    labels_NK, ids = recommendations.labels_NK, recommendations.label_ids_L
+    shown_L, lists = exposure(labels_NK, len(ids)), len(first_places(labels_NK))
+    rows_L = _rows_in(ids, products["product_id"])
+    titles = products["title"].take(pa.array(rows_L, mask=rows_L < 0))
+    return {
+        "most_shown": int(shown_L.max(initial=0)) / max(lists, 1),
+        "ten_most_shown": ten_most_shown(shown_L),
+        "shown": shown(shown_L, with_session),
+        "title_twice": title_twice(labels_NK, title_numbers(titles.to_pylist())),
+    }
+
+
+def even_page(recommendations: Recommendations, products: pa.Table, with_session: int) -> dict[str, float]:
+    """What `measure_page` would find if every product that may be recommended stood in as many lists as the others.
+
+    Each then stands in rows / products lists, rounded up, and at worst among the first places of all of them.
+    """
+    labels_NK = recommendations.labels_NK
+    lists, first = int((labels_NK != PAD).any(axis=1).sum()), int((first_places(labels_NK) != PAD).sum())
+    recommendable = int(pc.sum(pc.and_not(products["in_stock"], products["blocked"])).as_py() or 0)
+    each = -(-int((labels_NK != PAD).sum()) // max(recommendable, 1))
+    return {
+        "most_shown": min(1.0, each / max(lists, 1)),
+        "ten_most_shown": min(1.0, 10 * each / max(first, 1)),
+        "shown": min(first, recommendable) / max(with_session, 1),
     }
 
 

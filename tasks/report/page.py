@@ -52,7 +52,7 @@ def _charts(report: "Report") -> list[tuple[str, Markup]]:
         ("Recall at 10 by how often the related product is clicked", by_segment, lambda axes: _bars(by_segment, axes)),
         ("Training", report.training, lambda axes: draw_losses(report.training, axes)),
         (
-            "Coverage of the catalogue, full lists, churn", report.gate_measurements,
+            "Coverage of the catalogue, what is shown most, churn", report.gate_measurements,
             lambda axes: _over_nights(report.gate_measurements, "rule", axes),
         ),
     ]  # fmt: skip

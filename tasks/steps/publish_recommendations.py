@@ -1,6 +1,7 @@
 """Step 7: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,13 +9,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eclare.arrays.topk import PAD
+from eclare.evaluation.lists import ListFigures
 from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish import versions
 from tasks.publish.explanations import read_reasons
 from tasks.publish.gate import GateConfig, Verdict, broken_zero_rules, failures, judge, read_gate
-from tasks.publish.measurements import Measurements, measure_change, measure_metrics, measure_rows
+from tasks.publish.measurements import (
+    Measurements,
+    even_page,
+    measure_change,
+    measure_metrics,
+    measure_page,
+    measure_rows,
+)
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact, Storage, hash_file
@@ -23,11 +32,12 @@ from tasks.stores.database import Connection, locked, statement
 
 @dataclass(frozen=True)
 class _Tonight:
-    """A version ready to be stored, what is measured on its rows, and the thresholds for it."""
+    """A version ready to be stored, what is measured on its rows and would be on an even table, and the thresholds."""
 
     night: Night
     version: Version
     measured: Measurements
+    even: dict[str, float]
     gate: GateConfig
 
 
@@ -65,6 +75,7 @@ def _read(night: Night, settings: Settings) -> _Tonight:
     made, model, interactions = (storage.read(night.artefact(name)) for name in names)
     with storage.open(made) as folder:
         recommendations, reasons = Recommendations.load(folder), read_reasons(folder)
+        with_session = _figures(folder, night).with_session
     with storage.open(interactions) as folder:
         file = folder / "products.parquet"
         products, products_hash = pq.read_table(file), hash_file(file)
@@ -82,7 +93,15 @@ def _read(night: Night, settings: Settings) -> _Tonight:
         "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
     }
     version = Version(rows, _described(products, recommendations), reasons, description)
-    return _Tonight(night, version, measure_rows(recommendations, products), read_gate(settings))
+    measured = measure_rows(recommendations, products) | measure_page(recommendations, products, with_session)
+    return _Tonight(night, version, measured, even_page(recommendations, products, with_session), read_gate(settings))
+
+
+def _figures(folder: Path, night: Night) -> ListFigures:
+    try:
+        return ListFigures.load(folder)
+    except ValueError as error:
+        raise BadInput(f"{error}: run recommend_products --night {night} again, then this step") from error
 
 
 def _config_hash(model: Artefact, night: Night) -> str:
@@ -127,7 +146,7 @@ def _judge(connection: Connection, tonight: _Tonight, version_id: int, *, has_ro
         measured = tonight.measured | measure_metrics(connection, tonight.night.day, model_hash)
         if has_rows:
             measured |= measure_change(connection, version_id)
-        return judge(measured, tonight.gate, has_live=versions.live_exists(connection))
+        return judge(measured, tonight.gate, has_live=versions.live_exists(connection), even=tonight.even)
 
 
 def _refusal(version_id: int, verdicts: list[Verdict], night: Night, *, has_rows: bool) -> BadInput:

@@ -1,9 +1,6 @@
 """Step 6: every product of the catalogue gets its related products."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eclare.arrays.topk import PAD
@@ -13,23 +10,21 @@ from tasks.publish.explanations import write_reasons
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
-if TYPE_CHECKING:
-    from eclare.related.ranking import Ranked
-    from eclare.related.rerank import ListRules
-    from eclare.related.snapshot import Snapshot
-
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     """The top_k products in stock and not blocked for every product, itself left out; writes recommendations.npz.
 
     Model and ranker are those that were judged; the clicks that features count go up to the night itself. Lists keep
-    to MAX_SAME_CATEGORY and DIVERSITY; short ones are filled up with what is popular. reasons.parquet says why, for
-    the first EXPLAINED_RANKS.
+    to MAX_SAME_CATEGORY, DIVERSITY, MAX_VARIANTS and MAX_EXPOSURE; short ones are filled up from their category, with
+    what sells everywhere only where FILL_WITH_POPULAR says so. lists.json says what the lists look like,
+    reasons.parquet why, for the first EXPLAINED_RANKS.
     """
+    from eclare.evaluation.lists import list_figures
     from eclare.related.explain import reasons_of
     from eclare.related.ranking import rank
-    from eclare.related.rerank import ListRules
-    from tasks.ranking import load_ranker, load_snapshot, recommendable
+    from eclare.related.rerank import Catalogue, ListRules, rerank
+    from eclare.related.variants import Variants
+    from tasks.ranking import categories, load_ranker, load_snapshot, recommendable
 
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -42,10 +37,20 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     ):
         products = pq.read_table(inputs / "products.parquet")
         snapshot, ranker = load_snapshot(inputs, texts, model, settings, known_until=0), load_ranker(model)
-        rules = ListRules(settings.top_k, settings.max_same_category, settings.diversity)
+        variants = Variants.of(*(products[name].to_pylist() for name in ("title", "category", "brand")))
+        catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P, variants)
+        rules = ListRules(
+            settings.top_k, settings.max_same_category, settings.diversity,
+            settings.max_variants, settings.max_exposure, settings.fill_with_popular,
+        )  # fmt: skip
         ranked = rank(snapshot, ranker, np.arange(len(products), dtype=np.int32), rules.candidates)
-        recommendations = _lists(snapshot, ranked, products, rules)
+        chosen = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, snapshot.cooccurrence, rules)
+        ids = products["product_id"].to_numpy().astype(str)
+        recommendations = Recommendations(chosen.labels_PK, chosen.scores_PK, chosen.sources_PK, ids, ids)
         recommendations.save(folder)
+        popularity_P = snapshot.cooccurrence.popularity()
+        figures = list_figures(chosen.labels_PK, popularity_P, snapshot.allowed_P, variants.title_P)
+        figures.save(folder)
         first = slice(None), slice(settings.explained_ranks)
         lists = recommendations.labels_NK[first], recommendations.scores_NK[first]
         reasons = reasons_of(snapshot, ranker, ranked, *lists)
@@ -54,14 +59,5 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
         counts |= {"rows": int((labels != PAD).sum()), "distinct": len(np.unique(labels[labels != PAD]))}
         counts |= {name: int((sources[labels != PAD] == place).sum()) for place, name in enumerate(SOURCES)}
+        counts |= {"moved_by_exposure": chosen.moved, **figures._asdict()}
     return counts
-
-
-def _lists(snapshot: "Snapshot", ranked: "Ranked", products: pa.Table, rules: "ListRules") -> Recommendations:
-    from eclare.related.rerank import Catalogue, rerank
-    from tasks.ranking import categories
-
-    ids = products["product_id"].to_numpy().astype(str)
-    catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P)
-    lists = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, snapshot.cooccurrence, rules)
-    return Recommendations(*lists, ids, ids)

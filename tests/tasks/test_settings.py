@@ -49,7 +49,16 @@ def test_a_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path, mon
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("WINDOW_DAYS", "1"), ("TOP_K", "0"), ("MIN_SUPPORT", "zero"), ("HALF_LIFE_DAYS", "0"), ("DEVICE", "tpu")],
+    [
+        ("WINDOW_DAYS", "1"),
+        ("TOP_K", "0"),
+        ("MIN_SUPPORT", "zero"),
+        ("HALF_LIFE_DAYS", "0"),
+        ("DEVICE", "tpu"),
+        ("MAX_VARIANTS", "-1"),
+        ("MAX_EXPOSURE", "4"),
+        ("FILL_WITH_POPULAR", "some"),
+    ],
 )
 def test_a_value_out_of_range_is_refused_by_its_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)

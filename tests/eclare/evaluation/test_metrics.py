@@ -98,7 +98,9 @@ def test_lift_is_the_discounted_gain_of_related_labels_over_the_best(ranking, sh
     """As ../shared/peers/next_days.py counts it: pairs that met twice or more, and no less often than by chance."""
     random = np.random.default_rng(0)
     sessions_N, sessions_L, sessions = random.integers(1, 9, POINTS), random.integers(1, 9, LABELS), 20
-    gains = related_gains(sp.csr_matrix(shared.astype(np.float32)), sessions_N, sessions_L, sessions)
+    given_NL = sp.csr_matrix(shared.astype(np.float32))
+    gains = related_gains(given_NL, sessions_N, sessions_L, sessions)
+    assert np.array_equal(given_NL.toarray(), shared), "what was given stays"
     lift = shared * sessions / np.outer(sessions_N, sessions_L)
     slowly = np.where((shared >= 2) & (lift >= 1), np.log1p(lift), 0)
     assert np.allclose(gains.toarray(), slowly)

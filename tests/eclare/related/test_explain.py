@@ -15,6 +15,7 @@ from eclare.related.explain import NEIGHBOURS, reasons_of, score_parts
 from eclare.related.features import NAMES, SCORE_PARTS
 from eclare.related.ranking import Ranked, rank
 from eclare.related.rerank import Catalogue, ListRules, diversify
+from eclare.related.variants import Variants
 from tests.eclare.related.trained_shops import CONFIG, snapshot_of
 from tests.made_shops import sessions_of_groups
 
@@ -41,11 +42,11 @@ def snapshot():
 
 
 @pytest.mark.parametrize("weights", ["learnt", "fixed"])
-@pytest.mark.parametrize("rules", [ListRules(5), ListRules(5, 2, 0.8)])
+@pytest.mark.parametrize("rules", [ListRules(5), ListRules(8, 2, 0.8)])  # 8 of 6 groups: some come out of turn
 def test_the_parts_of_a_score_sum_to_what_is_published(of_either, weights, rules):
     ranker = ranker_of(weights)
     ranked = rank(of_either, ranker, EVERYTHING, rules.candidates)
-    catalogue = Catalogue(of_either.titles_PV, EVERYTHING % 8, of_either.allowed_P)
+    catalogue = Catalogue(of_either.titles_PV, EVERYTHING % 8, of_either.allowed_P, Variants(EVERYTHING, EVERYTHING))
     labels, scores = diversify(ranked.labels_QK, ranked.scores_QK, catalogue, rules)
     parts = score_parts(of_either, ranker, ranked, labels, scores)
     there = labels != PAD

@@ -1,5 +1,4 @@
-from types import SimpleNamespace
-
+import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -13,22 +12,48 @@ from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.recommendations import SOURCES
 from eclare.related.rerank import (
     CATEGORY,
+    CO_CLICK,
+    EVEN_SLACK,
     POPULAR,
     Catalogue,
+    Fillers,
     ListRules,
     Lists,
-    Popular,
     diversify,
+    exposure_limit,
     fill_up,
+    limit_exposure,
+    related_to_categories,
     rerank,
     sources_of,
 )
+from eclare.related.variants import Variants
 
 PRODUCTS = 12
 
 
-def catalogue_of(titles: sp.csr_matrix, category: np.ndarray) -> Catalogue:
-    return Catalogue(titles, category, np.ones(len(category), bool))
+def catalogue_of(titles: sp.csr_matrix, category: np.ndarray, variants: Variants | None = None) -> Catalogue:
+    alone = np.arange(len(category), dtype=np.int32)
+    return Catalogue(titles, category, np.ones(len(category), bool), variants or Variants(alone, alone))
+
+
+def made_catalogue(random: np.random.Generator, products: int = PRODUCTS) -> Catalogue:
+    """Products of few titles, kinds and categories, so that every limit is met; some have none."""
+    group = random.integers(-1, products // 2, products).astype(np.int32)
+    title = np.where(random.random(products) < 0.5, group, np.arange(products) + products).astype(np.int32)
+    category, allowed = random.integers(-1, 3, products).astype(np.int32), random.random(products) < 0.8
+    titles = made_titles(random) if products == PRODUCTS else sp.csr_matrix((products, 3), dtype=np.float32)
+    return Catalogue(titles, category, allowed, Variants(title, group))
+
+
+def fits_slowly(label, listed, catalogue, rules):
+    """Whether a list may hold another label."""
+    limits = [(catalogue.category_P, rules.max_same_category), (catalogue.variants.group_P, rules.max_variants)]
+    limits.append((catalogue.variants.title_P, 1 if rules.max_variants else 0))
+    return all(
+        not most or numbers[label] < 0 or sum(numbers[other] == numbers[label] for other in listed) < most
+        for numbers, most in limits
+    )
 
 
 def ranked_lists(random: np.random.Generator, queries: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,8 +76,9 @@ def made_sessions(sessions: list[list[int]], products: int) -> Cooccurrence:
     return Cooccurrence.of_sessions(chosen, np.arange(len(sessions)))
 
 
-def diversify_slowly(labels, scores, titles, category, rules):
+def diversify_slowly(labels, scores, catalogue, rules):
     """One list, chosen label by label; a tie goes to the better ranked one."""
+    titles = catalogue.titles_PV.toarray()
     left = [place for place, label in enumerate(labels) if label != PAD]
     lowest, highest = (scores[left[-1]], scores[0]) if left else (0, 1)
     chosen = []
@@ -63,11 +89,8 @@ def diversify_slowly(labels, scores, titles, category, rules):
             relevance = (scores[place] - lowest) / max(highest - lowest, 1e-12)
             return (1 - rules.diversity) * relevance - rules.diversity * alike
 
-        def fits(place):
-            same = sum(category[labels[other]] == category[labels[place]] for other in chosen)
-            return not rules.max_same_category or category[labels[place]] < 0 or same < rules.max_same_category
-
-        left = [place for place in left if fits(place)]
+        listed = [labels[other] for other in chosen]
+        left = [place for place in left if fits_slowly(labels[place], listed, catalogue, rules)]
         if not left:
             break
         best = max(left, key=lambda place: (round(worth(place), 5), -place))
@@ -76,19 +99,74 @@ def diversify_slowly(labels, scores, titles, category, rules):
     return [int(labels[place]) for place in chosen], np.minimum.accumulate(scores[chosen]) if chosen else []
 
 
-def fill_up_slowly(product, labels, popularity, catalogue, rules):
+def limit_slowly(labels_PC, scores_PC, catalogue, rules, most):
+    """The labels of every list, and the places given up: label after label, counted again each time."""
+    lists = [
+        diversify_slowly(labels, scores, catalogue, rules)[0]
+        for labels, scores in zip(labels_PC, scores_PC, strict=True)
+    ]
+    closed, moved = set(), 0
+    while True:
+        shown = [sum(label in listed for listed in lists) for label in range(len(catalogue.category_P))]
+        label = max(range(len(shown)), key=lambda label: (shown[label], -label))
+        if shown[label] <= most:
+            return lists, moved
+        closed.add(label)
+        losses = []
+        for row, listed in enumerate(lists):
+            if label in listed:
+                ranked, rest = labels_PC[row].tolist(), [other for other in listed if other != label]
+                could = [
+                    other for other in ranked
+                    if other != PAD and other not in listed and other not in closed
+                    and fits_slowly(other, rest, catalogue, rules)
+                ]  # fmt: skip
+                place = ranked.index(label)
+                loss = scores_PC[row, place] - scores_PC[row, ranked.index(could[0])] if could else np.inf
+                losses.append((-loss, place, row, rest + could[:1]))
+        for _, _, row, replaced in sorted(losses, key=lambda loss: loss[:3])[most:]:
+            lists[row] = replaced
+            moved += 1
+
+
+def related_slowly(labels_PK, sources_PK, category):
+    """The labels of each category, most telling first."""
+    met = [
+        {int(label) for label, source in zip(*row, strict=True) if label != PAD and source == CO_CLICK}
+        for row in zip(labels_PK, sources_PK, strict=True)
+    ]
+    lists = [(category[p], labels) for p, labels in enumerate(met) if labels and category[p] >= 0]
+    related = []
+    for wanted in range(max([*category, -1]) + 1):
+        of_category = [labels for c, labels in lists if c == wanted]
+        telling = []
+        for label in range(len(category)):
+            together, all_with = sum(label in labels for labels in of_category), sum(label in m for _, m in lists)
+            gain = together * np.log(together * len(lists) / (len(of_category) * all_with)) if together else 0
+            if together >= 2 and gain > 0:
+                telling.append((-gain, label))
+        related.append([label for _, label in sorted(telling)])
+    return related
+
+
+def fill_up_slowly(lists, popularity, catalogue, rules, most):
+    """What is added to every list, with its source."""
     allowed, category = catalogue.allowed_P, catalogue.category_P
-    chosen, added = [label for label in labels if label != PAD], []
+    chosen = [[int(label) for label in labels if label != PAD] for labels in lists.labels_PK]
+    related = related_slowly(lists.labels_PK, lists.sources_PK, category)
     clicked = [p for p in range(len(category)) if allowed[p] and popularity[p] > 0]
     clicked.sort(key=lambda p: (-popularity[p], p))
-    of_category = [p for p in clicked if category[product] >= 0 and category[p] == category[product]]
-    for source, some in ((CATEGORY, of_category), (POPULAR, clicked)):
-        for label in some:
-            same = sum(category[other] == category[label] >= 0 for other in chosen)
-            full = rules.max_same_category and same >= rules.max_same_category
-            if len(chosen) < len(labels) and label != product and label not in chosen and not full:
-                chosen.append(label)
-                added.append(source)
+    added = [[] for _ in chosen]
+    for product, listed in enumerate(chosen):
+        of_category = [p for p in clicked if category[product] >= 0 and category[p] == category[product]]
+        goes_with = related[category[product]] if category[product] >= 0 else []
+        everywhere = clicked if rules.fill_with_popular else []
+        for source, some in ((CATEGORY, goes_with), (CATEGORY, of_category), (POPULAR, everywhere)):
+            for label in some:
+                is_new = label != product and label not in listed and sum(label in other for other in chosen) < most
+                if len(listed) < rules.k and is_new and fits_slowly(label, listed, catalogue, rules):
+                    listed.append(label)
+                    added[product].append(source)
     return chosen, added
 
 
@@ -96,16 +174,17 @@ def fill_up_slowly(product, labels, popularity, catalogue, rules):
     seed=st.integers(0, 10_000),
     most=st.integers(0, 2),
     diversity=st.sampled_from([0.0, 0.3, 0.8, 1.0]),
+    variants=st.integers(0, 2),
     k=st.integers(1, 6),
 )
 @hypothesis_settings(deadline=None, max_examples=60)
-def test_lists_are_those_of_choosing_one_label_after_the_other(seed, most, diversity, k):
+def test_lists_are_those_of_choosing_one_label_after_the_other(seed, most, diversity, variants, k):
     random = np.random.default_rng(seed)
-    titles, category = made_titles(random), random.integers(-1, 3, PRODUCTS).astype(np.int32)
-    ranked, rules = ranked_lists(random, 5, 9), ListRules(k, most, diversity)
-    labels, scores = diversify(*ranked, catalogue_of(titles, category), rules)
+    catalogue = made_catalogue(random)
+    ranked, rules = ranked_lists(random, 5, 9), ListRules(k, most, diversity, variants)
+    labels, scores = diversify(*ranked, catalogue, rules)
     for row in range(5):
-        expected, falling = diversify_slowly(ranked[0][row], ranked[1][row], titles.toarray(), category, rules)
+        expected, falling = diversify_slowly(ranked[0][row], ranked[1][row], catalogue, rules)
         assert labels[row].tolist() == expected + [PAD] * (k - len(expected))
         assert scores[row, : len(expected)] == pytest.approx(falling)
 
@@ -120,7 +199,7 @@ def test_without_rules_the_ranking_stays_as_it_is():
 def test_of_two_that_are_the_same_one_is_enough():
     titles = sp.csr_matrix(np.array([[1, 0], [1, 0], [0, 1]], np.float32))
     ranked = np.array([[0, 1, 2]], np.int32), np.array([[0.9, 0.8, 0.2]], np.float32)
-    catalogue = catalogue_of(titles, np.full(3, -1, np.int32))
+    catalogue = catalogue_of(titles, np.full(3, PAD, np.int32))
     labels, scores = diversify(*ranked, catalogue, ListRules(3, diversity=0.5))
     assert labels.tolist() == [[0, 2, 1]]
     assert scores[0] == pytest.approx([0.9, 0.2, 0.2]), "a score never rises again"
@@ -137,45 +216,180 @@ def test_a_source_tells_products_that_met_from_those_without_a_session():
     ]  # fmt: skip
 
 
-@given(seed=st.integers(0, 10_000), most=st.integers(0, 2))
-@hypothesis_settings(deadline=None, max_examples=80)
-def test_lists_are_filled_from_the_category_and_then_from_everywhere(seed, most):
-    random, products, rules = np.random.default_rng(seed), 10, ListRules(5, most)
-    popularity = random.integers(0, 4, products).astype(np.float32)
-    allowed, category = random.random(products) < 0.8, random.integers(-1, 3, products).astype(np.int32)
-    labels, scores = np.full((products, 5), PAD, np.int32), np.zeros((products, 5), np.float32)
-    for product, length in enumerate(random.integers(0, 6, products)):
+def numbers_of(labels_PK: np.ndarray, numbers: np.ndarray) -> list[int]:
+    """How often each list holds a number at most; a negative one is none."""
+    counts = [np.bincount(numbers[row[row != PAD]] + 1, minlength=2)[1:].max(initial=0) for row in labels_PK]
+    return [int(count) for count in counts]
+
+
+RULES = st.builds(
+    ListRules, k=st.integers(1, 6), max_same_category=st.integers(0, 3), diversity=st.sampled_from([0.0, 0.4]),
+    max_variants=st.integers(0, 2), max_exposure=st.sampled_from([0.0, 0.1, 0.3, 0.6, 1.0]),
+    fill_with_popular=st.booleans(),
+)  # fmt: skip
+
+
+@given(seed=st.integers(0, 10_000), rules=RULES, most=st.integers(1, 6))
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_a_label_above_the_limit_keeps_the_lists_that_lose_most_without_it(seed, rules, most):
+    random = np.random.default_rng(seed)
+    catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
+    open_PC, moved = limit_exposure(labels, scores, catalogue, rules, most)
+    found, falling = diversify(labels, scores, catalogue, rules, open_PC)
+    expected, moved_slowly = limit_slowly(labels, scores, catalogue, rules, most)
+    assert moved == moved_slowly
+    assert [set(row[row != PAD].tolist()) for row in found] == [set(row) for row in expected]
+    assert np.bincount(found[found != PAD], minlength=PRODUCTS).max() <= most
+    assert ((np.diff(falling, axis=1) <= 0) | (found[:, 1:] == PAD)).all()
+    if not rules.diversity:
+        ranks = [[row.tolist().index(label) for label in listed] for row, listed in zip(labels, expected, strict=True)]
+        assert [row[row != PAD].tolist() for row in found] == [
+            row[sorted(rank)].tolist() for row, rank in zip(labels, ranks, strict=True)
+        ]
+
+
+def test_the_margin_keeps_more_score_than_rank_or_score_would():
+    """Two lists want label 0, one may have it: the second has nothing near it, though its score is lower."""
+    labels = np.array([[0, 1], [0, 2], [3, 1]], np.int32)
+    scores = np.array([[9.0, 8.9], [5.0, 1.0], [2.0, 1.0]], np.float32)
+    catalogue = catalogue_of(sp.csr_matrix((4, 3), dtype=np.float32), np.full(4, PAD, np.int32))
+    open_PC, moved = limit_exposure(labels, scores, catalogue, ListRules(1), 1)
+    assert moved == 1
+    assert diversify(labels, scores, catalogue, ListRules(1), open_PC)[0].tolist() == [[1], [0], [3]]
+
+
+def test_a_list_without_a_replacement_keeps_its_label_first():
+    labels = np.array([[0, 1], [0, PAD], [0, 2]], np.int32)
+    scores = np.array([[9.0, 1.0], [5.0, 0.0], [7.0, 6.0]], np.float32)
+    catalogue = catalogue_of(sp.csr_matrix((3, 3), dtype=np.float32), np.full(3, PAD, np.int32))
+    open_PC, _ = limit_exposure(labels, scores, catalogue, ListRules(1), 1)
+    assert diversify(labels, scores, catalogue, ListRules(1), open_PC)[0].tolist() == [[1], [0], [2]]
+
+
+def test_the_limit_is_a_share_of_the_lists_and_never_below_what_fills_them():
+    labels = np.tile(np.arange(20, dtype=np.int32), (1000, 1))
+    everywhere = np.vstack([labels, np.full((50, 20), PAD, np.int32)])
+    assert exposure_limit(everywhere, ListRules(4)) == 1050
+    assert exposure_limit(everywhere, ListRules(4, max_exposure=0.5)) == 500
+    assert exposure_limit(everywhere, ListRules(4, max_exposure=0.04)) == EVEN_SLACK * 4 * 1000 / 20
+    assert exposure_limit(everywhere, ListRules(20, max_exposure=0.04)) >= 1000, "each must stand in every list"
+    assert exposure_limit(everywhere[-50:], ListRules(4, max_exposure=0.04)) == 1
+
+
+def test_a_shop_of_four_products_shows_them_all():
+    labels = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]], np.int32)
+    scores = np.tile(np.array([0.9, 0.5, 0.25], np.float32), (4, 1))
+    rules = ListRules(3, max_variants=1, max_exposure=0.04)
+    catalogue = catalogue_of(sp.csr_matrix((4, 3), dtype=np.float32), np.full(4, PAD, np.int32))
+    lists = rerank(labels, scores, catalogue, made_sessions([[0, 1, 2, 3]], 4), rules)
+    assert (lists.labels_PK == labels).all()
+    assert lists.moved == 0
+
+
+@given(seed=st.integers(0, 10_000), rules=RULES, most=st.integers(1, 10))
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_lists_are_filled_from_the_category_and_if_wanted_from_everywhere(seed, rules, most):
+    random, products, k = np.random.default_rng(seed), 10, rules.k
+    popularity, catalogue = random.integers(0, 4, products).astype(np.float32), made_catalogue(random, products)
+    labels, scores = np.full((products, k), PAD, np.int32), np.zeros((products, k), np.float32)
+    for product, length in enumerate(random.integers(0, k + 1, products)):
         labels[product, :length] = random.permutation(np.delete(np.arange(products), product))[:length]
         scores[product, :length] = -np.sort(-random.normal(size=length))
-    ranked = Lists(labels, scores, np.zeros(labels.shape, np.int8))
-    filled = fill_up(ranked, Popular.of(popularity, allowed, category), rules.category_limit)
+    ranked = Lists(labels, scores, random.integers(0, 3, labels.shape).astype(np.int8))
+    fillers = Fillers.of(ranked, popularity, catalogue, with_popular=rules.fill_with_popular)
+    filled = fill_up(ranked, fillers, catalogue, rules, most)
+    chosen, added = fill_up_slowly(ranked, popularity, catalogue, rules, most)
     for product in range(products):
-        catalogue = SimpleNamespace(allowed_P=allowed, category_P=category)
-        chosen, added = fill_up_slowly(product, labels[product], popularity, catalogue, rules)
-        assert filled.labels_PK[product].tolist() == chosen + [PAD] * (5 - len(chosen))
-        length = len(chosen) - len(added)
-        assert filled.sources_PK[product].tolist() == [0] * length + added + [0] * (5 - len(chosen))
-        assert filled.scores_PK[product, : len(chosen)] == pytest.approx(
-            [*scores[product, :length], *[scores[product, length - 1] if length else 0] * len(added)]
+        gap = [PAD] * (k - len(chosen[product]))
+        assert filled.labels_PK[product].tolist() == chosen[product] + gap
+        length, end = len(chosen[product]) - len(added[product]), len(chosen[product])
+        assert filled.sources_PK[product, length:end].tolist() == added[product]
+        assert filled.sources_PK[product, :length].tolist() == ranked.sources_PK[product, :length].tolist()
+        assert filled.scores_PK[product, :end] == pytest.approx(
+            [*scores[product, :length], *[scores[product, length - 1] if length else 0] * len(added[product])]
         )
 
 
-@pytest.mark.parametrize("rules", [ListRules(4), ListRules(4, 2), ListRules(4, 1, 0.5), ListRules(4, diversity=0.9)])
-def test_lists_are_chosen_then_named_by_source_then_filled_up(rules):
-    random = np.random.default_rng(5)
-    titles, category = made_titles(random), random.integers(-1, 3, PRODUCTS).astype(np.int32)
+def test_a_category_is_related_to_what_its_lists_hold_more_often_than_others():
+    category = np.array([0, 0, 0, 1, 1, 1, -1, -1], np.int32)
+    labels = np.array([[6, 7], [6, 7], [6, PAD], [7, PAD], [7, PAD], [7, 6], [0, 1], [0, 1]], np.int32)
+    sources = np.full(labels.shape, CO_CLICK)
+    related = related_to_categories(Lists(labels, np.zeros(labels.shape, np.float32), sources), category)
+    assert related.labels.tolist() == [6, 7] and related.starts.tolist() == [0, 1, 2]
+    guessed = np.zeros_like(sources)
+    none = related_to_categories(Lists(labels, np.zeros(labels.shape, np.float32), guessed), category)
+    assert none.labels.tolist() == [], "only what met counts"
+
+
+@given(seed=st.integers(0, 10_000), rules=RULES)
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_the_whole_table_keeps_every_limit(seed, rules):
+    random = np.random.default_rng(seed)
+    catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
     sessions = [random.permutation(PRODUCTS - 2)[: random.integers(1, 5)].tolist() for _ in range(12)]
-    cooccurrence, ranked = made_sessions(sessions, PRODUCTS), ranked_lists(random, PRODUCTS, 9)
-    catalogue = Catalogue(titles, category, random.random(PRODUCTS) < 0.8)
-    labels, scores, sources = rerank(*ranked, catalogue, cooccurrence, rules)
-    ranked_sources, popularity = sources_of(labels, cooccurrence), cooccurrence.popularity()
-    named = set()
+    lists = rerank(labels, scores, catalogue, made_sessions(sessions, PRODUCTS), rules)
+    found, there = lists.labels_PK, lists.labels_PK != PAD
+    assert np.bincount(found[there], minlength=PRODUCTS).max() <= exposure_limit(labels, rules)
+    assert max(numbers_of(found, catalogue.category_P)) <= (rules.max_same_category or rules.k)
+    assert max(numbers_of(found, catalogue.variants.group_P)) <= (rules.max_variants or rules.k)
+    assert max(numbers_of(found, catalogue.variants.title_P)) <= (1 if rules.max_variants else rules.k)
+    assert (there[:, :-1] | ~there[:, 1:]).all()
+    assert ((np.diff(lists.scores_PK, axis=1) <= 0) | ~there[:, 1:]).all()
+
+
+def test_one_thread_and_two_make_the_same_lists():
+    random, products = np.random.default_rng(3), 300
+    catalogue = made_catalogue(random, products)
+    worth = random.normal(size=products) + random.normal(size=(products, products))
+    labels = np.argsort(-worth, axis=1)[:, :40].astype(np.int32)
+    ranked = labels, np.take_along_axis(worth, labels, axis=1).astype(np.float32)
+    cooccurrence = made_sessions([random.permutation(products)[:5].tolist() for _ in range(200)], products)
+    rules, threads = ListRules(8, 4, max_variants=1, max_exposure=0.05), numba.get_num_threads()
+    try:
+        of_threads = []
+        for some in (1, min(2, threads)):
+            numba.set_num_threads(some)
+            of_threads.append(rerank(*ranked, catalogue, cooccurrence, rules))
+    finally:
+        numba.set_num_threads(threads)
+    one, two = of_threads
+    assert one.moved == two.moved > 0
+    assert all(np.array_equal(*both) for both in zip(one[:3], two[:3], strict=True))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ListRules(4, fill_with_popular=True), ListRules(4, 2, fill_with_popular=True),
+        ListRules(4, 1, 0.5, 1, 0.4, True),
+        ListRules(4, diversity=0.9, max_variants=2, fill_with_popular=True),
+    ],
+)  # fmt: skip
+def test_lists_are_limited_then_chosen_then_named_by_source_then_filled_up(rules):
+    random = np.random.default_rng(5)
+    catalogue, ranked = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
+    sessions = [random.permutation(PRODUCTS - 2)[: random.integers(1, 5)].tolist() for _ in range(12)]
+    cooccurrence, most = made_sessions(sessions, PRODUCTS), exposure_limit(ranked[0], rules)
+    labels, scores, sources, moved = rerank(*ranked, catalogue, cooccurrence, rules)
+    open_PC, moved_alone = limit_exposure(*ranked, catalogue, rules, most)
+    chosen, falling = diversify(*ranked, catalogue, rules, open_PC)
+    assert moved == moved_alone
+    named = Lists(chosen, falling, sources_of(chosen, cooccurrence))
+    filled, added = fill_up_slowly(named, cooccurrence.popularity(), catalogue, rules, most)
+    seen = set()
     for p in range(PRODUCTS):
-        chosen, _ = diversify_slowly(ranked[0][p], ranked[1][p], titles.toarray(), category, rules)
-        padded = chosen + [PAD] * (rules.k - len(chosen))
-        filled, added = fill_up_slowly(p, padded, popularity, catalogue, rules)
-        assert labels[p].tolist() == filled + [PAD] * (rules.k - len(filled))
-        assert sources[p, : len(filled)].tolist() == [*ranked_sources[p, : len(chosen)], *added]
-        assert (np.diff(scores[p, : len(filled)]) <= 0).all()
-        named |= {SOURCES[source] for source in sources[p, : len(filled)]}
-    assert named >= {"model", "co-click", "category", "popular"}
+        assert labels[p].tolist() == filled[p] + [PAD] * (rules.k - len(filled[p]))
+        length = len(filled[p]) - len(added[p])
+        assert sources[p, : len(filled[p])].tolist() == [*named.sources_PK[p, :length], *added[p]]
+        assert (np.diff(scores[p, : len(filled[p])]) <= 0).all()
+        seen |= {SOURCES[source] for source in sources[p, : len(filled[p])]}
+    assert seen >= {"model", "co-click", "category", "popular"}
+
+
+def test_without_limits_lists_are_the_first_of_the_ranking():
+    random = np.random.default_rng(8)
+    catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
+    none_met = made_sessions([], PRODUCTS)
+    lists = rerank(labels, scores, catalogue, none_met, ListRules(5))
+    assert np.array_equal(lists.labels_PK, labels[:, :5]) and np.array_equal(lists.scores_PK, scores[:, :5])
+    assert lists.moved == 0

@@ -3,32 +3,37 @@
 import math
 import re
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, strategies
 from hypothesis import settings as hypothesis_settings
 
+from eclare.related.recommendations import Recommendations
 from tasks.errors import BadInput
 from tasks.publish.gate import RULES, GateConfig, broken_zero_rules, failures, judge, read_gate
-from tasks.publish.measurements import measure_change, measure_metrics, measure_rows
+from tasks.publish.measurements import even_page, measure_change, measure_metrics, measure_page, measure_rows
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
-from tests.nights import RELATED, make_night, recommendations_of, rows_of, with_lenient_gate
+from tests.nights import RELATED, TITLES, make_night, recommendations_of, rows_of, with_lenient_gate
 
 ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
 COMPARED_WITH_LIVE = ("live_precision", "live_psp", "live_ndcg", "churn", "rank_biased_overlap")
 COMPARED_WITH_BASELINE = ("baseline_precision", "baseline_psp", "baseline_ndcg", "tail_recall")
 DEFAULTS = {
     **dict.fromkeys(ZERO_RULES, ("at most", 0)), "row_count": ("at least", 1), "coverage": ("at least", 0.5),
-    "full": ("at least", 0.5), **dict.fromkeys(COMPARED_WITH_LIVE[:3], ("at least", 0.7)),
+    "most_shown": ("at most", 0.1), "ten_most_shown": ("at most", 0.25), "shown": ("at least", 0.25),
+    "title_twice": ("at most", 0), **dict.fromkeys(COMPARED_WITH_LIVE[:3], ("at least", 0.7)),
     **dict.fromkeys(COMPARED_WITH_BASELINE[:3], ("at least", 0.8)), "tail_recall": ("at least", 0.7),
     "churn": ("at most", 0.9), "rank_biased_overlap": ("at least", 0.05), "precision": ("at least", 0.001),
 }  # fmt: skip
 GOOD = dict.fromkeys(ZERO_RULES, 0.0) | {
-    "row_count": 1000.0, "coverage": 0.9, "full": 0.9, "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0,
-    "precision": 0.1, "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2,
-    "churn": 0.4, "rank_biased_overlap": 0.5,
+    "row_count": 1000.0, "coverage": 0.9, "most_shown": 0.03, "ten_most_shown": 0.1, "shown": 0.7, "title_twice": 0.0,
+    "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0, "precision": 0.1,
+    "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2, "churn": 0.4,
+    "rank_biased_overlap": 0.5,
 }  # fmt: skip
 ANY_VALUE = strategies.none() | strategies.floats() | strategies.integers(-(10**30), 10**30)
 THRESHOLDS = {rule.name: strategies.floats(rule.lowest, rule.lowest + 1) for rule in RULES if not rule.is_zero_rule}
@@ -111,8 +116,9 @@ def test_thresholds_come_from_one_file_that_names_only_what_it_changes(settings:
     [
         ("", "Invalid JSON"), ("{", "Invalid JSON"), ("[]", "should be an object"), ('{"chrun": 1}', "got chrun"),
         ('{"churn": NaN}', "got nan"), ('{"live_psp": Infinity}', "got inf"), ('{"churn": 2}', "from 0 to 1, got 2"),
-        ('{"score_drift": 3}', "score_drift is no rule any more, it was replaced by rank_biased_overlap .* give that"),
-        ('{"row_count": 0}', "from 1 to inf, got 0"), ('{"full": -1}', "got -1"), ('{"blocked": 5}', "got blocked"),
+        ('{"score_drift": 3}', "score_drift is no rule any more, .*: give rank_biased_overlap"),
+        ('{"row_count": 0}', "from 1 to inf, got 0"), ('{"shown": -1}', "got -1"), ('{"blocked": 5}', "got blocked"),
+        ('{"full": 0}', "full is no rule any more, a list may be short.*`coverage`.*`shown`.*take it out of the file"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_meant_is_refused(settings: Settings, tmp_path, content, message):
@@ -129,13 +135,15 @@ def test_every_rule_is_measured_and_nothing_else(settings: Settings, monkeypatch
     with transaction(settings) as connection:
         metrics = measure_metrics(connection, night, model_hash)
         change = measure_change(connection, version)
-    rows = measure_rows(recommendations_of(RELATED, list(RELATED)), catalogue_of(RELATED))
-    by_comparison = {"nothing": {*rows, "precision"}, "baseline": set(), "live": set(change)}
+    recommendations, catalogue = recommendations_of(RELATED, list(RELATED)), catalogue_of(RELATED)
+    rows, page = measure_rows(recommendations, catalogue), measure_page(recommendations, catalogue, 4)
+    by_comparison = {"nothing": {*rows, *page, "precision"}, "baseline": set(), "live": set(change)}
     for name in metrics.keys() - {"precision"}:
         by_comparison["live" if name.startswith("live_") else "baseline"].add(name)
     for comparison, names in by_comparison.items():
         assert names == {rule.name for rule in RULES if rule.compared_with == comparison}
-    assert len(rows) + len(metrics) + len(change) == len(RULES), "each is measured once"
+    assert len(rows) + len(page) + len(metrics) + len(change) == len(RULES), "each is measured once"
+    assert set(even_page(recommendations, catalogue, 4)) < set(page)
 
 
 LISTS = (
@@ -167,7 +175,81 @@ def overlap(one: list[str], other: list[str]) -> float:
 
 def catalogue_of(products):
     size = len(products)
-    return pa.table({"product_id": list(products), "in_stock": [True] * size, "blocked": [False] * size})
+    titles = [f"title {product}" for product in products]
+    allowed = {"in_stock": [True] * size, "blocked": [False] * size}
+    return pa.table({"product_id": list(products), "title": titles, **allowed})
+
+
+def test_the_page_is_measured_on_the_rows_that_are_published():
+    related = {"a": ["b", "c"], "b": ["a", "c"], "c": [], "d": ["c"]}
+    recommendations, catalogue = recommendations_of(related, list(related)), catalogue_of(related)
+    measured = measure_page(recommendations, catalogue, with_session=4)
+    assert measured == pytest.approx({"most_shown": 1, "ten_most_shown": 1, "shown": 0.75, "title_twice": 0})
+    same = catalogue.set_column(1, "title", pa.array(["Tea", "coffee", " tea", "milk"]))
+    assert measure_page(recommendations, same, 4)["title_twice"] == pytest.approx(1 / 3), "b's holds a and c"
+    unknown = measure_page(recommendations, catalogue.slice(3), 0)
+    assert (unknown["title_twice"], unknown["shown"]) == (0, 1), "products that the catalogue lacks have no title"
+
+
+def test_an_even_page_shows_all_products_alike():
+    """Two places in three lists among four products: each stands in one list or two."""
+    related = {"a": ["b", "c"], "b": ["a", "c"], "c": [], "d": ["c", "a"]}
+    recommendations, catalogue = recommendations_of(related, list(related)), catalogue_of(related)
+    assert even_page(recommendations, catalogue, 8) == {"most_shown": 2 / 3, "ten_most_shown": 1, "shown": 0.5}
+    blocked = catalogue.set_column(3, "blocked", pa.array([True, True, True, False]))
+    assert even_page(recommendations, blocked, 0)["most_shown"] == 1
+    assert even_page(recommendations_of({key: [] for key in related}, list(related)), catalogue, 4)["shown"] == 0
+
+
+@pytest.mark.parametrize(
+    ("even", "rule", "value", "passes"),
+    [
+        (0.3, "most_shown", 0.6, True), (0.3, "most_shown", 0.61, False), (0.02, "most_shown", 0.11, False),
+        (0.9, "most_shown", 1, True), (0.2, "ten_most_shown", 0.4, True), (0.1, "ten_most_shown", 0.26, False),
+        (0.2, "shown", 0.1, True), (0.2, "shown", 0.09, False), (1, "shown", 0.24, False),
+    ],
+)  # fmt: skip
+def test_where_products_are_few_a_rule_asks_for_twice_what_an_even_table_has(even, rule, value, passes):
+    verdicts = judge(GOOD | {rule: value}, GateConfig(), has_live=True, even={rule: even})
+    assert [verdict.rule for verdict in verdicts if not verdict.passed] == ([] if passes else [rule])
+
+
+@given(products=strategies.integers(2, 60), k=strategies.integers(1, 20), seed=strategies.integers(0, 1000))
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_an_even_table_passes_the_page_however_small_the_shop(products, k, seed):
+    """List p holds the products after it, in a random order of the shop."""
+    order, width = np.random.default_rng(seed).permutation(products), min(k, products - 1)
+    places = (np.arange(products)[:, None] + np.arange(1, width + 1)) % products
+    ids = np.array([f"P{number}" for number in order])
+    scores, sources = np.zeros(places.shape, np.float32), np.zeros(places.shape, np.int8)
+    made = Recommendations(places.astype(np.int32), scores, sources, ids, ids)
+    measured = measure_page(made, catalogue_of(ids.tolist()), products)
+    even = even_page(made, catalogue_of(ids.tolist()), products)
+    verdicts = judge(GOOD | measured, GateConfig(), has_live=True, even=even)
+    assert all(verdict.passed for verdict in verdicts)
+
+
+def test_a_page_with_one_title_twice_is_refused_and_one_of_few_products_is_not(settings: Settings, monkeypatch):
+    settings = with_lenient_gate(settings, monkeypatch)
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    used = "select threshold, value from gate_history where rule = 'most_shown'"
+    ((threshold, value),) = rows_of(settings, used)
+    assert threshold == 1 and value == pytest.approx(2 / 3), (
+        "two products stand in two of three lists, where an even table has two as well"
+    )
+    twice = make_night("2017-06-30", settings, titles=TITLES | {"2": "Plain", "3": "plain "})
+    with pytest.raises(BadInput, match=r"but title_twice: must be at most 0, is 0\.6666"):
+        publish_recommendations(twice, settings)
+
+
+def test_lists_without_their_figures_are_refused(settings: Settings):
+    night = make_night("2017-06-30", settings)
+    storage = Storage(settings.storage_url)
+    inputs = [storage.read(night.artefact(name)) for name in ("interactions", "model")]
+    with storage.write(night.artefact("recommendations"), made_from=inputs) as (folder, _):
+        recommendations_of(RELATED, list(RELATED)).save(folder)
+    with pytest.raises(BadInput, match=r"lists\.json must hold.*run recommend_products --night 2017-06-30 again"):
+        publish_recommendations(night, settings)
 
 
 def test_sql_and_documents_name_the_rules_of_the_table():
@@ -177,7 +259,7 @@ def test_sql_and_documents_name_the_rules_of_the_table():
         text = (ROOT / "sql" / "queries" / f"{file}.sql").read_text()
         for listed in re.findall(r"rule (?:in \(|= )([^\n)]+)", text):
             quoted |= set(re.findall(r"'(\w+)'", listed))
-    assert quoted == {"coverage", "full", "churn"}
+    assert quoted == {"coverage", "shown", "most_shown", "ten_most_shown", "churn"}
     assert quoted <= names
     runbook = (ROOT / "docs" / "operators.md").read_text()
     section = runbook[runbook.index("## The gate refused a night") : runbook.index("## A bad night is live")]

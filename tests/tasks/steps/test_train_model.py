@@ -45,7 +45,8 @@ def make_interactions(shop: DatedShop, settings) -> Night:
         np.arange(len(shop.titles)).astype(str),
     )
     known, yes = shop.cooccurrence.until(night.held_out_days), np.ones(len(ids), bool)
-    products = {"product_id": ids, "title": shop.titles, "category": pa.nulls(len(ids), pa.string())}
+    nothing = pa.nulls(len(ids), pa.string())
+    products = {"product_id": ids, "title": shop.titles, "category": nothing, "brand": nothing}
     with storage.write(night.artefact("interactions")) as (folder, _):
         pq.write_table(pa.table(products | {"in_stock": yes, "blocked": ~yes}), folder / "products.parquet")
         (folder / "training").mkdir()
