@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import log as ln
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,9 @@ from eclare.related.candidates import candidates_of
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import COUNT_FLOOR, NAMES, CandidateSet
 from eclare.related.snapshot import Snapshot
+from eclare.related.targets import Goal
 
 log = logging.getLogger(__name__)
-
-Goal = Literal["related", "basket"]
 
 DAYS_AGO = (45, 90, 180)  # cut-offs of a log of one and a half times the longest; a shorter one takes the same shares
 FEWEST_QUERIES = 1000  # cut-offs of a thin log go further back, up to half of it, until there are as many

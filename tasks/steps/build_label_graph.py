@@ -4,8 +4,9 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.arrays.tfidf import Vocabulary
-from eclare.model.data import Interactions
 from eclare.model.label_graph import build_label_graph as walk_label_graph
+from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.targets import model_targets
 from tasks.model_config import read_config
 from tasks.night import Night
 from tasks.settings import Settings
@@ -28,7 +29,9 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs)
         vocabulary.save(folder)
         sp.save_npz(folder / "titles.npz", vocabulary.features(titles))
-        graph = walk_label_graph(Interactions.load(inputs / "training").weights_NL, config)
+        known = Cooccurrence.load(inputs).until(night.held_out_days)
+        targets = model_targets(known, settings.goal, settings.half_life_days, settings.max_related)
+        graph = walk_label_graph(targets, config)
         graph.save(folder)
         labels = graph.edges_LL.shape[0]
         counts |= {"labels": labels, "edges": graph.edges_LL.nnz - labels, "tokens": len(vocabulary.tokens_V)}

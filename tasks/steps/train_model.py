@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from eclare.model.data import Interactions, weighted
+from eclare.model.data import weighted
 from tasks.errors import BadInput
 from tasks.model_config import read_config
 from tasks.night import Night
@@ -30,6 +30,7 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     from eclare.model.stages import Training
     from eclare.related.backtest import ranker_from
     from eclare.related.cooccurrence import Cooccurrence
+    from eclare.related.targets import model_targets
     from tasks.ranking import RANKER, choose_device, load_texts
 
     storage, config = Storage(settings.storage_url), read_config(settings)
@@ -41,11 +42,12 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.open(made_from[1]) as texts,
         storage.write(night.artefact("model"), made_from=made_from, sources=sources) as (folder, counts),
     ):
-        clicks = weighted(Interactions.load(inputs / "training").weights_NL, config)
+        known = Cooccurrence.load(inputs).until(night.held_out_days)
+        targets = model_targets(known, settings.goal, settings.half_life_days, settings.max_related)
+        clicks = weighted(targets, config)
         training = Training(clicks, load_texts(texts), device, checkpoints)
         try:
             ensemble = training.ensemble(config)
-            known = Cooccurrence.load(inputs).until(night.held_out_days)
             examples = _backtest(known, training, config, settings)
         except FloatingPointError as error:
             raise BadInput(f"the model of night {night} did not learn: {error}") from error
@@ -66,14 +68,14 @@ def _backtest(
 
     In half as many epochs: the ranker is as good (benchmarks/README.md).
     """
-    from eclare.arrays.products import keep_heaviest
     from eclare.model.label_graph import build_label_graph
     from eclare.related.backtest import cutoffs, examples_at
+    from eclare.related.targets import model_targets
 
     config, examples = replace(config, epochs=max(1, config.epochs // 2)), []
     for cutoff in cutoffs(cooccurrence, settings.goal, config.seed):
-        heaviest = keep_heaviest(cutoff.known.matrix(settings.half_life_days), settings.max_related)
-        clicks = weighted(heaviest, config)
+        targets = model_targets(cutoff.known, settings.goal, settings.half_life_days, settings.max_related)
+        clicks = weighted(targets, config)
         texts = training.texts.with_graph(build_label_graph(clicks, config))
         below = training.checkpoints and training.checkpoints / f"known_for_{cutoff.known.days}_days"
         ensemble = replace(training, clicks_NL=clicks, texts=texts, checkpoints=below, history=[]).ensemble(config)
