@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from eclare.related import backtest
 from tasks.errors import BadInput, NotReady, TaskError
 from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
@@ -38,14 +37,6 @@ def ingest(settings: Settings) -> None:
 
 def refresh(settings: Settings) -> dict[str, dict[str, float]]:
     return {step: run(step, str(NIGHT), settings) for step in REFRESH}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly_fitted() -> Iterator[None]:
-    """A ranker of a few dozen queries is fitted well in an eighth of the steps, which are most of a small night."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backtest, "STEPS", 200)
-        yield
 
 
 @pytest.fixture(scope="module")

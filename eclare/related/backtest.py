@@ -6,7 +6,6 @@ For every cut-off whoever calls trains the model again on what was known then: `
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from itertools import product
 from math import log as ln
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.related.candidates import candidates_of
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.features import COUNT_FLOOR, NAMES, CandidateSet
+from eclare.related.features import COUNT_FLOOR, DAMPED_FLOOR, DAMPINGS, NAMES, CandidateSet
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
 
@@ -35,16 +34,23 @@ MOST_QUERIES = 2000  # of a cut-off; a few hundred weights need no more
 STEPS, EPOCHS, QUERIES_PER_STEP = 1600, 18, 64  # at most so many steps, and passes over the queries
 K = 10  # places of the lists that a ranker is chosen by
 
-# Simple rankings in the same network: log co-occurrence, less a power of popularity, with a little of titles and model
-# for products that were never met. A score is what goes beyond a pair of which nothing is known; its share of the
-# model's is an even one, among some 400 candidates.
-POWERS, DECAYS, MODEL_WEIGHTS = (0.0, 0.3, 0.5), (", half-life 90 days", ""), (0.0, 0.3)
-TITLE_WEIGHT = 1.0
-NOTHING_KNOWN = {"model": -6.0} | {
-    f"{name}{half_life}": ln(COUNT_FLOOR) for name in ("co-occurrence", "popularity") for half_life in DECAYS
-}
+# Simple rankings in the same network: co-occurrence, whole or over a power of popularity, with a little of titles and
+# of the model for products that were never met. A score is what goes beyond a pair of which nothing is known; its share
+# of the model's is an even one, among some 400 candidates.
+COUNTED = [
+    f"co-occurrence{damped}{half_life}"
+    for damped in ("", *(f" over popularity^{power:g}" for power in DAMPINGS))
+    for half_life in (", half-life 90 days", "")
+]
+SIMPLE = [{counted: 1.0, "title cosine": 1.0, "model": model} for counted in COUNTED for model in (0.0, 0.3)]
+QUARTER = ", half-life 90 days"
 # Of a log too short to choose from (benchmarks/fixed_weights.py).
-POWER_OF_SHORT_LOG: dict[Goal, float] = {"related": 0.3, "basket": -0.5}
+FIXED_WEIGHTS: dict[Goal, dict[str, float]] = {
+    "related": {f"co-occurrence{QUARTER}": 1.0, "title cosine": 3.0, "model": 0.3},
+    "basket": {f"co-occurrence{QUARTER}": 1.0, f"popularity{QUARTER}": 0.5, "title cosine": 3.0, "model": 0.3},
+}
+NOTHING_KNOWN = {name: ln(DAMPED_FLOOR if "^" in name else COUNT_FLOOR) for name in COUNTED}
+NOTHING_KNOWN |= {f"popularity{QUARTER}": ln(COUNT_FLOOR), "model": -6.0}
 
 
 class Cutoff(NamedTuple):
@@ -123,8 +129,8 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
     """
     examples = [each for each in examples if len(each)]
     if not examples:
-        return simple_ranker(POWER_OF_SHORT_LOG[goal], "", MODEL_WEIGHTS[-1], 3 * TITLE_WEIGHT)
-    simple = [simple_ranker(*each, TITLE_WEIGHT) for each in product(POWERS, DECAYS, MODEL_WEIGHTS)]
+        return Ranker.linear(NAMES, FIXED_WEIGHTS[goal], NOTHING_KNOWN)
+    simple = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
     figures = [np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in simple]
     best = simple[int(np.argmax([figure.mean() for figure in figures]))]
     latest, earlier = (examples[0], examples[1:]) if len(examples) > 1 else _halves(examples[0])
@@ -132,12 +138,6 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
         log.info("%s", json.dumps({"ranker": "simple", "queries": sum(map(len, examples))}))
         return best
     return _fitted(examples, seed)
-
-
-def simple_ranker(power: float, half_life: str, model: float, titles: float) -> Ranker:
-    """Log co-occurrence less `power` times log popularity, plus the model and the cosine of titles, weighted."""
-    weights = {f"co-occurrence{half_life}": 1.0, f"popularity{half_life}": -power, "title cosine": titles}
-    return Ranker.linear(NAMES, weights | {"model": model}, NOTHING_KNOWN)
 
 
 def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:  # who reads the table alone does not load torch
     from eclare.related.snapshot import Snapshot
 
 HALF_LIVES = (7.0, 30.0, 90.0, 365.0, np.inf)  # days; inf counts every session whole, which thin data need
-LATELY, EVER = HALF_LIVES.index(30.0), HALF_LIVES.index(np.inf)
-COUNT_FLOOR, CHANCE_FLOOR = 0.1, 1e-4  # added before the logarithm
+LATELY, QUARTER, EVER = HALF_LIVES.index(30.0), HALF_LIVES.index(90.0), HALF_LIVES.index(np.inf)
+DAMPINGS = (0.3, 0.5)  # powers of a candidate's popularity that its co-occurrence is divided by
+COUNT_FLOOR, DAMPED_FLOOR, CHANCE_FLOOR = 0.1, 0.01, 1e-4  # added before the logarithm
 UNSEEN = 0.02  # sessions that a pair which never met is taken to have shared, where it is compared with others
 
 
@@ -84,6 +85,12 @@ class CandidateSet:
 
 def _cooccurrence(half_life: int, candidates: CandidateSet) -> Floats:
     return _log(candidates.sessions_QCH[..., half_life])
+
+
+def _damped(power: float, half_life: int, candidates: CandidateSet) -> Floats:
+    """Sessions with both over a power of the candidate's own; whoever was never met is alike, popular or not."""
+    damping_QC = np.maximum(candidates.popularity_QCH[..., half_life], 1) ** np.float32(power)
+    return _log(np.asarray(candidates.sessions_QCH[..., half_life] / damping_QC, np.float32), DAMPED_FLOOR)
 
 
 def _popularity(half_life: int, candidates: CandidateSet) -> Floats:
@@ -171,6 +178,11 @@ def _name(what: str, half_life: int) -> str:
 
 FEATURES = (
     *(Feature(_name("co-occurrence", h), "co_clicks", partial(_cooccurrence, h)) for h in range(len(HALF_LIVES))),
+    *(
+        Feature(_name(f"co-occurrence over popularity^{power:g}", h), "co_clicks", partial(_damped, power, h))
+        for power in DAMPINGS
+        for h in (QUARTER, EVER)
+    ),
     *(Feature(_name("cosine of sessions", h), "co_clicks", partial(_cosine, h)) for h in (LATELY, EVER)),
     *(Feature(_name("chance after the query", h), "co_clicks", partial(_chance, h)) for h in (LATELY, EVER)),
     Feature("least lift", "co_clicks", _least_lift),

@@ -47,7 +47,7 @@ def lists_of(known: Cooccurrence, *, ours: bool = True) -> dict[str, np.ndarray]
     found = rivals(Known(known.matrix(45), shared, known.popularity(), known.session_count, allowed), everything, K)
     if ours:
         snapshot = snapshot_of(known, [f"word{product % 17} thing{product}" for product in range(PRODUCTS)])
-        found["eclare"] = rank(snapshot, ranker_from([], seed=0), everything, K).labels_QK
+        found["eclare"] = rank(snapshot, ranker_from([], "basket", seed=0), everything, K).labels_QK
     return found
 
 

@@ -26,7 +26,7 @@ EVERYTHING = np.arange(len(SHOP.cooccurrence), dtype=np.int32)
 
 def ranker_of(kind: str) -> Ranker:
     if kind == "fixed":
-        return ranker_from([], seed=0)
+        return ranker_from([], "basket", seed=0)
     torch.manual_seed(0)
     return Ranker(NAMES, torch.zeros(len(NAMES)), torch.full((len(NAMES),), 3.0))
 

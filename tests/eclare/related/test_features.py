@@ -34,8 +34,18 @@ def test_features_are_what_their_names_say(snapshot) -> None:
     seen = dict(zip(NAMES, np.moveaxis(candidates.features_QCF, 2, 0), strict=True))
     assert seen["co-occurrence, half-life 30 days"][0] == pytest.approx(np.log([1.5 + 0.1, 0.5 + 0.1, 0.1]))
     assert seen["popularity, half-life 30 days"][0] == pytest.approx(np.log([1.75 + 0.1, 0.75 + 0.1, 0.1]))
-    weight = 0.5 ** (np.array([0, 30, 60]) / 365)
-    together = (CHOSEN * weight[:, None]).T @ CHOSEN
+    shared, each = np.array([2.0, 1, 0]), np.array([3.0, 2, 0])  # of the first query, whole
+    assert seen["co-occurrence"][0] == pytest.approx(np.log(shared + 0.1))
+    assert seen["popularity"][0] == pytest.approx(np.log(each + 0.1))
+    damped = shared / np.maximum(each, 1) ** 0.3
+    assert seen["co-occurrence over popularity^0.3"][0] == pytest.approx(np.log(damped + 0.01))
+    assert seen["trend"][0] == pytest.approx(np.log((np.array([1.75, 0.75, 0]) + 0.1) / (each + 0.1)), abs=1e-6)
+    assert seen["popularity of the query"][0] == pytest.approx(np.log([2 + 0.1] * 3))
+    assert seen["cosine of sessions"][0] == pytest.approx(np.log((shared + 0.02) / np.sqrt(2 * np.maximum(each, 0.02))))
+    assert seen["chance after the query"][0] == pytest.approx(np.log((shared + 0.02) / 3))
+    sure = np.maximum(shared - np.sqrt(shared), 0) + 0.02
+    assert seen["least lift"][0] == pytest.approx(np.log(sure / (each + 1) / 3))
+    together = CHOSEN.T @ CHOSEN
     np.fill_diagonal(together, 0)
     onwards = together / np.maximum(together.sum(axis=1, keepdims=True), 1e-9)
     assert seen["co-occurrence over two hops"][0] == pytest.approx(np.log((onwards @ onwards)[0, 1:] + 1e-4), rel=1e-4)

@@ -14,6 +14,7 @@ from eclare.ranker import Ranker
 from eclare.related.backtest import cutoffs, examples_at, ranker_from
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.snapshot import Snapshot
+from eclare.related.targets import Goal
 
 CONFIG = ECLAREConfig(embedding_dim=16, epochs=6, batch_size=32)
 
@@ -36,8 +37,10 @@ def snapshot_of(
     return Snapshot(known, titles_PV, trained(known, titles_PV, config), everything if allowed is None else allowed)
 
 
-def backtested(known: Cooccurrence, titles: list[str]) -> Ranker:
+def backtested(known: Cooccurrence, titles: list[str], goal: Goal = "basket") -> Ranker:
     """As train_model fits it."""
     titles_PV = tfidf(titles)
-    examples = [examples_at(each, titles_PV, trained(each.known, titles_PV)) for each in cutoffs(known, CONFIG.seed)]
-    return ranker_from(examples, CONFIG.seed)
+    examples = [
+        examples_at(each, titles_PV, trained(each.known, titles_PV)) for each in cutoffs(known, goal, CONFIG.seed)
+    ]
+    return ranker_from(examples, goal, CONFIG.seed)

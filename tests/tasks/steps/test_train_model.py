@@ -77,7 +77,7 @@ def test_a_night_ranks_by_a_backtest_or_by_fixed_weights(settings, days, is_fitt
     artefact = storage.read(night.artefact("model"))
     assert artefact.sources == {"config": read_config(settings).hash}
     with storage.open(artefact) as model:
-        ranker, fixed = Ranker.load(model / RANKER, NAMES), ranker_from([], seed=0)
+        ranker, fixed = Ranker.load(model / RANKER, NAMES), ranker_from([], settings.goal, seed=0)
     assert torch.equal(ranker.layers[0].weight, fixed.layers[0].weight) == (not is_fitted)
     known, new = same_group(shop, night, settings)
     assert known > 0.9 and new > 0.9
