@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 from benchmarks.judge import Judge, K
 from benchmarks.next_days import days_before, settings_of
@@ -121,5 +122,5 @@ def test_the_window_is_the_whole_log_before_the_cut(log) -> None:
 def test_settings_are_those_of_a_night_and_none_of_the_benchmarks_own() -> None:
     assert settings_of(["MAX_VARIANTS=0", "half_life_days=90"]) == {"MAX_VARIANTS": "0", "HALF_LIFE_DAYS": "90"}
     for refused in ("MAX_VARIANTS", "NO_SUCH=1", "GOAL=basket", "DATABASE_URL=postgresql://other"):
-        with pytest.raises(Exception, match="NAME=VALUE"):
+        with pytest.raises(typer.BadParameter, match="NAME=VALUE"):
             settings_of([refused])
