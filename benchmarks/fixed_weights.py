@@ -1,4 +1,4 @@
-"""The fixed weights of a log too short for a backtest, beside single features, judged on the days after it."""
+"""Simple rankings of a log too short to choose one from, by their power of popularity, judged on the days after it."""
 
 import json
 from pathlib import Path
@@ -10,24 +10,21 @@ import scipy.sparse as sp
 import torch
 import typer
 
-from eclare.arrays.csr import CSRStack
-from eclare.arrays.products import keep_heaviest, look_up
+from benchmarks.judge import Judge, K
+from eclare.arrays.products import keep_heaviest
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
-from eclare.ranker import Ranker
-from eclare.related.backtest import FIXED_WEIGHTS, relevant_products
+from eclare.related.backtest import MODEL_WEIGHTS, POWER_OF_SHORT_LOG, TITLE_WEIGHT, simple_ranker
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.features import NAMES
 from eclare.related.ranking import rank
 from eclare.related.snapshot import Snapshot
 from tasks.model_config import NIGHT
 from tasks.settings import Settings
 
-K, MOST_QUERIES = 10, 600
-DISCOUNT = 1 / np.log2(np.arange(K) + 2)
-WEIGHTS = {name: {name: 1.0} for name in FIXED_WEIGHTS} | {"fixed": FIXED_WEIGHTS}
+POWERS = (-1.0, -0.5, 0.0, 0.3, 0.5, 1.0)
+METRICS = ("P", "nDCG", "lift")
 
 
 def main(
@@ -36,36 +33,34 @@ def main(
     days: Annotated[int, typer.Option(help="Days of the log before the cut")] = 1,
     judged_days: Annotated[int, typer.Option(help="Days after the cut that are judged on")] = 45,
 ) -> None:
-    """Prints one JSON line: P@10 and nDCG@10, in percent, of every set of weights.
+    """Prints one JSON line: P@10, nDCG@10 and lift@10, in percent, of every power, and the power of each goal.
 
-    A product is judged when 5 others share 2 or more sessions with it after the cut; the gain is that number.
+    They are of the bare ranking: no list's rules take part. A product is judged as by benchmarks.next_days.
     """
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
     start, middle = pd.Timestamp(cut) - pd.Timedelta(days=days), pd.Timestamp(cut)
     end = middle + pd.Timedelta(days=judged_days)
     rows = rows[rows["event_time"] < end].sort_values("event_time", kind="stable")
     titles = rows.groupby("product_id")["title"].first().fillna("").sort_index()
-    known, later = (_cooccurrence(rows, *between, titles.index) for between in ((start, middle), (middle, end)))
-    relevance_PP = relevant_products(later)
-    queries = np.flatnonzero(np.diff(relevance_PP.indptr) >= 5).astype(np.int32)
-    queries = np.sort(np.random.default_rng(0).permutation(queries)[:MOST_QUERIES])
-    snapshot = _snapshot(known, titles)
-    figures = {}
-    for name, weights in WEIGHTS.items():
-        labels = rank(snapshot, Ranker.linear(NAMES, weights, {}), queries, K).labels_QK
-        figures[name] = _metrics(relevance_PP, queries, labels)
-    print(json.dumps({"queries": len(queries), "products": len(titles)} | figures))
+    in_days = rows[rows["event_time"] >= start]
+    judge = Judge(in_days, middle, titles.index)
+    snapshot = _snapshot(_cooccurrence(in_days[in_days["event_time"] < middle], middle, titles.index), titles)
+    figures: dict[str, object] = {}
+    for power in POWERS:
+        ranker = simple_ranker(power, "", MODEL_WEIGHTS[-1], 3 * TITLE_WEIGHT)  # as of a log too short to choose from
+        metrics = judge.metrics(rank(snapshot, ranker, judge.queries, K).labels_QK)
+        figures[str(power)] = {name: round(100 * metrics[name].value, 1) for name in METRICS}
+    print(json.dumps({"queries": len(judge.queries), "chosen": POWER_OF_SHORT_LOG, "metrics_at_10": figures}))
 
 
-def _cooccurrence(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, products: pd.Index) -> Cooccurrence:
-    rows = rows[(rows["event_time"] >= start) & (rows["event_time"] < end)]
+def _cooccurrence(rows: pd.DataFrame, end: pd.Timestamp, products: pd.Index) -> Cooccurrence:
     rows = rows.drop_duplicates(["session_id", "product_id"])
     session = pd.factorize(rows["session_id"])[0]
     age_S = (end - rows["event_time"]).dt.days.groupby(session).min().to_numpy()
     product, ones = products.get_indexer(pd.Index(rows["product_id"])), np.ones(len(rows), np.float32)
     chosen_SP = sp.csr_matrix((ones, (session, product)), (len(age_S), len(products)))
     fits = np.diff(chosen_SP.indptr) <= Settings.model_fields["max_session_products"].default
-    return Cooccurrence.of_sessions(chosen_SP[fits], age_S[fits])
+    return Cooccurrence.of_sessions(chosen_SP[fits], age_S[fits], Settings.model_fields["min_support"].default)
 
 
 def _snapshot(known: Cooccurrence, titles: pd.Series) -> Snapshot:
@@ -74,16 +69,6 @@ def _snapshot(known: Cooccurrence, titles: pd.Series) -> Snapshot:
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks_PP, NIGHT))
     ensemble = train(clicks_PP, texts, NIGHT, torch.device("cpu"))
     return Snapshot(known, titles_PV, ensemble, np.ones(len(titles), bool))
-
-
-def _metrics(relevance_PP: sp.csr_matrix, queries: np.ndarray, labels_QK: np.ndarray) -> dict[str, float]:
-    stack = CSRStack(relevance_PP.indptr, relevance_PP.indices, relevance_PP.data[:, None])
-    gain_QK = look_up(stack, queries, labels_QK)[..., 0]
-    ndcg_Q = []
-    for query, gain_K in zip(queries, gain_QK, strict=True):
-        ideal = np.sort(relevance_PP[query].data)[::-1][:K]
-        ndcg_Q.append((gain_K * DISCOUNT).sum() / (ideal * DISCOUNT[: len(ideal)]).sum())
-    return {"P@10": round(100 * float((gain_QK > 0).mean()), 1), "nDCG@10": round(100 * float(np.mean(ndcg_Q)), 1)}
 
 
 if __name__ == "__main__":

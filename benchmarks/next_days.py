@@ -1,4 +1,4 @@
-"""Related products as the night before a day recommends them, to be judged on the log after it."""
+"""Related products as the night before a day recommends them, judged on the log after it beside simple rivals."""
 
 import json
 import os
@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import ibis
 import numpy as np
 import pandas as pd
 import typer
 
+from benchmarks.judge import Judge
 from benchmarks.processes import own_environment, own_server
 from eclare.arrays.topk import PAD
 from eclare.related.recommendations import Recommendations
@@ -24,28 +25,45 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
 TO_RECOMMEND = ("build_interactions", "build_label_graph", "train_model", "recommend_products")  # what lists depend on
+OURS = "the night"
+OF_THE_BENCHMARK = {"goal", "window_days", "database_url", "state_folder", "storage_url", "click_log_url"}
+OF_THE_BENCHMARK |= {"catalogue_url", "log_format"}
 
 
 def main(
+    *,
     log: Annotated[Path, typer.Option(help="Parquet with session_id, product_id, event_time, title")],
     cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
     out: Annotated[Path, typer.Option(help="Parquet: product_id, related_product_id, rank (1 is best)")],
-    window_days: Annotated[int, typer.Option(help="WINDOW_DAYS: days that the night looks back on")] = 90,
+    goal: Annotated[Literal["related", "basket"], typer.Option(help="GOAL: what lists aim at")] = "related",
+    window_days: Annotated[
+        int | None, typer.Option(help="WINDOW_DAYS, a shop's setting; default: the whole log before the cut", min=2)
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A further setting of the night; repeatable")
+    ] = None,
 ) -> None:
     """Run the steps of the last night before the cut, with a night's settings, on the click log of its window.
 
-    Ends with one line of JSON: night, seconds, seconds of the steps after ingest, products, rows. Sessions are read
-    before the cut only. Of products that first appear later, id and first title are read, as a catalogue would have
-    them on the day they are listed; nothing else of the days after the cut is used.
+    Ends with one line of JSON: night, settings that were given, seconds, seconds of the steps after ingest, products,
+    rows; then metrics at 10 of the night and of simple rivals, in percent, each a list of the value and the two ends of
+    its 95% interval, and the ratio of the night's to the best rival's. The night reads sessions before the cut only. Of
+    products that first appear later, id and first title are read, as a catalogue would have them on the day they are
+    listed; nothing else of the days after the cut is used but to judge.
     """
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
+    try:
+        middle, judge = pd.Timestamp(cut), Judge(rows, pd.Timestamp(cut))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--cut") from error
+    set_by_us = {"GOAL": goal, "WINDOW_DAYS": str(window_days or days_before(rows, middle))} | settings_of(set_ or [])
     with tempfile.TemporaryDirectory() as scratch, own_server(Path(scratch)) as url:
-        environment = own_environment(Path(scratch), DATABASE_URL=url, WINDOW_DAYS=window_days)
+        environment = own_environment(Path(scratch), DATABASE_URL=url, **set_by_us)
         os.environ.clear()  # no setting of ours takes part
         os.environ.update(environment)
         settings = Settings(_env_file=None)
         start = time.perf_counter()
-        night, days = deliver(rows, pd.Timestamp(cut), settings)
+        night, days = deliver(rows, middle, settings)
         ingest(night, days, settings)
         ingested = time.perf_counter()
         for step in TO_RECOMMEND:
@@ -53,8 +71,33 @@ def main(
         end = time.perf_counter()
         related = recommended(night, settings)
     related.to_parquet(out, index=False)
-    figures = {"night": str(night), "seconds": round(end - start, 1), "without_ingest": round(end - ingested, 1)}
-    print(json.dumps(figures | {"products": related["product_id"].nunique(), "rows": len(related)}))
+    figures: dict[str, object] = {"night": str(night), "settings": set_by_us}
+    figures |= {"seconds": round(end - start, 1), "without_ingest": round(end - ingested, 1)}
+    figures |= {"products": related["product_id"].nunique(), "rows": len(related)}
+    print(json.dumps(figures | judge.figures({OURS: judge.lists_of(related)} | judge.rivals(), OURS)))
+
+
+def days_before(rows: pd.DataFrame, cut: pd.Timestamp) -> int:
+    """The days of the log before the cut, from its first to its last; 2 at least, as a night needs."""
+    days = rows["event_time"][rows["event_time"] < cut].dt.normalize()
+    if days.empty:
+        raise typer.BadParameter(f"the log must have events before {cut.date()}, got none", param_hint="--cut")
+    return max(2, int((days.max() - days.min()) / pd.Timedelta(days=1)) + 1)
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, str]:
+    """The settings of NAME=VALUE pairs; raises typer.BadParameter for what is no setting of a night's."""
+    found = dict[str, str]()
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or name.lower() not in set(Settings.model_fields) - OF_THE_BENCHMARK:
+            raise typer.BadParameter(
+                f"give a setting of tasks/settings.py as NAME=VALUE, none that the benchmark sets itself "
+                f"({', '.join(sorted(each.upper() for each in OF_THE_BENCHMARK))}), got {pair!r}",
+                param_hint="--set",
+            )
+        found[name.upper()] = value
+    return found
 
 
 def deliver(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> tuple[Night, Sequence[date]]:
