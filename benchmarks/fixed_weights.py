@@ -16,8 +16,10 @@ from eclare.arrays.tfidf import Vocabulary
 from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
-from eclare.related.backtest import MODEL_WEIGHTS, POWER_OF_SHORT_LOG, TITLE_WEIGHT, simple_ranker
+from eclare.ranker import Ranker
+from eclare.related.backtest import FIXED_WEIGHTS, NOTHING_KNOWN, QUARTER
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.features import NAMES
 from eclare.related.ranking import rank
 from eclare.related.snapshot import Snapshot
 from tasks.model_config import NIGHT
@@ -47,10 +49,11 @@ def main(
     snapshot = _snapshot(_cooccurrence(in_days[in_days["event_time"] < middle], middle, titles.index), titles)
     figures: dict[str, object] = {}
     for power in POWERS:
-        ranker = simple_ranker(power, "", MODEL_WEIGHTS[-1], 3 * TITLE_WEIGHT)  # as of a log too short to choose from
+        weights = FIXED_WEIGHTS["basket"] | {f"popularity{QUARTER}": -power}
+        ranker = Ranker.linear(NAMES, weights, NOTHING_KNOWN)
         metrics = judge.metrics(rank(snapshot, ranker, judge.queries, K).labels_QK)
         figures[str(power)] = {name: round(100 * metrics[name].value, 1) for name in METRICS}
-    print(json.dumps({"queries": len(judge.queries), "chosen": POWER_OF_SHORT_LOG, "metrics_at_10": figures}))
+    print(json.dumps({"queries": len(judge.queries), "metrics_at_10": figures}))
 
 
 def _cooccurrence(rows: pd.DataFrame, end: pd.Timestamp, products: pd.Index) -> Cooccurrence:

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     max_same_category: int = Field(0, ge=0, description="related products of one category in a list; 0: no limit")
     diversity: float = Field(0.0, ge=0, le=1, description="what a list gives up in score to be less alike; 0: nothing")
     max_variants: int = Field(
-        1, ge=0, description="related products of a list that are the same but for size or colour; 0: no limit"
+        3, ge=0, description="related products of a list that are the same but for size or colour; 0: no limit"
     )
     max_exposure: float = Field(
         0.04, ge=0, le=1, description="share of all lists that one product may stand in, more where products are few"
