@@ -98,7 +98,8 @@ class Ranker(nn.Module):
         if unknown := set(features) - set(self.features):
             raise ValueError(f"features must be of {', '.join(self.features)}; got {', '.join(sorted(unknown))}")
         ranker = deepcopy(self)
-        ranker.layers[0].weight[:, [name in features for name in self.features]] = 0  # standardised, the mean is 0
+        inner_HF, *_ = ranker.parameters()
+        inner_HF[:, [name in features for name in self.features]] = 0  # standardised, the mean is 0
         return ranker
 
     def forward(self, features_QCF: torch.Tensor) -> torch.Tensor:
