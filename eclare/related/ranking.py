@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from eclare.arrays.csr import Floats, Rows
-from eclare.arrays.topk import PAD, best_of_rows
+from eclare.arrays.topk import PAD, best_of_rows, only_among
 from eclare.ranker import Ranker
 from eclare.related.candidates import candidates_by_group, joined
 from eclare.related.features import GROUPS, NAMES, CandidateSet
@@ -53,13 +53,6 @@ def rank_and_ablate(
         log_partition_Q[chunk] = candidates.log_partition()
         for group in groups:
             others = joined((each for name, each in found.items() if name != group), queries[chunk])
-            left_QC = _only(candidates.products_QC, others)
+            left_QC = only_among(candidates.products_QC, others)
             ablated[group][chunk], _ = best_of_rows(left_QC, weaker[group].scores(candidates.features_QCF), k)
     return Ranked(labels_QK, scores_QK, log_partition_Q), ablated
-
-
-def _only(products_QC: Rows, kept: Rows) -> Rows:
-    """The products that are kept for the same query, PAD in place of the others."""
-    width = max(int(products_QC.max(initial=0)), int(kept.max(initial=0))) + 2  # PAD has a number too
-    first = np.arange(len(products_QC), dtype=np.int64)[:, None] * width + 1
-    return np.where(np.isin(first + products_QC, first + kept), products_QC, np.int32(PAD))

@@ -18,7 +18,9 @@ def metrics_table(night: Night, settings: Settings) -> Table:
         figures = figures_of(select(connection, "metrics_of_night", night=night.day))
     best = [f"{metric} {rival}" for metric, rival in figures.best_rivals.items()]
     title = f"Night {night}, evaluated on its last days: metrics at 10"
-    table = Table(box=SIMPLE_HEAD, title=title, caption=f"best rival: {', '.join(best)}" if best else None)
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, title=title, caption=f"best rival: {', '.join(best)}" if best else None
+    )
     table.add_column("", no_wrap=True)
     for metric in figures.metrics:
         table.add_column(metric, justify="right")

@@ -124,7 +124,7 @@ def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
             if points:
                 label = name if system == "eclare" else None
                 (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{i}", marker=".", label=label)
-                drawn.set_linewidth(3.2 - 0.8 * i)  # so that equal lines are both visible
+                drawn.set_linewidth(3.2 - 0.5 * i)  # so that equal lines are both visible
     nights = sorted({row["night"] for row in rows})
     nights = nights[:: math.ceil(len(nights) / MAX_LABELS)]
     axes.set_xticks(nights, [f"{night:%-d %b}" for night in nights])
