@@ -25,7 +25,8 @@ def test_a_whole_night_logs_each_step_and_ends_with_the_metrics_beside_the_basel
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("ingest_clicks of night") == 2 * 12  # it begins, it ends
     assert all(f"{step} of night {NIGHT}: " in ended.stderr for step in STEPS)
-    header, *lines = ended.stdout[ended.stdout.index("metrics at 10") :].splitlines()[1:]
+    table = ended.stdout[ended.stdout.index("metrics at 10") :]
+    header, *lines = [line for line in table.splitlines()[1:] if line.strip()]
     assert header.split() == ["P", "nDCG", "PSP", "lift", "recall", "coverage"]
     figures = {line[:26].strip(): line[26:].split() for line in lines}
     systems = ("eclare", "co-click", "observed - expected", "cosine", "popularity", "eclare without model")
