@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 from math import comb
@@ -86,6 +87,19 @@ class Ranker(nn.Module):
         inner_HF, _, outer_1H, _ = ranker.parameters()
         inner_HF[:2] = torch.stack([weight_F, -weight_F])
         outer_1H[0, :2] = torch.tensor([1.0, -1.0])
+        return ranker
+
+    @torch.no_grad()
+    def without(self, features: Collection[str]) -> "Ranker":
+        """The same ranker where these features have their mean, or their origin, whatever they are.
+
+        Raises ValueError for an unknown feature.
+        """
+        if unknown := set(features) - set(self.features):
+            raise ValueError(f"features must be of {', '.join(self.features)}; got {', '.join(sorted(unknown))}")
+        ranker = deepcopy(self)
+        inner_HF, *_ = ranker.parameters()
+        inner_HF[:, [name in features for name in self.features]] = 0  # standardised, the mean is 0
         return ranker
 
     def forward(self, features_QCF: torch.Tensor) -> torch.Tensor:

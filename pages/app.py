@@ -17,6 +17,7 @@ from pages.chart import polylines
 from pages.prometheus import prometheus_metrics
 from pages.queries import http_errors, rows
 from tasks.publish.rollback import rollback
+from tasks.report.figures import figures_of
 from tasks.settings import Settings
 
 MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
@@ -55,7 +56,11 @@ def product(request: Request, product_id: str) -> Response:
 @app.get("/nights", dependencies=[MAY_LOOK])
 def nights(request: Request) -> Response:
     """Versions and their figures over the nights."""
-    return _page(request, "nights.html.j2", versions=rows("page_versions"), figures=rows("page_figures"))
+    last = rows("metrics_of_night", night=None)
+    return _page(
+        request, "nights.html.j2", versions=rows("page_versions"), ratios=rows("page_figures"),
+        figures=figures_of(last), evaluated=last[0]["night"] if last else None,
+    )  # fmt: skip
 
 
 @app.get("/version", dependencies=[MAY_LOOK])

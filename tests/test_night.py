@@ -130,6 +130,9 @@ class TestAGoodNight:
             for metric in ("P", "PSP", "nDCG", "lift"):
                 ratio = value["eclare", f"{metric}@10"] / value[rival, f"{metric}@10"]
                 assert value[f"eclare / {rival}", f"{metric}@10"] == pytest.approx(ratio)
+        for part in ("eclare without model", "eclare without popularity"):
+            ratio = value["eclare", "lift@10"] / value[part, "lift@10"]
+            assert value[f"eclare / {part}", "lift@10"] == pytest.approx(ratio)
         assert value["popularity", "lift@10"] < 0.5 * value["eclare", "lift@10"], "best sellers of all groups"
         without = "select distinct metric from metrics_by_night where low is null or high is null order by 1"
         assert rows_of(live, without) == [("coverage",), ("queries",)]

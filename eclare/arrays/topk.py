@@ -88,3 +88,17 @@ def distinct_per_row(columns_NC: Rows, without_N: Rows) -> Rows:
     for row in range(len(columns_NC)):
         longest = max(longest, counts[row])
     return distinct[:, :longest].copy()  # one layout, one compiled kernel: see CONTRIBUTING.md
+
+
+@numba.njit(parallel=True, cache=True)
+def only_among(columns_NC: Rows, others_NM: Rows) -> Rows:
+    """Every row's columns, PAD in place of those that the same row of others lacks; both as `distinct_per_row` made."""
+    kept = np.full(columns_NC.shape, PAD, np.int32)
+    for row in numba.prange(len(columns_NC)):
+        place = 0
+        for other in others_NM[row]:
+            while place < columns_NC.shape[1] and columns_NC[row, place] != PAD and columns_NC[row, place] < other:
+                place += 1
+            if other != PAD and place < columns_NC.shape[1] and columns_NC[row, place] == other:
+                kept[row, place] = other
+    return kept

@@ -1,5 +1,7 @@
 """Candidates: which products are worth scoring for a query, by one function a generator, joined in `candidates_of`."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -18,14 +20,23 @@ def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL)
 
     at_least: how many the model is asked for. PAD ends a row with fewer than C; a query is never its own candidate.
     """
-    found = [
-        by_cooccurrence(snapshot, queries),
-        *(by_lift(snapshot, queries, power, count) for power, count in FROM_LIFT.items()),
-        by_like_titles(snapshot, queries),
-        by_model(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
-        by_popularity(snapshot, queries),
-    ]
-    distinct: Rows = distinct_per_row(np.hstack(found).astype(np.int32), queries)
+    return joined(candidates_by_group(snapshot, queries, at_least).values(), queries)
+
+
+def candidates_by_group(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL) -> dict[str, Rows]:
+    """What the generators find, Q x any number, by the group of features (features.GROUPS) that knows the same."""
+    lifted = [by_lift(snapshot, queries, power, count) for power, count in FROM_LIFT.items()]
+    return {
+        "co_clicks": np.hstack([by_cooccurrence(snapshot, queries), *lifted]),
+        "like_products": by_like_titles(snapshot, queries),
+        "model": by_model(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
+        "popularity": by_popularity(snapshot, queries),
+    }
+
+
+def joined(found: Iterable[Rows], queries: Rows) -> Rows:
+    """What any generator found, once, sorted, without the query, Q x C; PAD ends a row with fewer than C."""
+    distinct: Rows = distinct_per_row(np.hstack(list(found)).astype(np.int32), queries)
     return distinct
 
 

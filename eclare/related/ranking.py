@@ -1,15 +1,16 @@
 """One night's ranking: candidates -> features -> ranker; re-ranking into lists follows (rerank)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from eclare.arrays.csr import Floats, Rows
-from eclare.arrays.topk import PAD, best_of_rows
+from eclare.arrays.topk import PAD, best_of_rows, only_among
 from eclare.ranker import Ranker
-from eclare.related.candidates import candidates_of
-from eclare.related.features import CandidateSet
+from eclare.related.candidates import candidates_by_group, joined
+from eclare.related.features import GROUPS, NAMES, CandidateSet
 from eclare.related.snapshot import Snapshot
 
 CHUNK = 1024  # queries in memory at a time
@@ -28,12 +29,30 @@ class Ranked(NamedTuple):
 
 def rank(snapshot: Snapshot, ranker: Ranker, queries: Rows, k: int) -> Ranked:
     """The k best allowed products for every query, ties by lower row."""
+    return rank_and_ablate(snapshot, ranker, queries, k, ())[0]
+
+
+def rank_and_ablate(
+    snapshot: Snapshot, ranker: Ranker, queries: Rows, k: int, groups: Sequence[str]
+) -> tuple[Ranked, dict[str, Rows]]:
+    """What `rank` finds, and what it would find without each of some groups of features, Q x k by group.
+
+    Without a group, its features are held at their mean and what only its generator finds is no candidate. It costs
+    little: features are computed once for all.
+    """
+    weaker = {group: ranker.without([NAMES[place] for place in GROUPS[group]]) for group in groups}
+    ablated = {group: np.full((len(queries), k), PAD, np.int32) for group in groups}
     labels_QK, scores_QK = np.full((len(queries), k), PAD, np.int32), np.zeros((len(queries), k), np.float32)
     log_partition_Q = np.zeros(len(queries), np.float32)
     for start in tqdm(range(0, len(queries), CHUNK), desc="rank", unit="chunk", disable=None):
         chunk = slice(start, start + CHUNK)
-        candidates = CandidateSet(snapshot, queries[chunk], candidates_of(snapshot, queries[chunk], k))
+        found = candidates_by_group(snapshot, queries[chunk], k)
+        candidates = CandidateSet(snapshot, queries[chunk], joined(found.values(), queries[chunk]))
         scores_QC = ranker.scores(candidates.features_QCF)
         labels_QK[chunk], scores_QK[chunk] = best_of_rows(candidates.products_QC, scores_QC, k)
         log_partition_Q[chunk] = candidates.log_partition()
-    return Ranked(labels_QK, scores_QK, log_partition_Q)
+        for group in groups:
+            others = joined((each for name, each in found.items() if name != group), queries[chunk])
+            left_QC = only_among(candidates.products_QC, others)
+            ablated[group][chunk], _ = best_of_rows(left_QC, weaker[group].scores(candidates.features_QCF), k)
+    return Ranked(labels_QK, scores_QK, log_partition_Q), ablated

@@ -1,10 +1,5 @@
--- Both systems side by side, one row per metric and k.
-select
-    metric,
-    k,
-    max(value) filter (where system = 'eclare') as eclare,
-    max(value) filter (where system = 'co-click') as co_click
+-- Metrics at 10 of every system and ratio, of one night, or of the last one that was evaluated where none is asked for.
+select night, system, segment, metric, value, low, high
 from metrics_by_night
-where night = :night and k > 0 and segment = 'all'
-group by metric, k
-order by metric, k;
+where k = 10 and night = coalesce(cast(:night as date), (select max(night) from metric where k = 10))
+order by system, segment, metric;

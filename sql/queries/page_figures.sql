@@ -1,17 +1,22 @@
--- ECLARE's held-out metrics at 10 over those of the co-click baseline, of the last sixty nights, and the baseline itself, 1.
-with ratios as (
-    select ours.night, ours.metric || '@10' as name, ours.value / theirs.value as value
+-- ECLARE's held-out metrics at 10 over those of the rival that is best at each, of the last sixty nights, and 1 for the rival.
+with best as (
+    select night, metric, max(value) as value
+    from metrics_by_night
+    where k = 10 and segment = 'all' and system <> 'eclare' and system not like 'eclare %'
+    group by night, metric
+),
+ratios as (
+    select ours.night, ours.metric || '@10' as name, ours.value / best.value as value
     from metrics_by_night as ours
-    join metrics_by_night as theirs using (night, metric, k, segment)
+    join best using (night, metric)
     where ours.system = 'eclare'
-        and theirs.system = 'co-click'
-        and theirs.value > 0
+        and best.value > 0
         and ours.segment = 'all'
         and ours.k = 10
-        and ours.metric in ('P', 'PSP', 'nDCG')
+        and ours.metric in ('P', 'nDCG', 'PSP', 'lift')
         and ours.night > (select max(night) - 60 from metric)
 )
 select night, name, value from ratios
 union all
-select distinct night, 'co-clicks', 1.0 from ratios
+select distinct night, 'best rival', 1.0 from ratios
 order by night, name;

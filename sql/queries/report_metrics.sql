@@ -1,7 +1,9 @@
--- Held-out metrics of the nights up to this one.
-select night, system, segment, metric, value
+-- Held-out metrics at 10 of the nights up to this one: ours, and of each metric that of the rival which is best at it.
+select night, case when system = 'eclare' then system else 'best rival' end as system, segment, metric, max(value) as value
 from metrics_by_night
 where k = 10
-    and system in ('eclare', 'co-click')
+    and (system = 'eclare' or system not like 'eclare %')
+    and metric in ('P', 'nDCG', 'PSP', 'lift', 'recall')
     and night between cast(:night as date) - :days and cast(:night as date)
+group by 1, 2, 3, 4
 order by night;

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -9,10 +10,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tasks.night import Night
+from tasks.report.figures import Figures, figures_of
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Connection, select
 
 if TYPE_CHECKING:
+    from eclare.evaluation.lists import ListFigures
     from eclare.model.checkpoint import Epoch
 
 DAYS = 60  # nights before this one that the pictures show
@@ -23,15 +26,20 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Report:
-    """Rows of PostgreSQL and the epochs of the training; version has nulls alone where the night made none."""
+    """Rows of PostgreSQL, and what the artefacts say of the training and of the lists.
+
+    version has nulls alone where the night made none; metrics: over the nights; figures: this night's, beside rivals.
+    """
 
     version: Row
     verdicts: Sequence[Row]
     moves: Sequence[Row]
     metrics: Sequence[Row]
+    figures: Figures
     gate_measurements: Sequence[Row]
     samples: Sequence["Sample"]
     training: "Sequence[Epoch]"
+    lists: "ListFigures | None"
 
     @property
     def failed(self) -> list[Row]:
@@ -67,7 +75,9 @@ class Sample:
         return row["related_product_id"] not in {listed["related_product_id"] for listed in compared_with}
 
 
-def read_report(connection: Connection, night: Night, training: "Sequence[Epoch]") -> Report:
+def read_report(
+    connection: Connection, night: Night, training: "Sequence[Epoch]", lists: "ListFigures | None"
+) -> Report:
     """The newest version of the night, its verdicts, metrics over the nights, and samples of its lists."""
     (version,) = select(connection, "report_version", night=night.day)
     of_version, over_nights = {"version_id": version["version_id"]}, {"night": night.day, "days": DAYS}
@@ -77,9 +87,11 @@ def read_report(connection: Connection, night: Night, training: "Sequence[Epoch]
         select(connection, "report_verdicts", **of_version),
         select(connection, "report_moves", **of_version),
         select(connection, "report_metrics", **over_nights),
+        figures_of(select(connection, "metrics_of_night", night=night.day)),
         select(connection, "report_gate_measurements", **over_nights),
         _samples(select(connection, "report_samples", **sampled)),
         training,
+        lists,
     )
 
 
@@ -100,3 +112,14 @@ def training_of(storage: Storage, night: Night) -> "list[Epoch]":
         file = Path(folder, "training.json")
         epochs = json.loads(file.read_text()) if file.exists() else []
     return [SimpleNamespace(**epoch) for epoch in epochs]  # type: ignore[misc]
+
+
+def lists_of(storage: Storage, night: Night) -> "ListFigures | None":
+    """What the lists look like as recommend_products wrote it; none where they are missing or of older code."""
+    from eclare.evaluation.lists import ListFigures
+
+    if not storage.complete(night.artefact("recommendations")):
+        return None
+    with storage.open(storage.read(night.artefact("recommendations"))) as folder, suppress(ValueError):
+        return ListFigures.load(Path(folder))
+    return None

@@ -15,11 +15,22 @@ from matplotlib.figure import Figure
 from eclare.model.loss_curve import draw_losses
 from tasks.night import Night
 from tasks.publish.gate import RULES
+from tasks.report.figures import COMPARED
 
 if TYPE_CHECKING:
     from tasks.report.data import Report, Row
 
-SYSTEMS = {"eclare": "-", "co-click": "--"}
+SYSTEMS = {"eclare": "-", "best rival": "--"}
+LISTS = {  # by figure of lists.json: its name, how it is written, what it says
+    "most_shown": ("most shown product", ".1%", "of the lists hold it among their first ten"),
+    "ten_most_shown": ("ten most shown products", ".1%", "of all first-ten places are theirs"),
+    "different": ("different products shown", ",", "stand among the first ten of some list"),
+    "shown": ("the same, of those with a session", ".1%", "over 100% where products without a session are shown too"),
+    "gini": ("Gini of exposure", ".2f", "0: all products are shown alike, 1: one product has all places"),
+    "beyond_best_sellers": ("beyond the best sellers", ".1%", "of the places are not of the best-selling tenth"),
+    "title_twice": ("one title twice", ".2%", "of the lists hold it among their first ten"),
+    "overlap": ("overlap of two lists", ".1%", "of their first ten do two random lists share on average"),
+}
 SEGMENTS = ("head", "torso", "tail")
 MAX_LABELS = 8  # nights named below a chart
 STYLE = Path(__file__).with_name("page.mplstyle")
@@ -33,8 +44,9 @@ def render(report: "Report", night: Night) -> str:
     )
     environment.filters["number"] = _number
     return environment.get_template("page.html.j2").render(
-        report=report, night=night, charts=_charts(report), summary=_summary(report), measured_of=_measured_of(report)
-    )
+        report=report, night=night, charts=_charts(report), summary=_summary(report), measured_of=_measured_of(report),
+        lists=_lists(report),
+    )  # fmt: skip
 
 
 def _number(value: float | None) -> str:
@@ -45,10 +57,13 @@ def _number(value: float | None) -> str:
 
 def _charts(report: "Report") -> list[tuple[str, Markup]]:
     """Title and SVG of the charts that have data."""
-    over_all = [row for row in report.metrics if row["segment"] == "all" and row["metric"] in ("P", "PSP", "nDCG")]
+    over_all = [row for row in report.metrics if row["segment"] == "all" and row["metric"] in COMPARED]
     by_segment = [row for row in report.metrics if row["segment"] in SEGMENTS and row["metric"] == "recall"]
     charts: list[tuple[str, Sequence[object], Callable[[Axes], None]]] = [
-        ("Held-out metrics at 10, dashed: baseline", over_all, lambda axes: _over_nights(over_all, "metric", axes)),
+        (
+            "Held-out metrics at 10, dashed: the best rival at each", over_all,
+            lambda axes: _over_nights(over_all, "metric", axes),
+        ),
         ("Recall at 10 by how often the related product is clicked", by_segment, lambda axes: _bars(by_segment, axes)),
         ("Training", report.training, lambda axes: draw_losses(report.training, axes)),
         (
@@ -61,24 +76,27 @@ def _charts(report: "Report") -> list[tuple[str, Markup]]:
 
 def _summary(report: "Report") -> dict[str, str]:
     """The most important numbers, by a short name."""
-    tonight = max((row["night"] for row in report.metrics), default=None)
-    value = {
-        (row["system"], row["metric"]): row["value"]
-        for row in report.metrics
-        if row["night"] == tonight and row["segment"] == "all"
-    }
     judged = {verdict["rule"]: verdict["value"] for verdict in report.verdicts if verdict["value"] is not None}
     summary = {}
     if report.version["version_id"]:
         summary = {"recommendations": f"{report.version['row_count']:,}"}
         summary["products with some"] = f"{report.version['product_count']:,}"
-    for metric in ("P", "PSP"):
-        if value.get(("co-click", metric)) and ("eclare", metric) in value:
-            summary[f"{metric}@10, times co-clicks"] = f"{value['eclare', metric] / value['co-click', metric]:.2f}"
+    for line in report.figures.ratios[:1]:
+        for metric, figure in zip(report.figures.metrics, line.figures, strict=True):
+            if figure:
+                summary[f"{metric}@10, times {figure.beside}"] = f"{figure.value:.2f}"
     for rule in ("coverage", "churn"):
         if rule in judged:
             summary[rule] = f"{judged[rule]:.1%}"
     return summary
+
+
+def _lists(report: "Report") -> list[tuple[str, str, str]]:
+    """Name, figure and sentence of what the pages look like; none where the night made no lists."""
+    if not report.lists:
+        return []
+    figures = report.lists._asdict()
+    return [(name, format(figures[key], written), says) for key, (name, written, says) in LISTS.items()]
 
 
 def _measured_of(report: "Report") -> dict[str, str]:
@@ -106,7 +124,7 @@ def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
             if points:
                 label = name if system == "eclare" else None
                 (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{i}", marker=".", label=label)
-                drawn.set_linewidth(3.2 - 0.8 * i)  # so that equal lines are both visible
+                drawn.set_linewidth(3.2 - 0.5 * i)  # so that equal lines are both visible
     nights = sorted({row["night"] for row in rows})
     nights = nights[:: math.ceil(len(nights) / MAX_LABELS)]
     axes.set_xticks(nights, [f"{night:%-d %b}" for night in nights])

@@ -1,7 +1,7 @@
 """Step 5: the night's ranking and its simple rivals are judged on the days after the cut, side by side."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 from tasks.errors import BadInput
 from tasks.night import Night
+from tasks.report.figures import best_rivals, over
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 CUTS = (1, 3, 5, 10)
 LAST_CUT = max(CUTS)
 OURS = "eclare"
+LEFT_OUT = ("model", "popularity")  # groups of features that ours is also judged without
 COMPARED = (("P", "all"), ("nDCG", "all"), ("PSP", "all"), ("lift", "all"), ("recall", "tail"))  # at LAST_CUT
 
 
@@ -61,10 +63,11 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     """Measure P, PSP, nDCG, recall, lift and coverage on held-out clicks; store them in table metric and metrics.json.
 
     Two truths: P to recall ask what shares sessions in the held-out days, lift what shares more of them than by chance.
-    The systems are eclare and its simple rivals (eclare.evaluation.baselines); "eclare / RIVAL" is the ratio of two.
-    low and high hold 95% of a figure when the queries are drawn again. Recall at the last cut is also measured on
-    related products of the head, torso and tail alone. Every product with a held-out related product is judged; blocked
-    and out-of-stock ones are never recommended. Raises BadInput where no product can be judged.
+    The systems are eclare, its simple rivals (eclare.evaluation.baselines) and "eclare without" model or popularity:
+    the same ranker with those features at their mean, without candidates that they alone bring. "eclare / OTHER" is the
+    ratio of two. low and high hold 95% of a figure when the queries are drawn again. Recall at the last cut is also
+    measured on related products of the head, torso and tail alone. Every product with a held-out related product is
+    judged; blocked and out-of-stock ones are never recommended. Raises BadInput where no product can be judged.
     """
     from tasks.ranking import load_ranker, load_snapshot
 
@@ -85,7 +88,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         metrics = [*_metrics(lists, truth), Metric("held-out", "queries", 0, len(judged))]
         (folder / "metrics.json").write_text(json.dumps([metric._asdict() for metric in metrics], indent=1))
         store_metrics(night, trained.hash, metrics, settings)
-        counts |= {f"{m.system}_{m.metric}@{m.k}": round(m.value, 4) for m in metrics if _is_shown(m)}
+        counts |= _shown(metrics)
         counts["queries"] = len(judged)
     return counts
 
@@ -101,8 +104,8 @@ def _products_to_judge(truth_PP: sp.csr_matrix, night: Night) -> Rows:
 
 
 def _lists(snapshot: "Snapshot", ranker: "Ranker", training_PP: sp.csr_matrix, judged: Rows) -> dict[str, Rows]:
-    """The first LAST_CUT related products of every judged one, by system: ours first, then each rival."""
-    from eclare.related.ranking import rank
+    """The first LAST_CUT related products of every judged one, by system: ours, then rivals, then ours in part."""
+    from eclare.related.ranking import rank_and_ablate
 
     cooccurrence = snapshot.cooccurrence
     known = Known(
@@ -112,8 +115,9 @@ def _lists(snapshot: "Snapshot", ranker: "Ranker", training_PP: sp.csr_matrix, j
         cooccurrence.session_count,
         snapshot.allowed_P,
     )
-    ours = {OURS: rank(snapshot, ranker, judged, LAST_CUT).labels_QK}
-    return ours | rivals(known, judged, LAST_CUT)
+    ours, ablated = rank_and_ablate(snapshot, ranker, judged, LAST_CUT, LEFT_OUT)
+    in_part = {f"{OURS} without {group}": labels_QK for group, labels_QK in ablated.items()}
+    return {OURS: ours.labels_QK} | rivals(known, judged, LAST_CUT) | in_part
 
 
 def _metrics(lists: Mapping[str, Rows], truth: _Truth) -> Iterator[Metric]:
@@ -128,11 +132,11 @@ def _metrics(lists: Mapping[str, Rows], truth: _Truth) -> Iterator[Metric]:
         yield _stored(key, resampled.estimate(key))
     for system, labels_QK in lists.items():
         yield from (Metric(system, *coverage(labels_QK, k, truth.basket_QP.shape[1])) for k in CUTS)
-    for rival in [system for system in lists if system != OURS]:
+    for other in [system for system in lists if system != OURS]:
         for name, segment in COMPARED:
-            ours, theirs = ((system, name, LAST_CUT, segment) for system in (OURS, rival))
+            ours, theirs = ((system, name, LAST_CUT, segment) for system in (OURS, other))
             if ours in of_points:
-                key = (f"{OURS} / {rival}", name, LAST_CUT, segment)
+                key = (f"{OURS} / {other}", name, LAST_CUT, segment)
                 yield _stored(key, resampled.ratio(ours, theirs))
 
 
@@ -148,6 +152,10 @@ def _stored(key: tuple[str, str, int, str], estimate: Estimate) -> Metric:
     return Metric(system, metric, k, estimate.value, segment, estimate.low, estimate.high)
 
 
-def _is_shown(metric: Metric) -> bool:
-    """Whether the step's line of counts has it."""
-    return metric.k == LAST_CUT and metric.segment == "all"
+def _shown(metrics: Sequence[Metric]) -> dict[str, float]:
+    """What the step's line of counts has: our figures at the last cut, and their ratio to the best rival's."""
+    rows = [metric._asdict() for metric in metrics if metric.k == LAST_CUT and metric.segment == "all"]
+    ours = {f"{OURS}_{row['metric']}@{LAST_CUT}": row["value"] for row in rows if row["system"] == OURS}
+    ratios = {metric: over(rows, rival, metric) for metric, rival in best_rivals(rows).items()}
+    over_best = {f"{metric}@{LAST_CUT}_over_best_rival": ratio["value"] for metric, ratio in ratios.items() if ratio}
+    return {name: round(value, 4) for name, value in (ours | over_best).items()}

@@ -70,6 +70,9 @@ def test_a_product_shows_its_related_ones_and_why(settings, page):
 def test_nights_show_status_failed_rules_and_figures(shop, page):
     html = page.get("/nights").text
     assert [word in html for word in ("retired", "rejected", "churn", "<polyline", "P@10 1.00")] == [True] * 5
+    assert "Held-out figures at 10 of 2017-06-30" in html
+    assert "0.500<br><small>0.450 to 0.550</small>" in html
+    assert html.index("<td>eclare<br>") < html.index("<td>co-click<br>") < html.index("<td>eclare / best rival<br>")
     assert html.index("2017-06-30") < html.index("2017-06-29</td>")
     verdicts = page.get("/version", params={"version_id": 3}).text
     assert verdicts.index("churn") < verdicts.index("coverage")

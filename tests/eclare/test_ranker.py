@@ -59,6 +59,25 @@ def test_fixed_weights_are_a_weighted_sum_in_the_same_network() -> None:
     assert [len(parameter) for parameter in ranker.parameters()] == [HIDDEN, HIDDEN, 1, 1]
 
 
+def test_a_ranker_without_a_feature_scores_as_if_it_had_its_mean() -> None:
+    made = examples()
+    fitted = fit_ranker([made], NAMES, seed=0, steps=20, queries_per_step=32)
+    before = fitted.scores(made.features_QCF)
+    for place, name in enumerate(NAMES):
+        at_mean = made.features_QCF.copy()
+        at_mean[..., place] = fitted.mean[place]
+        without = fitted.without([name])
+        assert np.array_equal(without.scores(made.features_QCF), without.scores(at_mean))
+        assert without.scores(made.features_QCF) == pytest.approx(fitted.scores(at_mean), abs=1e-5)
+    assert np.array_equal(fitted.scores(made.features_QCF), before), "the ranker itself stays as it is"
+    fixed = Ranker.linear(NAMES, {"one": 2.0, "three": -0.5}, {"one": 1.0})
+    assert fixed.without(["three"]).scores(made.features_QCF) == pytest.approx(
+        2 * (made.features_QCF[..., 0] - 1), abs=1e-4
+    )
+    with pytest.raises(ValueError, match="must be of one, two, three; got four"):
+        fixed.without(["four"])
+
+
 def test_fixed_weights_are_of_features_that_there_are() -> None:
     with pytest.raises(ValueError, match="must be of one, two, three; got four"):
         Ranker.linear(NAMES, {"four": 1.0}, {})

@@ -25,8 +25,14 @@ def test_a_whole_night_logs_each_step_and_ends_with_the_metrics_beside_the_basel
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("ingest_clicks of night") == 2 * 12  # it begins, it ends
     assert all(f"{step} of night {NIGHT}: " in ended.stderr for step in STEPS)
-    assert "co-click baseline" in ended.stdout
-    assert all(f"{metric}@10" in ended.stdout for metric in ("P", "PSP", "nDCG", "recall", "coverage"))
+    table = ended.stdout[ended.stdout.index("metrics at 10") :]
+    header, *lines = [line for line in table.splitlines()[1:] if line.strip()]
+    assert header.split() == ["P", "nDCG", "PSP", "lift", "recall", "coverage"]
+    figures = {line[:26].strip(): line[26:].split() for line in lines}
+    systems = ("eclare", "co-click", "observed - expected", "cosine", "popularity", "eclare without model")
+    assert all(len(figures[system]) == 6 for system in systems)
+    assert len(figures["eclare / best rival"]) == len(figures["eclare / without model"]) == 4
+    assert "best rival: P " in ended.stdout
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.arrays.topk import PAD, distinct_per_row
+from eclare.arrays.topk import PAD, distinct_per_row, only_among
 from eclare.model.search import probabilities
 from eclare.related import candidates
 from eclare.related.candidates import by_cooccurrence, by_like_titles, by_model, by_popularity, candidates_of
@@ -26,6 +26,14 @@ def test_candidates_are_distinct_and_never_the_query(columns) -> None:
     for row, query in enumerate((0, 1, 2)):
         expected = sorted({*columns[row].tolist()} - {PAD, query})
         assert found[row].tolist() == expected + [PAD] * (found.shape[1] - len(expected))
+
+
+@given(arrays(np.int32, (3, 6), elements=st.integers(-1, 7)), arrays(np.int32, (3, 4), elements=st.integers(-1, 7)))
+@settings(deadline=None)
+def test_only_columns_that_others_have_are_kept_in_their_places(columns, others) -> None:
+    found, beside = (distinct_per_row(each, np.array([0, 1, 2], np.int32)) for each in (columns, others))
+    slowly = [[column if column in row else PAD for column in own] for own, row in zip(found, beside, strict=True)]
+    assert np.array_equal(only_among(found, beside), np.reshape(slowly, found.shape))
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,11 @@ import torch
 
 from eclare.arrays.topk import PAD
 from eclare.ranker import Ranker
+from eclare.related import candidates, ranking
 from eclare.related.backtest import ranker_from
-from eclare.related.features import NAMES
-from eclare.related.ranking import rank
+from eclare.related.candidates import candidates_by_group
+from eclare.related.features import GROUPS, NAMES, CandidateSet
+from eclare.related.ranking import rank, rank_and_ablate
 from tests.eclare.related.trained_shops import backtested, snapshot_of
 from tests.made_shops import sessions_of_groups
 
@@ -42,3 +44,26 @@ def test_only_what_is_allowed_is_recommended_and_every_query_gets_some() -> None
     found = rank(snapshot, by_model_alone, np.arange(48, dtype=np.int32), 4).labels_QK
     for query, row in enumerate(found.tolist()):
         assert sorted(row, reverse=True) == sorted({3, 12, 47} - {query}, reverse=True) + [PAD] * row.count(PAD)
+
+
+def test_without_a_group_neither_its_features_nor_its_candidates_count(monkeypatch) -> None:
+    """Against the slow way: every query alone, its candidates by hand, the features of the group at their mean."""
+    monkeypatch.setattr(ranking, "CHUNK", 5)
+    for name, few in (("FROM_COOCCURRENCE", 2), ("FROM_LIKE_TITLES", 2), ("FROM_MODEL", 3)):
+        monkeypatch.setattr(candidates, name, few)  # so that generators find different products
+    shop = sessions_of_groups(groups=6, products_per_group=8, days=60)
+    snapshot, queries = snapshot_of(shop.cooccurrence, shop.titles), np.arange(0, 48, 4, dtype=np.int32)
+    weights = {"model": 1.0, "popularity, half-life 30 days": 0.7, "title cosine": 2.0}
+    ranker = Ranker.linear(NAMES, weights, {"model": -3.0})
+    whole, ablated = rank_and_ablate(snapshot, ranker, queries, 4, ("model", "popularity"))
+    assert np.array_equal(whole.labels_QK, rank(snapshot, ranker, queries, 4).labels_QK)
+    for group, labels_QK in ablated.items():
+        assert (labels_QK != whole.labels_QK).any()
+        for row, query in zip(labels_QK.tolist(), queries, strict=True):
+            found = candidates_by_group(snapshot, np.array([query]), 4)
+            left = {int(each) for name, rows in found.items() if name != group for each in rows[0]} - {PAD, query}
+            products = np.array(sorted(left), np.int32)
+            features = CandidateSet(snapshot, np.array([query]), products[None]).features_QCF
+            features[..., GROUPS[group]] = ranker.mean.numpy()[GROUPS[group]]
+            best = products[np.argsort(-ranker.scores(features)[0].round(4), kind="stable")][:4]
+            assert row == best.tolist() + [PAD] * (4 - len(best))

@@ -14,7 +14,7 @@ from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.steps.report_night import PAGE, report_night
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics, transaction
-from tests.nights import OTHER, make_night, with_lenient_gate
+from tests.nights import METRICS, OTHER, make_night, with_lenient_gate
 from tests.tasks.test_analysts import strict
 
 TITLES = {
@@ -74,7 +74,7 @@ def test_a_live_night_shows_verdicts_figures_losses_and_lists_before_and_after(s
     html, page = page_of(settings, night)
     assert "Live: what readers see now." in page.texts
     assert page.count("svg") == 4
-    assert "P@10, times co-clicks" in page.texts and "1.00" in page.texts
+    assert "P@10, times co-click" in page.texts and "1.00" in page.texts
     assert page.count("span", "rejected") == 0
     rules = re.findall(r"<tr><td>(\w+)</td>", html)
     assert {"coverage", "churn", "blocked", "row_count", "tail_recall"} <= set(rules)
@@ -84,6 +84,32 @@ def test_a_live_night_shows_verdicts_figures_losses_and_lists_before_and_after(s
     assert "version of 2017-06-29" in page.texts
     assert "plain" in re.findall(r'class="new">(.*?)<', shown), "2017-06-30 brought 4 to the page of 1"
     assert "red {{ plate }}" in re.findall(r'class="gone">(.*?)<', shown)
+
+
+def test_a_night_shows_its_rivals_with_intervals_the_best_one_and_what_its_lists_look_like(settings):
+    night = make_night("2017-06-30", settings)
+    rivals = {"cosine": 0.8, "popularity": 0.1, "eclare without model": 0.9}
+    others = [Metric(system, "P", 10, value, "all", value - 0.05, value + 0.05) for system, value in rivals.items()]
+    ratios = [Metric(f"eclare / {system}", "P", 10, 0.5 / value, "all", 0.4, 0.7) for system, value in rivals.items()]
+    model = Storage(settings.storage_url).read(night.artefact("model"))
+    store_metrics(night, model.hash, [*METRICS, *others, *ratios], settings)
+    publish_recommendations(night, settings)
+    html, page = page_of(settings, night)
+    rows = re.findall(r"<tr[^>]*><td>([^<]+)<br>(.*?)</tr>", html[html.index("Held-out figures") :], re.DOTALL)
+    cells = {name: re.sub(r"<[^>]*>|\s+", " ", row).split() for name, row in rows}
+    assert list(cells)[:7] == [
+        "eclare", "co-click", "cosine", "popularity", "eclare without model", "eclare / best rival",
+        "eclare / without model",
+    ]  # fmt: skip
+    assert " ".join(cells["cosine"]).endswith("0.800 0.750 to 0.850 – –"), "it has P alone"
+    assert "0.625" in cells["eclare / best rival"] and "cosine" in cells["eclare / best rival"], "0.5 over 0.8"
+    assert "co-click" in cells["eclare / best rival"], "the best one at nDCG"
+    assert "0.556" in cells["eclare / without model"]
+    assert page.count("td", "worse") == 2
+    assert "P@10, times cosine" in page.texts
+    looks = dict(re.findall(r'<tr><td>([^<]+)</td><td class="number">(.*?)</td>', html[html.index("What a page") :]))
+    assert looks["different products shown"] == "3" and looks["one title twice"] == "0.00%"
+    assert looks["most shown product"] == "66.7%", "3 stands in two of three lists"
 
 
 def test_titles_are_text_and_nothing_is_loaded(settings):
@@ -136,7 +162,7 @@ def test_figures_that_are_missing_are_left_out(settings):
         publish_recommendations(night, settings)
     _, page = page_of(settings, night)
     assert "–" in page.texts
-    assert "P@10, times co-clicks" not in page.texts
+    assert "P@10, times co-click" not in page.texts
 
 
 def test_the_same_night_gives_the_same_page(settings):

@@ -1,0 +1,107 @@
+"""A night's held-out figures as a table for people: systems as rows, metrics as columns, what each of them asks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+OURS = "eclare"
+ASKED = {  # by metric: what it asks, in the order of the columns
+    "P": "how many of the first ten shared a session with the product in the held-out days",
+    "nDCG": "the same, and do they stand first",
+    "PSP": "the same, where products that are seldom clicked count more",
+    "lift": "are the first ten what met more often than chance would have it: related, not just sold a lot",
+    "recall": "how much of all that shared a session is among the first ten",
+    "coverage": "which share of the catalogue is in any first ten",
+}
+COMPARED = ("P", "nDCG", "PSP", "lift")  # with the best rival
+SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
+    OURS: "what this night publishes, before the rules of a list",
+    "co-click": "what shared most sessions with the product",
+    "observed - expected": "what shared more sessions with it than expected, as Amazon did",
+    "cosine": "what shares most of its own sessions with it",
+    "popularity": "the ten best sellers, the same for everybody",
+    "eclare without model": "the same ranker, which neither sees the model's score nor its candidates",
+    "eclare without popularity": "the same, without popularity",
+}
+WITHOUT_MODEL = "eclare without model"
+
+Row = Mapping[str, Any]
+
+
+class Figure(NamedTuple):
+    """A cell: a value, the ends of its 95% interval (None: it has none) and what it was compared with, if anything."""
+
+    value: float
+    low: float | None
+    high: float | None
+    beside: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Of a ratio: better or worse where its whole interval lies on one side of 1, otherwise nothing."""
+        if self.low is None or self.high is None or self.low <= 1 <= self.high:
+            return ""
+        return "better" if self.low > 1 else "worse"
+
+
+class Line(NamedTuple):
+    """A row: its name, what it is, and a figure or nothing for every column."""
+
+    name: str
+    is_what: str
+    figures: Sequence[Figure | None]
+
+
+class Figures(NamedTuple):
+    """The table: metrics, the systems' figures, the ratios of ours to others and the best rival at each metric."""
+
+    metrics: Sequence[str]
+    systems: Sequence[Line]
+    ratios: Sequence[Line]
+    best_rivals: Mapping[str, str]
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What each metric asks."""
+        return {metric: ASKED[metric] for metric in self.metrics}
+
+
+def figures_of(rows: Sequence[Row]) -> Figures:
+    """The table of one night at one cut: rows of system, segment, metric, value, low and high."""
+    rows = [row for row in rows if row["segment"] == "all"]
+    known = {row["metric"] for row in rows}
+    metrics = [metric for metric in ASKED if metric in known]
+    by_key = {(row["system"], row["metric"]): Figure(row["value"], row["low"], row["high"]) for row in rows}
+    judged = [system for system, _ in by_key if not system.startswith(f"{OURS} / ")]
+    systems = [system for system in (*SYSTEMS, *judged) if system in judged]
+    lines = [
+        Line(system, SYSTEMS.get(system, ""), [by_key.get((system, metric)) for metric in metrics])
+        for system in dict.fromkeys(systems)
+    ]
+    best = best_rivals(rows)
+    over_best = [_ratio(rows, best.get(metric), metric) for metric in metrics]
+    over_part = [_ratio(rows, WITHOUT_MODEL, metric) for metric in metrics]
+    ratios = [
+        Line("eclare / best rival", "above 1, ours is better than whichever rival is best at it", over_best),
+        Line("eclare / without model", "what the model brings: 1 is nothing", over_part),
+    ]
+    return Figures(metrics, lines, [line for line in ratios if any(line.figures)], best)
+
+
+def best_rivals(rows: Sequence[Row]) -> dict[str, str]:
+    """By metric of COMPARED, the rival with the largest figure; ties go to the first by name."""
+    rivals: dict[str, list[tuple[float, str]]] = {}
+    for row in rows:
+        if row["metric"] in COMPARED and not row["system"].startswith(OURS):
+            rivals.setdefault(row["metric"], []).append((-row["value"], row["system"]))
+    return {metric: min(rivals[metric])[1] for metric in COMPARED if metric in rivals}
+
+
+def over(rows: Sequence[Row], other: str, metric: str) -> Row | None:
+    """The ratio of ours to another system, None where it was not computed."""
+    return next((row for row in rows if (row["system"], row["metric"]) == (f"{OURS} / {other}", metric)), None)
+
+
+def _ratio(rows: Sequence[Row], other: str | None, metric: str) -> Figure | None:
+    ratio = over(rows, other, metric) if other else None
+    beside = other if other and other != WITHOUT_MODEL else ""
+    return Figure(ratio["value"], ratio["low"], ratio["high"], beside) if ratio else None
