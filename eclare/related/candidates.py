@@ -12,7 +12,7 @@ from eclare.model.search import beam_search
 from eclare.related.snapshot import Snapshot
 
 FROM_COOCCURRENCE, FROM_LIKE_TITLES, FROM_MODEL = 150, 100, 100  # candidates of a query
-FROM_LIFT = {0.5: 100, 0.9: 100}  # by the power of popularity that co-occurrence is divided by
+FROM_LIFT = 100  # for each power of popularity that co-occurrence is divided by
 
 
 def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL) -> Rows:
@@ -25,7 +25,7 @@ def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL)
 
 def candidates_by_group(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL) -> dict[str, Rows]:
     """What the generators find, Q x any number, by the group of features (features.GROUPS) that knows the same."""
-    lifted = [by_lift(snapshot, queries, power, count) for power, count in FROM_LIFT.items()]
+    lifted = [by_lift(snapshot, queries, power) for power in snapshot.allowed_sessions_damped]
     return {
         "co_clicks": np.hstack([by_cooccurrence(snapshot, queries), *lifted]),
         "like_products": by_like_titles(snapshot, queries),
@@ -45,9 +45,9 @@ def by_cooccurrence(snapshot: Snapshot, queries: Rows) -> Rows:
     return _columns(keep_heaviest(snapshot.allowed_sessions_PP[queries], FROM_COOCCURRENCE))
 
 
-def by_lift(snapshot: Snapshot, queries: Rows, power: float, count: int) -> Rows:
+def by_lift(snapshot: Snapshot, queries: Rows, power: float) -> Rows:
     """The products that met each query most often for how popular they are."""
-    return _columns(keep_heaviest(snapshot.allowed_sessions_damped(power)[queries], count))
+    return _columns(keep_heaviest(snapshot.allowed_sessions_damped[power][queries], FROM_LIFT))
 
 
 def by_like_titles(snapshot: Snapshot, queries: Rows) -> Rows:

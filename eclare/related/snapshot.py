@@ -21,6 +21,7 @@ NEIGHBOURS, LEAST_COSINE, SHARPNESS = 20, 0.4, 8  # weighted nearest titles: how
 HEAVIEST_TO_LIKE = 200  # sums of sessions kept of each product
 HEAVIEST_HOPS = 100  # transitions kept of each product
 BESTSELLERS = 50
+DAMPED_BY = (0.5, 0.9)  # powers of popularity that candidates are found by
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +93,12 @@ class Snapshot:
         kept.eliminate_zeros()
         return kept
 
-    def allowed_sessions_damped(self, power: float) -> sp.csr_matrix:
-        """The same, over the related product's own sessions to a power: 0.5 ranks as cosine does, 1 as lift."""
+    @cached_property
+    def allowed_sessions_damped(self) -> dict[float, sp.csr_matrix]:
+        """The same over the related product's own sessions to each of DAMPED_BY: 0.5 ranks as cosine does, 1 as lift."""
         popularity_P = np.maximum(self.popularity_HP[-1], 1)
-        damped = self.allowed_sessions_PP.copy()
-        damped.data = damped.data / popularity_P[damped.indices] ** np.float32(power)
-        return damped
+        weights_P = {power: (popularity_P**-power).astype(np.float32) for power in DAMPED_BY}
+        return {power: sp.csr_matrix(self.allowed_sessions_PP @ sp.diags_array(of)) for power, of in weights_P.items()}
 
     @cached_property
     def history_P(self) -> Floats:
