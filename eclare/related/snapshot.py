@@ -95,7 +95,7 @@ class Snapshot:
 
     @cached_property
     def allowed_sessions_damped(self) -> dict[float, sp.csr_matrix]:
-        """The same over the related product's own sessions to each of DAMPED_BY: 0.5 ranks as cosine does, 1 as lift."""
+        """The same over the related product's sessions to each of DAMPED_BY: 0.5 ranks as cosine does, 1 as lift."""
         popularity_P = np.maximum(self.popularity_HP[-1], 1)
         weights_P = {power: (popularity_P**-power).astype(np.float32) for power in DAMPED_BY}
         return {power: sp.csr_matrix(self.allowed_sessions_PP @ sp.diags_array(of)) for power, of in weights_P.items()}
