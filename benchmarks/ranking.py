@@ -1,0 +1,94 @@
+"""The ranking of the night before a cut, in memory: what a design of it brings, in a minute, without files of days."""
+
+import json
+import time
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+import typer
+
+from benchmarks.judge import Judge
+from benchmarks.next_days import catalogue_on
+from eclare.arrays.tfidf import Vocabulary
+from eclare.model.config import ECLAREConfig
+from eclare.model.data import Texts, weighted
+from eclare.model.ensemble import Ensemble
+from eclare.model.label_graph import build_label_graph
+from eclare.model.stages import train
+from eclare.related.backtest import cutoffs, examples_at, ranker_from
+from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.ranking import rank
+from eclare.related.rerank import Catalogue, ListRules, rerank
+from eclare.related.snapshot import Snapshot
+from eclare.related.targets import model_targets
+from eclare.related.variants import Variants
+from tasks.model_config import NIGHT
+from tasks.settings import Settings
+
+OURS = "the night"
+
+
+def main(
+    log: Annotated[str, typer.Option(help="Parquet with session_id, product_id, event_time, title")],
+    cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
+    goal: Annotated[str, typer.Option(help="GOAL")] = "related",
+    max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS")] = 3,
+    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE")] = 0.04,
+) -> None:
+    """Ends with one line of JSON, as benchmarks.next_days.
+
+    The library's functions in the order of the steps, with their default settings, on all days before the cut; products
+    have no category or brand. A night counts a session on each day that it has clicks, this on the first alone.
+    """
+    rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
+    titles, judge = catalogue_on(rows, pd.Timestamp(cut)), Judge(rows, pd.Timestamp(cut))
+    settings = Settings(_env_file=None, goal=goal, max_variants=max_variants, max_exposure=max_exposure)
+    begin = time.perf_counter()
+    cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
+    titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
+    known = cooccurrence.until(settings.held_out_days)
+    model, short = trained(known, titles_PV, NIGHT, settings), replace(NIGHT, epochs=max(1, NIGHT.epochs // 2))
+    examples = [
+        examples_at(cutoff, titles_PV, trained(cutoff.known, titles_PV, short, settings))
+        for cutoff in cutoffs(known, settings.goal, NIGHT.seed)
+    ]
+    ranker = ranker_from(examples, settings.goal, NIGHT.seed)
+    everything = np.ones(len(titles), bool)
+    rules = ListRules(settings.top_k, max_variants=max_variants, max_exposure=max_exposure)
+    snapshot = Snapshot(cooccurrence, titles_PV, model, everything)
+    ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), rules.candidates)
+    unknown = [None] * len(titles)
+    catalogue = Catalogue(
+        titles_PV, np.full(len(titles), -1, np.int32), everything, Variants.of(titles.tolist(), unknown, unknown)
+    )
+    lists = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, cooccurrence, rules)
+    seconds = round(time.perf_counter() - begin, 1)
+    figures = judge.figures({OURS: lists.labels_PK[judge.queries]} | judge.rivals(), OURS)
+    given = {"goal": goal, "max_variants": max_variants, "max_exposure": max_exposure}
+    print(json.dumps({"cut": cut, "settings": given, "seconds": seconds} | figures))
+
+
+def cooccurrence_of(rows: pd.DataFrame, products: pd.Index, settings: Settings) -> Cooccurrence:
+    """Of the sessions of the log, by age before its last day."""
+    rows = rows.drop_duplicates(["session_id", "product_id"])
+    session, days = pd.factorize(rows["session_id"])[0], rows["event_time"].dt.normalize()
+    age_S = (days.max() - days).dt.days.groupby(session).max().to_numpy()
+    held = (np.ones(len(rows), np.float32), (session, products.get_indexer(pd.Index(rows["product_id"]))))
+    held_SP = sp.csr_matrix(held, (len(age_S), len(products)))
+    fits = np.diff(held_SP.indptr) <= settings.max_session_products
+    return Cooccurrence.of_sessions(held_SP[fits], age_S[fits], settings.min_support)
+
+
+def trained(known: Cooccurrence, titles_PV: sp.csr_matrix, config: ECLAREConfig, settings: Settings) -> Ensemble:
+    """As train_model trains it."""
+    clicks = weighted(model_targets(known, settings.goal, settings.half_life_days, settings.max_related), config)
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, config))
+    return train(clicks, texts, config, torch.device("cpu"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
