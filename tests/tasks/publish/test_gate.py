@@ -165,7 +165,7 @@ def test_the_overlap_with_live_is_rank_biased(settings: Settings, monkeypatch):
 
 
 def day_titles(day: int) -> dict[str, str]:
-    return dict.fromkeys("1234", f"title of {day}")
+    return {product: f"{product} of {day}" for product in "1234"}
 
 
 def overlap(one: list[str], other: list[str]) -> float:
