@@ -22,6 +22,7 @@ QUERIES = re.findall(r"^```sql\n(.*?)```", RUNBOOK, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^```sh\n(.*?)\n```", RUNBOOK, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 def test_every_query_is_answered(settings, monkeypatch):
     lively_shop(with_lenient_gate(settings, monkeypatch))

@@ -84,6 +84,7 @@ def test_every_preset_of_the_paper_learns_the_groups(preset) -> None:
     assert len(member.clusters) == 64, "as many as 72 labels can fill: 2^15 and 2^17 are for real catalogues"
 
 
+@pytest.mark.slow
 def test_the_fine_stages_keep_the_tokens_of_the_surrogate_where_the_config_freezes_them() -> None:
     shop = shop_of_groups(groups=3)
     for frozen in (True, False):

@@ -40,6 +40,7 @@ def own(shop: Shop) -> np.ndarray:
     return np.arange(len(shop.titles), dtype=np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("loss", ["softmax", "bce"])
 def test_it_learns_the_groups_also_for_products_without_clicks(loss: str, device: str) -> None:

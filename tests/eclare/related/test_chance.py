@@ -13,6 +13,8 @@ from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.ranking import rank
 from tests.eclare.related.trained_shops import snapshot_of
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS, DAYS, CUT, SESSIONS_A_DAY, SIZE, K, MIN_SUPPORT = 400, 30, 20, 60, 5, 10, 2
 FUTURES, NOISE = 100, 4  # drawn apart from the past; standard deviations
 SYSTEMS = ("eclare", "co-click", "observed - expected", "cosine", "popularity")

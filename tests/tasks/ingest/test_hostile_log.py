@@ -29,6 +29,8 @@ from tests.tasks.steps.test_ingest_clicks import (
     stored,
 )  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 GOOD = [click(session_id=f"good{n}", product_id=f"p{n}", event_type="view") for n in range(20)]
 
 

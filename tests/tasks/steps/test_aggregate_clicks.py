@@ -152,6 +152,7 @@ def test_a_day_of_which_everything_was_erased(settings: Settings) -> None:
     assert stored(settings) == ({}, {}, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_the_same_clicks_give_the_same_bytes_in_whatever_order_and_on_whatever_threads(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, threads: int
