@@ -152,7 +152,7 @@ def test_a_gpu_worker_killed_in_training_costs_the_epoch_not_the_model(topology:
 
 def test_a_night_and_its_readers_outlive_each_of_the_others(topology: Topology) -> None:
     """Killed one after the other in one training, each once the one before it is back."""
-    night = DyingNight(topology, epochs=300)
+    night = DyingNight(topology, epochs=400)
     for name in ("scheduler", "api-server", "database"):
         night.in_training()
         topology.kill(name)
