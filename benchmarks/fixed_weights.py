@@ -6,19 +6,13 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
-import torch
 import typer
 
 from benchmarks.judge import Judge, K
-from eclare.arrays.products import keep_heaviest
+from benchmarks.ranking import cooccurrence_of, trained
 from eclare.arrays.tfidf import Vocabulary
-from eclare.model.data import Texts
-from eclare.model.label_graph import build_label_graph
-from eclare.model.stages import train
 from eclare.ranker import Ranker
-from eclare.related.backtest import FIXED_WEIGHTS, NOTHING_KNOWN, QUARTER
-from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.backtest import FIXED_WEIGHTS, NOTHING_KNOWN, POPULARITY
 from eclare.related.features import NAMES
 from eclare.related.ranking import rank
 from eclare.related.snapshot import Snapshot
@@ -35,7 +29,7 @@ def main(
     days: Annotated[int, typer.Option(help="Days of the log before the cut")] = 1,
     judged_days: Annotated[int, typer.Option(help="Days after the cut that are judged on")] = 45,
 ) -> None:
-    """Prints one JSON line: P@10, nDCG@10 and lift@10, in percent, of every power, and the power of each goal.
+    """Prints one JSON line: P@10, nDCG@10 and lift@10, in percent, of every power.
 
     They are of the bare ranking: no list's rules take part. A product is judged as by benchmarks.next_days.
     """
@@ -46,32 +40,17 @@ def main(
     titles = rows.groupby("product_id")["title"].first().fillna("").sort_index()
     in_days = rows[rows["event_time"] >= start]
     judge = Judge(in_days, middle, titles.index)
-    snapshot = _snapshot(_cooccurrence(in_days[in_days["event_time"] < middle], middle, titles.index), titles)
+    settings = Settings(_env_file=None, goal="basket")
+    known = cooccurrence_of(in_days[in_days["event_time"] < middle], titles.index, settings)
+    titles_PV = Vocabulary.of(titles.tolist()).features(titles.tolist())
+    snapshot = Snapshot(known, titles_PV, trained(known, titles_PV, NIGHT, settings), np.ones(len(titles), bool))
     figures: dict[str, object] = {}
     for power in POWERS:
-        weights = FIXED_WEIGHTS["basket"] | {f"popularity{QUARTER}": -power}
+        weights = FIXED_WEIGHTS["basket"] | {POPULARITY: -power}
         ranker = Ranker.linear(NAMES, weights, NOTHING_KNOWN)
         metrics = judge.metrics(rank(snapshot, ranker, judge.queries, K).labels_QK)
         figures[str(power)] = {name: round(100 * metrics[name].value, 1) for name in METRICS}
     print(json.dumps({"queries": len(judge.queries), "metrics_at_10": figures}))
-
-
-def _cooccurrence(rows: pd.DataFrame, end: pd.Timestamp, products: pd.Index) -> Cooccurrence:
-    rows = rows.drop_duplicates(["session_id", "product_id"])
-    session = pd.factorize(rows["session_id"])[0]
-    age_S = (end - rows["event_time"]).dt.days.groupby(session).min().to_numpy()
-    product, ones = products.get_indexer(pd.Index(rows["product_id"])), np.ones(len(rows), np.float32)
-    chosen_SP = sp.csr_matrix((ones, (session, product)), (len(age_S), len(products)))
-    fits = np.diff(chosen_SP.indptr) <= Settings.model_fields["max_session_products"].default
-    return Cooccurrence.of_sessions(chosen_SP[fits], age_S[fits], Settings.model_fields["min_support"].default)
-
-
-def _snapshot(known: Cooccurrence, titles: pd.Series) -> Snapshot:
-    titles_PV = Vocabulary.of(titles.tolist()).features(titles)
-    clicks_PP = keep_heaviest(known.matrix(), Settings.model_fields["max_related"].default)
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks_PP, NIGHT))
-    ensemble = train(clicks_PP, texts, NIGHT, torch.device("cpu"))
-    return Snapshot(known, titles_PV, ensemble, np.ones(len(titles), bool))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 import typer
 
 from benchmarks.judge import Judge
-from benchmarks.next_days import catalogue_on
+from benchmarks.next_days import OURS, catalogue_on
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts, weighted
@@ -24,12 +24,9 @@ from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.ranking import rank
 from eclare.related.rerank import Catalogue, ListRules, rerank
 from eclare.related.snapshot import Snapshot
-from eclare.related.targets import model_targets
 from eclare.related.variants import Variants
-from tasks.model_config import NIGHT
+from tasks.model_config import NIGHT, targets_of
 from tasks.settings import Settings
-
-OURS = "the night"
 
 
 def main(
@@ -85,7 +82,7 @@ def cooccurrence_of(rows: pd.DataFrame, products: pd.Index, settings: Settings) 
 
 def trained(known: Cooccurrence, titles_PV: sp.csr_matrix, config: ECLAREConfig, settings: Settings) -> Ensemble:
     """As train_model trains it."""
-    clicks = weighted(model_targets(known, settings.goal, settings.half_life_days, settings.max_related), config)
+    clicks = weighted(targets_of(known, settings), config)
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, config))
     return train(clicks, texts, config, torch.device("cpu"))
 

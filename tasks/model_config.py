@@ -1,10 +1,19 @@
-"""The hyper-parameters of this installation's nights."""
+"""The hyper-parameters of this installation's nights, and what their model learns."""
+
+import scipy.sparse as sp
 
 from eclare.model.config import ECLAREConfig
+from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.targets import model_targets
 from tasks.errors import BadInput
 from tasks.settings import Settings
 
 NIGHT = ECLAREConfig(word_pairs=False)  # on dated logs they bring nothing: benchmarks/README.md
+
+
+def targets_of(known: Cooccurrence, settings: Settings) -> sp.csr_matrix:
+    """What the model of this installation's nights learns of what was known on a day, CSR P x P."""
+    return model_targets(known, settings.goal, settings.half_life_days, settings.max_related)
 
 
 def read_config(settings: Settings) -> ECLAREConfig:

@@ -9,11 +9,10 @@ import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, Rows, rows_of
 from eclare.arrays.topk import PAD, best_per_row
+from eclare.evaluation.metrics import LEAST_SESSIONS
 
 Doubles = npt.NDArray[np.float64]
 Score: TypeAlias = Callable[[Doubles, Doubles], Doubles]  # of shared sessions, and of how many there would be by chance
-
-LEAST_SESSIONS = 2  # that a pair must have shared before it counts as more than expected
 
 
 class Known(NamedTuple):

@@ -14,8 +14,6 @@ PROPENSITY_A, PROPENSITY_B = 0.6, 2.6  # the Amazon sets' constants (Jain, Prabh
 
 
 SEGMENTS = ("head", "torso", "tail")
-
-
 LEAST_SESSIONS = 2  # that two products must share to be related: one is chance
 
 

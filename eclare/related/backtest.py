@@ -21,7 +21,16 @@ from eclare.model.ensemble import Ensemble
 from eclare.ranker import Examples, Ranker, fit_ranker
 from eclare.related.candidates import candidates_of
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.features import COUNT_FLOOR, DAMPED_FLOOR, DAMPINGS, NAMES, CandidateSet
+from eclare.related.features import (
+    COUNT_FLOOR,
+    DAMPED_FLOOR,
+    DAMPINGS,
+    EVER,
+    NAMES,
+    QUARTER,
+    CandidateSet,
+    feature_name,
+)
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
 
@@ -38,19 +47,19 @@ K = 10  # places of the lists that a ranker is chosen by
 # of the model for products that were never met. A score is what goes beyond a pair of which nothing is known; its share
 # of the model's is an even one, among some 400 candidates.
 COUNTED = [
-    f"co-occurrence{damped}{half_life}"
+    feature_name(f"co-occurrence{damped}", half_life)
     for damped in ("", *(f" over popularity^{power:g}" for power in DAMPINGS))
-    for half_life in (", half-life 90 days", "")
+    for half_life in (QUARTER, EVER)
 ]
 SIMPLE = [{counted: 1.0, "title cosine": 1.0, "model": model} for counted in COUNTED for model in (0.0, 0.3)]
-QUARTER = ", half-life 90 days"
 # Of a log too short to choose from (benchmarks/fixed_weights.py).
+COOCCURRENCE, POPULARITY = (feature_name(what, QUARTER) for what in ("co-occurrence", "popularity"))
 FIXED_WEIGHTS: dict[Goal, dict[str, float]] = {
-    "related": {f"co-occurrence{QUARTER}": 1.0, "title cosine": 3.0, "model": 0.3},
-    "basket": {f"co-occurrence{QUARTER}": 1.0, f"popularity{QUARTER}": 0.5, "title cosine": 3.0, "model": 0.3},
+    "related": {COOCCURRENCE: 1.0, "title cosine": 3.0, "model": 0.3},
+    "basket": {COOCCURRENCE: 1.0, POPULARITY: 0.5, "title cosine": 3.0, "model": 0.3},
 }
 NOTHING_KNOWN = {name: ln(DAMPED_FLOOR if "^" in name else COUNT_FLOOR) for name in COUNTED}
-NOTHING_KNOWN |= {f"popularity{QUARTER}": ln(COUNT_FLOOR), "model": -6.0}
+NOTHING_KNOWN |= {POPULARITY: ln(COUNT_FLOOR), "model": -6.0}
 
 
 class Cutoff(NamedTuple):

@@ -57,12 +57,12 @@ class CandidateSet:
     @cached_property
     def popularity_QCH(self) -> Floats:
         """Sessions of every candidate, by half-life; 0 for PAD."""
-        popularity_PH = np.stack(self.snapshot.popularity_HP, axis=1)
-        return np.where((self.products_QC == PAD)[..., None], np.float32(0), popularity_PH[self.products_QC])
+        popularity_QCH = self.snapshot.popularity_PH[self.products_QC]
+        return np.where((self.products_QC == PAD)[..., None], np.float32(0), popularity_QCH)
 
     def popularity_of_query(self, half_life: int) -> Floats:
         """Sessions of every query, Q x 1."""
-        return self.snapshot.popularity_HP[half_life][self.queries][:, None]
+        return self.snapshot.popularity_PH[self.queries, half_life, None]
 
     @cached_property
     def like_queries(self) -> CSR:
@@ -103,8 +103,8 @@ def _popularity(half_life: int, candidates: CandidateSet) -> Floats:
 
 def _cosine(half_life: int, candidates: CandidateSet) -> Floats:
     """Sessions with both, over the geometric mean of the sessions of either."""
-    either = (candidates.popularity_QCH[..., half_life], candidates.popularity_of_query(half_life))
-    mean = np.sqrt(np.maximum(either[0], UNSEEN) * np.maximum(either[1], UNSEEN))
+    of_candidate, of_query = candidates.popularity_QCH[..., half_life], candidates.popularity_of_query(half_life)
+    mean = np.sqrt(np.maximum(of_candidate, UNSEEN) * np.maximum(of_query, UNSEEN))
     return np.log((candidates.sessions_QCH[..., half_life] + np.float32(UNSEEN)) / mean)
 
 
@@ -175,24 +175,28 @@ class Feature(NamedTuple):
     function: Callable[[CandidateSet], Floats]
 
 
-def _name(what: str, half_life: int) -> str:
+def feature_name(what: str, half_life: int) -> str:
+    """What is counted, and the half-life (a place in HALF_LIVES) where old sessions count less."""
     days = HALF_LIVES[half_life]
     return f"{what}, half-life {days:g} days" if np.isfinite(days) else what
 
 
 FEATURES = (
-    *(Feature(_name("co-occurrence", h), "co_clicks", partial(_cooccurrence, h)) for h in range(len(HALF_LIVES))),
     *(
-        Feature(_name(f"co-occurrence over popularity^{power:g}", h), "co_clicks", partial(_damped, power, h))
+        Feature(feature_name("co-occurrence", h), "co_clicks", partial(_cooccurrence, h))
+        for h in range(len(HALF_LIVES))
+    ),
+    *(
+        Feature(feature_name(f"co-occurrence over popularity^{power:g}", h), "co_clicks", partial(_damped, power, h))
         for power in DAMPINGS
         for h in (QUARTER, EVER)
     ),
-    *(Feature(_name("cosine of sessions", h), "co_clicks", partial(_cosine, h)) for h in (LATELY, EVER)),
-    *(Feature(_name("chance after the query", h), "co_clicks", partial(_chance, h)) for h in (LATELY, EVER)),
+    *(Feature(feature_name("cosine of sessions", h), "co_clicks", partial(_cosine, h)) for h in (LATELY, EVER)),
+    *(Feature(feature_name("chance after the query", h), "co_clicks", partial(_chance, h)) for h in (LATELY, EVER)),
     Feature("least lift", "co_clicks", _least_lift),
-    *(Feature(_name("popularity", h), "popularity", partial(_popularity, h)) for h in range(len(HALF_LIVES))),
+    *(Feature(feature_name("popularity", h), "popularity", partial(_popularity, h)) for h in range(len(HALF_LIVES))),
     Feature("trend", "popularity", _trend),
-    *(Feature(_name("popularity of the query", h), "popularity", partial(_query, h)) for h in (LATELY, EVER)),
+    *(Feature(feature_name("popularity of the query", h), "popularity", partial(_query, h)) for h in (LATELY, EVER)),
     Feature("co-occurrence over two hops", "like_products", _two_hops),
     Feature("co-occurrence of like queries", "like_products", _of_like_queries),
     Feature("co-occurrence with like candidates", "like_products", _with_like_candidates),

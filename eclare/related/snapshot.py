@@ -15,7 +15,7 @@ from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, LEAST_LOG_SHARE, build_quick_index, inner_products, log_shares
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.features import HALF_LIVES, LATELY
+from eclare.related.features import EVER, HALF_LIVES, LATELY
 
 NEIGHBOURS, LEAST_COSINE, SHARPNESS = 20, 0.4, 8  # weighted nearest titles: how many, how near, power of the cosine
 HEAVIEST_TO_LIKE = 200  # sums of sessions kept of each product
@@ -78,7 +78,7 @@ class Snapshot:
     def sessions_PP(self) -> sp.csr_matrix:
         """Those of every session counted whole."""
         indptr, indices, counts = self.sessions_by_half_life
-        return sp.csr_matrix((counts[:, -1], indices, indptr), shape=(len(self), len(self)))
+        return sp.csr_matrix((counts[:, EVER], indices, indptr), shape=(len(self), len(self)))
 
     @cached_property
     def sessions(self) -> CSR:
@@ -96,7 +96,7 @@ class Snapshot:
     @cached_property
     def allowed_sessions_damped(self) -> dict[float, sp.csr_matrix]:
         """The same over the related product's sessions to each of DAMPED_BY: 0.5 ranks as cosine does, 1 as lift."""
-        popularity_P = np.maximum(self.popularity_HP[-1], 1)
+        popularity_P = np.maximum(self.popularity_PH[:, EVER], 1)
         weights_P = {power: (popularity_P**-power).astype(np.float32) for power in DAMPED_BY}
         return {power: sp.csr_matrix(self.allowed_sessions_PP @ sp.diags_array(of)) for power, of in weights_P.items()}
 
@@ -106,14 +106,14 @@ class Snapshot:
         return np.asarray(self.sessions_PP.sum(axis=1), dtype=np.float32).ravel()
 
     @cached_property
-    def popularity_HP(self) -> list[Floats]:
+    def popularity_PH(self) -> Floats:
         """Sessions of every product for each of HALF_LIVES."""
-        return [self.cooccurrence.popularity(days) for days in HALF_LIVES]
+        return np.stack([self.cooccurrence.popularity(days) for days in HALF_LIVES], axis=1)
 
     @cached_property
     def bestsellers(self) -> Rows:
         """The allowed products of most sessions lately, BESTSELLERS at most; ties go to the lower row."""
-        popularity_P = np.where(self.allowed_P, self.popularity_HP[LATELY], 0)
+        popularity_P = np.where(self.allowed_P, self.popularity_PH[:, LATELY], 0)
         best = np.argsort(-popularity_P, kind="stable")[:BESTSELLERS]
         return best[popularity_P[best] > 0].astype(np.int32)
 

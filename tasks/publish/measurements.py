@@ -11,12 +11,12 @@ from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import exposure, first_places, shown, ten_most_shown, title_twice
 from eclare.related.recommendations import Recommendations
 from eclare.related.variants import title_numbers
-from tasks.stores.database import Connection, statement
+from tasks.stores.database import OURS, Connection, statement
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
 Measurements = dict[str, float | None]  # by name of rule; None: there is nothing to measure it on
 RATIOS = {"precision": "P", "psp": "PSP", "ndcg": "nDCG"}  # ending of a rule's name -> held-out metric
-OURS, OVER_BASELINE = "eclare", "eclare / co-click"  # systems of table metric
+OVER_BASELINE = f"{OURS} / co-click"  # system of table metric
 
 
 def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measurements:

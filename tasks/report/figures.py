@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-OURS = "eclare"
+from tasks.stores.database import OURS
+
 ASKED = {  # by metric: what it asks, in the order of the columns
     "P": "how many of the first ten shared a session with the product in the held-out days",
     "nDCG": "the same, and do they stand first",
@@ -19,10 +20,10 @@ SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
     "observed - expected": "what shared more sessions with it than expected, as Amazon did",
     "cosine": "what shares most of its own sessions with it",
     "popularity": "the ten best sellers, the same for everybody",
-    "eclare without model": "the same ranker, which neither sees the model's score nor its candidates",
-    "eclare without popularity": "the same, without popularity",
+    f"{OURS} without model": "the same ranker, which neither sees the model's score nor its candidates",
+    f"{OURS} without popularity": "the same, without popularity",
 }
-WITHOUT_MODEL = "eclare without model"
+WITHOUT_MODEL = f"{OURS} without model"
 
 Row = Mapping[str, Any]
 

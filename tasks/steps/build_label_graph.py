@@ -6,8 +6,7 @@ import scipy.sparse as sp
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.label_graph import build_label_graph as walk_label_graph
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.targets import model_targets
-from tasks.model_config import read_config
+from tasks.model_config import read_config, targets_of
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
@@ -30,8 +29,7 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         vocabulary.save(folder)
         sp.save_npz(folder / "titles.npz", vocabulary.features(titles))
         known = Cooccurrence.load(inputs).until(night.held_out_days)
-        targets = model_targets(known, settings.goal, settings.half_life_days, settings.max_related)
-        graph = walk_label_graph(targets, config)
+        graph = walk_label_graph(targets_of(known, settings), config)
         graph.save(folder)
         labels = graph.edges_LL.shape[0]
         counts |= {"labels": labels, "edges": graph.edges_LL.nnz - labels, "tokens": len(vocabulary.tokens_V)}

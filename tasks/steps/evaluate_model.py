@@ -27,7 +27,7 @@ from tasks.night import Night
 from tasks.report.figures import best_rivals, over
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import Metric, store_metrics
+from tasks.stores.database import OURS, Metric, store_metrics
 
 if TYPE_CHECKING:
     from eclare.ranker import Ranker
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 CUTS = (1, 3, 5, 10)
 LAST_CUT = max(CUTS)
-OURS = "eclare"
 LEFT_OUT = ("model", "popularity")  # groups of features that ours is also judged without
 COMPARED = (("P", "all"), ("nDCG", "all"), ("PSP", "all"), ("lift", "all"), ("recall", "tail"))  # at LAST_CUT
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from eclare.model.data import weighted
 from tasks.errors import BadInput
-from tasks.model_config import read_config
+from tasks.model_config import read_config, targets_of
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
@@ -30,7 +30,6 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     from eclare.model.stages import Training
     from eclare.related.backtest import ranker_from
     from eclare.related.cooccurrence import Cooccurrence
-    from eclare.related.targets import model_targets
     from tasks.ranking import RANKER, choose_device, load_texts
 
     storage, config = Storage(settings.storage_url), read_config(settings)
@@ -43,8 +42,7 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("model"), made_from=made_from, sources=sources) as (folder, counts),
     ):
         known = Cooccurrence.load(inputs).until(night.held_out_days)
-        targets = model_targets(known, settings.goal, settings.half_life_days, settings.max_related)
-        clicks = weighted(targets, config)
+        clicks = weighted(targets_of(known, settings), config)
         training = Training(clicks, load_texts(texts), device, checkpoints)
         try:
             ensemble = training.ensemble(config)
@@ -70,12 +68,10 @@ def _backtest(
     """
     from eclare.model.label_graph import build_label_graph
     from eclare.related.backtest import cutoffs, examples_at
-    from eclare.related.targets import model_targets
 
     config, examples = replace(config, epochs=max(1, config.epochs // 2)), []
     for cutoff in cutoffs(cooccurrence, settings.goal, config.seed):
-        targets = model_targets(cutoff.known, settings.goal, settings.half_life_days, settings.max_related)
-        clicks = weighted(targets, config)
+        clicks = weighted(targets_of(cutoff.known, settings), config)
         texts = training.texts.with_graph(build_label_graph(clicks, config))
         below = training.checkpoints and training.checkpoints / f"known_for_{cutoff.known.days}_days"
         ensemble = replace(training, clicks_NL=clicks, texts=texts, checkpoints=below, history=[]).ensemble(config)

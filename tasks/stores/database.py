@@ -47,6 +47,9 @@ MAY_NOT_MIGRATE = (
 log = logging.getLogger("tasks")
 
 
+OURS = "eclare"  # the system whose lists are published; "eclare / OTHER" is a ratio
+
+
 class Metric(NamedTuple):
     """One held-out figure of one system (eclare, co-click, ...); k is the cut-off, 0 where the metric has none.
 
