@@ -52,10 +52,7 @@ def main(
     listed; nothing else of the days after the cut is used but to judge.
     """
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
-    try:
-        middle, judge = pd.Timestamp(cut), Judge(rows, pd.Timestamp(cut))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--cut") from error
+    middle, judge = judge_at(rows, cut)
     # A log given here is clean, whatever share of a day its largest sessions are.
     set_by_us = {
         "MAX_QUARANTINED_SHARE": "1",
@@ -82,11 +79,20 @@ def main(
     print(json.dumps(figures | judge.figures({OURS: judge.lists_of(related)} | judge.rivals(), OURS)))
 
 
+def judge_at(rows: pd.DataFrame, cut: str) -> tuple[pd.Timestamp, Judge]:
+    """The cut, and who judges on the log after it; raises typer.BadParameter for a cut that cannot be."""
+    try:
+        middle = pd.Timestamp(cut)
+        if not (rows["event_time"] < middle).any():
+            raise ValueError(f"the log must have events before {middle.date()}, got none: take a later cut")
+        return middle, Judge(rows, middle)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--cut") from error
+
+
 def days_before(rows: pd.DataFrame, cut: pd.Timestamp) -> int:
     """The days of the log before the cut, from its first to its last; 2 at least, as a night needs."""
     days = rows["event_time"][rows["event_time"] < cut].dt.normalize()
-    if days.empty:
-        raise typer.BadParameter(f"the log must have events before {cut.date()}, got none", param_hint="--cut")
     return max(2, int((days.max() - days.min()) / pd.Timedelta(days=1)) + 1)
 
 

@@ -11,8 +11,7 @@ import scipy.sparse as sp
 import torch
 import typer
 
-from benchmarks.judge import Judge
-from benchmarks.next_days import OURS, catalogue_on
+from benchmarks.next_days import OURS, catalogue_on, judge_at
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts, weighted
@@ -24,6 +23,7 @@ from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.ranking import rank
 from eclare.related.rerank import Catalogue, ListRules, rerank
 from eclare.related.snapshot import Snapshot
+from eclare.related.targets import Goal
 from eclare.related.variants import Variants
 from tasks.model_config import NIGHT, targets_of
 from tasks.settings import Settings
@@ -32,9 +32,9 @@ from tasks.settings import Settings
 def main(
     log: Annotated[str, typer.Option(help="Parquet with session_id, product_id, event_time, title")],
     cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
-    goal: Annotated[str, typer.Option(help="GOAL")] = "related",
-    max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS")] = 3,
-    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE")] = 0.04,
+    goal: Annotated[Goal, typer.Option(help="GOAL")] = "related",
+    max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS", min=0)] = 3,
+    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.04,
 ) -> None:
     """Ends with one line of JSON, as benchmarks.next_days.
 
@@ -42,10 +42,11 @@ def main(
     have no category or brand. A night counts a session on each day that it has clicks, this on the first alone.
     """
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
-    titles, judge = catalogue_on(rows, pd.Timestamp(cut)), Judge(rows, pd.Timestamp(cut))
+    middle, judge = judge_at(rows, cut)
+    titles = catalogue_on(rows, middle)
     settings = Settings(_env_file=None, goal=goal, max_variants=max_variants, max_exposure=max_exposure)
     begin = time.perf_counter()
-    cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
+    cooccurrence = cooccurrence_of(rows[rows["event_time"] < middle], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
     known = cooccurrence.until(settings.held_out_days)
     model, short = trained(known, titles_PV, NIGHT, settings), replace(NIGHT, epochs=max(1, NIGHT.epochs // 2))

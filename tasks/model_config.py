@@ -1,5 +1,7 @@
 """The hyper-parameters of this installation's nights, and what their model learns."""
 
+from pathlib import Path
+
 import scipy.sparse as sp
 
 from eclare.model.config import ECLAREConfig
@@ -9,6 +11,14 @@ from tasks.errors import BadInput
 from tasks.settings import Settings
 
 NIGHT = ECLAREConfig(word_pairs=False)  # on dated logs they bring nothing: benchmarks/README.md
+
+
+def load_cooccurrence(interactions: Path) -> Cooccurrence:
+    """What build_interactions wrote into a folder; raises BadInput where it is of older code."""
+    try:
+        return Cooccurrence.load(interactions)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def targets_of(known: Cooccurrence, settings: Settings) -> sp.csr_matrix:

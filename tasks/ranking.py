@@ -16,10 +16,10 @@ from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import LabelGraph
 from eclare.ranker import Ranker
-from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import NAMES
 from eclare.related.snapshot import Snapshot
 from tasks.errors import BadInput, NotReady
+from tasks.model_config import load_cooccurrence
 from tasks.settings import Settings
 
 RANKER = "ranker.safetensors"  # beside the model
@@ -47,7 +47,7 @@ def load_snapshot(inputs: Path, texts: Path, model: Path, settings: Settings, *,
     titles = load_texts(texts).labels_LV
     ensemble = Ensemble.load(model, titles, choose_device(settings))
     allowed = recommendable(pq.read_table(inputs / "products.parquet"))
-    return Snapshot(Cooccurrence.load(inputs).until(known_until), titles, ensemble, allowed)
+    return Snapshot(load_cooccurrence(inputs).until(known_until), titles, ensemble, allowed)
 
 
 def load_ranker(model: Path) -> Ranker:

@@ -5,8 +5,7 @@ import scipy.sparse as sp
 
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.label_graph import build_label_graph as walk_label_graph
-from eclare.related.cooccurrence import Cooccurrence
-from tasks.model_config import read_config, targets_of
+from tasks.model_config import load_cooccurrence, read_config, targets_of
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
@@ -28,7 +27,7 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs)
         vocabulary.save(folder)
         sp.save_npz(folder / "titles.npz", vocabulary.features(titles))
-        known = Cooccurrence.load(inputs).until(night.held_out_days)
+        known = load_cooccurrence(inputs).until(night.held_out_days)
         graph = walk_label_graph(targets_of(known, settings), config)
         graph.save(folder)
         labels = graph.edges_LL.shape[0]

@@ -23,6 +23,7 @@ from eclare.evaluation.metrics import (
 from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 from tasks.errors import BadInput
+from tasks.model_config import load_cooccurrence
 from tasks.night import Night
 from tasks.report.figures import best_rivals, over
 from tasks.settings import Settings
@@ -80,7 +81,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("evaluation"), made_from=artefacts) as (folder, counts),
     ):
         training_PP, truth_PP = (Interactions.load(inputs / part).weights_NL for part in ("training", "held_out"))
-        judged, later = _products_to_judge(truth_PP, night), Cooccurrence.load(inputs).since(night.held_out_days)
+        judged, later = _products_to_judge(truth_PP, night), load_cooccurrence(inputs).since(night.held_out_days)
         truth = _Truth.of(later, judged, training_PP, truth_PP)
         snapshot = load_snapshot(inputs, texts, model, settings, known_until=night.held_out_days)
         lists = _lists(snapshot, load_ranker(model), training_PP, judged)

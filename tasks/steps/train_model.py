@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from eclare.model.data import weighted
 from tasks.errors import BadInput
-from tasks.model_config import read_config, targets_of
+from tasks.model_config import load_cooccurrence, read_config, targets_of
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
@@ -29,7 +29,6 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     from eclare.model.loss_curve import plot_losses
     from eclare.model.stages import Training
     from eclare.related.backtest import ranker_from
-    from eclare.related.cooccurrence import Cooccurrence
     from tasks.ranking import RANKER, choose_device, load_texts
 
     storage, config = Storage(settings.storage_url), read_config(settings)
@@ -41,7 +40,7 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.open(made_from[1]) as texts,
         storage.write(night.artefact("model"), made_from=made_from, sources=sources) as (folder, counts),
     ):
-        known = Cooccurrence.load(inputs).until(night.held_out_days)
+        known = load_cooccurrence(inputs).until(night.held_out_days)
         clicks = weighted(targets_of(known, settings), config)
         training = Training(clicks, load_texts(texts), device, checkpoints)
         try:

@@ -1,11 +1,12 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from eclare.model.config import ECLAREConfig
 from tasks.errors import BadInput
-from tasks.model_config import NIGHT, read_config
+from tasks.model_config import NIGHT, load_cooccurrence, read_config
 
 
 def with_file(settings, tmp_path, options):
@@ -41,3 +42,9 @@ def test_options_that_cannot_work_at_night_are_refused_by_name(settings, tmp_pat
 def test_a_file_that_is_not_there_is_refused(settings, tmp_path):
     with pytest.raises(BadInput, match=r"nothing\.json"):
         read_config(settings.model_copy(update={"eclare_config": tmp_path / "nothing.json"}))
+
+
+def test_cooccurrence_of_older_code_is_refused_with_the_step_to_run(tmp_path):
+    np.savez(tmp_path / "cooccurrence.npz", products=3)
+    with pytest.raises(BadInput, match=r"must hold min_support .*run build_interactions for this night again"):
+        load_cooccurrence(tmp_path)
