@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from benchmarks.rivals import Log, scores_of_rivals
 from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
-from eclare.evaluation.baselines import Known, co_clicks, cosine, observed_minus_expected, popular
+from eclare.evaluation.baselines import co_clicks, popular
 from eclare.evaluation.bootstrap import Estimate, Resampled
 from eclare.evaluation.lists import exposure
 from eclare.evaluation.metrics import LEAST_SESSIONS, PointMetric, inverse_propensities, point_metrics, related_gains
@@ -19,8 +20,8 @@ K = 10
 FEWEST_RELEVANT = 5  # products, for a query to be judged
 FEWEST_PRODUCTS, MOST_PRODUCTS = 2, 60  # of a session; longer ones are wholesale orders: every pair would count
 PROPENSITY_A, PROPENSITY_B = 0.55, 1.5  # the constants of most sets (Jain, Prabhu, Varma, KDD 2016)
-POWER = 0.3  # of popularity, in the rival that is damped by it
 RATIOS = ("P", "nDCG", "PSP", "P of new", "lift")  # that are the better the higher, and so have a best rival
+LATELY_DAYS = 30  # before the cut, in which a product that is still sold has a session
 NORMAL = 1.96  # standard errors on either side hold 95%
 
 Lists: TypeAlias = Mapping[str, Rows]
@@ -59,6 +60,9 @@ class Judge:
         self._inverse_propensity_P = inverse_propensities(self._before_SP, PROPENSITY_A, PROPENSITY_B)
         self._is_new_Q = self._popularity_P[self.queries] == 0
         best_selling = np.argsort(-self._popularity_P, kind="stable")[: len(self.product_ids) // 10]
+        lately = is_before & (log["event_time"] >= cut - pd.Timedelta(days=LATELY_DAYS))
+        self._is_current_P = self.product_ids.isin(log["product_id"][lately])
+        self._is_sold_later_P = self.product_ids.isin(log["product_id"][~is_before])
         self._is_head_P = np.isin(np.arange(len(self.product_ids)), best_selling)
 
     @property
@@ -81,18 +85,12 @@ class Judge:
 
     def rivals(self) -> dict[str, Rows]:
         """The lists of simple systems that know the log before the cut, Q x K; short ones stay short."""
-        shared_PP, everything_P = _shared(self._before_SP), np.ones(len(self.product_ids), bool)
-        known = Known(shared_PP, shared_PP, self._popularity_P, self._before_SP.shape[0], everything_P)
-        shared_QP = shared_PP[self.queries]
-        damped_QP = shared_QP.copy()
-        damped_QP.data = damped_QP.data / np.maximum(self._popularity_P[damped_QP.indices], 1) ** POWER
-        scores = {
-            "co-counts": shared_QP,
-            f"co-counts / popularity^{POWER}": damped_QP,
-            "cosine": cosine(known, self.queries),
-            "observed - expected": observed_minus_expected(known, self.queries),
+        everything_P = np.ones(len(self.product_ids), bool)
+        log = Log(self._before_SP, _shared(self._before_SP))
+        lists = {
+            name: co_clicks(scores_QP, K, everything_P)[0]
+            for name, scores_QP in scores_of_rivals(log, self.queries).items()
         }
-        lists = {name: co_clicks(each, K, everything_P)[0] for name, each in scores.items()}
         return lists | {"popularity": popular(self._popularity_P, everything_P, self.queries, K)}
 
     def metrics(self, labels_QK: Rows) -> dict[str, PointMetric]:
@@ -122,6 +120,20 @@ class Judge:
             is_new_Q = self._is_new_Q.astype(np.float64)
             metrics["P of new"] = PointMetric("P", K, precision.earned_N * is_new_Q, is_new_Q)
         return metrics
+
+    def products(self) -> dict[str, int]:
+        """How many have a session before the cut, how many of these still have one after it, and so on."""
+        known_P = self._popularity_P > 0
+        return {
+            "with a session before the cut": int(known_P.sum()),
+            "of them with an event after it": int((known_P & self._is_sold_later_P).sum()),
+            f"with an event in the {LATELY_DAYS} days before it": int(self._is_current_P.sum()),
+        }
+
+    def shown_current(self, labels_QK: Rows) -> float:
+        """The share of the products with an event in the LATELY_DAYS before the cut that stand in a list."""
+        shown_P = exposure(labels_QK, len(self.product_ids)) > 0
+        return int((shown_P & self._is_current_P).sum()) / max(int(self._is_current_P.sum()), 1)
 
     def shown(self, labels_QK: Rows) -> Estimate:
         """Different products of all lists over products with a session before the cut.

@@ -3,7 +3,7 @@
 import json
 import time
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import torch
 import typer
 
 from benchmarks.next_days import OURS, catalogue_on, judge_at
+from eclare.arrays.csr import Rows
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts, weighted
@@ -20,8 +21,9 @@ from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
 from eclare.related.backtest import cutoffs, examples_at, ranker_from
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.ranking import rank
-from eclare.related.rerank import Catalogue, ListRules, rerank
+from eclare.related.list_rules import Catalogue, ListRules
+from eclare.related.ranking import Ranked, rank
+from eclare.related.rerank import rerank
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
 from eclare.related.variants import Variants
@@ -34,7 +36,7 @@ def main(
     cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
     goal: Annotated[Goal, typer.Option(help="GOAL")] = "related",
     max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS", min=0)] = 3,
-    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.04,
+    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.03,
 ) -> None:
     """Ends with one line of JSON, as benchmarks.next_days.
 
@@ -43,10 +45,39 @@ def main(
     """
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
     middle, judge = judge_at(rows, cut)
-    titles = catalogue_on(rows, middle)
-    settings = Settings(_env_file=None, goal=goal, max_variants=max_variants, max_exposure=max_exposure)
     begin = time.perf_counter()
-    cooccurrence = cooccurrence_of(rows[rows["event_time"] < middle], titles.index, settings)
+    ranking = ranking_at(rows, middle, Settings(_env_file=None, goal=goal))
+    lists = ranking.lists(max_variants=max_variants, max_exposure=max_exposure)
+    seconds = round(time.perf_counter() - begin, 1)
+    figures = judge.figures({OURS: lists[judge.queries]} | judge.rivals(), OURS)
+    given = {"goal": goal, "max_variants": max_variants, "max_exposure": max_exposure}
+    print(json.dumps({"cut": cut, "settings": given, "seconds": seconds} | figures))
+
+
+class Ranking(NamedTuple):
+    """The ranked candidates of all products on the night before a cut, and what re-ranking reads."""
+
+    ranked: Ranked
+    catalogue: Catalogue
+    cooccurrence: Cooccurrence
+
+    def lists(self, *, max_variants: int, max_exposure: float) -> Rows:
+        """Re-ranked, P x TOP_K, PAD where there are fewer."""
+        rules = rules_of(max_variants, max_exposure)
+        return rerank(self.ranked.labels_QK, self.ranked.scores_QK, self.catalogue, self.cooccurrence, rules).labels_PK
+
+
+def rules_of(max_variants: int, max_exposure: float) -> ListRules:
+    """Rules of lists of the default TOP_K."""
+    top_k = Settings.model_fields["top_k"].default
+    return ListRules(top_k, max_variants=max_variants, max_exposure=max_exposure)
+
+
+def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ranking:
+    """Trained and ranked as the steps of a night do it, on the rows before the cut."""
+    titles = catalogue_on(rows, cut)
+    everything, unknown = np.ones(len(titles), bool), [None] * len(titles)
+    cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
     known = cooccurrence.until(settings.held_out_days)
     model, short = trained(known, titles_PV, NIGHT, settings), replace(NIGHT, epochs=max(1, NIGHT.epochs // 2))
@@ -55,19 +86,11 @@ def main(
         for cutoff in cutoffs(known, settings.goal, NIGHT.seed)
     ]
     ranker = ranker_from(examples, settings.goal, NIGHT.seed)
-    everything = np.ones(len(titles), bool)
-    rules = ListRules(settings.top_k, max_variants=max_variants, max_exposure=max_exposure)
     snapshot = Snapshot(cooccurrence, titles_PV, model, everything)
-    ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), rules.candidates)
-    unknown = [None] * len(titles)
-    catalogue = Catalogue(
-        titles_PV, np.full(len(titles), -1, np.int32), everything, Variants.of(titles.tolist(), unknown, unknown)
-    )
-    lists = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, cooccurrence, rules)
-    seconds = round(time.perf_counter() - begin, 1)
-    figures = judge.figures({OURS: lists.labels_PK[judge.queries]} | judge.rivals(), OURS)
-    given = {"goal": goal, "max_variants": max_variants, "max_exposure": max_exposure}
-    print(json.dumps({"cut": cut, "settings": given, "seconds": seconds} | figures))
+    chooses_among = rules_of(max_variants=1, max_exposure=0).candidates
+    ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), chooses_among)
+    variants = Variants.of(titles.tolist(), unknown, unknown)
+    return Ranking(ranked, Catalogue(titles_PV, np.full(len(titles), -1, np.int32), everything, variants), cooccurrence)
 
 
 def cooccurrence_of(rows: pd.DataFrame, products: pd.Index, settings: Settings) -> Cooccurrence:

@@ -21,8 +21,9 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     """
     from eclare.evaluation.lists import list_figures
     from eclare.related.explain import reasons_of
+    from eclare.related.list_rules import Catalogue, ListRules
     from eclare.related.ranking import rank
-    from eclare.related.rerank import Catalogue, ListRules, rerank
+    from eclare.related.rerank import rerank
     from eclare.related.variants import Variants
     from tasks.ranking import categories, load_ranker, load_snapshot, recommendable
 

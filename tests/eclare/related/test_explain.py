@@ -11,10 +11,11 @@ from eclare.arrays.topk import PAD
 from eclare.ranker import Ranker
 from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.diversify import diversify
 from eclare.related.explain import NEIGHBOURS, reasons_of, score_parts
 from eclare.related.features import NAMES, SCORE_PARTS
+from eclare.related.list_rules import Catalogue, ListRules
 from eclare.related.ranking import Ranked, rank
-from eclare.related.rerank import Catalogue, ListRules, diversify
 from eclare.related.variants import Variants
 from tests.eclare.related.trained_shops import CONFIG, snapshot_of
 from tests.made_shops import sessions_of_groups

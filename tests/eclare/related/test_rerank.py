@@ -9,24 +9,12 @@ from hypothesis import strategies as st
 from eclare.arrays.tfidf import normalise_rows
 from eclare.arrays.topk import PAD
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.diversify import diversify
+from eclare.related.exposure import EVEN_SLACK, exposure_limit, limit_exposure
+from eclare.related.fill_up import Fillers, fill_up, related_to_categories
+from eclare.related.list_rules import CATEGORY, CO_CLICK, POPULAR, Catalogue, ListRules, Lists
 from eclare.related.recommendations import SOURCES
-from eclare.related.rerank import (
-    CATEGORY,
-    CO_CLICK,
-    EVEN_SLACK,
-    POPULAR,
-    Catalogue,
-    Fillers,
-    ListRules,
-    Lists,
-    diversify,
-    exposure_limit,
-    fill_up,
-    limit_exposure,
-    related_to_categories,
-    rerank,
-    sources_of,
-)
+from eclare.related.rerank import rerank, sources_of
 from eclare.related.variants import Variants
 
 PRODUCTS = 12
@@ -76,8 +64,8 @@ def made_sessions(sessions: list[list[int]], products: int) -> Cooccurrence:
     return Cooccurrence.of_sessions(chosen, np.arange(len(sessions)))
 
 
-def diversify_slowly(labels, scores, catalogue, rules):
-    """One list, chosen label by label; a tie goes to the better ranked one."""
+def diversify_slowly(labels, scores, catalogue, rules, is_open=None):
+    """One list, chosen label by label, the first places from the open ones; a tie goes to the better ranked one."""
     titles = catalogue.titles_PV.toarray()
     left = [place for place, label in enumerate(labels) if label != PAD]
     lowest, highest = (scores[left[-1]], scores[0]) if left else (0, 1)
@@ -91,16 +79,19 @@ def diversify_slowly(labels, scores, catalogue, rules):
 
         listed = [labels[other] for other in chosen]
         left = [place for place in left if fits_slowly(labels[place], listed, catalogue, rules)]
-        if not left:
+        first = len(chosen) < rules.first and is_open is not None
+        may_come = [place for place in left if is_open[place]] if first else left
+        if not may_come:
             break
-        best = max(left, key=lambda place: (round(worth(place), 5), -place))
+        best = max(may_come, key=lambda place: (round(worth(place), 5), -place))
         left.remove(best)
         chosen.append(best)
     return [int(labels[place]) for place in chosen], np.minimum.accumulate(scores[chosen]) if chosen else []
 
 
 def limit_slowly(labels_PC, scores_PC, catalogue, rules, most):
-    """The labels of every list, and the places given up: label after label, counted again each time."""
+    """The first labels of every list, and the places given up: label after label, counted again each time."""
+    rules = rules._replace(k=min(rules.k, rules.first))
     lists = [
         diversify_slowly(labels, scores, catalogue, rules)[0]
         for labels, scores in zip(labels_PC, scores_PC, strict=True)
@@ -163,7 +154,8 @@ def fill_up_slowly(lists, popularity, catalogue, rules, most):
         everywhere = clicked if rules.fill_with_popular else []
         for source, some in ((CATEGORY, goes_with), (CATEGORY, of_category), (POPULAR, everywhere)):
             for label in some:
-                is_new = label != product and label not in listed and sum(label in other for other in chosen) < most
+                shown = sum(label in other[: rules.first] for other in chosen)
+                is_new = label != product and label not in listed and (shown < most or len(listed) >= rules.first)
                 if len(listed) < rules.k and is_new and fits_slowly(label, listed, catalogue, rules):
                     listed.append(label)
                     added[product].append(source)
@@ -225,7 +217,7 @@ def numbers_of(labels_PK: np.ndarray, numbers: np.ndarray) -> list[int]:
 RULES = st.builds(
     ListRules, k=st.integers(1, 6), max_same_category=st.integers(0, 3), diversity=st.sampled_from([0.0, 0.4]),
     max_variants=st.integers(0, 2), max_exposure=st.sampled_from([0.0, 0.1, 0.3, 0.6, 1.0]),
-    fill_with_popular=st.booleans(),
+    fill_with_popular=st.booleans(), first=st.integers(1, 7),
 )  # fmt: skip
 
 
@@ -238,14 +230,25 @@ def test_a_label_above_the_limit_keeps_the_lists_that_lose_most_without_it(seed,
     found, falling = diversify(labels, scores, catalogue, rules, open_PC)
     expected, moved_slowly = limit_slowly(labels, scores, catalogue, rules, most)
     assert moved == moved_slowly
-    assert [set(row[row != PAD].tolist()) for row in found] == [set(row) for row in expected]
-    assert np.bincount(found[found != PAD], minlength=PRODUCTS).max() <= most
+    first = found[:, : rules.first]
+    assert [set(row[row != PAD].tolist()) for row in first] == [set(row) for row in expected]
+    assert np.bincount(first[first != PAD], minlength=PRODUCTS).max() <= most
     assert ((np.diff(falling, axis=1) <= 0) | (found[:, 1:] == PAD)).all()
-    if not rules.diversity:
-        ranks = [[row.tolist().index(label) for label in listed] for row, listed in zip(labels, expected, strict=True)]
-        assert [row[row != PAD].tolist() for row in found] == [
-            row[sorted(rank)].tolist() for row, rank in zip(labels, ranks, strict=True)
-        ]
+    for row in range(PRODUCTS):
+        listed = diversify_slowly(labels[row], scores[row], catalogue, rules, open_PC[row])[0]
+        assert found[row].tolist() == listed + [PAD] * (rules.k - len(listed))
+
+
+def test_what_gave_up_a_first_place_stands_below_them():
+    """Two lists want label 0 first, one may have it there: in the other it comes after the first places."""
+    labels, scores = np.array([[0, 1, 2], [0, 3, 4]], np.int32), np.array([[9.0, 3, 1], [9.0, 8, 7]], np.float32)
+    catalogue = catalogue_of(sp.csr_matrix((5, 3), dtype=np.float32), np.full(5, PAD, np.int32))
+    rules = ListRules(3, first=1)
+    open_PC, moved = limit_exposure(labels, scores, catalogue, rules, 1)
+    assert moved == 1
+    found, falling = diversify(labels, scores, catalogue, rules, open_PC)
+    assert found.tolist() == [[0, 1, 2], [3, 0, 4]]
+    assert falling.tolist() == [[9, 3, 1], [8, 8, 7]], "a score never rises along a list"
 
 
 def test_the_margin_keeps_more_score_than_rank_or_score_would():
@@ -272,7 +275,7 @@ def test_the_limit_is_a_share_of_the_lists_and_never_below_what_fills_them():
     assert exposure_limit(everywhere, ListRules(4)) == 1050
     assert exposure_limit(everywhere, ListRules(4, max_exposure=0.5)) == 500
     assert exposure_limit(everywhere, ListRules(4, max_exposure=0.04)) == EVEN_SLACK * 4 * 1000 / 20
-    assert exposure_limit(everywhere, ListRules(20, max_exposure=0.04)) >= 1000, "each must stand in every list"
+    assert exposure_limit(everywhere, ListRules(20, max_exposure=0.04, first=20)) >= 1000, "each must stand in all"
     assert exposure_limit(everywhere[-50:], ListRules(4, max_exposure=0.04)) == 1
 
 
@@ -329,7 +332,8 @@ def test_the_whole_table_keeps_every_limit(seed, rules):
     sessions = [random.permutation(PRODUCTS - 2)[: random.integers(1, 5)].tolist() for _ in range(12)]
     lists = rerank(labels, scores, catalogue, made_sessions(sessions, PRODUCTS), rules)
     found, there = lists.labels_PK, lists.labels_PK != PAD
-    assert np.bincount(found[there], minlength=PRODUCTS).max() <= exposure_limit(labels, rules)
+    first = found[:, : rules.first]
+    assert np.bincount(first[first != PAD], minlength=PRODUCTS).max() <= exposure_limit(labels, rules)
     assert max(numbers_of(found, catalogue.category_P)) <= (rules.max_same_category or rules.k)
     assert max(numbers_of(found, catalogue.variants.group_P)) <= (rules.max_variants or rules.k)
     assert max(numbers_of(found, catalogue.variants.title_P)) <= (1 if rules.max_variants else rules.k)

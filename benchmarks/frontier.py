@@ -1,0 +1,121 @@
+"""The frontier of a night between what sells together and what is related: our goals and exposure limits, and rivals.
+
+A dial is worth having when each point of it is a good list. Every simple rival is a point, too: where one of ours is
+ahead of it on all that COMPARED names, nobody need run the rival.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import pandas as pd
+import typer
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.judge import Judge
+from benchmarks.next_days import judge_at
+from benchmarks.ranking import ranking_at
+from eclare.arrays.csr import Rows
+from eclare.related.targets import Goal
+from tasks.settings import Settings
+
+GOALS: tuple[Goal, ...] = ("related", "basket")
+EXPOSURES = (1, 0.3, 0.1, 0.03, 0.02, 0.01, 0.005)  # MAX_EXPOSURE
+COMPARED = {"P": 1, "nDCG": 1, "lift": 1, "shown": 1, "most shown": -1}  # 1: the higher the better, -1: the lower
+PANELS = {
+    "P": "P@10 (%)",
+    "most shown": "lists with the most shown product (%)",
+    "shown": "different products shown (% of those with a session)",
+}
+
+Figures = Mapping[str, float]
+
+
+class Point(NamedTuple):
+    """One setting of the dial."""
+
+    goal: Goal
+    max_exposure: float
+
+    def __str__(self) -> str:
+        return f"{self.goal}, at most {100 * self.max_exposure:g}% of lists"
+
+
+def main(
+    log: Annotated[Path, typer.Option(help="Parquet with session_id, product_id, event_time, title")],
+    cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
+    plot: Annotated[Path, typer.Option(help="picture to write, .png or .svg")],
+) -> None:
+    """Ends with one line of JSON: figures in percent of every point and rival, and which point is ahead of each rival.
+
+    In memory, as benchmarks.ranking; each goal is trained once. "shown of current" is the share of the products with an
+    event in the 30 days before the cut that the judged lists show; other figures are those of benchmarks.next_days.
+    """
+    rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
+    middle, judge = judge_at(rows, cut)
+    ours: dict[Point, Figures] = {}
+    for goal in GOALS:
+        settings = Settings(_env_file=None, goal=goal)
+        ranking = ranking_at(rows, middle, settings)
+        for max_exposure in EXPOSURES:
+            lists = ranking.lists(max_variants=settings.max_variants, max_exposure=max_exposure)
+            ours[Point(goal, max_exposure)] = figures_of(lists[judge.queries], judge)
+    rivals = {name: figures_of(lists_QK, judge) for name, lists_QK in judge.rivals().items()}
+    drawn(ours, rivals, f"{log.parent.name}, cut {cut}").savefig(plot, dpi=150)
+    line = {"cut": cut, "queries": len(judge.queries), "products": judge.products()}
+    line |= {"ours": {str(point): figures for point, figures in ours.items()}, "rivals": rivals}
+    print(json.dumps(line | {"nearest": {name: nearest(ours, figures) for name, figures in rivals.items()}}))
+
+
+def figures_of(lists_QK: Rows, judge: Judge) -> Figures:
+    """In percent: P, nDCG, PSP, lift, most shown, shown, shown of current."""
+    first_QK = lists_QK[:, :10]
+    found = {name: metric.value for name, metric in judge.metrics(first_QK).items()}
+    found |= {"shown": judge.shown(first_QK).value, "shown of current": judge.shown_current(first_QK)}
+    return {name: round(100 * value, 2) for name, value in found.items()}
+
+
+def nearest(ours: Mapping[Point, Figures], rival: Figures) -> dict[str, object]:
+    """The point that is not behind a rival on most of COMPARED, by lift where several are, and what it is behind on."""
+    behind = {
+        point: [name for name, sign in COMPARED.items() if sign * figures[name] < sign * rival[name]]
+        for point, figures in ours.items()
+    }
+    best = min(behind, key=lambda point: (len(behind[point]), -ours[point]["lift"]))
+    return {"point": str(best), "behind on": behind[best]}
+
+
+def drawn(ours: Mapping[Point, Figures], rivals: Mapping[str, Figures], title: str) -> Figure:
+    """lift@10 against each of PANELS."""
+    figure = Figure(figsize=(13, 5), layout="constrained")
+    figure.suptitle(title)
+    axes = np.atleast_1d(figure.subplots(1, len(PANELS), sharey=True))
+    for panel, (metric, label) in zip(axes, PANELS.items(), strict=True):
+        _draw(panel, metric, ours, rivals)
+        panel.set_xlabel(label)
+        panel.grid(alpha=0.3)
+    axes[list(PANELS).index("most shown")].set_xscale("log")
+    axes[0].set_ylabel("lift@10 (%)")
+    axes[0].legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def _draw(panel: Axes, metric: str, ours: Mapping[Point, Figures], rivals: Mapping[str, Figures]) -> None:
+    for goal, marker in zip(GOALS, "os", strict=True):
+        of_goal = [point for point in ours if point.goal == goal]
+        x, y = ([ours[point][name] for point in of_goal] for name in (metric, "lift"))
+        panel.plot(x, y, marker=marker, label=f"ours, GOAL={goal}, MAX_EXPOSURE {EXPOSURES[0]} to {EXPOSURES[-1]}")
+    simple = {name: figures for name, figures in rivals.items() if name != "popularity"}
+    panel.scatter(
+        [figures[metric] for figures in simple.values()], [figures["lift"] for figures in simple.values()],
+        color="0.35", marker="x", label="simple rivals",
+    )  # fmt: skip
+    for name, figures in simple.items():
+        panel.annotate(name, (figures[metric], figures["lift"]), (4, 3), textcoords="offset points", fontsize=7)
+
+
+if __name__ == "__main__":
+    typer.run(main)
