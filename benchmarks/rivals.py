@@ -1,6 +1,5 @@
 """Simple systems that shops run for related products, each a published method of a few lines."""
 
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -33,18 +32,18 @@ def scores_of_rivals(log: Log, queries: Rows) -> dict[str, sp.csr_matrix]:
     """How related every rival finds the products to each query, CSR Q x P, by its name; higher is better."""
     everything_P = np.ones(log.held_SP.shape[1], bool)
     known = Known(log.shared_PP, log.shared_PP, log.sessions_P.astype(np.float32), log.held_SP.shape[0], everything_P)
-    rivals: Mapping[str, Callable[[], sp.csr_matrix]] = {
-        "co-counts": lambda: log.shared_PP[queries],
-        **{f"co-counts / popularity^{power}": lambda power=power: damped(log, queries, power) for power in DAMPINGS},
-        "cosine": lambda: cosine(known, queries),
-        "observed - expected": lambda: observed_minus_expected(known, queries),
-        "TF-IDF": lambda: _products(tf_idf(log.held_SP), queries),
-        "BM25": lambda: _products(bm25(log.held_SP), queries),
-        "RP3beta": lambda: rp3_beta(log, queries),
+    scores = {
+        "co-counts": log.shared_PP[queries],
+        **{f"co-counts / popularity^{power}": damped(log, queries, power) for power in DAMPINGS},
+        "cosine": cosine(known, queries),
+        "observed - expected": observed_minus_expected(known, queries),
+        "TF-IDF": _products(tf_idf(log.held_SP), queries),
+        "BM25": _products(bm25(log.held_SP), queries),
+        "RP3beta": rp3_beta(log, queries),
     }
     if len(everything_P) <= MOST_PRODUCTS_OF_EASE:
-        rivals = {**rivals, "EASE": lambda: ease(log.held_SP, queries)}
-    return {name: _without_own(scores(), queries) for name, scores in rivals.items()}
+        scores["EASE"] = ease(log.held_SP, queries)
+    return {name: _without_own(scores_QP, queries) for name, scores_QP in scores.items()}
 
 
 def damped(log: Log, queries: Rows, power: float) -> sp.csr_matrix:
