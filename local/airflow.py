@@ -160,8 +160,8 @@ def wait_until_loaded(airflow: LocalAirflow, started: dict[str, subprocess.Popen
 
     Raises NotReady where one of the processes ends before that, or it takes too long.
     """
-    begin, shown = time.monotonic(), ""
-    while awaited := airflow.api().awaited():
+    begin, shown, api = time.monotonic(), "", airflow.api()
+    while awaited := api.awaited():
         for command, process in started.items():
             if process.poll() is not None:
                 raise _failure(command, airflow.home)

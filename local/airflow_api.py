@@ -29,6 +29,8 @@ class AirflowApi:
 
     def __init__(self, url: str, user: str, password: str, logs: Path) -> None:
         self.url, self.user, self.password, self.logs = url, user, password, logs
+        # One client, because each reads all certificates anew; no connection is kept, so the server may be restarted.
+        self._client = httpx.Client(timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 
     @cached_property
     def token(self) -> str:
@@ -46,7 +48,7 @@ class AirflowApi:
 
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
-            answer = httpx.request(method, f"{self.url}/{path}", timeout=30, **request)
+            answer = self._client.request(method, f"{self.url}/{path}", **request)
         except httpx.TransportError as error:
             raise NotReady(f"Airflow at {self.url} does not answer ({error}): start it with `make up`") from error
         if answer.is_error:

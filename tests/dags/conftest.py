@@ -38,19 +38,25 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 @pytest.fixture(scope="session")
-def run_dags(airflow: dict[str, str]) -> Callable[..., tuple[list[dict[str, Any]], str]]:
-    """Run DAGs one after the other; how each ended, and all that was logged."""
-
-    def run(*runs: dict[str, Any], **environment: str) -> tuple[list[dict[str, Any]], str]:
-        ended = subprocess.run(
-            [sys.executable, str(ROOT / "tests/dags/run_dags.py"), json.dumps(runs)],
-            env={**airflow, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
+def run_dags(
+    airflow: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., tuple[list[dict[str, Any]], str]]]:
+    """Run DAGs one after the other; how each ended, and all that was logged. One process loads Airflow for all."""
+    log = tmp_path_factory.mktemp("run_dags") / "log"
+    read, write = os.pipe()
+    command = [sys.executable, "-u", str(ROOT / "tests/dags/run_dags.py"), str(write)]
+    with log.open("w") as said, os.fdopen(read) as answers:
+        process = subprocess.Popen(
+            command, env=airflow, pass_fds=[write], stdin=subprocess.PIPE, stdout=said, stderr=said, text=True
         )
-        assert ended.returncode == 0, ended.stdout[-5000:] + ended.stderr[-5000:]
-        log, _, outcomes = ended.stdout.rstrip().rpartition("\n")
-        return json.loads(outcomes), log + ended.stderr
+        os.close(write)  # the process has the only one: once it ends, there is no more to read
 
-    return run
+        def run(*runs: dict[str, Any], **environment: str) -> tuple[list[dict[str, Any]], str]:
+            logged = log.stat().st_size
+            print(json.dumps({"runs": runs, "environment": environment}), file=process.stdin, flush=True)
+            answer, since = answers.readline(), log.read_bytes()[logged:].decode()
+            assert answer, since[-5000:]
+            return json.loads(answer), since
+
+        with process:
+            yield run

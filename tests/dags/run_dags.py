@@ -1,11 +1,14 @@
-"""Run DAGs by dag.test() in a process of its own, whose environment is Airflow's; print how each run ended.
+"""Run DAGs by dag.test() in a process of its own, whose environment is Airflow's, for as long as it is asked to.
 
-The argument is a JSON list of runs: dag_id, conf, logical_date (absent: now), retries (absent: as in the DAG).
+A line of standard input asks: runs, a list of {dag_id, conf, logical_date (absent: now), retries (absent: as in the
+DAG)}, and the environment of these runs. A line of the file descriptor that the argument names answers how each ended.
 """
 
 import json
+import os
 import sys
 from datetime import datetime
+from unittest.mock import patch
 
 from airflow.dag_processing.dagbag import DagBag
 
@@ -28,4 +31,8 @@ def outcome_of(run):
     }
 
 
-print(json.dumps([outcome_of(run) for run in json.loads(sys.argv[1])]))
+with os.fdopen(int(sys.argv[1]), "w", buffering=1) as answers:
+    for line in sys.stdin:
+        asked = json.loads(line)
+        with patch.dict(os.environ, asked["environment"]):
+            print(json.dumps([outcome_of(run) for run in asked["runs"]]), file=answers)

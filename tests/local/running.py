@@ -1,6 +1,7 @@
 """An Airflow brought up by the command, for the tests that need one to look at."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from local.airflow_api import AirflowApi
 from local.airflow_environment import home_of
 from tasks.settings import Settings
 from tests.installations import places_in
+
+# DAG files stay as they are while tests look; by default each is parsed again every half minute.
+PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,17 @@ class Up:
         return AirflowApi(self.url, user, self.password_of(user), self.home / "logs")
 
 
+def load_early(home: Path) -> None:
+    """What forks tasks in the Airflow of this home loads what they load, once."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copytree(Path(__file__).with_name("early"), home / "config")
+
+
 @contextmanager
 def started(folder: Path, **variables: str) -> Iterator[Up]:
     """Airflow is up, nothing was delivered; none of its processes is left afterwards."""
-    down = Up({name.upper(): value for name, value in places_in(folder).items()} | variables)
+    down = Up({name.upper(): value for name, value in places_in(folder).items()} | PARSED_ONCE | variables)
+    load_early(down.home)
     try:
         printed = down.command("up", "--port", str(free_port()))
         assert printed.exit_code == 0, (printed.output, printed.exception)

@@ -90,8 +90,8 @@ class DyingNight:
         self.settings.eclare_config.write_text(json.dumps({"epochs": epochs}))
         self.before, self.live = rows_of(self.settings, LIVE), set()
         request = {"logical_date": None, "conf": {"night": str(NIGHT)}}
-        api = topology.airflow.api("op")
-        self.run = api.call("POST", "dags/refresh_recommendations/dagRuns", json=request)["dag_run_id"]
+        self.api = topology.airflow.api("op")
+        self.run = self.api.call("POST", "dags/refresh_recommendations/dagRuns", json=request)["dag_run_id"]
 
     @property
     def checkpoints(self) -> Path:
@@ -100,9 +100,8 @@ class DyingNight:
     def tasks(self) -> dict[str, Any]:
         """The task instances by name; none while the API is away."""
         try:
-            api = self.topology.airflow.api("op")
             path = f"dags/refresh_recommendations/dagRuns/{self.run}"
-            return {task["task_id"]: task for task in api.task_instances(path, {})}
+            return {task["task_id"]: task for task in self.api.task_instances(path, {})}
         except (NotReady, BadInput):
             return {}
 
@@ -124,7 +123,7 @@ class DyingNight:
         self.until(lambda tasks: tasks["train_model"]["state"] == "running" and any(self.checkpoints.glob("*")))
 
     def until_all_are_back(self) -> None:
-        self.until(lambda _: not self.topology.airflow.api("op").awaited())
+        self.until(lambda _: not self.api.awaited())
 
     def end(self) -> dict[str, Any]:
         """The task instances of the night that went well, after checking that readers saw two whole versions."""

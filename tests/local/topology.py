@@ -17,6 +17,7 @@ from local.airflow import LocalAirflow
 from local.airflow_environment import METADATA_URL, airflow_environment, home_of, passwords_file
 from tasks.settings import Settings
 from tests.installations import skip_disk_flushes
+from tests.local.running import PARSED_ONCE, load_early
 from tests.servers import postmaster_pid
 
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -80,7 +81,7 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
     port, home = airflow.free_port(), home_of(settings)
     ready = embedded_postgres.with_database(settings)
     skip_disk_flushes(str(ready.database_url))
-    environment = airflow_environment(ready, port=port) | IMPATIENT | variables
+    environment = airflow_environment(ready, port=port) | PARSED_ONCE | IMPATIENT | variables
     environment |= {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__CELERY__BROKER_URL": REDIS_URL,
@@ -91,6 +92,7 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
     commands |= {f"worker {queue}": WORKER.format(queue=queue) for queue in QUEUES}
     up = LocalAirflow(home, f"http://127.0.0.1:{port}", json.loads(passwords_file(home).read_text()), True)
     topology = Topology(ready, up, environment, commands)
+    load_early(home)
     try:
         assert airflow.launch("db migrate", home, environment).wait() == 0
         for name in commands:

@@ -1,0 +1,22 @@
+"""Airflow reads this on its start: what forks a process for each task loads first, and once, what tasks load.
+
+Otherwise every task of a test's tiny night spends more of both cores on imports than on its work. Airflow's own file
+for what an installation adds; `local/` has none.
+"""
+
+import os
+import sys
+
+FORKS_TASKS = {"LocalExecutor": "scheduler", "CeleryExecutor": "celery"}
+
+if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv:
+    from importlib import import_module
+
+    from tasks.run import STEPS
+
+    for module in (
+        *(f"tasks.steps.{step}" for step in STEPS),
+        *("tasks.ranking", "tasks.report.page", "eclare.model.loss_curve", "eclare.related.backtest"),
+        *("ibis.backends.duckdb", "airflow.sdk.execution_time.task_runner"),
+    ):
+        import_module(module)
