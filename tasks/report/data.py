@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.night import Night
 from tasks.report.figures import Figures, figures_of
@@ -24,11 +24,20 @@ SAMPLED, RANKS = 5, 5  # products that are shown most often, and as many drawn a
 Row = Mapping[str, Any]
 
 
+class Found(NamedTuple):
+    """What the night's folders say: epochs of the training, figures of the lists, live days that were not judged."""
+
+    training: "Sequence[Epoch]"
+    lists: "ListFigures | None"
+    not_judged: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Report:
     """Rows of PostgreSQL, and what the artefacts say of the training and of the lists.
 
-    version has nulls alone where the night made none; metrics: over the nights; figures: this night's, beside rivals.
+    version has nulls alone where the night made none; metrics: over the nights; figures: this night's, beside rivals;
+    while_live: what readers saw, judged on the days that they saw it.
     """
 
     version: Row
@@ -37,9 +46,9 @@ class Report:
     metrics: Sequence[Row]
     figures: Figures
     gate_measurements: Sequence[Row]
+    while_live: Sequence[Row]
     samples: Sequence["Sample"]
-    training: "Sequence[Epoch]"
-    lists: "ListFigures | None"
+    found: "Found"
 
     @property
     def failed(self) -> list[Row]:
@@ -75,9 +84,7 @@ class Sample:
         return row["related_product_id"] not in {listed["related_product_id"] for listed in compared_with}
 
 
-def read_report(
-    connection: Connection, night: Night, training: "Sequence[Epoch]", lists: "ListFigures | None"
-) -> Report:
+def read_report(connection: Connection, night: Night, found: Found) -> Report:
     """The newest version of the night, its verdicts, metrics over the nights, and samples of its lists."""
     (version,) = select(connection, "report_version", night=night.day)
     of_version, over_nights = {"version_id": version["version_id"]}, {"night": night.day, "days": DAYS}
@@ -89,9 +96,9 @@ def read_report(
         select(connection, "report_metrics", **over_nights),
         figures_of(select(connection, "metrics_of_night", night=night.day)),
         select(connection, "report_gate_measurements", **over_nights),
+        select(connection, "metrics_while_live", **over_nights),
         _samples(select(connection, "report_samples", **sampled)),
-        training,
-        lists,
+        found,
     )
 
 
