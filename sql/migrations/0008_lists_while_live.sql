@@ -1,4 +1,4 @@
--- What published lists were worth on the days that they were live.
+-- What published lists were worth on the days that they were live; how much was known of each product.
 
 create table live_metric (
     day date not null,
@@ -30,3 +30,8 @@ comment on column live_metric.queries is 'Query products that were judged.';
 comment on column live_metric.live_hours is 'Hours of the day on which the version was live, more than 12.';
 comment on column live_metric.judged_night is 'The night whose report judged the day last; a night before it changes nothing.';
 comment on column live_metric.judged_at is 'When.';
+
+-- No constraint: it would be checked on every row of every version.
+alter table recommended_product add column sessions integer, add column segment text;
+comment on column recommended_product.sessions is 'Sessions of the night''s window that held it; null for versions from before.';
+comment on column recommended_product.segment is 'head, torso or tail: products with a third of these sessions each, the most popular first; cold: no session. Null for versions from before.';

@@ -15,7 +15,7 @@ from tasks.stores.artefacts import Storage
 from tasks.stores.database import Connection, select
 
 if TYPE_CHECKING:
-    from eclare.evaluation.lists import ListFigures
+    from eclare.evaluation.list_segments import PageFigures
     from eclare.model.checkpoint import Epoch
 
 DAYS = 60  # nights before this one that the pictures show
@@ -28,7 +28,7 @@ class Found(NamedTuple):
     """What the night's folders say: epochs of the training, figures of the lists, live days that were not judged."""
 
     training: "Sequence[Epoch]"
-    lists: "ListFigures | None"
+    lists: "PageFigures | None"
     not_judged: Sequence[str]
 
 
@@ -121,12 +121,12 @@ def training_of(storage: Storage, night: Night) -> "list[Epoch]":
     return [SimpleNamespace(**epoch) for epoch in epochs]  # type: ignore[misc]
 
 
-def lists_of(storage: Storage, night: Night) -> "ListFigures | None":
+def lists_of(storage: Storage, night: Night) -> "PageFigures | None":
     """What the lists look like as recommend_products wrote it; none where they are missing or of older code."""
-    from eclare.evaluation.lists import ListFigures
+    from eclare.evaluation.list_segments import PageFigures
 
     if not storage.complete(night.artefact("recommendations")):
         return None
     with storage.open(storage.read(night.artefact("recommendations"))) as folder, suppress(ValueError):
-        return ListFigures.load(Path(folder))
+        return PageFigures.load(Path(folder))
     return None

@@ -99,7 +99,7 @@ def _lists(report: "Report") -> list[tuple[str, str, str]]:
     """Name, figure and sentence of what the pages look like; none where the night made no lists."""
     if not report.found.lists:
         return []
-    figures = report.found.lists._asdict()
+    figures = report.found.lists.all._asdict()
     return [(name, format(figures[key], written), says) for key, (name, written, says) in LISTS.items()]
 
 

@@ -1,4 +1,4 @@
-"""What published lists were worth on the days that they were live."""
+"""What published lists were worth on the days that they were live; how much was known of each product."""
 
 from pathlib import Path
 

@@ -110,6 +110,14 @@ def test_a_night_shows_its_rivals_with_intervals_the_best_one_and_what_its_lists
     looks = dict(re.findall(r'<tr><td>([^<]+)</td><td class="number">(.*?)</td>', html[html.index("What a page") :]))
     assert looks["different products shown"] == "3" and looks["one title twice"] == "0.00%"
     assert looks["most shown product"] == "66.7%", "3 stands in two of three lists"
+    by_product = html[html.index("by its product") : html.index("Verdicts of the gate")]
+    rows = [
+        re.sub(r"<[^>]*>|\s+", " ", row).split() for row in re.findall(r"<tr><td>(.*?)</tr>", by_product, re.DOTALL)
+    ]
+    assert [" ".join(row[:-6]) for row in rows] == ["no session", "5 to 19 sessions", "20 sessions and more"]
+    assert rows[0][-6:] == ["1", "1", "2.0", "2", "100.0%", "100.0%"], "4 shows 3 and 2; 1 is the best seller"
+    assert rows[1][-6:] == ["1", "0", "–", "–", "–", "–"], "3 has no list"
+    assert rows[-1][-6:-3] == ["2", "2", "1.5"]
 
 
 def test_titles_are_text_and_nothing_is_loaded(settings):
