@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from eclare.model.checkpoint import Epoch
 
 DAYS = 60  # nights before this one that the pictures show
-SAMPLED, RANKS = 5, 5  # products that are shown most often, and as many drawn at random; related products of each
+SAMPLED, RANKS = 3, 5  # products shown most often, and as many of head, torso, tail and cold; related products of each
 
 Row = Mapping[str, Any]
 
@@ -71,10 +72,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Sample:
-    """A product's first related products, in this version and in the one before."""
+    """A product's first related products, in this version and in the one before.
 
+    kind: shown most, or what it was drawn from: head, torso, tail or cold; sessions: of the window, None if unknown.
+    """
+
+    kind: str
     product_id: str
     title: str
+    sessions: int | None
     now: Sequence[Row]
     before: Sequence[Row]
 
@@ -89,6 +95,7 @@ def read_report(connection: Connection, night: Night, found: Found) -> Report:
     (version,) = select(connection, "report_version", night=night.day)
     of_version, over_nights = {"version_id": version["version_id"]}, {"night": night.day, "days": DAYS}
     sampled = of_version | {"previous_version_id": version["previous_version_id"], "products": SAMPLED, "ranks": RANKS}
+    sampled |= {"seed": str(night)}
     return Report(
         version,
         select(connection, "report_verdicts", **of_version),
@@ -104,10 +111,11 @@ def read_report(connection: Connection, night: Night, found: Found) -> Report:
 
 def _samples(rows: Sequence[Row]) -> list[Sample]:
     samples = []
-    for (product_id, title), group in groupby(rows, key=lambda row: (row["product_id"], row["title"])):
+    about = itemgetter("kind", "product_id", "title", "sessions")
+    for (kind, product_id, title, sessions), group in groupby(rows, key=about):
         listed = [row for row in group if row["rank"]]
         now = [row for row in listed if row["is_now"]]
-        samples.append(Sample(product_id, title, now, [row for row in listed if not row["is_now"]]))
+        samples.append(Sample(kind, product_id, title, sessions, now, [row for row in listed if not row["is_now"]]))
     return samples
 
 

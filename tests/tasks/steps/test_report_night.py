@@ -120,6 +120,22 @@ def test_a_night_shows_its_rivals_with_intervals_the_best_one_and_what_its_lists
     assert rows[-1][-6:-3] == ["2", "2", "1.5"]
 
 
+def test_samples_are_those_shown_most_and_some_of_each_segment(settings):
+    related = {str(number): [str(number % 40 + 1)] for number in range(1, 41)} | {"2": ["9"], "40": ["9"]}
+    night = make_night("2017-06-30", settings, related, {product: f"title {product}" for product in related})
+    publish_recommendations(night, settings)
+    html, _ = page_of(settings, night)
+    samples = html[html.index("Products before and after") :]
+    kinds = re.findall(r'<th class="by" colspan="3">(.*?)</th>', samples)
+    assert kinds == ["shown most", "head", "torso", "tail", "cold"]
+    assert samples.index("shown most</th>") < samples.index("<td>title 9<br>") < samples.index("head</th>")
+    assert samples.index("head</th>") < samples.index("<td>title 1<br>") < samples.index("torso</th>")
+    assert "40 sessions</small>" in samples
+    with transaction(settings) as connection:
+        connection.exec_driver_sql("update recommended_product set segment = null, sessions = null")
+    assert re.findall(r'<th class="by" colspan="3">(.*?)</th>', page_of(settings, night)[0])[-1] == "drawn"
+
+
 def test_titles_are_text_and_nothing_is_loaded(settings):
     night = make_night("2017-06-30", settings, titles=TITLES)
     publish_recommendations(night, settings)
