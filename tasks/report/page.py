@@ -92,7 +92,9 @@ def _summary(report: "Report") -> dict[str, str]:
     for rule in ("coverage", "churn"):
         if rule in judged:
             summary[rule] = f"{judged[rule]:.1%}"
-    return summary
+    last = [row for row in report.while_live if row["day"] == report.while_live[-1]["day"]]
+    seen = {row["metric"]: f"{row['value_of_7_days']:.3f}" for row in last}
+    return summary | {f"{name}@10 while live, 7 days": seen[name] for name in ("P", "lift") if name in seen}
 
 
 def _lists(report: "Report") -> list[tuple[str, str, str]]:

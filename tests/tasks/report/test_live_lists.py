@@ -202,6 +202,10 @@ def test_a_day_without_pairs_and_a_night_without_interactions_are_said_in_the_re
         html = (folder / "report.html").read_text(encoding="utf-8")
     assert "2017-06-30: version 1 was live, but no two products shared 2 sessions" in html
     assert "Lists that were live, judged on that day" in html and "7 days up to 2017-06-29" in html
+    ((value,),) = rows_of(
+        settings, "select value_of_7_days from metrics_while_live where day = '2017-06-29' and metric = 'lift'"
+    )
+    assert f"<dt>lift@10 while live, 7 days</dt><dd>{value:.3f}</dd>" in html
 
 
 def test_counts_of_older_code_are_said(settings):
