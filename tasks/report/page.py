@@ -139,15 +139,15 @@ def _over_nights(rows: "Sequence[Row]", kind: str, unit: str, axes: Axes) -> Non
 
 def _while_live(rows: "Sequence[Row]", axes: Axes) -> None:
     """A dot for a metric on a day, a line for the seven days up to it."""
-    for i, (metric, label) in enumerate(WHILE_LIVE.items()):
+    for i, metric in enumerate(COMPARED):
         of_name = [row for row in rows if row["metric"] == metric]
         days = [row["day"] for row in of_name]
         axes.plot(days, [row["value"] for row in of_name], ".", color=f"C{i}", alpha=0.45)
-        axes.plot(days, [row["value_of_7_days"] for row in of_name], "-", color=f"C{i}", label=label)
+        axes.plot(days, [row["value_of_7_days"] for row in of_name], "-", color=f"C{i}", label=WHILE_LIVE[metric])
     _label_days(sorted({row["day"] for row in rows}), "day of the clicks (UTC)", axes)
     axes.set_ylabel("share, of queries judged that day")
-    axes.set_ylim(0, 1.02)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(WHILE_LIVE), columnspacing=1, handlelength=1)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="best", ncols=len(COMPARED))
 
 
 def _label_days(days: list[Any], name: str, axes: Axes) -> None:

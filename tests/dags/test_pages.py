@@ -86,7 +86,7 @@ def test_nights_show_what_readers_saw_on_the_days_that_they_saw_it(settings, pag
     judged(settings, deliver(settings, sessions_of(0)))
     html = page.get("/nights").text
     seen = html[html.index("What readers saw") : html.index("Held-out figures")]
-    assert seen.count("<polyline") == 5 and "share of the queries judged, over 7 days" in seen
+    assert seen.count("<polyline") == 4 and "share of the queries judged, over 7 days" in seen
     assert "<text" in seen and ">2017-06-29</text>" in seen and ">2017-06-30</text>" in seen
     assert seen.index("7 days up to 2017-06-30") < seen.index("<td>2017-06-30</td>") < seen.index("<td>2017-06-29</td>")
     ((low, high),) = rows_of(settings, "select low, high from live_metric where day = '2017-06-30' and metric = 'P'")
