@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eclare.evaluation.list_segments import PageFigures, by_popularity
 from eclare.evaluation.lists import list_figures
 from eclare.related.explain import NEIGHBOURS, Reasons
 from eclare.related.features import SCORE_PARTS
 from eclare.related.recommendations import Recommendations
 from tasks.night import Night
 from tasks.publish.explanations import VIEWS, write_reasons
+from tasks.publish.histories import write_histories
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics
@@ -39,7 +41,9 @@ def make_night(day: date, products: int, settings: Settings) -> Night:
         made = _recommendations(day, products)
         made.save(folder)
         allowed_P, titles = np.ones(products, bool), np.arange(products, dtype=np.int32)
-        list_figures(made.labels_NK, np.ones(products, np.float32), allowed_P, titles).save(folder)
+        sessions_P = np.ones(products, np.float32)
+        PageFigures(list_figures(made.labels_NK, sessions_P, allowed_P, titles), []).save(folder)
+        write_histories(pa.chunked_array([ids_of(products)]), sessions_P, by_popularity(sessions_P), folder)
         write_reasons(_reasons(made, settings.explained_ranks), made.label_ids_L, day, folder)
     return night
 

@@ -23,7 +23,8 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   the version: read the reasons (in the message, the report and the view `gate_history`), correct the cause and clear
   the run from the task that it touches, or let the version pass: trigger `approve_version` with its number and a
   reason. Until somebody does, it stays rejected and the former version stays live.
-- **report_night** reads PostgreSQL about the night and the losses in `model/`; writes `report/report.html`, one
+- **report_night** judges the lists that were live on the last days by the clicks of these days (`interactions/`), into
+  `metrics_while_live`; reads PostgreSQL about the night and the losses in `model/`; writes `report/report.html`, one
   page to look at, also for a night that failed. Nothing depends on it: clear it to have the page anew.
 
 `NotReady` (an input or a service is away) is tried again with growing pauses for two to three hours. `BadInput` fails

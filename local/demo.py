@@ -2,14 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from local import airflow
 from local.complete_journey import write_complete_journey
@@ -22,6 +25,13 @@ from tasks.stores.database import select, transaction
 
 NIGHT = date(2017, 6, 30)
 ITS_OWN = ("click_log_url", "catalogue_url", "storage_url")
+
+WHAT_IS = {  # by segment of a product
+    "head": "head: the most popular third",
+    "torso": "torso: the next third",
+    "tail": "tail: the rest with a session",
+    "cold": "cold: no session yet",
+}
 
 console = Console(highlight=False)
 
@@ -102,19 +112,25 @@ class _States:
 
 
 def _show_published(settings: Settings) -> None:
-    sample = _rows(settings, "sample_products", products=6, related=4)
-    table = Table(
-        "product", "", "customers who bought it also bought", "score", title="What was published", expand=True
-    )
-    for row in sample:
-        first = row["rank"] == 1
-        table.add_row(row["title"] if first else "", str(row["rank"]), row["related_title"], f"{row['score']:.2f}")
-    console.print(table)
+    sample = _rows(settings, "sample_products", products=2, related=4, seed=str(NIGHT))
+    console.print(samples_table(sample))
     console.print(metrics_table(Night.of(NIGHT, settings), settings))
     counts = Table("table", "rows", title="In PostgreSQL")
     for row in _rows(settings, "table_rows"):
         counts.add_row(row["name"], f"{row['rows']:,}")
     console.print(counts)
+
+
+def samples_table(sample: Sequence[Mapping[str, Any]]) -> Table:
+    """Drawn products with their first related ones, head to cold, a section each: rows of sample_products."""
+    table = Table("product", "", "customers who bought it also bought", "from", title="What was published", expand=True)
+    for segment, of_segment in groupby(sample, key=itemgetter("segment")):
+        table.add_section()
+        table.add_row(Text(WHAT_IS[segment], style="italic"))
+        for row in of_segment:
+            first = f"{row['title']} ({row['sessions']:,} sessions)" if row["rank"] == 1 else ""
+            table.add_row(first, str(row["rank"]), row["related_title"], row["source"])
+    return table
 
 
 def _rows(settings: Settings, query: str, **values: Any) -> list[dict[str, Any]]:

@@ -13,11 +13,11 @@ from fastapi import Depends, FastAPI, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pages.chart import polylines
+from pages.chart import chart_of
 from pages.prometheus import prometheus_metrics
 from pages.queries import http_errors, rows
 from tasks.publish.rollback import rollback
-from tasks.report.figures import figures_of
+from tasks.report.figures import COMPARED, WHILE_LIVE, figures_of, while_live_of
 from tasks.settings import Settings
 
 MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
@@ -27,14 +27,14 @@ HEADERS = {  # nothing is loaded from elsewhere, and no other site may frame the
     "Content-Security-Policy": CONTENT_POLICY,
     "Cache-Control": "no-store",
 }
-SHOWN, COMPARED = 20, 100  # related products of a product; changed places of two versions
+SHOWN, CHANGED = 20, 100  # related products of a product; changed places of two versions
+DAYS = 60  # that the charts show
 
 app = FastAPI(title="Recommendations", docs_url=None, redoc_url=None, openapi_url=None)
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
-templates.globals["polylines"] = polylines
 
 
 @app.get("/", dependencies=[MAY_LOOK])
@@ -55,10 +55,16 @@ def product(request: Request, product_id: str) -> Response:
 
 @app.get("/nights", dependencies=[MAY_LOOK])
 def nights(request: Request) -> Response:
-    """Versions and their figures over the nights."""
-    last = rows("metrics_of_night", night=None)
+    """Versions, their figures over the nights, and what readers saw, judged on the days that they saw it."""
+    last, while_live = rows("metrics_of_night", night=None), rows("metrics_while_live", night=None, days=DAYS)
+    named = [
+        {"day": row["day"], "name": WHILE_LIVE[row["metric"]], "value": row["value_of_7_days"]}
+        for row in while_live
+        if row["metric"] in COMPARED
+    ]
     return _page(
-        request, "nights.html.j2", versions=rows("page_versions"), ratios=rows("page_figures"),
+        request, "nights.html.j2", versions=rows("page_versions"), ratios=chart_of(rows("page_figures", days=DAYS)),
+        while_live=chart_of(named), live_lines=while_live_of(while_live), live_columns=WHILE_LIVE.values(),
         figures=figures_of(last), evaluated=last[0]["night"] if last else None,
     )  # fmt: skip
 
@@ -75,7 +81,7 @@ def version(request: Request, version_id: int) -> Response:
 @app.get("/changes", dependencies=[MAY_LOOK])
 def changes(request: Request, before: int, after: int) -> Response:
     """The first places whose related product differs between two versions."""
-    changed = rows("page_changes", before=before, after=after, places=COMPARED)
+    changed = rows("page_changes", before=before, after=after, places=CHANGED)
     return _page(request, "changes.html.j2", before=before, after=after, changed=changed)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from eclare.arrays.topk import PAD
+from eclare.evaluation.list_segments import PageFigures, by_history, by_popularity, segment_figures
 from eclare.evaluation.lists import list_figures
 from eclare.evaluation.metrics import SEGMENTS
 from eclare.related.recommendations import Recommendations
+from eclare.related.variants import title_numbers
 from tasks.night import Night
+from tasks.publish.histories import write_histories
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics, transaction
@@ -59,9 +63,18 @@ def make_night(
     with storage.write(night.artefact("recommendations"), made_from=[interactions, model]) as (folder, _):
         recommendations = recommendations_of(related, list(titles))
         recommendations.save(folder)
-        everything = np.ones(len(titles), np.float32), np.ones(len(titles), bool), np.arange(len(titles))
-        list_figures(recommendations.labels_NK, *everything).save(folder)
+        describe(recommendations, list(titles.values()), folder)
     return night
+
+
+def describe(made: Recommendations, titles: list[str], folder: Path) -> None:
+    """What the lists look like: the first product has 40 sessions, each after it half as many, down to none."""
+    sessions = np.array([40 >> row if row < len(titles) - 1 else 0 for row in range(len(titles))], np.float32)
+    allowed, popularity = np.ones(len(titles), bool), by_popularity(sessions)
+    figures = list_figures(made.labels_NK, np.ones(len(titles), np.float32), allowed, title_numbers(titles))
+    segments = segment_figures(made.labels_NK, sessions, [by_history(sessions[: len(made.labels_NK)])])
+    PageFigures(figures, segments).save(folder)
+    write_histories(pa.chunked_array([made.label_ids_L.tolist()]), sessions, popularity, folder)
 
 
 def recommendations_of(related: dict[str, list[str]], ids: list[str]) -> Recommendations:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from eclare.evaluation.list_segments import PageFigures
 from tasks.errors import BadInput, NotReady, TaskError
 from tasks.run import INGEST, REFRESH, STEPS, run
 from tasks.settings import Settings
@@ -97,6 +98,19 @@ class TestAGoodNight:
         cold = rows_of(live, "select distinct product_id from current_recommendations where source = 'cold'")
         assert {product for (product,) in cold} == set(NEVER_CLICKED)
         assert sum(GROUP_OF[product] == GROUP_OF[related] for product, related in best) > 0.9 * len(best)
+
+    def test_products_have_their_sessions_and_lists_their_figures_by_segment(self, live: Settings) -> None:
+        cold = "select product_id from recommended_product where segment = 'cold' and sessions = 0"
+        assert {product for (product,) in rows_of(live, cold)} == set(NEVER_CLICKED)
+        halves = "select segment, min(sessions), max(sessions) from recommended_product group by 1"
+        of_segment = {segment: ends for segment, *ends in rows_of(live, halves)}
+        assert of_segment["head"][0] >= of_segment["torso"][1] and of_segment["torso"][0] >= of_segment["tail"][1] > 0
+        figures = PageFigures.load(Path(live.storage_url, "nights", f"night={NIGHT}", "recommendations"))
+        by = {by: sum(each.lists for each in figures.segments if each.by == by) for by, *_ in figures.segments}
+        assert by == {
+            "history": len(IDS), "popularity": len(IDS) - len(NEVER_CLICKED), "category": len(IDS),
+            "first place from": len(IDS),
+        }  # fmt: skip
 
     def test_lists_are_as_long_as_they_can_be_and_say_where_they_come_from(self, live: Settings) -> None:
         longest = min(live.top_k, len(IDS) - 3)  # the product itself, a blocked one and one out of stock

@@ -1,7 +1,5 @@
 """What the pages of a shop look like: how the first places of all lists are shared among the products."""
 
-import json
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +8,6 @@ import numpy.typing as npt
 from eclare.arrays.topk import PAD
 
 FIRST = 10  # places of a list that a shopper sees
-FILE = "lists.json"
 PAIRS_OF_LISTS = 10_000  # that are compared for the mean overlap
 BEST_SELLING = 0.1  # share of the products with a session
 
@@ -38,18 +35,6 @@ class ListFigures(NamedTuple):
     title_twice: float
     overlap: float
 
-    def save(self, folder: Path) -> None:
-        """Write lists.json."""
-        (folder / FILE).write_text(json.dumps(self._asdict(), indent=1) + "\n")
-
-    @classmethod
-    def load(cls, folder: Path) -> "ListFigures":
-        """Read what `save` wrote; raises ValueError where it is missing or of other figures."""
-        try:
-            return cls(**json.loads((folder / FILE).read_text()))
-        except (OSError, TypeError, ValueError) as error:
-            raise ValueError(f"{FILE} must hold the figures {', '.join(cls._fields)}, got: {error}") from error
-
 
 def list_figures(
     labels_NK: Rows,
@@ -65,20 +50,25 @@ def list_figures(
     for none. seed: of the pairs of lists that are compared.
     """
     first_NK, shown_L = first_places(labels_NK), exposure(labels_NK, len(allowed_L))
-    with_session = int((popularity_L > 0).sum())
-    best_selling = np.argsort(-popularity_L, kind="stable")[: int(np.ceil(BEST_SELLING * with_session))]
+    with_session, best_selling = int((popularity_L > 0).sum()), best_sellers(popularity_L)
     return ListFigures(
         lists=len(first_NK),
         with_session=with_session,
         different=int((shown_L > 0).sum()),
         most_shown=int(shown_L.max(initial=0)) / max(len(first_NK), 1),
-        ten_most_shown=ten_most_shown(shown_L),
-        shown=shown(shown_L, with_session),
+        ten_most_shown=_ten_most_shown(shown_L),
+        shown=_shown(shown_L, with_session),
         gini=_gini(shown_L[allowed_L | (shown_L > 0)]),
         beyond_best_sellers=1 - int(shown_L[best_selling].sum()) / max(int(shown_L.sum()), 1),
         title_twice=title_twice(labels_NK, title_L),
         overlap=_overlap(first_NK, seed),
     )
+
+
+def best_sellers(popularity_L: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """The rows of the best-selling tenth of the labels with a session, ties by the lower row."""
+    count = int(np.ceil(BEST_SELLING * (popularity_L > 0).sum()))
+    return np.argsort(-popularity_L, kind="stable")[:count]
 
 
 def first_places(labels_NK: Rows) -> Rows:
@@ -92,12 +82,12 @@ def exposure(labels_NK: Rows, labels: int) -> npt.NDArray[np.int64]:
     return np.bincount(first_NK[first_NK != PAD], minlength=labels)
 
 
-def ten_most_shown(shown_L: npt.NDArray[np.int64]) -> float:
+def _ten_most_shown(shown_L: npt.NDArray[np.int64]) -> float:
     """Share of all places that the ten most shown labels have; 0 where there is none."""
     return int(np.sort(shown_L)[::-1][:10].sum()) / max(int(shown_L.sum()), 1)
 
 
-def shown(shown_L: npt.NDArray[np.int64], with_session: int) -> float:
+def _shown(shown_L: npt.NDArray[np.int64], with_session: int) -> float:
     """Different labels shown over products with a session; 1 where there is none."""
     return int((shown_L > 0).sum()) / with_session if with_session else 1.0
 

@@ -56,11 +56,16 @@ def inverse_propensities(
 
 def segments(clicked_NL: sp.csr_matrix) -> npt.NDArray[np.int8]:
     """The place in SEGMENTS of each label: a third of all training points each, those with most points first, L."""
-    frequency_L = np.bincount(clicked_NL.indices, minlength=clicked_NL.shape[1])
-    order = np.argsort(-frequency_L, kind="stable")
-    before = np.cumsum(frequency_L[order]) - frequency_L[order]
+    return thirds(np.bincount(clicked_NL.indices, minlength=clicked_NL.shape[1]))
+
+
+def thirds(count_L: npt.NDArray[np.number]) -> npt.NDArray[np.int8]:
+    """0, 1 or 2 for each of L counts: each has a third of their sum, the largest first; 2 where a count is 0."""
+    count_L = count_L.astype(np.int64)
+    order = np.argsort(-count_L, kind="stable")
+    before = np.cumsum(count_L[order]) - count_L[order]
     of_label = np.empty(len(order), np.int8)
-    of_label[order] = np.where(frequency_L[order] > 0, 3 * before // max(frequency_L.sum(), 1), len(SEGMENTS) - 1)
+    of_label[order] = np.where(count_L[order] > 0, 3 * before // max(count_L.sum(), 1), len(SEGMENTS) - 1)
     return of_label
 
 

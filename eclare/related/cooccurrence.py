@@ -131,6 +131,10 @@ class Cooccurrence:
         """Those that came after `until(days_ago)`: pairs with fewer than min_support sessions then are left out."""
         return self._between(0, days_ago)
 
+    def on(self, days_ago: int) -> "Cooccurrence":
+        """Those of one day alone: pairs with fewer than min_support sessions on it are left out."""
+        return self._between(days_ago, days_ago + 1)
+
     def _between(self, first: int, end: int | None) -> "Cooccurrence":
         return Cooccurrence(
             self.counts.between(first, end).supported(self.min_support),

@@ -1,4 +1,4 @@
--- ECLARE's held-out metrics at 10 over those of the rival that is best at each, of the last sixty nights, and 1 for the rival.
+-- ECLARE's held-out metrics at 10 over those of the rival that is best at each, of the last nights, and 1 for the rival.
 with best as (
     select night, metric, max(value) as value
     from metrics_by_night
@@ -14,9 +14,9 @@ ratios as (
         and ours.segment = 'all'
         and ours.k = 10
         and ours.metric in ('P', 'nDCG', 'PSP', 'lift')
-        and ours.night > (select max(night) - 60 from metric)
+        and ours.night > (select max(night) - :days from metric)
 )
-select night, name, value from ratios
+select night as day, name, value from ratios
 union all
 select distinct night, 'best rival', 1.0 from ratios
-order by night, name;
+order by day, name;

@@ -1,4 +1,5 @@
--- Lists now and before: of the products that are shown most often, and of as many drawn by the night.
+-- Lists now and before: of the products that are shown most often, and of as many drawn by a seed of the head, the torso,
+-- the tail and those without a session (of all, for versions from before products had a segment).
 with most_shown as (
     select related_product_id as product_id, count(*) as times
     from recommendation
@@ -8,20 +9,20 @@ with most_shown as (
     limit :products
 ),
 drawn as (
-    select product_id, 0 as times
+    select
+        product_id, coalesce(segment, 'drawn') as kind,
+        row_number() over (partition by segment order by md5(product_id || :seed), product_id) as place
     from recommended_product
     where version_id = :version_id and product_id not in (select product_id from most_shown)
-    order by md5(product_id || cast(:version_id as text)), product_id
-    limit :products
 ),
 sample as (
-    select product_id, times from most_shown
+    select product_id, 'shown most' as kind, row_number() over (order by times desc, product_id) as place from most_shown
     union all
-    select product_id, times from drawn
+    select product_id, kind, place from drawn where place <= :products
 )
 select
-    sample.product_id, product.title, listed.version_id = :version_id as is_now, listed.rank,
-    listed.related_product_id, related.title as related_title, listed.source
+    sample.kind, sample.product_id, product.title, product.sessions, listed.version_id = :version_id as is_now,
+    listed.rank, listed.related_product_id, related.title as related_title, listed.source
 from sample
 join recommended_product as product on product.version_id = :version_id and product.product_id = sample.product_id
 left join recommendation as listed
@@ -30,4 +31,6 @@ left join recommendation as listed
     and listed.rank <= :ranks
 left join recommended_product as related
     on related.version_id = listed.version_id and related.product_id = listed.related_product_id
-order by sample.times desc, sample.product_id, is_now desc, listed.rank;
+order by
+    array_position(array['shown most', 'head', 'torso', 'tail', 'cold', 'drawn'], sample.kind), sample.place,
+    is_now desc, listed.rank;

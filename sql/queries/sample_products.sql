@@ -1,30 +1,22 @@
--- The products that are recommended most often, one a category, with their own first related products.
-with shown as (
-    select related_product_id as product_id, count(*) as times
-    from recommendation
+-- Products of the live version that have a list, drawn by a seed: as many of the head, the torso, the tail and of those
+-- without a session, with their first related products.
+with drawn as (
+    select
+        product_id, segment, sessions,
+        row_number() over (partition by segment order by md5(product_id || :seed), product_id) as place
+    from recommended_product as product
     where version_id = (select version_id from live_version)
-    group by related_product_id
-),
-foremost_of_category as (
-    select distinct on (product.category) product.product_id, shown.times
-    from shown
-    join recommended_product as product
-        on product.version_id = (select version_id from live_version) and product.product_id = shown.product_id
-    order by product.category, shown.times desc, product.product_id
-),
-sample as (
-    select product_id, times
-    from foremost_of_category
-    order by times desc, product_id
-    limit :products
+        and exists (
+            select
+            from recommendation
+            where version_id = (select version_id from live_version)
+                and recommendation.product_id = product.product_id
+                and rank = 1
+        )
 )
 select
-    current_recommendations.product_id,
-    current_recommendations.title,
-    current_recommendations.rank,
-    current_recommendations.related_title,
-    current_recommendations.score
-from sample
-join current_recommendations using (product_id)
-where current_recommendations.rank <= :related
-order by sample.times desc, current_recommendations.product_id, current_recommendations.rank;
+    drawn.segment, drawn.sessions, shown.product_id, shown.title, shown.rank, shown.related_title, shown.source, shown.score
+from drawn
+join current_recommendations as shown using (product_id)
+where drawn.place <= :products and shown.rank <= :related
+order by array_position(array['head', 'torso', 'tail', 'cold'], drawn.segment), drawn.place, shown.rank;

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eclare.arrays.topk import PAD
-from eclare.evaluation.lists import exposure, first_places, shown, ten_most_shown, title_twice
+from eclare.evaluation.lists import ListFigures, first_places
 from eclare.related.recommendations import Recommendations
-from eclare.related.variants import title_numbers
 from tasks.stores.database import OURS, Connection, statement
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
@@ -45,26 +44,17 @@ def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measur
     }
 
 
-def measure_page(recommendations: Recommendations, products: pa.Table, with_session: int) -> Measurements:
-    """What the first places of all lists look like.
+def measure_page(figures: ListFigures) -> Measurements:
+    """What the first places of all lists look like, as recommend_products measured it when it made the lists.
 
-    products: product_id and title of the night's catalogue; with_session: how many of them a session of the window
-    holds.
+    The figures lie in the artefact of the rows, under one hash, and were made by the functions that the gate would call
+    on these rows: a second count would find what the first did.
     """
-    labels_NK, ids = recommendations.labels_NK, recommendations.label_ids_L
-    shown_L, lists = exposure(labels_NK, len(ids)), len(first_places(labels_NK))
-    rows_L = _rows_in(ids, products["product_id"])
-    titles = products["title"].take(pa.array(rows_L, mask=rows_L < 0))
-    return {
-        "most_shown": int(shown_L.max(initial=0)) / max(lists, 1),
-        "ten_most_shown": ten_most_shown(shown_L),
-        "shown": shown(shown_L, with_session),
-        "title_twice": title_twice(labels_NK, title_numbers(titles.to_pylist())),
-    }
+    return {name: getattr(figures, name) for name in ("most_shown", "ten_most_shown", "shown", "title_twice")}
 
 
 def even_page(recommendations: Recommendations, products: pa.Table, with_session: int) -> dict[str, float]:
-    """What `measure_page` would find if every product that may be recommended stood in as many lists as the others.
+    """What `measure_page` would say if every product that may be recommended stood in as many lists as the others.
 
     Each then stands in rows / products lists, rounded up, and at worst among the first places of all of them.
     """

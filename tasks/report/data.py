@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.night import Night
 from tasks.report.figures import Figures, figures_of
@@ -15,20 +16,29 @@ from tasks.stores.artefacts import Storage
 from tasks.stores.database import Connection, select
 
 if TYPE_CHECKING:
-    from eclare.evaluation.lists import ListFigures
+    from eclare.evaluation.list_segments import PageFigures
     from eclare.model.checkpoint import Epoch
 
 DAYS = 60  # nights before this one that the pictures show
-SAMPLED, RANKS = 5, 5  # products that are shown most often, and as many drawn at random; related products of each
+SAMPLED, RANKS = 3, 5  # products shown most often, and as many of head, torso, tail and cold; related products of each
 
 Row = Mapping[str, Any]
+
+
+class Found(NamedTuple):
+    """What the night's folders say: epochs of the training, figures of the lists, live days that were not judged."""
+
+    training: "Sequence[Epoch]"
+    lists: "PageFigures | None"
+    not_judged: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Report:
     """Rows of PostgreSQL, and what the artefacts say of the training and of the lists.
 
-    version has nulls alone where the night made none; metrics: over the nights; figures: this night's, beside rivals.
+    version has nulls alone where the night made none; metrics: over the nights; figures: this night's, beside rivals;
+    while_live: what readers saw, judged on the days that they saw it.
     """
 
     version: Row
@@ -37,9 +47,9 @@ class Report:
     metrics: Sequence[Row]
     figures: Figures
     gate_measurements: Sequence[Row]
+    while_live: Sequence[Row]
     samples: Sequence["Sample"]
-    training: "Sequence[Epoch]"
-    lists: "ListFigures | None"
+    found: "Found"
 
     @property
     def failed(self) -> list[Row]:
@@ -62,10 +72,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Sample:
-    """A product's first related products, in this version and in the one before."""
+    """A product's first related products, in this version and in the one before.
 
+    kind: shown most, or what it was drawn from: head, torso, tail or cold; sessions: of the window, None if unknown.
+    """
+
+    kind: str
     product_id: str
     title: str
+    sessions: int | None
     now: Sequence[Row]
     before: Sequence[Row]
 
@@ -75,13 +90,12 @@ class Sample:
         return row["related_product_id"] not in {listed["related_product_id"] for listed in compared_with}
 
 
-def read_report(
-    connection: Connection, night: Night, training: "Sequence[Epoch]", lists: "ListFigures | None"
-) -> Report:
+def read_report(connection: Connection, night: Night, found: Found) -> Report:
     """The newest version of the night, its verdicts, metrics over the nights, and samples of its lists."""
     (version,) = select(connection, "report_version", night=night.day)
     of_version, over_nights = {"version_id": version["version_id"]}, {"night": night.day, "days": DAYS}
     sampled = of_version | {"previous_version_id": version["previous_version_id"], "products": SAMPLED, "ranks": RANKS}
+    sampled |= {"seed": str(night)}
     return Report(
         version,
         select(connection, "report_verdicts", **of_version),
@@ -89,18 +103,19 @@ def read_report(
         select(connection, "report_metrics", **over_nights),
         figures_of(select(connection, "metrics_of_night", night=night.day)),
         select(connection, "report_gate_measurements", **over_nights),
+        select(connection, "metrics_while_live", **over_nights),
         _samples(select(connection, "report_samples", **sampled)),
-        training,
-        lists,
+        found,
     )
 
 
 def _samples(rows: Sequence[Row]) -> list[Sample]:
     samples = []
-    for (product_id, title), group in groupby(rows, key=lambda row: (row["product_id"], row["title"])):
+    about = itemgetter("kind", "product_id", "title", "sessions")
+    for (kind, product_id, title, sessions), group in groupby(rows, key=about):
         listed = [row for row in group if row["rank"]]
         now = [row for row in listed if row["is_now"]]
-        samples.append(Sample(product_id, title, now, [row for row in listed if not row["is_now"]]))
+        samples.append(Sample(kind, product_id, title, sessions, now, [row for row in listed if not row["is_now"]]))
     return samples
 
 
@@ -114,12 +129,12 @@ def training_of(storage: Storage, night: Night) -> "list[Epoch]":
     return [SimpleNamespace(**epoch) for epoch in epochs]  # type: ignore[misc]
 
 
-def lists_of(storage: Storage, night: Night) -> "ListFigures | None":
+def lists_of(storage: Storage, night: Night) -> "PageFigures | None":
     """What the lists look like as recommend_products wrote it; none where they are missing or of older code."""
-    from eclare.evaluation.lists import ListFigures
+    from eclare.evaluation.list_segments import PageFigures
 
     if not storage.complete(night.artefact("recommendations")):
         return None
     with storage.open(storage.read(night.artefact("recommendations"))) as folder, suppress(ValueError):
-        return ListFigures.load(Path(folder))
+        return PageFigures.load(Path(folder))
     return None

@@ -1,4 +1,4 @@
-"""A night's held-out figures as a table for people: systems as rows, metrics as columns, what each of them asks."""
+"""Figures as tables for people: of a night, systems as rows; of what readers saw, days as rows; metrics as columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,6 +24,10 @@ SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
     f"{OURS} without popularity": "the same, without popularity",
 }
 WITHOUT_MODEL = f"{OURS} without model"
+WHILE_LIVE = {  # by metric of what readers saw: the name of its column
+    "P": "P@10", "nDCG": "nDCG@10", "PSP": "PSP@10", "lift": "lift@10", "listed": "with a list",
+}  # fmt: skip
+LIVE_DAYS = 7  # that the table of what readers saw has
 
 Row = Mapping[str, Any]
 
@@ -64,6 +68,34 @@ class Figures(NamedTuple):
     def asked(self) -> dict[str, str]:
         """What each metric asks."""
         return {metric: ASKED[metric] for metric in self.metrics}
+
+
+class LiveLine(NamedTuple):
+    """A row of what readers saw: the day or days, the night of the version, judged queries, a figure a column."""
+
+    day: str
+    night: str
+    queries: int
+    figures: Sequence[Figure | None]
+
+
+def while_live_of(rows: Sequence[Row]) -> list[LiveLine]:
+    """What readers saw, the newest day first, after the figures over its seven days: rows of metrics_while_live.
+
+    The columns are those of WHILE_LIVE; nothing where no day was judged.
+    """
+    days = sorted({row["day"] for row in rows}, reverse=True)[:LIVE_DAYS]
+    by_key = {(row["day"], row["metric"]): row for row in rows}
+    lines: list[LiveLine] = []
+    for day in days:
+        of_day = [by_key.get((day, metric)) for metric in WHILE_LIVE]
+        first = next(row for row in of_day if row)
+        figures = [Figure(row["value"], row["low"], row["high"]) if row else None for row in of_day]
+        if not lines:
+            pooled = [Figure(row["value_of_7_days"], None, None) if row else None for row in of_day]
+            lines.append(LiveLine(f"7 days up to {day}", "each day's", int(first["queries_of_7_days"]), pooled))
+        lines.append(LiveLine(str(day), str(first["night"]), first["queries"], figures))
+    return lines
 
 
 def figures_of(rows: Sequence[Row]) -> Figures:

@@ -4,7 +4,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from eclare.model.loss_curve import draw_losses
 from tasks.night import Night
 from tasks.publish.gate import RULES
-from tasks.report.figures import COMPARED
+from tasks.report.figures import COMPARED, WHILE_LIVE, while_live_of
 
 if TYPE_CHECKING:
     from tasks.report.data import Report, Row
@@ -45,7 +45,7 @@ def render(report: "Report", night: Night) -> str:
     environment.filters["number"] = _number
     return environment.get_template("page.html.j2").render(
         report=report, night=night, charts=_charts(report), summary=_summary(report), measured_of=_measured_of(report),
-        lists=_lists(report),
+        lists=_lists(report), while_live=while_live_of(report.while_live), live_columns=WHILE_LIVE.values(),
     )  # fmt: skip
 
 
@@ -62,13 +62,17 @@ def _charts(report: "Report") -> list[tuple[str, Markup]]:
     charts: list[tuple[str, Sequence[object], Callable[[Axes], None]]] = [
         (
             "Held-out metrics at 10, dashed: the best rival at each", over_all,
-            lambda axes: _over_nights(over_all, "metric", axes),
+            lambda axes: _over_nights(over_all, "metric", "share, of held-out days", axes),
+        ),
+        (
+            "Lists that were live, judged on that day: dots; over 7 days: lines", report.while_live,
+            lambda axes: _while_live(report.while_live, axes),
         ),
         ("Recall at 10 by how often the related product is clicked", by_segment, lambda axes: _bars(by_segment, axes)),
-        ("Training", report.training, lambda axes: draw_losses(report.training, axes)),
+        ("Training", report.found.training, lambda axes: draw_losses(report.found.training, axes)),
         (
             "Coverage of the catalogue, what is shown most, churn", report.gate_measurements,
-            lambda axes: _over_nights(report.gate_measurements, "rule", axes),
+            lambda axes: _over_nights(report.gate_measurements, "rule", "share or ratio", axes),
         ),
     ]  # fmt: skip
     return [(title, _svg(title, draw)) for title, rows, draw in charts if rows]
@@ -88,14 +92,16 @@ def _summary(report: "Report") -> dict[str, str]:
     for rule in ("coverage", "churn"):
         if rule in judged:
             summary[rule] = f"{judged[rule]:.1%}"
-    return summary
+    last = [row for row in report.while_live if row["day"] == report.while_live[-1]["day"]]
+    seen = {row["metric"]: f"{row['value_of_7_days']:.3f}" for row in last}
+    return summary | {f"{name}@10 while live, 7 days": seen[name] for name in ("P", "lift") if name in seen}
 
 
 def _lists(report: "Report") -> list[tuple[str, str, str]]:
     """Name, figure and sentence of what the pages look like; none where the night made no lists."""
-    if not report.lists:
+    if not report.found.lists:
         return []
-    figures = report.lists._asdict()
+    figures = report.found.lists.all._asdict()
     return [(name, format(figures[key], written), says) for key, (name, written, says) in LISTS.items()]
 
 
@@ -116,7 +122,7 @@ def _svg(title: str, draw: Callable[[Axes], None]) -> Markup:
     return Markup(described + drawing[drawing.index("<svg ") + len("<svg ") :])  # noqa: S704 -- matplotlib's own SVG
 
 
-def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
+def _over_nights(rows: "Sequence[Row]", kind: str, unit: str, axes: Axes) -> None:
     """A line for every kind and system; a mark on every night, so that a single night is visible."""
     for i, name in enumerate(sorted({row[kind] for row in rows})):
         for system, line in SYSTEMS.items():
@@ -125,11 +131,29 @@ def _over_nights(rows: "Sequence[Row]", kind: str, axes: Axes) -> None:
                 label = name if system == "eclare" else None
                 (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{i}", marker=".", label=label)
                 drawn.set_linewidth(3.2 - 0.5 * i)  # so that equal lines are both visible
-    nights = sorted({row["night"] for row in rows})
-    nights = nights[:: math.ceil(len(nights) / MAX_LABELS)]
-    axes.set_xticks(nights, [f"{night:%-d %b}" for night in nights])
+    _label_days(sorted({row["night"] for row in rows}), "night", axes)
+    axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)
     axes.legend(loc="best", ncols=3)
+
+
+def _while_live(rows: "Sequence[Row]", axes: Axes) -> None:
+    """A dot for a metric on a day, a line for the seven days up to it."""
+    for i, metric in enumerate(COMPARED):
+        of_name = [row for row in rows if row["metric"] == metric]
+        days = [row["day"] for row in of_name]
+        axes.plot(days, [row["value"] for row in of_name], ".", color=f"C{i}", alpha=0.45)
+        axes.plot(days, [row["value_of_7_days"] for row in of_name], "-", color=f"C{i}", label=WHILE_LIVE[metric])
+    _label_days(sorted({row["day"] for row in rows}), "day of the clicks (UTC)", axes)
+    axes.set_ylabel("share, of queries judged that day")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="best", ncols=len(COMPARED))
+
+
+def _label_days(days: list[Any], name: str, axes: Axes) -> None:
+    labelled = days[:: math.ceil(len(days) / MAX_LABELS)]
+    axes.set_xticks(labelled, [f"{day:%-d %b}" for day in labelled])
+    axes.set_xlabel(name)
 
 
 def _bars(rows: "Sequence[Row]", axes: Axes) -> None:

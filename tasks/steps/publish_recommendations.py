@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eclare.arrays.topk import PAD
+from eclare.evaluation.list_segments import PageFigures
 from eclare.evaluation.lists import ListFigures
 from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.errors import BadInput
@@ -16,6 +17,7 @@ from tasks.night import Night
 from tasks.publish import versions
 from tasks.publish.explanations import read_reasons
 from tasks.publish.gate import GateConfig, Verdict, broken_zero_rules, failures, judge, read_gate
+from tasks.publish.histories import with_histories
 from tasks.publish.measurements import (
     Measurements,
     even_page,
@@ -74,11 +76,10 @@ def _read(night: Night, settings: Settings) -> _Tonight:
     names = ("recommendations", "model", "interactions")
     made, model, interactions = (storage.read(night.artefact(name)) for name in names)
     with storage.open(made) as folder:
-        recommendations, reasons = Recommendations.load(folder), read_reasons(folder)
-        with_session = _figures(folder, night).with_session
-    with storage.open(interactions) as folder:
-        file = folder / "products.parquet"
-        products, products_hash = pq.read_table(file), hash_file(file)
+        recommendations, reasons, figures = Recommendations.load(folder), read_reasons(folder), _figures(folder, night)
+        with storage.open(interactions) as inputs:
+            file = inputs / "products.parquet"
+            products, products_hash = with_histories(pq.read_table(file), folder), hash_file(file)
     rows = _rows(recommendations)
     description = {
         "night": night.day,
@@ -93,13 +94,14 @@ def _read(night: Night, settings: Settings) -> _Tonight:
         "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
     }
     version = Version(rows, _described(products, recommendations), reasons, description)
-    measured = measure_rows(recommendations, products) | measure_page(recommendations, products, with_session)
-    return _Tonight(night, version, measured, even_page(recommendations, products, with_session), read_gate(settings))
+    measured = measure_rows(recommendations, products) | measure_page(figures)
+    even = even_page(recommendations, products, figures.with_session)
+    return _Tonight(night, version, measured, even, read_gate(settings))
 
 
 def _figures(folder: Path, night: Night) -> ListFigures:
     try:
-        return ListFigures.load(folder)
+        return PageFigures.load(folder).all
     except ValueError as error:
         raise BadInput(f"{error}: run recommend_products --night {night} again, then this step") from error
 
@@ -130,11 +132,11 @@ def _rows(recommendations: Recommendations) -> pa.Table:
 
 
 def _described(products: pa.Table, made: Recommendations) -> pa.Table:
-    """The text of the products that occur, on either side."""
+    """The text and the history of the products that occur, on either side."""
     points = made.point_ids_N[(made.labels_NK != PAD).any(axis=1)]
     labels = made.label_ids_L[np.unique(made.labels_NK[made.labels_NK != PAD])]
     mentioned = pa.array(np.concatenate([points, labels]), pa.string())
-    columns = ["product_id", "title", "category", "brand"]
+    columns = ["product_id", "title", "category", "brand", "sessions", "segment"]
     return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
 
 

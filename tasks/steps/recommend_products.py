@@ -1,14 +1,25 @@
 """Step 6: every product of the catalogue gets its related products."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eclare.arrays.topk import PAD
 from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.night import Night
 from tasks.publish.explanations import write_reasons
+from tasks.publish.histories import write_histories
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
+
+if TYPE_CHECKING:
+    from eclare.evaluation.lists import ListFigures
+    from eclare.related.rerank import Lists
+    from eclare.related.snapshot import Snapshot
+    from eclare.related.variants import Variants
 
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
@@ -16,10 +27,10 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
 
     Model and ranker are those that were judged; the clicks that features count go up to the night itself. Lists keep
     to MAX_SAME_CATEGORY, DIVERSITY, MAX_VARIANTS and MAX_EXPOSURE; short ones are filled up from their category, with
-    what sells everywhere only where FILL_WITH_POPULAR says so. lists.json says what the lists look like,
-    reasons.parquet why, for the first EXPLAINED_RANKS.
+    what sells everywhere only where FILL_WITH_POPULAR says so. lists.json says what the lists look like, all and by
+    segment of their query, histories.parquet how much is known of each product, reasons.parquet why the first
+    EXPLAINED_RANKS are recommended.
     """
-    from eclare.evaluation.lists import list_figures
     from eclare.related.explain import reasons_of
     from eclare.related.list_rules import Catalogue, ListRules
     from eclare.related.ranking import rank
@@ -49,9 +60,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         ids = products["product_id"].to_numpy().astype(str)
         recommendations = Recommendations(chosen.labels_PK, chosen.scores_PK, chosen.sources_PK, ids, ids)
         recommendations.save(folder)
-        popularity_P = snapshot.cooccurrence.popularity()
-        figures = list_figures(chosen.labels_PK, popularity_P, snapshot.allowed_P, variants.title_P)
-        figures.save(folder)
+        figures = _describe(chosen, snapshot, products, variants, folder)
         first = slice(None), slice(settings.explained_ranks)
         lists = recommendations.labels_NK[first], recommendations.scores_NK[first]
         reasons = reasons_of(snapshot, ranker, ranked, *lists)
@@ -62,3 +71,29 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         counts |= {name: int((sources[labels != PAD] == place).sum()) for place, name in enumerate(SOURCES)}
         counts |= {"moved_by_exposure": chosen.moved, **figures._asdict()}
     return counts
+
+
+def _describe(
+    chosen: "Lists", snapshot: "Snapshot", products: pa.Table, variants: "Variants", folder: Path
+) -> "ListFigures":
+    """Write what the lists look like and how much is known of each product; returns the figures of all lists."""
+    from eclare.evaluation.list_segments import (
+        PageFigures,
+        by_category,
+        by_first_source,
+        by_history,
+        by_popularity,
+        segment_figures,
+    )
+    from eclare.evaluation.lists import list_figures
+
+    labels_PK, sessions_P = chosen.labels_PK, snapshot.cooccurrence.popularity()
+    popularity = by_popularity(sessions_P)
+    segmentations = (
+        by_history(sessions_P), popularity, by_category(products["category"].to_pylist()),
+        by_first_source(labels_PK, chosen.sources_PK, SOURCES),
+    )  # fmt: skip
+    figures = list_figures(labels_PK, sessions_P, snapshot.allowed_P, variants.title_P)
+    PageFigures(figures, segment_figures(labels_PK, sessions_P, segmentations)).save(folder)
+    write_histories(products["product_id"], sessions_P, popularity, folder)
+    return figures

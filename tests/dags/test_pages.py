@@ -15,6 +15,7 @@ from tasks.stores.database import transaction
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
 from tests.tasks.publish.test_explanations import publish_with_reasons
 from tests.tasks.publish.test_injection import HOSTILE
+from tests.tasks.report.test_live_lists import FIRST, deliver, judged, publish, sessions_of
 from tests.tasks.test_analysts import strict
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)]
@@ -77,6 +78,19 @@ def test_nights_show_status_failed_rules_and_figures(shop, page):
     verdicts = page.get("/version", params={"version_id": 3}).text
     assert verdicts.index("churn") < verdicts.index("coverage")
     assert "failed" in verdicts
+
+
+def test_nights_show_what_readers_saw_on_the_days_that_they_saw_it(settings, page):
+    assert "What readers saw" not in page.get("/nights").text
+    publish(settings, "2017-06-28", FIRST, "2017-06-29 05:00")
+    judged(settings, deliver(settings, sessions_of(0)))
+    html = page.get("/nights").text
+    seen = html[html.index("What readers saw") : html.index("Held-out figures")]
+    assert seen.count("<polyline") == 4 and "share of the queries judged, over 7 days" in seen
+    assert "<text" in seen and ">2017-06-29</text>" in seen and ">2017-06-30</text>" in seen
+    assert seen.index("7 days up to 2017-06-30") < seen.index("<td>2017-06-30</td>") < seen.index("<td>2017-06-29</td>")
+    ((low, high),) = rows_of(settings, "select low, high from live_metric where day = '2017-06-30' and metric = 'P'")
+    assert f"<small>{low:.3f} to {high:.3f}</small>" in seen
 
 
 def test_changes_between_two_versions_are_those_of_the_lists(shop, page):

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from tasks.stores.database import database_engine, transaction
 from tests.nights import LENIENT, LIVE, OTHER, RELATED, expected, make_night, rows_of, scans_of, with_lenient_gate
 from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
 from tests.tasks.publish.test_explanations import publish_with_reasons
+from tests.tasks.report.test_live_lists import deliver, judged, moved, sessions_of
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 
@@ -47,7 +49,7 @@ def strict(settings: Settings) -> Settings:
 
 
 def lively_shop(settings: Settings) -> None:
-    """A day ingested; nights published, refused, let pass and rolled back."""
+    """A day ingested; nights published, judged while live, refused, let pass and rolled back."""
     deliver_log(Path(settings.click_log_url), NIGHT, NIGHT)
     deliver_catalogue(Path(settings.catalogue_url))
     for step in INGEST:
@@ -55,6 +57,8 @@ def lively_shop(settings: Settings) -> None:
     categories = {"category": ["mugs", "mugs", "plates", "plates"]}
     for day, related in (("2017-06-27", RELATED), ("2017-06-28", OTHER)):
         publish_recommendations(make_night(day, settings, related, **categories), settings)
+        moved(settings, f"{date.fromisoformat(day) + timedelta(days=1)} 05:00")
+    judged(settings, deliver(settings, sessions_of(0)))
     with pytest.raises(BadInput, match="churn"):
         publish_recommendations(make_night("2017-06-29", settings, RELATED, **categories), strict(settings))
     approve(settings, 3, "the season changed", "Ada")

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from eclare.arrays.topk import PAD
-from eclare.evaluation.lists import FILE, ListFigures, list_figures, title_twice
+from eclare.evaluation.lists import list_figures, title_twice
 
 LABELS = 30
 
@@ -88,18 +88,3 @@ def test_nothing_shown_is_no_error(shape):
     figures = list_figures(nothing, np.zeros(LABELS), np.ones(LABELS, bool), np.arange(LABELS))
     assert (figures.lists, figures.different, figures.most_shown, figures.title_twice, figures.gini) == (0, 0, 0, 0, 0)
     assert figures.shown == 1, "where nothing has a session, there is nothing to fall behind"
-
-
-def test_they_are_the_same_after_saving(tmp_path):
-    labels = made_lists(np.random.default_rng(2), 9, 4)
-    figures = list_figures(labels, np.arange(LABELS), np.ones(LABELS, bool), np.arange(LABELS))
-    figures.save(tmp_path)
-    assert ListFigures.load(tmp_path) == figures
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", '{"lists": 3}', '{"other": 1}'])
-def test_a_file_of_other_figures_is_refused(tmp_path, content):
-    if content is not None:
-        (tmp_path / FILE).write_text(content)
-    with pytest.raises(ValueError, match=r"lists\.json must hold the figures lists, with_session"):
-        ListFigures.load(tmp_path)

@@ -47,6 +47,7 @@ def test_support_is_counted_in_the_days_of_each_part_alone(tmp_path) -> None:
         assert found.until(10).matrix().toarray().tolist() == [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
         assert found.since(10).matrix().toarray().tolist() == [[0, 0, 2], [0, 0, 0], [2, 0, 0]]
         assert found.until(10).until(2).matrix().nnz == 0
+        assert found.on(3).matrix().nnz == 0 and found.on(3).session_count == 1
         assert (found.session_count, found.until(10).session_count, found.since(10).session_count) == (6, 3, 3)
         assert found.until(10).popularity().tolist() == [2, 3, 1]
 

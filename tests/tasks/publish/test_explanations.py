@@ -48,7 +48,7 @@ def publish_with_reasons(settings, day="2017-06-30", related=RELATED, titles=TIT
     made = storage.read(night.artefact("recommendations"))
     inputs = [storage.read(night.artefact(name)) for name in ("interactions", "model")]
     with storage.open(made) as old, storage.write(night.artefact("recommendations"), made_from=inputs) as (folder, _):
-        for name in ("recommendations.npz", "lists.json"):
+        for name in ("recommendations.npz", "lists.json", "histories.parquet"):
             (folder / name).write_bytes((old / name).read_bytes())
         write_reasons(REASONS, np.array(list(titles)), night.day, folder)
     return publish_recommendations(night, settings)

@@ -63,6 +63,8 @@ def test_what_is_published_is_read_back_with_titles_night_and_scores(settings):
     ]
     brands = "select brand from recommended_product order by product_id"
     assert rows_of(settings, brands) == [("Acme",), ("",), (None,), (None,)]
+    histories = "select sessions, segment from recommended_product order by product_id"
+    assert rows_of(settings, histories) == [(40, "head"), (20, "torso"), (10, "tail"), (0, "cold")]
     described = rows_of(settings, "select status, row_count, product_count, model_hash from recommendation_version")
     model = Storage(settings.storage_url).read(night.artefact("model"))
     assert described == [("live", 5, 3, model.hash)]

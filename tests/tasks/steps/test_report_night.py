@@ -110,6 +110,30 @@ def test_a_night_shows_its_rivals_with_intervals_the_best_one_and_what_its_lists
     looks = dict(re.findall(r'<tr><td>([^<]+)</td><td class="number">(.*?)</td>', html[html.index("What a page") :]))
     assert looks["different products shown"] == "3" and looks["one title twice"] == "0.00%"
     assert looks["most shown product"] == "66.7%", "3 stands in two of three lists"
+    by_product = html[html.index("by its product") : html.index("Verdicts of the gate")]
+    rows = [
+        re.sub(r"<[^>]*>|\s+", " ", row).split() for row in re.findall(r"<tr><td>(.*?)</tr>", by_product, re.DOTALL)
+    ]
+    assert [" ".join(row[:-6]) for row in rows] == ["no session", "5 to 19 sessions", "20 sessions and more"]
+    assert rows[0][-6:] == ["1", "1", "2.0", "2", "100.0%", "100.0%"], "4 shows 3 and 2; 1 is the best seller"
+    assert rows[1][-6:] == ["1", "0", "–", "–", "–", "–"], "3 has no list"
+    assert rows[-1][-6:-3] == ["2", "2", "1.5"]
+
+
+def test_samples_are_those_shown_most_and_some_of_each_segment(settings):
+    related = {str(number): [str(number % 40 + 1)] for number in range(1, 41)} | {"2": ["9"], "40": ["9"]}
+    night = make_night("2017-06-30", settings, related, {product: f"title {product}" for product in related})
+    publish_recommendations(night, settings)
+    html, _ = page_of(settings, night)
+    samples = html[html.index("Products before and after") :]
+    kinds = re.findall(r'<th class="by" colspan="3">(.*?)</th>', samples)
+    assert kinds == ["shown most", "head", "torso", "tail", "cold"]
+    assert samples.index("shown most</th>") < samples.index("<td>title 9<br>") < samples.index("head</th>")
+    assert samples.index("head</th>") < samples.index("<td>title 1<br>") < samples.index("torso</th>")
+    assert "40 sessions</small>" in samples
+    with transaction(settings) as connection:
+        connection.exec_driver_sql("update recommended_product set segment = null, sessions = null")
+    assert re.findall(r'<th class="by" colspan="3">(.*?)</th>', page_of(settings, night)[0])[-1] == "drawn"
 
 
 def test_titles_are_text_and_nothing_is_loaded(settings):
