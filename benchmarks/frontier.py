@@ -23,7 +23,7 @@ from eclare.related.targets import Goal
 from tasks.settings import Settings
 
 GOALS: tuple[Goal, ...] = ("related", "basket")
-EXPOSURES = (1, 0.3, 0.1, 0.03, 0.02, 0.01, 0.005)  # MAX_EXPOSURE
+EXPOSURES = (1, 0.3, 0.1, 0.05, 0.025, 0.01, 0.005)  # MAX_EXPOSURE
 COMPARED = {"P": 1, "nDCG": 1, "lift": 1, "shown": 1, "most shown": -1}  # 1: the higher the better, -1: the lower
 PANELS = {
     "P": "P@10 (%)",

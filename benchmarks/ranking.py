@@ -36,7 +36,7 @@ def main(
     cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
     goal: Annotated[Goal, typer.Option(help="GOAL")] = "related",
     max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS", min=0)] = 3,
-    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.03,
+    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.025,
 ) -> None:
     """Ends with one line of JSON, as benchmarks.next_days.
 
@@ -90,7 +90,9 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     chooses_among = rules_of(max_variants=1, max_exposure=0).candidates
     ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), chooses_among)
     variants = Variants.of(titles.tolist(), unknown, unknown)
-    return Ranking(ranked, Catalogue(titles_PV, np.full(len(titles), -1, np.int32), everything, variants), cooccurrence)
+    no_category = np.full(len(titles), -1, np.int32)
+    catalogue = Catalogue(titles_PV, no_category, everything, variants, cooccurrence.popularity())
+    return Ranking(ranked, catalogue, cooccurrence)
 
 
 def cooccurrence_of(rows: pd.DataFrame, products: pd.Index, settings: Settings) -> Cooccurrence:

@@ -34,8 +34,9 @@ def limit_exposure(
     """Which candidates may stand among the first places so that no label does in more than `most` lists, P x C.
 
     Also how many places changed hands. One pass over the labels, the most shown first: a label above the limit keeps
-    the lists that lose most without it, by its score minus that of the best candidate that could replace it; a list
-    without such a candidate loses more than any other. Ties keep the better ranked place, then the lower row. A label
+    the lists that lose most without it, by its score minus that of the best candidate that could replace it, times the
+    root of the sessions of the list's product, since what is looked at more often loses more; a list without such a
+    candidate loses more than any other. Ties keep the better ranked place, then the lower row. A label
     that was cut is closed: it stays at the limit and replaces nothing. A replacement is chosen by its score alone,
     without regard to diversity, and keeps to the limits of its list. Where no label is above the limit, all is open.
     """
@@ -51,15 +52,17 @@ def limit_exposure(
     if shown.lists_P.max(initial=0) <= most:
         return every, 0
     index = _Index.of(labels_PC, len(shown.lists_P), most)
-    return listed_PC, int(_limit(_Table(labels_PC, scores_PC, listed_PC), index, limits, shown))
+    worth_P = np.sqrt(catalogue.sessions_P + np.float32(1))
+    return listed_PC, int(_limit(_Table(labels_PC, scores_PC, listed_PC, worth_P), index, limits, shown))
 
 
 class _Table(NamedTuple):
-    """The ranked candidates of every list, and which of them it holds, P x C."""
+    """The ranked candidates of every list, and which of them it holds, P x C; worth_P: by what its loss is multiplied."""
 
     labels_PC: Rows
     scores_PC: Floats
     listed_PC: Mask
+    worth_P: Floats
 
 
 class Shown(NamedTuple):
@@ -115,7 +118,8 @@ def _limit(table: _Table, index: _Index, limits: Limits, shown: Shown) -> int:
         margins = np.empty(len(rows), np.float64)
         for entry in range(len(rows)):
             scores, replacement = table.scores_PC[rows[entry]], replacements[entry]
-            margins[entry] = np.inf if replacement == PAD else scores[ranks[entry]] - scores[replacement]
+            loss = np.inf if replacement == PAD else scores[ranks[entry]] - scores[replacement]
+            margins[entry] = loss * table.worth_P[rows[entry]]
         for entry in _smallest(margins, ranks, shown.most):
             row, replacement = rows[entry], replacements[entry]
             table.listed_PC[row, ranks[entry]] = False

@@ -38,14 +38,13 @@ class Fillers(NamedTuple):
     everywhere: Rows
 
     @classmethod
-    def of(
-        cls, lists: Lists, popularity_P: npt.NDArray[np.float32], catalogue: Catalogue, *, with_popular: bool
-    ) -> "Fillers":
+    def of(cls, lists: Lists, catalogue: Catalogue, *, with_popular: bool) -> "Fillers":
         """Best sellers are allowed products with a session; ties go to the lower row. Without popular, none of all."""
+        sessions_P = catalogue.sessions_P
         category_P = catalogue.category_P
         categories = int(category_P.max(initial=-1)) + 1
-        clicked = np.flatnonzero(catalogue.allowed_P & (popularity_P > 0)).astype(np.int32)
-        everywhere = clicked[np.argsort(-popularity_P[clicked], kind="stable")]
+        clicked = np.flatnonzero(catalogue.allowed_P & (sessions_P > 0)).astype(np.int32)
+        everywhere = clicked[np.argsort(-sessions_P[clicked], kind="stable")]
         categorised = everywhere[category_P[everywhere] >= 0]
         in_category = categorised[np.argsort(category_P[categorised], kind="stable")]
         sellers = ByCategory.of(category_P[in_category], in_category, categories)

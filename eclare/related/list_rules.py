@@ -51,13 +51,15 @@ class Catalogue:
     """What re-ranking reads of P products.
 
     titles_PV: TF-IDF rows of norm 1 or 0; category_P: a number for the category, -1 for none, which has no limit;
-    allowed_P: those that may be recommended; variants: which of them are the same but for size or colour.
+    allowed_P: those that may be recommended; variants: which of them are the same but for size or colour; sessions_P:
+    that held each.
     """
 
     titles_PV: sp.csr_matrix
     category_P: Rows
     allowed_P: Mask
     variants: Variants
+    sessions_P: Floats
 
 
 class Lists(NamedTuple):

@@ -28,7 +28,7 @@ def rerank(
     open_PC, moved = limit_exposure(labels_PC, scores_PC, catalogue, rules, most)
     labels_PK, scores_PK = diversify(labels_PC, scores_PC, catalogue, rules, open_PC)
     lists = Lists(labels_PK, scores_PK, sources_of(labels_PK, cooccurrence), moved)
-    fillers = Fillers.of(lists, cooccurrence.popularity(), catalogue, with_popular=rules.fill_with_popular)
+    fillers = Fillers.of(lists, catalogue, with_popular=rules.fill_with_popular)
     return fill_up(lists, fillers, catalogue, rules, most)
 
 

@@ -17,7 +17,7 @@ from tasks.stores.artefacts import Storage
 
 if TYPE_CHECKING:
     from eclare.evaluation.lists import ListFigures
-    from eclare.related.rerank import Lists
+    from eclare.related.list_rules import Lists
     from eclare.related.snapshot import Snapshot
     from eclare.related.variants import Variants
 
@@ -50,7 +50,8 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         products = pq.read_table(inputs / "products.parquet")
         snapshot, ranker = load_snapshot(inputs, texts, model, settings, known_until=0), load_ranker(model)
         variants = Variants.of(*(products[name].to_pylist() for name in ("title", "category", "brand")))
-        catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P, variants)
+        popularity_P = snapshot.cooccurrence.popularity()
+        catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P, variants, popularity_P)
         rules = ListRules(
             settings.top_k, settings.max_same_category, settings.diversity,
             settings.max_variants, settings.max_exposure, settings.fill_with_popular,

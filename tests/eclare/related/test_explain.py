@@ -47,7 +47,8 @@ def snapshot():
 def test_the_parts_of_a_score_sum_to_what_is_published(of_either, weights, rules):
     ranker = ranker_of(weights)
     ranked = rank(of_either, ranker, EVERYTHING, rules.candidates)
-    catalogue = Catalogue(of_either.titles_PV, EVERYTHING % 8, of_either.allowed_P, Variants(EVERYTHING, EVERYTHING))
+    variants, sessions = Variants(EVERYTHING, EVERYTHING), of_either.cooccurrence.popularity()
+    catalogue = Catalogue(of_either.titles_PV, EVERYTHING % 8, of_either.allowed_P, variants, sessions)
     labels, scores = diversify(ranked.labels_QK, ranked.scores_QK, catalogue, rules)
     parts = score_parts(of_either, ranker, ranked, labels, scores)
     there = labels != PAD

@@ -22,7 +22,8 @@ PRODUCTS = 12
 
 def catalogue_of(titles: sp.csr_matrix, category: np.ndarray, variants: Variants | None = None) -> Catalogue:
     alone = np.arange(len(category), dtype=np.int32)
-    return Catalogue(titles, category, np.ones(len(category), bool), variants or Variants(alone, alone))
+    everything, no_session = np.ones(len(category), bool), np.zeros(len(category), np.float32)
+    return Catalogue(titles, category, everything, variants or Variants(alone, alone), no_session)
 
 
 def made_catalogue(random: np.random.Generator, products: int = PRODUCTS) -> Catalogue:
@@ -31,7 +32,8 @@ def made_catalogue(random: np.random.Generator, products: int = PRODUCTS) -> Cat
     title = np.where(random.random(products) < 0.5, group, np.arange(products) + products).astype(np.int32)
     category, allowed = random.integers(-1, 3, products).astype(np.int32), random.random(products) < 0.8
     titles = made_titles(random) if products == PRODUCTS else sp.csr_matrix((products, 3), dtype=np.float32)
-    return Catalogue(titles, category, allowed, Variants(title, group))
+    sessions = random.integers(0, 4, products).astype(np.float32)
+    return Catalogue(titles, category, allowed, Variants(title, group), sessions)
 
 
 def fits_slowly(label, listed, catalogue, rules):
@@ -114,7 +116,8 @@ def limit_slowly(labels_PC, scores_PC, catalogue, rules, most):
                 ]  # fmt: skip
                 place = ranked.index(label)
                 loss = scores_PC[row, place] - scores_PC[row, ranked.index(could[0])] if could else np.inf
-                losses.append((-loss, place, row, rest + could[:1]))
+                worth = np.sqrt(catalogue.sessions_P[row] + np.float32(1))
+                losses.append((-np.float64(loss) * worth, place, row, rest + could[:1]))
         for _, _, row, replaced in sorted(losses, key=lambda loss: loss[:3])[most:]:
             lists[row] = replaced
             moved += 1
@@ -140,13 +143,13 @@ def related_slowly(labels_PK, sources_PK, category):
     return related
 
 
-def fill_up_slowly(lists, popularity, catalogue, rules, most):
+def fill_up_slowly(lists, catalogue, rules, most):
     """What is added to every list, with its source."""
-    allowed, category = catalogue.allowed_P, catalogue.category_P
+    allowed, category, sessions = catalogue.allowed_P, catalogue.category_P, catalogue.sessions_P
     chosen = [[int(label) for label in labels if label != PAD] for labels in lists.labels_PK]
     related = related_slowly(lists.labels_PK, lists.sources_PK, category)
-    clicked = [p for p in range(len(category)) if allowed[p] and popularity[p] > 0]
-    clicked.sort(key=lambda p: (-popularity[p], p))
+    clicked = [p for p in range(len(category)) if allowed[p] and sessions[p] > 0]
+    clicked.sort(key=lambda p: (-sessions[p], p))
     added = [[] for _ in chosen]
     for product, listed in enumerate(chosen):
         of_category = [p for p in clicked if category[product] >= 0 and category[p] == category[product]]
@@ -239,6 +242,15 @@ def test_a_label_above_the_limit_keeps_the_lists_that_lose_most_without_it(seed,
         assert found[row].tolist() == listed + [PAD] * (rules.k - len(listed))
 
 
+def test_of_lists_that_lose_as_much_the_more_visited_keeps_its_label():
+    labels, scores = np.array([[2, 3], [2, 4]] + 3 * [[0, 1]], np.int32), np.tile(np.float32([2, 1]), (5, 1))
+    catalogue = catalogue_of(sp.csr_matrix((5, 3), dtype=np.float32), np.full(5, PAD, np.int32))
+    for visited, expected in ((0, [2, 4]), (1, [3, 2])):
+        catalogue.sessions_P[:2] = np.arange(2) == visited
+        open_PC, _ = limit_exposure(labels, scores, catalogue, ListRules(1), 1)
+        assert diversify(labels, scores, catalogue, ListRules(1), open_PC)[0][:2, 0].tolist() == expected
+
+
 def test_what_gave_up_a_first_place_stands_below_them():
     """Two lists want label 0 first, one may have it there: in the other it comes after the first places."""
     labels, scores = np.array([[0, 1, 2], [0, 3, 4]], np.int32), np.array([[9.0, 3, 1], [9.0, 8, 7]], np.float32)
@@ -293,15 +305,15 @@ def test_a_shop_of_four_products_shows_them_all():
 @hypothesis_settings(deadline=None, max_examples=100)
 def test_lists_are_filled_from_the_category_and_if_wanted_from_everywhere(seed, rules, most):
     random, products, k = np.random.default_rng(seed), 10, rules.k
-    popularity, catalogue = random.integers(0, 4, products).astype(np.float32), made_catalogue(random, products)
+    catalogue = made_catalogue(random, products)
     labels, scores = np.full((products, k), PAD, np.int32), np.zeros((products, k), np.float32)
     for product, length in enumerate(random.integers(0, k + 1, products)):
         labels[product, :length] = random.permutation(np.delete(np.arange(products), product))[:length]
         scores[product, :length] = -np.sort(-random.normal(size=length))
     ranked = Lists(labels, scores, random.integers(0, 3, labels.shape).astype(np.int8))
-    fillers = Fillers.of(ranked, popularity, catalogue, with_popular=rules.fill_with_popular)
+    fillers = Fillers.of(ranked, catalogue, with_popular=rules.fill_with_popular)
     filled = fill_up(ranked, fillers, catalogue, rules, most)
-    chosen, added = fill_up_slowly(ranked, popularity, catalogue, rules, most)
+    chosen, added = fill_up_slowly(ranked, catalogue, rules, most)
     for product in range(products):
         gap = [PAD] * (k - len(chosen[product]))
         assert filled.labels_PK[product].tolist() == chosen[product] + gap
@@ -370,7 +382,7 @@ def test_one_thread_and_two_make_the_same_lists():
     ],
 )  # fmt: skip
 def test_lists_are_limited_then_chosen_then_named_by_source_then_filled_up(rules):
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(0)
     catalogue, ranked = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
     sessions = [random.permutation(PRODUCTS - 2)[: random.integers(1, 5)].tolist() for _ in range(12)]
     cooccurrence, most = made_sessions(sessions, PRODUCTS), exposure_limit(ranked[0], rules)
@@ -379,7 +391,7 @@ def test_lists_are_limited_then_chosen_then_named_by_source_then_filled_up(rules
     chosen, falling = diversify(*ranked, catalogue, rules, open_PC)
     assert moved == moved_alone
     named = Lists(chosen, falling, sources_of(chosen, cooccurrence))
-    filled, added = fill_up_slowly(named, cooccurrence.popularity(), catalogue, rules, most)
+    filled, added = fill_up_slowly(named, catalogue, rules, most)
     seen = set()
     for p in range(PRODUCTS):
         assert labels[p].tolist() == filled[p] + [PAD] * (rules.k - len(filled[p]))
