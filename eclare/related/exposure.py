@@ -57,7 +57,7 @@ def limit_exposure(
 
 
 class _Table(NamedTuple):
-    """The ranked candidates of every list, and which of them it holds, P x C; worth_P: by what its loss is multiplied."""
+    """The ranked candidates of every list, and which of them it holds, P x C; worth_P: of its losses."""
 
     labels_PC: Rows
     scores_PC: Floats

@@ -406,6 +406,7 @@ def test_without_limits_lists_are_the_first_of_the_ranking():
     random = np.random.default_rng(8)
     catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
     none_met = made_sessions([], PRODUCTS)
+    catalogue.sessions_P[:] = 0
     lists = rerank(labels, scores, catalogue, none_met, ListRules(5))
     assert np.array_equal(lists.labels_PK, labels[:, :5]) and np.array_equal(lists.scores_PK, scores[:, :5])
     assert lists.moved == 0
