@@ -18,5 +18,5 @@ comment on column metrics_by_night.k is 'The cut-off: only the first k related p
 comment on column metrics_by_night.value is 'The value of the metric.';
 comment on column metrics_by_night.model_hash is 'SHA-256 of the evaluated model; joins with recommendation_version.';
 comment on column metrics_by_night.computed_at is 'When it was computed.';
-comment on column metrics_by_night.low is 'Lower end of the 95% interval of the value; null where it was not resampled.';
+comment on column metrics_by_night.low is 'Lower end of the 95% interval of the value, clustered by session; null where it has none.';
 comment on column metrics_by_night.high is 'Upper end of that interval.';

@@ -54,7 +54,7 @@ class Metric(NamedTuple):
     """One held-out figure of one system (eclare, co-click, ...); k is the cut-off, 0 where the metric has none.
 
     system: "eclare / co-click" is the ratio of two. segment: all, or the related products that count: head, torso or
-    tail. low, high: what holds 95% of the figure in resamples; None where it was not resampled.
+    tail. low, high: its 95% interval; None where it has none.
     """
 
     system: str

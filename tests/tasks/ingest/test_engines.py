@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eclare.related.daily_cooccurrence import Weighting
+from tasks.ingest.clicks import pieces_of
 from tasks.ingest.log_format import COLUMNS
 from tasks.ingest.quarantine import QUARANTINE
+from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.steps.aggregate_clicks import aggregate_clicks
@@ -90,6 +93,12 @@ def results(settings: Settings) -> Iterator[tuple[str, object]]:
         with storage.open(storage.read(Night.aggregate(day))) as folder:
             for file in sorted(folder.glob("*.parquet")):
                 yield f"{file.name} of {day}", pq.read_table(file).to_pylist()
+    pieces = [piece for day in DAYS for piece in pieces_of(day, storage, settings)]
+    ids, weighting = pa.chunked_array([sorted(str(n) for n in range(30))]), Weighting(2, (1.0, 1.0, 1.0))
+    groups = count_groups(pieces, ids, storage, settings, weighting)
+    yield "sessions by group", groups.sessions_G.tolist()
+    yield "products by group", groups.held_PG.toarray().tolist()
+    yield "pairs by group", (groups.key_E.tolist(), groups.shared_EG.toarray().tolist())
 
 
 def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
@@ -101,6 +110,7 @@ def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
     }
     assert expected[f"together.parquet of {DAYS[-1]}"]
     assert expected[f"followed.parquet of {DAYS[-1]}"]
+    assert sum(expected["sessions by group"]) > 100 and expected["pairs by group"][0]
     found = dict(results(log.model_copy(update={"engine": "spark", "storage_url": f"{log.storage_url}-of-spark"})))
     assert found.keys() == expected.keys()
     for name, rows in expected.items():
