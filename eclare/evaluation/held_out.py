@@ -1,6 +1,7 @@
 """Lists of related products judged by what sessions held afterwards, with intervals over these sessions."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,12 @@ class HeldOut:
         self._groups, self._cuts, self.products = groups, cuts, groups.held_PG.shape[0]
         self._inverse_propensity_P, self._segment_P = inverse_propensities(training_PP), segments(training_PP)
         self.queries: Rows = np.flatnonzero(np.diff(groups.all.shared_PP.indptr)).astype(np.int32)
+
+    def among(self, queries: Rows) -> "HeldOut":
+        """The same of the queries that are among these."""
+        fewer = copy(self)
+        fewer.queries = self.queries[np.isin(self.queries, queries)]
+        return fewer
 
     def judge(self, lists: Mapping[str, Rows]) -> Jackknife[Key]:
         """The figures of every system's lists, Q x K, by all sessions and again by those outside each group.

@@ -1,29 +1,37 @@
 """Step 5: the night's ranking and its simple rivals are judged on the days after the cut, side by side."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
 from eclare.evaluation.baselines import Known, rivals
 from eclare.evaluation.bootstrap import Estimate
 from eclare.evaluation.held_out import HeldOut, Key
+from eclare.evaluation.jackknife import Jackknife
 from eclare.evaluation.metrics import coverage
 from eclare.evaluation.session_groups import SessionGroups
 from eclare.model.data import Interactions
 from tasks.errors import BadInput
 from tasks.night import Night
+from tasks.publish.live_lists import Lists, live_lists, save_lists
 from tasks.report.figures import best_rivals, over
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import OURS, Metric, store_metrics
+from tasks.stores.database import LIVE, OURS, Metric, store_metrics
 
 if TYPE_CHECKING:
     from eclare.ranker import Ranker
     from eclare.related.snapshot import Snapshot
+
+log = logging.getLogger("tasks")
 
 CUTS = (1, 3, 5, 10)
 LAST_CUT = max(CUTS)
@@ -36,11 +44,13 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
 
     Two truths: P to recall ask what shares sessions in the held-out days, lift what shares more of them than by chance.
     The systems are eclare, its simple rivals (eclare.evaluation.baselines) and "eclare without" model or popularity:
-    the same ranker with those features at their mean, without candidates that they alone bring. "eclare / OTHER" is the
-    ratio of two. low and high are 95% intervals, clustered by session (eclare.evaluation.jackknife). Recall at the last
-    cut is also measured on related products of the head, torso and tail alone. Every product with a held-out related
-    product is judged; blocked and out-of-stock ones are never recommended. Raises BadInput where no product can be
-    judged and for interactions of older code.
+    the same ranker with those features at their mean, without candidates that they alone bring; and "live", the version
+    that is live now, by the lists that it was evaluated by itself (tasks.publish.live_lists), over the queries of both.
+    "eclare / OTHER" is the ratio of two. low and high are 95% intervals, clustered by session
+    (eclare.evaluation.jackknife). Recall at the last cut is also measured on related products of the head, torso and
+    tail alone. Every product with a held-out related product is judged; blocked and out-of-stock ones are never
+    recommended. lists.npz keeps the lists. Raises BadInput where no product can be judged and for interactions of older
+    code.
     """
     from tasks.ranking import load_ranker, load_snapshot
 
@@ -58,11 +68,19 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         snapshot = load_snapshot(inputs, texts, model, settings, known_until=night.held_out_days)
         lists = _lists(snapshot, load_ranker(model), training_PP, held_out.queries)
         metrics = [*_metrics(lists, held_out), Metric("held-out", "queries", 0, len(held_out.queries))]
+        tonight, ids_P = Lists(held_out.queries, lists[OURS]), _product_ids(inputs)
+        metrics += _beside_live(tonight, live_lists(night, ids_P, snapshot.allowed_P, settings), held_out)
+        save_lists(tonight, ids_P, night, folder)
         (folder / "metrics.json").write_text(json.dumps([metric._asdict() for metric in metrics], indent=1))
         store_metrics(night, trained.hash, metrics, settings)
         counts |= _shown(metrics)
         counts["queries"] = len(held_out.queries)
     return counts
+
+
+def _product_ids(inputs: Path) -> npt.NDArray[np.str_]:
+    """The ids of the night's catalogue, P."""
+    return np.asarray(pq.read_table(inputs / "products.parquet")["product_id"].to_numpy().astype(str))
 
 
 def _held_out(inputs: Path, training_PP: sp.csr_matrix, night: Night) -> HeldOut:
@@ -106,10 +124,35 @@ def _metrics(lists: Mapping[str, Rows], held_out: HeldOut) -> Iterator[Metric]:
     for system, labels_QK in lists.items():
         yield from (Metric(system, *coverage(labels_QK, k, held_out.products)) for k in CUTS)
     for other in [system for system in lists if system != OURS]:
-        for name, segment in COMPARED:
-            ours, theirs = (Key(system, name, LAST_CUT, segment) for system in (OURS, other))
-            if ours in judged.names:
-                yield _stored(ours._replace(system=f"{OURS} / {other}"), judged.ratio(ours, theirs))
+        yield from _ratios(judged, other)
+
+
+def _ratios(judged: Jackknife[Key], other: str) -> Iterator[Metric]:
+    """Of ours to another system."""
+    for name, segment in COMPARED:
+        ours, theirs = (Key(system, name, LAST_CUT, segment) for system in (OURS, other))
+        if ours in judged.names:
+            yield _stored(ours._replace(system=f"{OURS} / {other}"), judged.ratio(ours, theirs))
+
+
+def _beside_live(tonight: Lists, live: Lists | str, held_out: HeldOut) -> list[Metric]:
+    """The live version's figures and the ratios of ours to them, over the queries of both, where it has lists."""
+    if isinstance(live, str):
+        log.info("not judged beside the live version: %s", live)
+        return []
+    common = held_out.among(live.queries)
+    if not len(common.queries):
+        log.info("not judged beside the live version: none of its %s queries has a held-out pair", len(live.queries))
+        return []
+    lists = {system: _of_queries(each, common.queries) for system, each in ((OURS, tonight), (LIVE, live))}
+    judged = common.judge(lists)
+    figures = [_stored(key, judged.estimate(key)) for key in judged.names if key.system == LIVE]
+    return [*figures, *_ratios(judged, LIVE), Metric(LIVE, "queries", 0, len(common.queries))]
+
+
+def _of_queries(lists: Lists, queries: Rows) -> Rows:
+    order = np.argsort(lists.queries)
+    return lists.labels_QK[order[np.searchsorted(lists.queries, queries, sorter=order)]]
 
 
 def _stored(key: Key, estimate: Estimate) -> Metric:

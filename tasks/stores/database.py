@@ -47,7 +47,7 @@ MAY_NOT_MIGRATE = (
 log = logging.getLogger("tasks")
 
 
-OURS = "eclare"  # the system whose lists are published; "eclare / OTHER" is a ratio
+OURS, LIVE = "eclare", "live"  # the system whose lists are published, the live version; "eclare / OTHER" is a ratio
 
 
 class Metric(NamedTuple):
