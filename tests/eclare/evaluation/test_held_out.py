@@ -151,3 +151,14 @@ def test_groups_come_back_as_they_were_saved(tmp_path):
         assert one.sessions == other.sessions
     with pytest.raises(ValueError, match=r"session_groups\.npz.*of older code: run build_interactions"):
         SessionGroups.load(tmp_path / "nowhere")
+
+
+def test_among_some_queries_they_alone_are_judged():
+    held_SP, random = shoppers(120, 1), np.random.default_rng(1)
+    held_out = HeldOut(groups_of(held_SP, np.arange(120) % 20, 2, 20), sp.csr_matrix(np.ones((60, 60))), (5,))
+    fewer = held_out.among(np.array([59, 58, 40, 7, 10_000], np.int32))
+    assert fewer.queries.tolist() == [query for query in held_out.queries.tolist() if query in (7, 40, 58, 59)]
+    lists = {"any": random.integers(60, size=(len(fewer.queries), 5)).astype(np.int32)}
+    truth = groups_of(held_SP, np.arange(120) % 20, 2, 20).all.shared_PP[fewer.queries]
+    expected = point_metrics(lists["any"], truth, np.ones(60), [5])[0].value
+    assert fewer.judge(lists).estimate(Key("any", "P", 5, "all")).value == pytest.approx(expected)
