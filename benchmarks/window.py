@@ -17,11 +17,12 @@ from rich.console import Console
 from tqdm import tqdm
 
 from benchmarks.processes import Cost, cost_of, own_environment, own_server
+from tasks.ingest.clicks import OWN, Piece
 from tasks.ingest.cooccurrence import pairing
+from tasks.ingest.counted import FOLLOWED, TOGETHER
 from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import ROOT, Settings
-from tasks.steps.aggregate_clicks import FOLLOWED, TOGETHER
 from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
@@ -38,7 +39,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class BaseDay(NamedTuple):
-    """A day of the log: its products, each with its sessions, and the pairs of sessions that are not too large."""
+    """A day of the log: products with their sessions, the pairs of sessions that are not too large, and its lines."""
 
     day: date
     products: Rows
@@ -47,6 +48,7 @@ class BaseDay(NamedTuple):
     other: Rows
     together: Rows
     counts: dict[str, int]
+    lines: pd.DataFrame
 
 
 class Made(NamedTuple):
@@ -124,7 +126,7 @@ def _base_days(lines: pd.DataFrame) -> Iterator[BaseDay]:
         )
         (one, other), together = np.unique(pairs, axis=1, return_counts=True)
         counts = {"sessions": len(baskets), "too_large_sessions": len(baskets) - len(fits)}
-        yield BaseDay(day, products, sessions, one, other, together, counts)
+        yield BaseDay(day, products, sessions, one, other, together, counts, of_day)
 
 
 def _write_day(base: BaseDay, rows_PC: Rows, storage: Storage) -> int:
@@ -139,7 +141,7 @@ def _write_day(base: BaseDay, rows_PC: Rows, storage: Storage) -> int:
     sorted_ = np.argsort(key)
     one, other = np.divmod(key[sorted_], len(of_day))
     together = (one, other, np.full(len(one), PURCHASE), np.repeat(base.together, times)[sorted_])
-    sources = {"pairing": pairing(SETTINGS)}
+    sources = {"pairing": pairing(SETTINGS)} | _write_clicks(base, rows_PC, storage)
     with storage.write(Night.aggregate(base.day), sources=sources) as (folder, counts):
         products = {
             "product_id": _ids(of_day[order]),
@@ -156,6 +158,24 @@ def _write_day(base: BaseDay, rows_PC: Rows, storage: Storage) -> int:
         counts |= {name: count * times for name, count in base.counts.items()}
         counts |= {"products": len(of_day), "pairs": len(one)}
     return len(one)
+
+
+def _write_clicks(base: BaseDay, rows_PC: Rows, storage: Storage) -> dict[str, str]:
+    """Write every copy of a held-out day's clicks, which are counted again; returns their name and hash."""
+    if (NIGHT - base.day).days >= SETTINGS.held_out_days:
+        return {}
+    times, products = rows_PC.shape[1], base.lines["product"].to_numpy()
+    copy = np.tile(np.arange(times), len(products))
+    sessions = base.lines["session"].astype(str).repeat(times).reset_index(drop=True) + pd.Series(copy.astype(str))
+    at = pa.array(np.full(len(copy), np.datetime64(base.day, "us")))
+    clicks = {"event_time": at, "session_id": sessions, "product_id": _ids(rows_PC[products].ravel())}
+    nothing = pa.nulls(len(copy), pa.string())
+    table = pa.table(clicks | {"event_type": ["purchase"] * len(copy), "source_product_id": nothing})
+    with storage.write(Night.clicks(base.day)) as (folder, _):
+        (folder / OWN).mkdir()
+        pq.write_table(table, folder / OWN / "part-0.parquet")
+    piece = Piece(storage.read(Night.clicks(base.day)), OWN)
+    return {piece.name: piece.hash}
 
 
 def _write_catalogue(products: int, storage: Storage) -> None:

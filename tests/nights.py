@@ -28,7 +28,7 @@ OTHER = {"1": ["4"], "2": ["3", "1"]}
 LIVE = "select product_id, rank, related_product_id from current_recommendations order by product_id, rank"
 METRICS = [
     Metric(system, metric, 10, value, segment, 0.9 * value, 1.1 * value)
-    for system, value in (("eclare", 0.5), ("co-click", 0.5), ("eclare / co-click", 1.0))
+    for system, value in (("eclare", 0.5), ("co-click", 0.5), ("eclare / co-click", 1.0), ("eclare / live", 1.0))
     for metric, segment in [("P", "all"), ("PSP", "all"), ("nDCG", "all"), *(("recall", part) for part in SEGMENTS)]
 ]
 TABLES = ("recommendation", "recommended_product", "recommendation_reason")

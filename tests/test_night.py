@@ -161,7 +161,14 @@ class TestAGoodNight:
         counts = refresh(live)
         assert counts["publish_recommendations"]["live"] == 1
         assert rows_of(live, LIVE) == before
-        assert rows_of(live, METRICS) == metrics
+        again = rows_of(live, METRICS)
+        assert [row for row in again if "live" not in row[0]] == metrics
+        ratios = "select metric, value, low, high from metrics_by_night where system = 'eclare / live'"
+        assert {row[1:] for row in rows_of(live, ratios)} == {(1, 1, 1)}, "beside itself"
+        (queries,) = [value for system, metric, _, value, _ in again if (system, metric) == ("live", "queries")]
+        assert queries == next(value for system, metric, _, value, _ in again if system == "held-out")
+        judged = "select distinct value, reason from gate_verdict where rule like 'live%' and value is not null"
+        assert rows_of(live, judged) == [(1, "must be at least 0.7, is 1")]
         assert rows_of(live, "select count(*) from recommendation_version") == [(1,)]
 
 

@@ -26,20 +26,23 @@ class Metric(NamedTuple):
 
 
 class PointMetric(NamedTuple):
-    """A metric point by point: name, cut k, and what each of N points earned of what it could.
+    """A metric point by point: name, cut k, what each of N points earned of what it could, and the labels that count.
 
-    The metric is the sum of earned_N over the sum of possible_N, so that points can be resampled.
+    The metric is the sum of earned_N over the sum of possible_N, so that points can be resampled. segment: all labels
+    count, or those of one of SEGMENTS alone.
     """
 
     name: str
     k: int
     earned_N: npt.NDArray[np.float64]
     possible_N: npt.NDArray[np.float64]
+    segment: str = "all"
 
     @property
     def value(self) -> float:
-        """The metric over all points."""
-        return float(self.earned_N.sum() / self.possible_N.sum())
+        """The metric over all points; 0 where nothing could be earned."""
+        possible = float(self.possible_N.sum())
+        return float(self.earned_N.sum()) / possible if possible > 0 else 0.0
 
 
 def inverse_propensities(
@@ -67,21 +70,6 @@ def thirds(count_L: npt.NDArray[np.number]) -> npt.NDArray[np.int8]:
     of_label = np.empty(len(order), np.int8)
     of_label[order] = np.where(count_L[order] > 0, 3 * before // max(count_L.sum(), 1), len(SEGMENTS) - 1)
     return of_label
-
-
-def segment_recall(
-    labels_NK: npt.NDArray[np.int32], truth_NL: sp.csr_matrix, segment_L: npt.NDArray[np.int8], k: int
-) -> dict[str, PointMetric]:
-    """Recall@k that counts the true labels of one segment alone, over the points that have one; others are left out."""
-    found = {}
-    for place, name in enumerate(SEGMENTS):
-        of_segment = truth_NL @ sp.diags_array((segment_L == place).astype(np.float32), format="csr")
-        of_segment.eliminate_zeros()
-        true_count = np.diff(of_segment.indptr)
-        if true_count.any():
-            hits = _hits(labels_NK[:, :k], of_segment).sum(axis=1)
-            found[name] = PointMetric("recall", k, hits / np.maximum(true_count, 1), (true_count > 0).astype(float))
-    return found
 
 
 def related_gains(
@@ -150,58 +138,112 @@ def point_metrics(
     judged, with count_empty they earn 0 as in the authors' evaluation; PSP, a ratio of sums, is the same in both.
     Raises ValueError when no point has a true label or k exceeds K.
     """
-    true_count = np.diff(truth_NL.indptr)
-    if not true_count.any():
+    truth = Truth(truth_NL, inverse_propensity_L, ks, gains_NL, count_empty=count_empty)
+    if not truth_NL.nnz:
         raise ValueError("evaluation needs at least one point with a true label, got none")
-    judged = np.ones(len(true_count)) if count_empty else (true_count > 0).astype(float)
-    hits = _hits(labels_NK, truth_NL)
-    gains = np.where(hits, inverse_propensity_L[np.maximum(labels_NK, 0)], 0.0)
-    metrics = []
-    for k in ks:
-        if k > labels_NK.shape[1]:
-            raise ValueError(f"k must be at most the {labels_NK.shape[1]} labels of each point, got {k}")
-        discount = 1 / np.log2(np.arange(k) + 2)
-        ideal = np.cumsum(discount)[np.clip(true_count, 1, k) - 1]
-        best = _best(truth_NL, inverse_propensity_L[truth_NL.indices], np.ones(k))
-        metrics += [
-            PointMetric("P", k, hits[:, :k].mean(axis=1), judged),
-            PointMetric("PSP", k, gains[:, :k].sum(axis=1), best),
-            PointMetric("nDCG", k, (hits[:, :k] @ discount) / ideal, judged),
-            PointMetric("recall", k, hits[:, :k].sum(axis=1) / np.maximum(true_count, 1), judged),
-        ]
-        if gains_NL is not None:
-            best = _best(gains_NL, gains_NL.data, discount)
-            earned = np.divide(
-                _values(gains_NL, labels_NK[:, :k]) @ discount, best, np.zeros(len(best)), where=best > 0
-            )
-            metrics.append(PointMetric("lift", k, earned * judged, judged))
-    return metrics
+    return truth.metrics(labels_NK)
 
 
-def _hits(labels_NK: npt.NDArray[np.int32], truth_NL: sp.csr_matrix) -> npt.NDArray[np.bool_]:
-    """Which of the recommended labels are true: one search in the sorted list of true (point, label) pairs."""
-    points, labels = truth_NL.shape
-    true_pairs = np.repeat(np.arange(points), np.diff(truth_NL.indptr)) * labels + truth_NL.indices
-    pairs = np.arange(points)[:, None] * labels + labels_NK
-    return np.asarray(np.isin(pairs, true_pairs) & (labels_NK != PAD))
+class Truth:
+    """The true labels of N points, ready to judge many lists by; the arguments are those of `point_metrics`.
+
+    segment_L: the segment of each label (see `segments`), for recall at the largest k of the true labels of each alone.
+    """
+
+    def __init__(
+        self,
+        truth_NL: sp.csr_matrix,
+        inverse_propensity_L: npt.NDArray[np.float64],
+        ks: Iterable[int],
+        gains_NL: sp.csr_matrix | None = None,
+        *,
+        segment_L: npt.NDArray[np.int8] | None = None,
+        count_empty: bool = False,
+    ) -> None:
+        self._inverse_propensity_L, self._ks = inverse_propensity_L, list(ks)
+        self._discount = 1 / np.log2(np.arange(max(self._ks)) + 2)
+        self._true = _Entries.of(truth_NL)
+        self._true_count_N = np.diff(truth_NL.indptr)
+        self._judged_N = np.where(count_empty, 1.0, self._true_count_N > 0)
+        self._best_psp = self._true.best(inverse_propensity_L[self._true.label_E], np.ones(len(self._discount)))
+        self._gains = None if gains_NL is None else _Entries.of(gains_NL)
+        self._best_lift = None if self._gains is None else self._gains.best(self._gains.value_E, self._discount)
+        self._segment_L = segment_L
+
+    def metrics(self, labels_NK: npt.NDArray[np.int32]) -> list[PointMetric]:
+        """What `point_metrics` gives, and recall by segment; raises ValueError when k exceeds K.
+
+        Recall by segment is over the points that have a true label of the segment; segments without one are left out.
+        """
+        if max(self._ks) > labels_NK.shape[1]:
+            raise ValueError(f"k must be at most the {labels_NK.shape[1]} labels of each point, got {max(self._ks)}")
+        labels_NK = labels_NK[:, : max(self._ks)]
+        hits = self._true.find(labels_NK)[1]
+        weights = np.where(hits, self._inverse_propensity_L[np.maximum(labels_NK, 0)], 0.0)
+        ideal, hits_NK = np.cumsum(self._discount), hits.cumsum(axis=1)
+        dcg_NK, psp_NK = (hits * self._discount).cumsum(axis=1), weights.cumsum(axis=1)
+        lift_NK = None if self._gains is None else (self._gains.values(labels_NK) * self._discount).cumsum(axis=1)
+        metrics = []
+        for k in self._ks:
+            hits_N, best_N = hits_NK[:, k - 1], ideal[np.clip(self._true_count_N, 1, k) - 1]
+            metrics += [
+                PointMetric("P", k, hits_N / k, self._judged_N),
+                PointMetric("PSP", k, psp_NK[:, k - 1], self._best_psp[:, k - 1]),
+                PointMetric("nDCG", k, dcg_NK[:, k - 1] / best_N, self._judged_N),
+                PointMetric("recall", k, hits_N / np.maximum(self._true_count_N, 1), self._judged_N),
+            ]
+            if lift_NK is not None and self._best_lift is not None:
+                best_N = self._best_lift[:, k - 1]
+                share_N = np.divide(lift_NK[:, k - 1], best_N, np.zeros(len(best_N)), where=best_N > 0)
+                metrics.append(PointMetric("lift", k, share_N * self._judged_N, self._judged_N))
+        return metrics + ([] if self._segment_L is None else self._recall_by_segment(labels_NK, hits, self._segment_L))
+
+    def _recall_by_segment(
+        self, labels_NK: npt.NDArray[np.int32], hits: npt.NDArray[np.bool_], segment_L: npt.NDArray[np.int8]
+    ) -> list[PointMetric]:
+        k, of_entry, found = max(self._ks), segment_L[self._true.label_E], []
+        of_hit = np.where(hits, segment_L[np.maximum(labels_NK, 0)], len(SEGMENTS))
+        for place, name in enumerate(SEGMENTS):
+            true_count_N = np.bincount(self._true.row_E[of_entry == place], minlength=len(labels_NK))
+            if true_count_N.any():
+                recall_N = (of_hit == place).sum(axis=1) / np.maximum(true_count_N, 1)
+                found.append(PointMetric("recall", k, recall_N, (true_count_N > 0).astype(float), name))
+        return found
 
 
-def _values(matrix: sp.csr_matrix, labels_NK: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    """The entries at the recommended labels, N x K; 0 where there is none."""
-    points, labels = matrix.shape
-    matrix = matrix.sorted_indices()
-    stored = rows_of(matrix).astype(np.int64) * labels + matrix.indices
-    wanted = np.arange(points)[:, None] * labels + labels_NK
-    at = np.minimum(np.searchsorted(stored, wanted), max(len(stored) - 1, 0))
-    if not len(stored):
-        return np.zeros(labels_NK.shape)
-    return np.where((stored[at] == wanted) & (labels_NK != PAD), matrix.data[at], 0.0)
+class _Entries(NamedTuple):
+    """The entries of an N x L matrix in the order of row and label, to look labels of lists up in."""
 
+    shape: tuple[int, int]
+    row_E: npt.NDArray[np.int32]
+    label_E: npt.NDArray[np.int32]
+    value_E: npt.NDArray[np.float64]
 
-def _best(
-    truth_NL: sp.csr_matrix, gain_E: npt.NDArray[np.floating], discount_K: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """The discounted gain that the best possible labels of every point would bring, N; gain_E: of its entries."""
-    row = rows_of(truth_NL)
-    best, place = best_entries(row, truth_NL.indices, gain_E, len(discount_K))
-    return np.bincount(row[best], gain_E[best] * discount_K[place], truth_NL.shape[0]).astype(np.float64)
+    @classmethod
+    def of(cls, matrix: sp.csr_matrix) -> "_Entries":
+        matrix = matrix if matrix.has_sorted_indices else matrix.sorted_indices()
+        return cls(matrix.shape, rows_of(matrix), matrix.indices, matrix.data)
+
+    def find(self, labels_NK: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """The entry at each recommended label, and whether there is one."""
+        points, labels = self.shape
+        stored = self.row_E.astype(np.int64) * labels + self.label_E
+        wanted = np.arange(points)[:, None] * labels + labels_NK
+        if not len(stored):
+            return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, bool)
+        at = np.minimum(np.searchsorted(stored, wanted), len(stored) - 1)
+        return at, (stored[at] == wanted) & (labels_NK != PAD)
+
+    def values(self, labels_NK: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """The value at each recommended label; 0 where there is none."""
+        at, is_there = self.find(labels_NK)
+        values = np.zeros(labels_NK.shape)
+        values[is_there] = self.value_E[at[is_there]]
+        return values
+
+    def best(self, gain_E: npt.NDArray[np.floating], discount_K: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The discounted gain that the best possible labels of every point would bring among the first k, N x K."""
+        best, place = best_entries(self.row_E, self.label_E, gain_E, len(discount_K))
+        gains_NK = np.zeros((self.shape[0], len(discount_K)))
+        gains_NK[self.row_E[best], place] = gain_E[best] * discount_K[place]
+        return np.cumsum(gains_NK, axis=1)

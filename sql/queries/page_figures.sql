@@ -2,7 +2,7 @@
 with best as (
     select night, metric, max(value) as value
     from metrics_by_night
-    where k = 10 and segment = 'all' and system <> 'eclare' and system not like 'eclare %'
+    where k = 10 and segment = 'all' and system not in ('eclare', 'live') and system not like 'eclare %'
     group by night, metric
 ),
 ratios as (

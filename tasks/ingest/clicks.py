@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from tasks.errors import NotReady
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage, hash_of
@@ -54,6 +55,23 @@ def pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
     loaded = [load_day for load_day in folder_of if storage.complete(Night.clicks(load_day))]
     pieces = [Piece(storage.read(Night.clicks(load_day)), folder_of[load_day]) for load_day in loaded]
     return [piece for piece in pieces if any(name.startswith(f"{piece.folder}/") for name in piece.load.files)]
+
+
+def counted_pieces(aggregate: Artefact, storage: Storage) -> list[Piece]:
+    """The pieces that a day's aggregate was made of; raises NotReady where one is gone or has changed since."""
+    pieces = []
+    for name, counted in aggregate.sources.items():
+        parts = PurePosixPath(name).parts
+        if parts[0] != "clicks":  # how they were paired
+            continue
+        piece = Piece(storage.read("/".join(parts[:2])), "/".join(parts[2:]))
+        if piece.hash != counted:
+            raise NotReady(
+                f"{name} must be as {aggregate.path} counted it, {counted[:12]}, but is now {piece.hash[:12]}: "
+                f"run aggregate_clicks --night {aggregate.path.rpartition('=')[2]}, then this step again"
+            )
+        pieces.append(piece)
+    return pieces
 
 
 @contextmanager

@@ -17,8 +17,9 @@ Bound = Literal["at least", "at most"]
 class Rule(NamedTuple):
     """One rule: a measurement, and the threshold that bounds it unless GATE_CONFIG gives another.
 
-    compared_with: what else the measurement needs; without a live version, rules that compare with it pass. With the
-    baseline, the upper end of a ratio's 95% interval is judged: a rule refuses what is worse beyond chance.
+    compared_with: what else the measurement needs; without a live version, rules that compare with it pass, and those
+    of its lists where these could not be judged. With the baseline and the live lists, the upper end of a ratio's 95%
+    interval is judged: a rule refuses what is worse beyond chance.
     is_zero_rule: the threshold is 0 for good, and rows that break the rule are never stored.
     lowest, highest: the thresholds that GATE_CONFIG may give.
     """
@@ -26,7 +27,7 @@ class Rule(NamedTuple):
     name: str
     bound: Bound
     threshold: float
-    compared_with: Literal["nothing", "live", "baseline"]
+    compared_with: Literal["nothing", "live", "live lists", "baseline"]
     is_zero_rule: bool
     sentence: str
     lowest: float = 0.0
@@ -47,9 +48,10 @@ RULES = (
     Rule("ten_most_shown", "at most", 0.25, "nothing", False, "share of first-10 places of the ten most shown", *SHARE),
     Rule("shown", "at least", 0.25, "nothing", False, "different products shown over products with a session", *SHARE),
     Rule("title_twice", "at most", 0, "nothing", False, "share of lists with one title twice", *SHARE),
-    Rule("live_precision", "at least", 0.7, "live", False, "held-out P@10 over that of the live version"),
-    Rule("live_psp", "at least", 0.7, "live", False, "held-out PSP@10 over that of the live version"),
-    Rule("live_ndcg", "at least", 0.7, "live", False, "held-out nDCG@10 over that of the live version"),
+    Rule("live_precision", "at least", 0.7, "live lists", False, "held-out P@10 over live's, its 95% upper end"),
+    Rule("live_psp", "at least", 0.7, "live lists", False, "held-out PSP@10 over live's, its 95% upper end"),
+    Rule("live_ndcg", "at least", 0.7, "live lists", False, "held-out nDCG@10 over live's, its 95% upper end"),
+    Rule("live_lift", "at least", 0.7, "live lists", False, "held-out lift@10 over live's, its 95% upper end"),
     Rule("precision", "at least", 0.001, "nothing", False, "held-out P@10, whatever the others have", *SHARE),
     Rule("baseline_precision", "at least", 0.8, "baseline", False, "held-out P@10 over co-clicks', its 95% upper end"),
     Rule("baseline_psp", "at least", 0.8, "baseline", False, "held-out PSP@10 over co-clicks', its 95% upper end"),
@@ -135,17 +137,24 @@ def judge(
     config: GateConfig,
     *,
     has_live: bool,
+    not_beside_live: str = "",
     even: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Verdict]:
     """One verdict per rule, in the order of RULES; a measurement that is missing, negative or not finite fails.
 
-    measured: value by name of rule. Without a live version, what is compared with it passes. even: what a table that
-    shows all products alike would have; a rule asks no more than EVEN_SLACK times that, or that part of it.
+    measured: value by name of rule. Without a live version, what is compared with it passes; not_beside_live: why its
+    lists were not judged, in which case what is compared with them passes too. even: what a table that shows all
+    products alike would have; a rule asks no more than EVEN_SLACK times that, or that part of it.
     """
     verdicts = []
     for rule in RULES:
-        threshold = _within_reach(rule, config.threshold(rule), even.get(rule.name))
-        verdicts.append(_verdict(rule, measured.get(rule.name), threshold, has_live=has_live))
+        threshold, value = _within_reach(rule, config.threshold(rule), even.get(rule.name)), measured.get(rule.name)
+        if rule.compared_with in ("live", "live lists") and not has_live:
+            verdicts.append(_nothing_to_compare(rule, threshold, "no live version to compare with"))
+        elif rule.compared_with == "live lists" and value is None and not_beside_live:
+            verdicts.append(_nothing_to_compare(rule, threshold, f"nothing to compare with: {not_beside_live}"))
+        else:
+            verdicts.append(_verdict(rule, value, threshold))
     return verdicts
 
 
@@ -163,9 +172,11 @@ def _within_reach(rule: Rule, threshold: float, even: float | None) -> float:
     return min(threshold, even / EVEN_SLACK)
 
 
-def _verdict(rule: Rule, value: float | None, threshold: float, *, has_live: bool) -> Verdict:
-    if rule.compared_with == "live" and not has_live:
-        return Verdict(rule.name, True, None, rule.bound, threshold, "no live version to compare with")
+def _nothing_to_compare(rule: Rule, threshold: float, why: str) -> Verdict:
+    return Verdict(rule.name, True, None, rule.bound, threshold, why)
+
+
+def _verdict(rule: Rule, value: float | None, threshold: float) -> Verdict:
     expected = f"must be {rule.bound} {threshold:.10g}"
     if value is None or not math.isfinite(value):
         return Verdict(rule.name, False, None, rule.bound, threshold, f"{expected}, but could not be measured")

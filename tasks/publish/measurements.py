@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import ListFigures, first_places
 from eclare.related.recommendations import Recommendations
-from tasks.stores.database import OURS, Connection, statement
+from tasks.stores.database import LIVE, OURS, Connection, statement
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
 Measurements = dict[str, float | None]  # by name of rule; None: there is nothing to measure it on
-RATIOS = {"precision": "P", "psp": "PSP", "ndcg": "nDCG"}  # ending of a rule's name -> held-out metric
-OVER_BASELINE = f"{OURS} / co-click"  # system of table metric
+OVER_BASELINE = {"precision": "P", "psp": "PSP", "ndcg": "nDCG"}  # ending of a rule's name -> held-out metric
+OVER_LIVE = OVER_BASELINE | {"lift": "lift"}
 
 
 def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measurements:
@@ -72,18 +72,26 @@ def even_page(recommendations: Recommendations, products: pa.Table, with_session
 def measure_metrics(connection: Connection, night: date, model_hash: str) -> Measurements:
     """Held-out metrics at 10 over those of the co-click baseline and of the live version; None: not evaluated.
 
-    Over the baseline's, it is the upper end of the ratio's 95% interval. Over the live version's, whose figures are
-    those of its own night, it is the ratio itself.
+    It is the upper end of the ratio's 95% interval: all are of the same held-out days.
     """
     tonight = _held_out_metrics(connection, night, model_hash)
-    live_model = connection.execute(statement("live_model")).one_or_none()
-    live = _held_out_metrics(connection, *live_model) if live_model else {}
     measured: Measurements = {"precision": _value(tonight, (OURS, "all", "P"))}
-    for name, metric in RATIOS.items():
-        ours = (OURS, "all", metric)
-        measured[f"baseline_{name}"] = _upper_end(tonight, (OVER_BASELINE, "all", metric))
-        measured[f"live_{name}"] = _ratio(_value(tonight, ours), _value(live, ours))
-    return measured | {"tail_recall": _upper_end(tonight, (OVER_BASELINE, "tail", "recall"))}
+    for name, metric in OVER_BASELINE.items():
+        measured[f"baseline_{name}"] = _upper_end(tonight, (f"{OURS} / co-click", "all", metric))
+    for name, metric in OVER_LIVE.items():
+        measured[f"live_{name}"] = _upper_end(tonight, (f"{OURS} / {LIVE}", "all", metric))
+    return measured | {"tail_recall": _upper_end(tonight, (f"{OURS} / co-click", "tail", "recall"))}
+
+
+def why_not_beside_live(connection: Connection, night: date) -> str:
+    """Why a night was not judged beside the version that is live, where it was not."""
+    live = connection.execute(statement("live_model")).one_or_none()
+    if live is not None and live.night > night:
+        return f"the live version, of {live.night}, knows days that this night is judged on"
+    return (
+        "the live version had no lists to judge on this night's held-out days when it was evaluated: "
+        "evaluate_model logged why"
+    )
 
 
 def measure_change(connection: Connection, version_id: int) -> Measurements:
@@ -116,10 +124,3 @@ def _value(metrics: _HeldOut, key: tuple[str, str, str]) -> float | None:
 def _upper_end(metrics: _HeldOut, key: tuple[str, str, str]) -> float | None:
     _, high = metrics.get(key, (None, None))
     return high
-
-
-def _ratio(value: float | None, reference: float | None) -> float | None:
-    """Where the reference is 0, there is nothing to fall behind."""
-    if value is None or reference is None:
-        return None
-    return value / reference if reference > 0 else 1.0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tasks.stores.database import OURS
+from tasks.stores.database import LIVE, OURS
 
 ASKED = {  # by metric: what it asks, in the order of the columns
     "P": "how many of the first ten shared a session with the product in the held-out days",
@@ -20,6 +20,7 @@ SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
     "observed - expected": "what shared more sessions with it than expected, as Amazon did",
     "cosine": "what shares most of its own sessions with it",
     "popularity": "the ten best sellers, the same for everybody",
+    LIVE: "the version that was live, by the lists it was evaluated by: they know fewer days; over the queries of both",
     f"{OURS} without model": "the same ranker, which neither sees the model's score nor its candidates",
     f"{OURS} without popularity": "the same, without popularity",
 }
@@ -112,9 +113,12 @@ def figures_of(rows: Sequence[Row]) -> Figures:
     ]
     best = best_rivals(rows)
     over_best = [_ratio(rows, best.get(metric), metric) for metric in metrics]
-    over_part = [_ratio(rows, WITHOUT_MODEL, metric) for metric in metrics]
+    over_live, over_part = ([_ratio(rows, other, metric) for metric in metrics] for other in (LIVE, WITHOUT_MODEL))
     ratios = [
         Line("eclare / best rival", "above 1, ours is better than whichever rival is best at it", over_best),
+        Line(
+            "eclare / live", "below 1, this night is worse than what was live, on the same days and queries", over_live
+        ),
         Line("eclare / without model", "what the model brings: 1 is nothing", over_part),
     ]
     return Figures(metrics, lines, [line for line in ratios if any(line.figures)], best)
@@ -124,7 +128,7 @@ def best_rivals(rows: Sequence[Row]) -> dict[str, str]:
     """By metric of COMPARED, the rival with the largest figure; ties go to the first by name."""
     rivals: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
-        if row["metric"] in COMPARED and not row["system"].startswith(OURS):
+        if row["metric"] in COMPARED and row["system"] != LIVE and not row["system"].startswith(OURS):
             rivals.setdefault(row["metric"], []).append((-row["value"], row["system"]))
     return {metric: min(rivals[metric])[1] for metric in COMPARED if metric in rivals}
 
@@ -136,5 +140,5 @@ def over(rows: Sequence[Row], other: str, metric: str) -> Row | None:
 
 def _ratio(rows: Sequence[Row], other: str | None, metric: str) -> Figure | None:
     ratio = over(rows, other, metric) if other else None
-    beside = other if other and other != WITHOUT_MODEL else ""
+    beside = other if other and other not in (LIVE, WITHOUT_MODEL) else ""
     return Figure(ratio["value"], ratio["low"], ratio["high"], beside) if ratio else None

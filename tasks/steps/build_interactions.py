@@ -8,34 +8,35 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
-from eclare.related.daily_cooccurrence import DayCooccurrence, Weighting, WindowCooccurrence, sessions_by_age
+from eclare.related.daily_cooccurrence import Weighting, WindowCooccurrence, sessions_by_age
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
+from tasks.ingest.clicks import Piece, counted_pieces
 from tasks.ingest.cooccurrence import pairing
+from tasks.ingest.counted import read_pairs, rows_in
 from tasks.ingest.log_format import EVENT_TYPES
+from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.database import check_database
 from tasks.stores.ledger import record_build
 
-Rows = npt.NDArray[np.int32]
-
 
 def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     """Add up the window's daily pairs into training and held-out Interactions over the night's catalogue.
 
-    Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz, and cooccurrence.npz of
-    the whole window, and notes the build in the ledger. A training weight is the weighted sessions that share the pair,
-    each halved every half_life_days before the cut; a held-out weight counts them whole.
-    Raises NotReady where the night's own day or a catalogue is missing, BadInput where aggregates were paired by other
-    settings and where no day or no pair is left to train on.
+    Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz, cooccurrence.npz of the
+    whole window and session_groups.npz of the held-out days, and notes the build in the ledger. A training weight is
+    the weighted sessions that share the pair, each halved every half_life_days before the cut; a held-out weight counts
+    them whole. Raises NotReady where the night's own day, a catalogue or the clicks of which held-out days were counted
+    are missing, BadInput where aggregates were paired by other settings and where no day or no pair is left to train
+    on.
     """
     check_database(settings)  # a database that is away must stop the step before the artefact is replaced
     storage, weighting = Storage(settings.storage_url), _weighting(settings)
@@ -46,6 +47,8 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
         ids = _copy_catalogue(catalogue, storage, folder)
         counts |= {"days": len(aggregates), "days_of_window": night.window_days}
         counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
+        held_out = _held_out_clicks(night, aggregates, storage)
+        count_groups(held_out, ids, storage, settings, weighting).save(folder)  # while memory is still free
         daily, sessions, outside = _sum_days(night, aggregates, ids, storage)
         for part, interactions in _parts(daily, ids, night, settings, weighting).items():
             (folder / part).mkdir()
@@ -114,6 +117,12 @@ def _rows_of(file: Path) -> int:
     return int(pq.read_metadata(file).num_rows)
 
 
+def _held_out_clicks(night: Night, aggregates: Mapping[date, Artefact], storage: Storage) -> list[Piece]:
+    """The clicks that the aggregates of the held-out days were made of."""
+    held_out = [aggregate for day, aggregate in aggregates.items() if day >= night.first_held_out_day]
+    return [piece for aggregate in held_out for piece in counted_pieces(aggregate, storage)]
+
+
 def _sum_days(
     night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
 ) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int]]:
@@ -123,10 +132,8 @@ def _sum_days(
         age = (night.day - day).days
         with storage.open(aggregate) as folder:
             products = pq.read_table(folder / "products.parquet")
-            row_of_D = _rows_in(ids, products["product_id"])
-            of_day = [
-                _read_day(folder / f"{name}.parquet", age).in_catalogue(row_of_D) for name in ("together", "followed")
-            ]
+            row_of_D = rows_in(ids, products["product_id"])
+            of_day = [pairs.in_catalogue(row_of_D) for pairs in read_pairs(folder, age)]
             _check_unchanged(aggregate, storage)
         window += [inside for inside, _ in of_day]
         outside[day] = sum(lost for _, lost in of_day)
@@ -135,22 +142,12 @@ def _sum_days(
     return WindowCooccurrence.add_up(window, len(ids)), sessions, outside
 
 
-def _read_day(file: Path, age: int) -> DayCooccurrence:
-    columns = [column.to_numpy() for column in pq.read_table(file).columns]  # the two products, event type, sessions
-    return DayCooccurrence(age, file.stem == "together", *columns)
-
-
 def _sessions_by_age(night: Night, aggregates: Mapping[date, Artefact]) -> npt.NDArray[np.int64]:
     """All sessions of every day, by its age; 0 where a day is missing."""
     sessions_A = np.zeros(night.window_days, np.int64)
     for day, aggregate in aggregates.items():
         sessions_A[(night.day - day).days] = int(aggregate.counts["sessions"])
     return sessions_A
-
-
-def _rows_in(ids: pa.ChunkedArray, of_day: pa.ChunkedArray) -> Rows:
-    rows: Rows = pc.index_in(of_day, value_set=ids).fill_null(-1).to_numpy()
-    return rows
 
 
 def _check_unchanged(artefact: Artefact, storage: Storage) -> None:

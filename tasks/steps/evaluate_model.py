@@ -1,38 +1,37 @@
 """Step 5: the night's ranking and its simple rivals are judged on the days after the cut, side by side."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
 from eclare.evaluation.baselines import Known, rivals
-from eclare.evaluation.bootstrap import Estimate, Resampled
-from eclare.evaluation.metrics import (
-    PointMetric,
-    coverage,
-    inverse_propensities,
-    point_metrics,
-    related_gains,
-    segment_recall,
-    segments,
-)
+from eclare.evaluation.bootstrap import Estimate
+from eclare.evaluation.held_out import HeldOut, Key
+from eclare.evaluation.jackknife import Jackknife
+from eclare.evaluation.metrics import coverage
+from eclare.evaluation.session_groups import SessionGroups
 from eclare.model.data import Interactions
-from eclare.related.cooccurrence import Cooccurrence
 from tasks.errors import BadInput
-from tasks.model_config import load_cooccurrence
 from tasks.night import Night
+from tasks.publish.live_lists import Lists, live_lists, save_lists
 from tasks.report.figures import best_rivals, over
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import OURS, Metric, store_metrics
+from tasks.stores.database import LIVE, OURS, Metric, store_metrics
 
 if TYPE_CHECKING:
     from eclare.ranker import Ranker
     from eclare.related.snapshot import Snapshot
+
+log = logging.getLogger("tasks")
 
 CUTS = (1, 3, 5, 10)
 LAST_CUT = max(CUTS)
@@ -40,34 +39,18 @@ LEFT_OUT = ("model", "popularity")  # groups of features that ours is also judge
 COMPARED = (("P", "all"), ("nDCG", "all"), ("PSP", "all"), ("lift", "all"), ("recall", "tail"))  # at LAST_CUT
 
 
-class _Truth(NamedTuple):
-    """What the held-out days say of Q judged queries, and what training said of the labels.
-
-    basket_QP: pairs that count, those of MIN_SUPPORT sessions; gains_QP: what related ones are worth.
-    """
-
-    basket_QP: sp.csr_matrix
-    gains_QP: sp.csr_matrix
-    inverse_propensity_P: npt.NDArray[np.float64]
-    segment_P: npt.NDArray[np.int8]
-
-    @classmethod
-    def of(cls, later: Cooccurrence, judged: Rows, training_PP: sp.csr_matrix, truth_PP: sp.csr_matrix) -> "_Truth":
-        """later: the held-out days alone."""
-        sessions_P = later.popularity()
-        gains_QP = related_gains(later.shared_sessions()[judged], sessions_P[judged], sessions_P, later.session_count)
-        return cls(truth_PP[judged], gains_QP, inverse_propensities(training_PP), segments(training_PP))
-
-
 def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     """Measure P, PSP, nDCG, recall, lift and coverage on held-out clicks; store them in table metric and metrics.json.
 
     Two truths: P to recall ask what shares sessions in the held-out days, lift what shares more of them than by chance.
     The systems are eclare, its simple rivals (eclare.evaluation.baselines) and "eclare without" model or popularity:
-    the same ranker with those features at their mean, without candidates that they alone bring. "eclare / OTHER" is the
-    ratio of two. low and high hold 95% of a figure when the queries are drawn again. Recall at the last cut is also
-    measured on related products of the head, torso and tail alone. Every product with a held-out related product is
-    judged; blocked and out-of-stock ones are never recommended. Raises BadInput where no product can be judged.
+    the same ranker with those features at their mean, without candidates that they alone bring; and "live", the version
+    that is live now, by the lists that it was evaluated by itself (tasks.publish.live_lists), over the queries of both.
+    "eclare / OTHER" is the ratio of two. low and high are 95% intervals, clustered by session
+    (eclare.evaluation.jackknife). Recall at the last cut is also measured on related products of the head, torso and
+    tail alone. Every product with a held-out related product is judged; blocked and out-of-stock ones are never
+    recommended. lists.npz keeps the lists. Raises BadInput where no product can be judged and for interactions of older
+    code.
     """
     from tasks.ranking import load_ranker, load_snapshot
 
@@ -80,27 +63,40 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.open(trained) as model,
         storage.write(night.artefact("evaluation"), made_from=artefacts) as (folder, counts),
     ):
-        training_PP, truth_PP = (Interactions.load(inputs / part).weights_NL for part in ("training", "held_out"))
-        judged, later = _products_to_judge(truth_PP, night), load_cooccurrence(inputs).since(night.held_out_days)
-        truth = _Truth.of(later, judged, training_PP, truth_PP)
+        training_PP = Interactions.load(inputs / "training").weights_NL
+        held_out = _held_out(inputs, training_PP, night)
         snapshot = load_snapshot(inputs, texts, model, settings, known_until=night.held_out_days)
-        lists = _lists(snapshot, load_ranker(model), training_PP, judged)
-        metrics = [*_metrics(lists, truth), Metric("held-out", "queries", 0, len(judged))]
+        lists = _lists(snapshot, load_ranker(model), training_PP, held_out.queries)
+        metrics = [*_metrics(lists, held_out), Metric("held-out", "queries", 0, len(held_out.queries))]
+        tonight, ids_P = Lists(held_out.queries, lists[OURS]), _product_ids(inputs)
+        metrics += _beside_live(tonight, live_lists(night, ids_P, snapshot.allowed_P, settings), held_out)
+        save_lists(tonight, ids_P, night, folder)
         (folder / "metrics.json").write_text(json.dumps([metric._asdict() for metric in metrics], indent=1))
         store_metrics(night, trained.hash, metrics, settings)
         counts |= _shown(metrics)
-        counts["queries"] = len(judged)
+        counts["queries"] = len(held_out.queries)
     return counts
 
 
-def _products_to_judge(truth_PP: sp.csr_matrix, night: Night) -> Rows:
-    judged = np.flatnonzero(np.diff(truth_PP.indptr)).astype(np.int32)
-    if not len(judged):
+def _product_ids(inputs: Path) -> npt.NDArray[np.str_]:
+    """The ids of the night's catalogue, P."""
+    return np.asarray(pq.read_table(inputs / "products.parquet")["product_id"].to_numpy().astype(str))
+
+
+def _held_out(inputs: Path, training_PP: sp.csr_matrix, night: Night) -> HeldOut:
+    try:
+        groups = SessionGroups.load(inputs)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    held_out = HeldOut(groups, training_PP, CUTS)
+    if not len(held_out.queries) or len(groups.occupied) < 2:
         raise BadInput(
-            f"night {night} has no pair of products in its {night.held_out_days} held-out days: ingest days from "
-            f"{night.first_held_out_day} on with more clicks, set HELD_OUT_DAYS higher or MIN_SUPPORT lower"
+            f"night {night} must have pairs of products and two groups of sessions in its {night.held_out_days} "
+            f"held-out days, got {len(held_out.queries)} products with a pair and {groups.sessions_G.sum():,} sessions "
+            f"in {len(groups.occupied)} groups: ingest days from {night.first_held_out_day} on with more clicks, set "
+            "HELD_OUT_DAYS higher or MIN_SUPPORT lower"
         )
-    return judged
+    return held_out
 
 
 def _lists(snapshot: "Snapshot", ranker: "Ranker", training_PP: sp.csr_matrix, judged: Rows) -> dict[str, Rows]:
@@ -120,36 +116,47 @@ def _lists(snapshot: "Snapshot", ranker: "Ranker", training_PP: sp.csr_matrix, j
     return {OURS: ours.labels_QK} | rivals(known, judged, LAST_CUT) | in_part
 
 
-def _metrics(lists: Mapping[str, Rows], truth: _Truth) -> Iterator[Metric]:
+def _metrics(lists: Mapping[str, Rows], held_out: HeldOut) -> Iterator[Metric]:
     """Of the lists of every system: over all related products, and recall over those of each segment; then ratios."""
-    of_points = {
-        (system, each.name, each.k, segment): each
-        for system, labels_QK in lists.items()
-        for segment, each in _of_points(labels_QK, truth)
-    }
-    resampled = Resampled(of_points)
-    for key in of_points:
-        yield _stored(key, resampled.estimate(key))
+    judged = held_out.judge(lists)
+    for key in judged.names:
+        yield _stored(key, judged.estimate(key))
     for system, labels_QK in lists.items():
-        yield from (Metric(system, *coverage(labels_QK, k, truth.basket_QP.shape[1])) for k in CUTS)
+        yield from (Metric(system, *coverage(labels_QK, k, held_out.products)) for k in CUTS)
     for other in [system for system in lists if system != OURS]:
-        for name, segment in COMPARED:
-            ours, theirs = ((system, name, LAST_CUT, segment) for system in (OURS, other))
-            if ours in of_points:
-                key = (f"{OURS} / {other}", name, LAST_CUT, segment)
-                yield _stored(key, resampled.ratio(ours, theirs))
+        yield from _ratios(judged, other)
 
 
-def _of_points(labels_QK: Rows, truth: _Truth) -> Iterator[tuple[str, PointMetric]]:
-    """The metrics of one system, each with the segment that it is of."""
-    for each in point_metrics(labels_QK, truth.basket_QP, truth.inverse_propensity_P, CUTS, truth.gains_QP):
-        yield "all", each
-    yield from segment_recall(labels_QK, truth.basket_QP, truth.segment_P, LAST_CUT).items()
+def _ratios(judged: Jackknife[Key], other: str) -> Iterator[Metric]:
+    """Of ours to another system."""
+    for name, segment in COMPARED:
+        ours, theirs = (Key(system, name, LAST_CUT, segment) for system in (OURS, other))
+        if ours in judged.names:
+            yield _stored(ours._replace(system=f"{OURS} / {other}"), judged.ratio(ours, theirs))
 
 
-def _stored(key: tuple[str, str, int, str], estimate: Estimate) -> Metric:
-    system, metric, k, segment = key
-    return Metric(system, metric, k, estimate.value, segment, estimate.low, estimate.high)
+def _beside_live(tonight: Lists, live: Lists | str, held_out: HeldOut) -> list[Metric]:
+    """The live version's figures and the ratios of ours to them, over the queries of both, where it has lists."""
+    if isinstance(live, str):
+        log.info("not judged beside the live version: %s", live)
+        return []
+    common = held_out.among(live.queries)
+    if not len(common.queries):
+        log.info("not judged beside the live version: none of its %s queries has a held-out pair", len(live.queries))
+        return []
+    lists = {system: _of_queries(each, common.queries) for system, each in ((OURS, tonight), (LIVE, live))}
+    judged = common.judge(lists)
+    figures = [_stored(key, judged.estimate(key)) for key in judged.names if key.system == LIVE]
+    return [*figures, *_ratios(judged, LIVE), Metric(LIVE, "queries", 0, len(common.queries))]
+
+
+def _of_queries(lists: Lists, queries: Rows) -> Rows:
+    order = np.argsort(lists.queries)
+    return lists.labels_QK[order[np.searchsorted(lists.queries, queries, sorter=order)]]
+
+
+def _stored(key: Key, estimate: Estimate) -> Metric:
+    return Metric(key.system, key.metric, key.k, estimate.value, key.segment, estimate.low, estimate.high)
 
 
 def _shown(metrics: Sequence[Metric]) -> dict[str, float]:

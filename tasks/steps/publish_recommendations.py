@@ -25,6 +25,7 @@ from tasks.publish.measurements import (
     measure_metrics,
     measure_page,
     measure_rows,
+    why_not_beside_live,
 )
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
@@ -148,7 +149,9 @@ def _judge(connection: Connection, tonight: _Tonight, version_id: int, *, has_ro
         measured = tonight.measured | measure_metrics(connection, tonight.night.day, model_hash)
         if has_rows:
             measured |= measure_change(connection, version_id)
-        return judge(measured, tonight.gate, has_live=versions.live_exists(connection), even=tonight.even)
+        why_not = why_not_beside_live(connection, tonight.night.day)
+        has_live = versions.live_exists(connection)
+        return judge(measured, tonight.gate, has_live=has_live, not_beside_live=why_not, even=tonight.even)
 
 
 def _refusal(version_id: int, verdicts: list[Verdict], night: Night, *, has_rows: bool) -> BadInput:

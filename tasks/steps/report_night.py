@@ -4,7 +4,7 @@ import logging
 
 from tasks.night import Night
 from tasks.report.data import Found, lists_of, read_report, training_of
-from tasks.report.live_lists import judge_live_lists
+from tasks.report.while_live import judge_while_live
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
@@ -26,7 +26,7 @@ def report_night(night: Night, settings: Settings) -> dict[str, float]:
 
     storage = Storage(settings.storage_url)
     with transaction(settings) as connection:
-        judged = judge_live_lists(connection, night, storage)
+        judged = judge_while_live(connection, night, storage)
     for sentence in judged.not_judged:
         log.warning("%s", sentence)
     with transaction(settings) as connection:

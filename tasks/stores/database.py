@@ -47,14 +47,14 @@ MAY_NOT_MIGRATE = (
 log = logging.getLogger("tasks")
 
 
-OURS = "eclare"  # the system whose lists are published; "eclare / OTHER" is a ratio
+OURS, LIVE = "eclare", "live"  # the system whose lists are published, the live version; "eclare / OTHER" is a ratio
 
 
 class Metric(NamedTuple):
     """One held-out figure of one system (eclare, co-click, ...); k is the cut-off, 0 where the metric has none.
 
     system: "eclare / co-click" is the ratio of two. segment: all, or the related products that count: head, torso or
-    tail. low, high: what holds 95% of the figure in resamples; None where it was not resampled.
+    tail. low, high: its 95% interval; None where it has none.
     """
 
     system: str

@@ -15,7 +15,7 @@ from tasks.stores.database import transaction
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
 from tests.tasks.publish.test_explanations import publish_with_reasons
 from tests.tasks.publish.test_injection import HOSTILE
-from tests.tasks.report.test_live_lists import FIRST, deliver, judged, publish, sessions_of
+from tests.tasks.report.test_while_live import FIRST, deliver, judged, publish, sessions_of
 from tests.tasks.test_analysts import strict
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)]

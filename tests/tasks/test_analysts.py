@@ -20,7 +20,7 @@ from tasks.stores.database import database_engine, transaction
 from tests.nights import LENIENT, LIVE, OTHER, RELATED, expected, make_night, rows_of, scans_of, with_lenient_gate
 from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
 from tests.tasks.publish.test_explanations import publish_with_reasons
-from tests.tasks.report.test_live_lists import deliver, judged, moved, sessions_of
+from tests.tasks.report.test_while_live import deliver, judged, moved, sessions_of
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 

@@ -10,11 +10,11 @@ from hypothesis.extra.numpy import arrays
 from eclare.arrays.topk import PAD
 from eclare.evaluation.metrics import (
     SEGMENTS,
+    Truth,
     evaluate,
     inverse_propensities,
     point_metrics,
     related_gains,
-    segment_recall,
     segments,
 )
 
@@ -83,7 +83,9 @@ def test_segment_recall_is_that_of_counting_one_by_one(seed, k):
     truth = sp.csr_matrix(random.random((7, 9)) < 0.4).astype(np.float32)
     labels = np.array([random.permutation(9)[:5] for _ in range(7)], np.int32)
     part = random.integers(0, 3, 9).astype(np.int8)
-    found = segment_recall(labels, truth, part, k)
+    figures = Truth(truth, np.ones(9), [1, k], segment_L=part).metrics(labels)
+    found = {each.segment: each for each in figures if each.segment != "all"}
+    assert all((each.name, each.k) == ("recall", k) for each in found.values())
     for place, name in enumerate(SEGMENTS):
         shares = []
         for point in range(7):

@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eclare.related.daily_cooccurrence import Weighting
+from tasks.ingest.clicks import OWN, Piece
 from tasks.ingest.log_format import COLUMNS
 from tasks.ingest.quarantine import QUARANTINE
+from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.steps.aggregate_clicks import aggregate_clicks
@@ -128,3 +131,31 @@ def test_spark_numbers_many_products(settings: Settings) -> None:
         found[engine] = Storage(there.storage_url).read(Night.aggregate(day))
     assert found["spark"].counts["pairs"] == count // 4 + count // 4
     assert found["spark"].hash == found["duckdb"].hash
+
+
+def test_spark_counts_groups_of_sessions_as_duckdb_does(settings: Settings) -> None:
+    chance, storage, pieces = random.Random(1), Storage(settings.storage_url), []
+    schema = pa.schema([(name, pa.timestamp("us") if name == "event_time" else pa.string()) for name in COLUMNS])
+    for day in DAYS:
+        clicks = [
+            {
+                "event_time": datetime(day.year, day.month, day.day, chance.randrange(24)),
+                "session_id": f"s{chance.randrange(100)}",
+                "product_id": str(chance.randrange(40)),
+                "event_type": chance.choice(["view", "purchase"]),
+                "source_product_id": str(chance.randrange(40)) if chance.random() < 0.3 else None,
+            }
+            for _ in range(400)
+        ]
+        with storage.write(Night.clicks(day)) as (folder, _):
+            (folder / OWN).mkdir()
+            pq.write_table(pa.Table.from_pylist(clicks, schema), folder / OWN / "part-0.parquet")
+        pieces.append(Piece(storage.read(Night.clicks(day)), OWN))
+    ids, found = pa.chunked_array([sorted(str(number) for number in range(30))]), {}
+    for engine in ("duckdb", "spark"):
+        there = settings.model_copy(update={"engine": engine})
+        groups = count_groups(pieces, ids, storage, there, Weighting(2, (1.0, 1.0, 1.0)))
+        matrices = [matrix.toarray().tolist() for matrix in (groups.shared_EG, groups.held_PG)]
+        found[engine] = groups.key_E.tolist(), matrices, groups.sessions_G.tolist()
+    assert found["spark"] == found["duckdb"]
+    assert sum(found["duckdb"][2]) > 150 and len(found["duckdb"][0]) > 100

@@ -21,18 +21,19 @@ from tasks.stores.database import transaction
 from tests.nights import RELATED, TITLES, make_night, recommendations_of, rows_of, with_lenient_gate
 
 ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
-COMPARED_WITH_LIVE = ("live_precision", "live_psp", "live_ndcg", "churn", "rank_biased_overlap")
+COMPARED_WITH_LISTS = ("live_precision", "live_psp", "live_ndcg", "live_lift")
+COMPARED_WITH_LIVE = (*COMPARED_WITH_LISTS, "churn", "rank_biased_overlap")
 COMPARED_WITH_BASELINE = ("baseline_precision", "baseline_psp", "baseline_ndcg", "tail_recall")
 DEFAULTS = {
     **dict.fromkeys(ZERO_RULES, ("at most", 0)), "row_count": ("at least", 1), "coverage": ("at least", 0.5),
     "most_shown": ("at most", 0.1), "ten_most_shown": ("at most", 0.25), "shown": ("at least", 0.25),
-    "title_twice": ("at most", 0), **dict.fromkeys(COMPARED_WITH_LIVE[:3], ("at least", 0.7)),
+    "title_twice": ("at most", 0), **dict.fromkeys(COMPARED_WITH_LISTS, ("at least", 0.7)),
     **dict.fromkeys(COMPARED_WITH_BASELINE[:3], ("at least", 0.8)), "tail_recall": ("at least", 0.7),
     "churn": ("at most", 0.9), "rank_biased_overlap": ("at least", 0.05), "precision": ("at least", 0.001),
 }  # fmt: skip
 GOOD = dict.fromkeys(ZERO_RULES, 0.0) | {
     "row_count": 1000.0, "coverage": 0.9, "most_shown": 0.03, "ten_most_shown": 0.1, "shown": 0.7, "title_twice": 0.0,
-    "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0, "precision": 0.1,
+    "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0, "live_lift": 1.0, "precision": 0.1,
     "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2, "churn": 0.4,
     "rank_biased_overlap": 0.5,
 }  # fmt: skip
@@ -48,7 +49,8 @@ def test_the_table_has_these_rules_bounds_thresholds_and_comparisons():
     assert {rule.name: (rule.bound, rule.threshold) for rule in RULES} == DEFAULTS
     assert [rule.name for rule in RULES] == list(GOOD)
     assert tuple(rule.name for rule in RULES if rule.is_zero_rule) == ZERO_RULES
-    assert tuple(rule.name for rule in RULES if rule.compared_with == "live") == COMPARED_WITH_LIVE
+    assert tuple(rule.name for rule in RULES if rule.compared_with.startswith("live")) == COMPARED_WITH_LIVE
+    assert tuple(rule.name for rule in RULES if rule.compared_with == "live lists") == COMPARED_WITH_LISTS
     assert tuple(rule.name for rule in RULES if rule.compared_with == "baseline") == COMPARED_WITH_BASELINE
     defaults = {rule.name: rule.threshold for rule in RULES if not rule.is_zero_rule}
     assert all(GateConfig(defaults).threshold(rule) == rule.threshold for rule in RULES), "each lies in its own range"
@@ -79,6 +81,18 @@ def test_without_a_live_version_only_what_is_compared_with_it_passes():
     compared = dict.fromkeys(COMPARED_WITH_LIVE)
     assert failed(GOOD | compared, has_live=False) == []
     assert failed(compared, has_live=False) == [rule for rule in GOOD if rule not in COMPARED_WITH_LIVE]
+
+
+def test_where_the_live_lists_could_not_be_judged_their_rules_pass_and_say_why():
+    unmeasured = GOOD | dict.fromkeys(COMPARED_WITH_LISTS)
+    verdicts = judge(unmeasured, GateConfig(), has_live=True, not_beside_live="they are gone")
+    assert all(verdict.passed for verdict in verdicts)
+    said = {verdict.rule: (verdict.value, verdict.reason) for verdict in verdicts if verdict.value is None}
+    assert said == dict.fromkeys(COMPARED_WITH_LISTS, (None, "nothing to compare with: they are gone"))
+    worse = judge(GOOD | {"live_lift": 0.6}, GateConfig(), has_live=True, not_beside_live="they are gone")
+    assert [verdict.rule for verdict in worse if not verdict.passed] == ["live_lift"], "what was judged is judged"
+    others = judge(unmeasured | {"churn": None}, GateConfig(), has_live=True, not_beside_live="they are gone")
+    assert [verdict.rule for verdict in others if not verdict.passed] == ["churn"]
 
 
 @given(
@@ -138,9 +152,14 @@ def test_every_rule_is_measured_and_nothing_else(settings: Settings, monkeypatch
         change = measure_change(connection, version)
     recommendations, catalogue = recommendations_of(RELATED, list(RELATED)), catalogue_of(RELATED)
     rows, page = measure_rows(recommendations, catalogue), measure_page(figures_of(recommendations))
-    by_comparison = {"nothing": {*rows, *page, "precision"}, "baseline": set(), "live": set(change)}
+    by_comparison = {
+        "nothing": {*rows, *page, "precision"},
+        "baseline": set(),
+        "live": set(change),
+        "live lists": set(),
+    }
     for name in metrics.keys() - {"precision"}:
-        by_comparison["live" if name.startswith("live_") else "baseline"].add(name)
+        by_comparison["live lists" if name.startswith("live_") else "baseline"].add(name)
     for comparison, names in by_comparison.items():
         assert names == {rule.name for rule in RULES if rule.compared_with == comparison}
     assert len(rows) + len(page) + len(metrics) + len(change) == len(RULES), "each is measured once"

@@ -14,12 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tasks.errors import NotReady
-from tasks.ingest import engine
+from tasks.ingest import counted, engine
 from tasks.ingest.clicks import late_folder
 from tasks.ingest.log_format import COLUMNS, EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
-from tasks.steps import aggregate_clicks as step
 from tasks.steps.aggregate_clicks import aggregate_clicks
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
@@ -261,7 +260,7 @@ def test_a_key_is_two_products_and_a_type(tmp_path: Path) -> None:
     with engine.duckdb_engine() as duckdb:
         keys = [(1 << 4 | 2) << 2] * 7 + [(4 << 4 | 5) << 2 | 2] * 2 + [(1 << 4 | 3) << 2 | 1]  # 9 products: 4 bits
         table = duckdb.create_table("keys", pa.table({"key": keys}))
-        assert step._write_counted(engine.value_counts(table), 9, step.TOGETHER, tmp_path / "pairs.parquet") == 3
+        assert counted.write_pairs(engine.value_counts(table), 9, counted.TOGETHER, tmp_path / "pairs.parquet") == 3
     assert [tuple(row.values()) for row in pq.read_table(tmp_path / "pairs.parquet").to_pylist()] == [
         (1, 2, 0, 7), (1, 3, 1, 1), (4, 5, 2, 2),
     ]  # fmt: skip

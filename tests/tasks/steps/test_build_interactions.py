@@ -1,7 +1,8 @@
+import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from datetime import date, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import NamedTuple
@@ -12,15 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse as sp
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from eclare.arrays.csr import Rows
+from eclare.evaluation.session_groups import SessionGroups
 from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from tasks.errors import BadInput, NotReady
+from tasks.ingest.clicks import OWN, Piece
 from tasks.ingest.cooccurrence import pairing
+from tasks.ingest.log_format import COLUMNS as LOG_COLUMNS
 from tasks.ingest.log_format import EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
@@ -30,6 +36,7 @@ from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
 
 NIGHT = date(2017, 6, 30)
+CLEANED = pa.schema([(name, pa.timestamp("us") if name == "event_time" else pa.string()) for name in LOG_COLUMNS])
 COLUMNS = (("together", ("product_i", "product_j")), ("followed", ("query", "related")))
 Pairs = dict[tuple[str, str], float]
 
@@ -68,7 +75,7 @@ def aggregate(settings: Settings, clicks: Iterable[tuple]) -> None:
         of_day = [click for click in clicks if click.days_ago == days_ago]
         sessions = Counter(product for _, product in {(click.session, click.product) for click in of_day})
         ids = sorted({*sessions, *(click.source for click in of_day if click.source)}, key=str.encode)
-        sources = {"pairing": pairing(settings), f"clicks of {days_ago}": "a hash"}
+        sources = store_clicks(settings, days_ago, of_day)
         with Storage(settings.storage_url).write(day_of(days_ago), sources=sources) as (folder, counts):
             listed = {"product_id": ids, "sessions": pa.array([sessions[id_] for id_ in ids], pa.int32())}
             pq.write_table(pa.table(listed), folder / "products.parquet")
@@ -77,6 +84,27 @@ def aggregate(settings: Settings, clicks: Iterable[tuple]) -> None:
                 write_pairs(folder / f"{name}.parquet", ends, found[name], ids)
             counted = {"products": len(ids), "pairs": sum(map(len, found.values())), "too_large_sessions": too_large}
             counts |= {"sessions": len({click.session for click in of_day})} | counted
+
+
+def store_clicks(settings: Settings, days_ago: int, clicks: Iterable[Click]) -> dict[str, str]:
+    """Store a day's cleaned clicks as ingest_clicks would; returns what its aggregates say they were made of."""
+    day, storage = NIGHT - timedelta(days=days_ago), Storage(settings.storage_url)
+    at = datetime(day.year, day.month, day.day, 12)
+    rows = [
+        {
+            "event_time": at,
+            "session_id": session,
+            "product_id": product,
+            "source_product_id": source,
+            "event_type": kind,
+        }
+        for _, session, product, source, kind in clicks
+    ]
+    with storage.write(Night.clicks(day)) as (folder, _):
+        (folder / OWN).mkdir()
+        pq.write_table(pa.Table.from_pylist(rows, CLEANED), folder / OWN / "part-0.parquet")
+    piece = Piece(storage.read(Night.clicks(day)), OWN)
+    return {"pairing": pairing(settings), piece.name: piece.hash}
 
 
 def day_of(days_ago: int) -> str:
@@ -109,6 +137,17 @@ def write_pairs(file: Path, ends: tuple[str, str], pairs: Counter, ids: list[str
     types = (pa.int32(), pa.int32(), pa.int8(), pa.int32())
     names = (*ends, "event_type", "sessions")
     pq.write_table(pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names), file)
+
+
+def pairs_of(matrix: sp.csr_matrix, ids: Sequence[str]) -> Pairs:
+    entries = matrix.tocoo()
+    return {(ids[i], ids[j]): n for i, j, n in zip(entries.row, entries.col, entries.data.tolist(), strict=True)}
+
+
+def stored_groups(settings: Settings) -> SessionGroups:
+    storage = Storage(settings.storage_url)
+    with storage.open(storage.read(f"nights/night={NIGHT}/interactions")) as folder:
+        return SessionGroups.load(folder)
 
 
 def build(settings: Settings) -> dict[str, float]:
@@ -362,7 +401,7 @@ def test_a_window_without_a_pair_to_train_on_is_refused_and_the_old_one_stays(pl
 
 def test_a_day_without_any_click_counts_as_a_day(place: Settings) -> None:
     aggregate(place, [(0, "s", "a", "b"), (3, "s", "a", "b")])
-    with Storage(place.storage_url).write(day_of(5), sources={"pairing": pairing(place)}) as (folder, counts):
+    with Storage(place.storage_url).write(day_of(5), sources=store_clicks(place, 5, [])) as (folder, counts):
         none = {"product_id": pa.array([], pa.string()), "sessions": pa.array([], pa.int32())}
         pq.write_table(pa.table(none), folder / "products.parquet")
         for name, ends in COLUMNS:
@@ -376,16 +415,40 @@ def test_aggregates_that_change_while_they_are_read_are_not_mixed(
 ) -> None:
     aggregate(place, [(0, "s", "a", "b"), (3, "s", "a", "b")])
     build(place)
-    rows_in = step._rows_in
+    rows_in = step.rows_in
 
-    def made_anew(*arguments: pa.ChunkedArray) -> step.Rows:
+    def made_anew(*arguments: pa.ChunkedArray) -> Rows:
         aggregate(place, [(3, "s", "a", "c")])
         return rows_in(*arguments)
 
-    monkeypatch.setattr(step, "_rows_in", made_anew)
+    monkeypatch.setattr(step, "rows_in", made_anew)
     with pytest.raises(NotReady, match=r"aggregates/date=2017-06-27 must stay .* while it is read"):
         build(place)
     assert stored_pairs(place, "training").keys() == {("b", "a")}
+
+
+def test_held_out_days_are_counted_by_group_of_sessions_from_the_clicks_of_their_aggregates(place: Settings) -> None:
+    clicks = [(age, f"s{n}", product, None) for age in (0, 1) for n in range(40) for product in "abc"[n % 2 :]]
+    aggregate(place, [*clicks, (3, "s0", "a", None), (3, "s0", "b", None)])
+    build(place)
+    groups = stored_groups(place)
+    assert groups.all.sessions == 80 and pairs_of(groups.all.shared_PP, list("abcdefgh"))["b", "c"] == 80
+    for group in groups.occupied:
+        left, rest = groups.without(group), [n for n in range(40) if group_of(f"s{n}") != group]
+        counted = {"ab": 2 * sum(n % 2 == 0 for n in rest), "bc": 2 * len(rest)}
+        found = pairs_of(left.shared_PP, list("abcdefgh"))
+        assert {"ab": found["a", "b"], "bc": found["c", "b"]} == counted, "a session has one group on both days"
+        assert left.sessions == 2 * len(rest) and left.sessions_P.tolist()[:3] == [counted["ab"], *[2 * len(rest)] * 2]
+    store_clicks(place, 1, [Click(1, "s", "a", None)])
+    with pytest.raises(
+        NotReady, match=r"clicks/date=2017-06-29/clicks must be as .* run aggregate_clicks --night 2017-06-29"
+    ):
+        build(place)
+
+
+def group_of(session: str) -> int:
+    """The first five bits of the hash."""
+    return hashlib.md5(f"group of session {session}".encode(), usedforsecurity=False).digest()[0] >> 3
 
 
 def test_remote_storage(place: Settings) -> None:
@@ -437,7 +500,7 @@ TRAINABLE = [Click(0, "last", "a", None), *(Click(6, f"{n}", product, None) for 
     half_life_days=st.sampled_from([0.5, 3.0, 45.0]), max_related=st.integers(1, 5),
 )  # fmt: skip
 @hypothesis_settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_the_step_gives_what_the_reference_gives(place: Settings, clicks: list[tuple], **chosen: float) -> None:
     weight_of = {"view": 1.0, "add_to_cart": 1.5, "purchase": 4.0}
@@ -459,6 +522,13 @@ def test_the_step_gives_what_the_reference_gives(place: Settings, clicks: list[t
             by_age[*pair, age] += times * weight_of[kind]
     held = Counter((product, age) for age, _, product in {click[:3] for click in clicks} if product in ids)
     assert stored_by_age(settings, ids) == (pytest.approx(by_age), held)
+    groups = stored_groups(settings)
+    counted = {pair: sessions.total() for pair, sessions in held_out.items()}
+    assert pairs_of(groups.all.shared_PP, ids) == counted
+    assert dict(zip(ids, groups.all.sessions_P.tolist(), strict=True)) == {
+        product: sum(held[product, age] for age in range(2)) for product in ids
+    }
+    assert groups.all.sessions == len({click[:2] for click in clicks if click.days_ago < 2})
 
 
 def many_clicks(sessions: int, size: int, products: int) -> list[Click]:
@@ -492,10 +562,8 @@ def test_a_window_of_millions_of_pairs_takes_seconds(place: Settings) -> None:
     sell(place, (f"p{number:05d}" for number in range(90_000)))
     chance, products = np.random.default_rng(7), [f"p{number:05d}" for number in range(90_000)]
     for days_ago in range(10):
-        with Storage(place.storage_url).write(day_of(days_ago), sources={"pairing": pairing(place)}) as (
-            folder,
-            counts,
-        ):
+        sources = store_clicks(place, days_ago, [Click(days_ago, "s", "p00000", None)])
+        with Storage(place.storage_url).write(day_of(days_ago), sources=sources) as (folder, counts):
             listed = {"product_id": products, "sessions": pa.array(np.ones(90_000), pa.int32())}
             pq.write_table(pa.table(listed), folder / "products.parquet")
             one, other = np.sort(np.minimum(chance.zipf(1.2, (2, 150_000)), 90_000) - 1, axis=0)

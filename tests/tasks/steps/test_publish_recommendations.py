@@ -104,7 +104,7 @@ def test_a_version_is_judged_once(settings):
         (1, "churn", "no live version to compare with"),
         (1, "live_psp", "no live version to compare with"),
         (2, "churn", "must be at most 1, but could not be measured"),
-        (2, "live_psp", "must be at least 0.7, is 1"),
+        (2, "live_psp", "must be at least 0.7, is 1.1"),
     ]
 
 

@@ -44,7 +44,7 @@ class _Known(NamedTuple):
     inverse_propensity_P: npt.NDArray[np.float64]
 
 
-def judge_live_lists(connection: Connection, night: Night, storage: Storage) -> Judged:
+def judge_while_live(connection: Connection, night: Night, storage: Storage) -> Judged:
     """Judge the night's held-out days anew, each by the version live for most of it; rows of table live_metric.
 
     The truth of a day are the pairs of the night's catalogue that shared MIN_SUPPORT sessions or more on that day

@@ -15,7 +15,7 @@ from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 from tasks.night import Night
 from tasks.publish.rollback import rollback
-from tasks.report.live_lists import judge_live_lists
+from tasks.report.while_live import judge_while_live
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.steps.report_night import report_night
 from tasks.stores.artefacts import Storage
@@ -81,7 +81,7 @@ def moved(settings, at: str) -> None:
 
 def judged(settings, night: Night):
     with transaction(settings) as connection:
-        return judge_live_lists(connection, night, Storage(settings.storage_url))
+        return judge_while_live(connection, night, Storage(settings.storage_url))
 
 
 def figures_slowly(lists: dict[str, list[str]], sessions: list[list[str]]) -> dict[str, float]:
