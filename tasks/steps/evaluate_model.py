@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from eclare.arrays.csr import Rows
+from eclare.arrays.csr import Floats, Rows
 from eclare.evaluation.baselines import Known, rivals
 from eclare.evaluation.bootstrap import Estimate
-from eclare.evaluation.held_out import HeldOut, Key
+from eclare.evaluation.held_out import BY_HISTORY, HeldOut, Key
 from eclare.evaluation.jackknife import Jackknife
+from eclare.evaluation.list_segments import HISTORY
 from eclare.evaluation.metrics import coverage
 from eclare.evaluation.session_groups import SessionGroups
 from eclare.model.data import Interactions
@@ -36,7 +37,11 @@ log = logging.getLogger("tasks")
 CUTS = (1, 3, 5, 10)
 LAST_CUT = max(CUTS)
 LEFT_OUT = ("model", "popularity")  # groups of features that ours is also judged without
-COMPARED = (("P", "all"), ("nDCG", "all"), ("PSP", "all"), ("lift", "all"), ("recall", "tail"))  # at LAST_CUT
+COMPARED = (  # metrics and segments at LAST_CUT that have ratios
+    *((metric, "all") for metric in ("P", "nDCG", "PSP", "lift")),
+    ("recall", "tail"),
+    *((metric, history) for metric in BY_HISTORY for history in HISTORY),
+)
 
 
 def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
@@ -48,7 +53,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     that is live now, by the lists that it was evaluated by itself (tasks.publish.live_lists), over the queries of both.
     "eclare / OTHER" is the ratio of two. low and high are 95% intervals, clustered by session
     (eclare.evaluation.jackknife). Recall at the last cut is also measured on related products of the head, torso and
-    tail alone. Every product with a held-out related product is judged; blocked and out-of-stock ones are never
+    tail alone, P and lift over queries of each history (sessions before the cut). Every product with a held-out related product is judged; blocked and out-of-stock ones are never
     recommended. lists.npz keeps the lists. Raises BadInput where no product can be judged and for interactions of older
     code.
     """
@@ -64,8 +69,8 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("evaluation"), made_from=artefacts) as (folder, counts),
     ):
         training_PP = Interactions.load(inputs / "training").weights_NL
-        held_out = _held_out(inputs, training_PP, night)
         snapshot = load_snapshot(inputs, texts, model, settings, known_until=night.held_out_days)
+        held_out = _held_out(inputs, training_PP, snapshot.cooccurrence.popularity(), night)
         lists = _lists(snapshot, load_ranker(model), training_PP, held_out.queries)
         metrics = [*_metrics(lists, held_out), Metric("held-out", "queries", 0, len(held_out.queries))]
         tonight, ids_P = Lists(held_out.queries, lists[OURS]), _product_ids(inputs)
@@ -83,12 +88,12 @@ def _product_ids(inputs: Path) -> npt.NDArray[np.str_]:
     return np.asarray(pq.read_table(inputs / "products.parquet")["product_id"].to_numpy().astype(str))
 
 
-def _held_out(inputs: Path, training_PP: sp.csr_matrix, night: Night) -> HeldOut:
+def _held_out(inputs: Path, training_PP: sp.csr_matrix, known_P: Floats, night: Night) -> HeldOut:
     try:
         groups = SessionGroups.load(inputs)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    held_out = HeldOut(groups, training_PP, CUTS)
+    held_out = HeldOut(groups, training_PP, CUTS, known_P)
     if not len(held_out.queries) or len(groups.occupied) < 2:
         raise BadInput(
             f"night {night} must have pairs of products and two groups of sessions in its {night.held_out_days} "

@@ -16,6 +16,8 @@ from eclare.evaluation.session_groups import SessionGroups
 from tests.made_sessions import groups_of
 
 PRODUCTS, GROUPS, K = 12, 5, 4
+KNOWN_P = np.array([0, 0, 1, 4, 5, 19, 20, 300, 0, 2, 7, 1000.0])
+HISTORY = {"no session": 0, "1 to 4 sessions": 1, "5 to 19 sessions": 5, "20 sessions and more": 20}
 CUTS = (1, K)
 
 
@@ -23,7 +25,7 @@ def figures_slowly(held_SP, labels, queries, training_PP, min_support) -> dict[t
     """Count sessions one by one, then every figure as it is defined."""
     sessions = [set(np.flatnonzero(held)) for held in held_SP]
     weight, segment = inverse_propensities(training_PP), segments(training_PP)
-    rows = []
+    rows, histories = [], []
     for place, query in enumerate(queries):
         shared = {p: sum({query, p} <= each for each in sessions) for p in range(PRODUCTS) if p != query}
         true = {p for p, count in shared.items() if count >= min_support}
@@ -32,6 +34,7 @@ def figures_slowly(held_SP, labels, queries, training_PP, min_support) -> dict[t
         gain = {p: each for p, each in gain.items() if shared[p] >= max(chance[p], 1 / len(sessions))}
         if true:
             rows.append(([p for p in labels[place] if p != PAD], true, gain))
+            histories.append([name for name, least in HISTORY.items() if KNOWN_P[query] >= least][-1])
     found: dict[tuple[str, int, str], float] = {}
     for k in CUTS if rows else ():
         hits = [[p in true for p in shown[:k]] for shown, true, _ in rows]
@@ -42,10 +45,15 @@ def figures_slowly(held_SP, labels, queries, training_PP, min_support) -> dict[t
         found["PSP", k, "all"] = earned / best
         best = [discounted([1] * min(k, len(true))) for _, true, _ in rows]
         found["nDCG", k, "all"] = np.mean([discounted(each) / of for each, of in zip(hits, best, strict=True)])
-        found["lift", k, "all"] = np.mean([
+        lifts = [
             discounted([gain.get(p, 0) for p in shown[:k]]) / discounted(sorted(gain.values(), reverse=True)[:k])
             if gain else 0 for shown, _, gain in rows
-        ])  # fmt: skip
+        ]  # fmt: skip
+        found["lift", k, "all"] = np.mean(lifts)
+    for history in set(histories):
+        of_history = [place for place, each in enumerate(histories) if each == history]
+        found["P", K, history] = np.mean([sum(hits[place]) / K for place in of_history])
+        found["lift", K, history] = np.mean([lifts[place] for place in of_history])
     for place, name in enumerate(SEGMENTS):
         of_segment = [(shown, {p for p in true if segment[p] == place}) for shown, true, _ in rows]
         shares = [len(true & set(shown[:K])) / len(true) for shown, true in of_segment if true]
@@ -64,7 +72,7 @@ def test_figures_and_errors_are_those_of_a_truth_rebuilt_without_each_group(seed
     random = np.random.default_rng(seed)
     held_SP = random.random((40, PRODUCTS)) < random.uniform(0.05, 0.5, PRODUCTS)
     group_S, training_PP = random.integers(GROUPS, size=40), sp.csr_matrix(random.random((PRODUCTS, PRODUCTS)) < 0.3)
-    held_out = HeldOut(groups_of(held_SP, group_S, min_support, GROUPS), training_PP, CUTS)
+    held_out = HeldOut(groups_of(held_SP, group_S, min_support, GROUPS), training_PP, CUTS, KNOWN_P)
     assume(len(held_out.queries) and len(np.unique(group_S)) == GROUPS)
     lists = {name: np.array([random.permutation(PRODUCTS)[:K] for _ in held_out.queries]) for name in ("a", "b")}
     lists["b"][:, -1] = PAD
@@ -103,7 +111,7 @@ def shoppers(sessions: int, seed: int) -> np.ndarray:
 def judged_by(held_SP, seed: int, groups: int = 20):
     """One list of best sellers and one of any products, for all; the truth of all sessions; and by group."""
     group_S = np.random.default_rng(seed).integers(groups, size=len(held_SP))
-    held_out = HeldOut(groups_of(held_SP, group_S, 2, groups), sp.csr_matrix(np.ones((60, 60))), (5,))
+    held_out = HeldOut(groups_of(held_SP, group_S, 2, groups), sp.csr_matrix(np.ones((60, 60))), (5,), np.full(60, 7.0))
     lists = {"best": np.tile(np.arange(55, 60), (60, 1)), "any": np.tile(np.arange(0, 60, 12), (60, 1))}
     return held_out.judge({name: each[held_out.queries].astype(np.int32) for name, each in lists.items()})
 
@@ -130,7 +138,7 @@ def test_intervals_are_wider_than_those_over_queries_where_sessions_are_long():
     random, shown = np.random.default_rng(3), np.isin(np.arange(60), np.arange(0, 60, 12))
     held_SP = (random.random((60, 60)) < 0.15) | ((random.random((60, 1)) < 0.15) & shown)
     group_S = np.arange(60) % 20
-    held_out = HeldOut(groups_of(held_SP, group_S, 2, 20), sp.csr_matrix(np.ones((60, 60))), (5,))
+    held_out = HeldOut(groups_of(held_SP, group_S, 2, 20), sp.csr_matrix(np.ones((60, 60))), (5,), np.full(60, 7.0))
     lists = np.tile(np.arange(0, 60, 12, dtype=np.int32), (60, 1))[held_out.queries]
     by_session = held_out.judge({"any": lists}).estimate(Key("any", "P", 5, "all"))
     truth = groups_of(held_SP, group_S, 2, 20).all.shared_PP[held_out.queries]
@@ -155,7 +163,9 @@ def test_groups_come_back_as_they_were_saved(tmp_path):
 
 def test_among_some_queries_they_alone_are_judged():
     held_SP, random = shoppers(120, 1), np.random.default_rng(1)
-    held_out = HeldOut(groups_of(held_SP, np.arange(120) % 20, 2, 20), sp.csr_matrix(np.ones((60, 60))), (5,))
+    held_out = HeldOut(
+        groups_of(held_SP, np.arange(120) % 20, 2, 20), sp.csr_matrix(np.ones((60, 60))), (5,), np.full(60, 7.0)
+    )
     fewer = held_out.among(np.array([59, 58, 40, 7, 10_000], np.int32))
     assert fewer.queries.tolist() == [query for query in held_out.queries.tolist() if query in (7, 40, 58, 59)]
     lists = {"any": random.integers(60, size=(len(fewer.queries), 5)).astype(np.int32)}
