@@ -18,7 +18,7 @@ BY_HISTORY = ("P", "lift")  # metrics at the largest cut that are also known by 
 
 
 class Key(NamedTuple):
-    """Which figure: of a system, a metric at a cut k, over all there is or one segment of related products or queries."""
+    """Which figure: of a system, a metric at a cut k, of all or of one segment of products or queries."""
 
     system: str
     metric: str

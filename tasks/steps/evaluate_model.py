@@ -53,9 +53,9 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     that is live now, by the lists that it was evaluated by itself (tasks.publish.live_lists), over the queries of both.
     "eclare / OTHER" is the ratio of two. low and high are 95% intervals, clustered by session
     (eclare.evaluation.jackknife). Recall at the last cut is also measured on related products of the head, torso and
-    tail alone, P and lift over queries of each history (sessions before the cut). Every product with a held-out related product is judged; blocked and out-of-stock ones are never
-    recommended. lists.npz keeps the lists. Raises BadInput where no product can be judged and for interactions of older
-    code.
+    tail alone, P and lift over queries of each history (sessions before the cut). Every product with a held-out related
+    product is judged; blocked and out-of-stock ones are never recommended. lists.npz keeps the lists. Raises BadInput
+    where no product can be judged and for interactions of older code.
     """
     from tasks.ranking import load_ranker, load_snapshot
 
