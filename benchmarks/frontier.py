@@ -14,6 +14,7 @@ import pandas as pd
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from benchmarks.judge import Judge
 from benchmarks.next_days import judge_at
@@ -30,6 +31,8 @@ PANELS = {
     "most shown": "lists with the most shown product (%)",
     "shown": "different products shown (% of those with a session)",
 }
+
+MARKERS = ("s", "^", "v", "D", "P", "X", "<", ">", "*")  # of the rivals
 
 Figures = Mapping[str, float]
 
@@ -89,32 +92,29 @@ def nearest(ours: Mapping[Point, Figures], rival: Figures) -> dict[str, object]:
 
 
 def drawn(ours: Mapping[Point, Figures], rivals: Mapping[str, Figures], title: str) -> Figure:
-    """lift@10 against each of PANELS."""
-    figure = Figure(figsize=(13, 5), layout="constrained")
-    figure.suptitle(title)
+    """lift@10 against each of PANELS; popularity, far below all others, is left out."""
+    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    figure.suptitle(f"{title}: MAX_EXPOSURE from {EXPOSURES[0]} to {EXPOSURES[-1]} along each line")
     axes = np.atleast_1d(figure.subplots(1, len(PANELS), sharey=True))
     for panel, (metric, label) in zip(axes, PANELS.items(), strict=True):
-        _draw(panel, metric, ours, rivals)
+        _draw(panel, metric, ours, {name: each for name, each in rivals.items() if name != "popularity"})
         panel.set_xlabel(label)
         panel.grid(alpha=0.3)
-    axes[list(PANELS).index("most shown")].set_xscale("log")
+    most_shown = axes[list(PANELS).index("most shown")]
+    most_shown.set_xscale("log")
+    most_shown.xaxis.set_major_formatter(ScalarFormatter())
     axes[0].set_ylabel("lift@10 (%)")
-    axes[0].legend(loc="lower right", fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
     return figure
 
 
 def _draw(panel: Axes, metric: str, ours: Mapping[Point, Figures], rivals: Mapping[str, Figures]) -> None:
-    for goal, marker in zip(GOALS, "os", strict=True):
-        of_goal = [point for point in ours if point.goal == goal]
-        x, y = ([ours[point][name] for point in of_goal] for name in (metric, "lift"))
-        panel.plot(x, y, marker=marker, label=f"ours, GOAL={goal}, MAX_EXPOSURE {EXPOSURES[0]} to {EXPOSURES[-1]}")
-    simple = {name: figures for name, figures in rivals.items() if name != "popularity"}
-    panel.scatter(
-        [figures[metric] for figures in simple.values()], [figures["lift"] for figures in simple.values()],
-        color="0.35", marker="x", label="simple rivals",
-    )  # fmt: skip
-    for name, figures in simple.items():
-        panel.annotate(name, (figures[metric], figures["lift"]), (4, 3), textcoords="offset points", fontsize=7)
+    for goal, colour in zip(GOALS, ("tab:blue", "tab:orange"), strict=True):
+        of_goal = [figures for point, figures in ours.items() if point.goal == goal]
+        x, y = ([figures[name] for figures in of_goal] for name in (metric, "lift"))
+        panel.plot(x, y, marker="o", color=colour, label=f"ours, GOAL={goal}")
+    for marker, (name, figures) in zip(MARKERS, rivals.items(), strict=False):
+        panel.plot(figures[metric], figures["lift"], linestyle="", marker=marker, color="0.35", label=name)
 
 
 if __name__ == "__main__":
