@@ -54,8 +54,8 @@ class Batches:
     weights_NL: CSR, N points x L labels. Points without a clicked label are left out.
     The S labels of a batch are at most `positives_per_point` clicked labels per point, drawn by weight, and
     `negatives_per_batch` drawn among the shortlisted labels of its points, the rest uniformly (all labels where there
-    are no more), so a step costs the same however many labels there are. Each of several processes gets its own part
-    of every batch's points.
+    are no more), so a step costs the same however many labels there are; with `every_label` they are all labels. Each
+    of several processes gets its own part of every batch's points.
     Raises ValueError where no point has a clicked label.
     """
 
@@ -63,6 +63,7 @@ class Batches:
     config: ECLAREConfig
     rank: int = 0
     world_size: int = 1
+    every_label: bool = False
 
     def __post_init__(self) -> None:
         if not self.weights_NL.nnz:
@@ -95,6 +96,8 @@ class Batches:
 
     def _batch(self, points_B: Rows, share: float, shortlist: Shortlist | None, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
+        if self.every_label:
+            return Batch(points_B, np.arange(clicked.shape[1]), clicked.toarray(), share)
         positives = clicked.indices[self._drawn(clicked, random)]
         shortlisted = np.empty(0, np.int64) if shortlist is None else shortlist.labels(points_B)
         labels_S = np.union1d(positives, self._negatives(shortlisted, random))

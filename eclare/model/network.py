@@ -45,6 +45,15 @@ def identity_linear(dim: int) -> nn.Module:
     return spectral_norm(linear)
 
 
+def xavier_linear(dim: int, out: int, *, bias: bool = True) -> nn.Module:
+    """A linear layer with Xavier's uniform start (Glorot, Bengio, AISTATS 2010), spectral norm 1 and bias 0 if any."""
+    linear = nn.Linear(dim, out, bias=bias)
+    nn.init.xavier_uniform_(linear.weight)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return spectral_norm(linear)
+
+
 class ResidualBlock(nn.Module):
     """R(v) = v + SpectralNormLinear(Dropout(ReLU(v))) (ECLARE, section 4.3); the authors' code learns a factor too."""
 
@@ -61,13 +70,15 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """Mixes Z views of a label by weights that sum to 1 (ECLARE, section 4.3, equation for alpha).
 
-    Ours: the dropout of the config, and a bias in the last layer.
+    xavier: the authors' start, and no bias in the last layer; otherwise ours, the identity and a bias.
     """
 
-    def __init__(self, dim: int, views: int, dropout: float) -> None:
+    def __init__(self, dim: int, views: int, dropout: float, *, xavier: bool) -> None:
         super().__init__()
-        self.each = nn.Sequential(nn.Dropout(dropout), nn.ReLU(), identity_linear(dim))
-        self.all = spectral_norm(nn.Linear(views * dim, views))
+        each = xavier_linear(dim, dim) if xavier else identity_linear(dim)
+        self.each = nn.Sequential(nn.Dropout(dropout), nn.ReLU(), each)
+        every = views * dim
+        self.all = xavier_linear(every, views, bias=False) if xavier else spectral_norm(nn.Linear(every, views))
 
     def forward(self, views_SZD: Tensor) -> tuple[Tensor, Tensor]:
         """The mixed label S x D and the weight of each view S x Z."""
@@ -99,7 +110,7 @@ class ECLARE(nn.Module):
         self.point_block = nn.Sequential(ResidualBlock(dim, dropout), nn.ReLU(), nn.Dropout(dropout))
         self.text_block = ResidualBlock(dim, dropout)
         self.graph_block = ResidualBlock(dim, dropout)
-        self.attention = Attention(dim, len(config.views), dropout)
+        self.attention = Attention(dim, len(config.views), dropout, xavier=config.xavier_attention)
 
     @property
     def device(self) -> torch.device:

@@ -1,8 +1,8 @@
 """Training, all at once (ours) or by the paper's stages (ECLARE, section 4.4).
 
 I surrogate: token embeddings are learnt by finding meta-labels. II the labels are clustered again by what was learnt.
-III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of labels. Ours in all of
-them: a step scores drawn labels instead of all, and clicked labels are trained whether they were shortlisted or not.
+III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of labels. Ours in the
+last one: the labels of a step are shared by its points, and clicked ones are trained whether shortlisted or not.
 """
 
 from collections.abc import Callable
@@ -55,9 +55,9 @@ class Training:
 
         Raises ValueError without a single click, FloatingPointError when a loss stops being a number.
         """
-        train_member = train_in_stages if config.shortlister == "clusters" else train_together
-        seeds = range(config.seed, config.seed + config.ensemble)
-        return Ensemble([train_member(self, replace(config, seed=seed)) for seed in seeds])
+        if config.shortlister == "clusters":
+            return Ensemble(train_in_stages(self, config))
+        return Ensemble([train_together(self, member) for member in members_of(config)])
 
     def run(self, model: ECLARE, data: TrainingData, stage: Stage) -> Trained:
         """One stage, from its checkpoint on where there is one of this very training."""
@@ -89,8 +89,11 @@ def train_together(training: Training, config: ECLAREConfig) -> Member:
     return Member(training.run(model, data, stage))
 
 
-def train_in_stages(training: Training, config: ECLAREConfig) -> Member:
-    """The paper's stages: surrogate, clusters anew and a pruned graph, shortlister, ranker (ECLARE, section 4.4)."""
+def train_in_stages(training: Training, config: ECLAREConfig) -> list[Member]:
+    """The paper's stages: surrogate, clusters anew and a pruned graph, shortlister, ranker (ECLARE, section 4.4).
+
+    All members share the surrogate and the graph; each has clusters of its own.
+    """
     data = training_data_of(training, config)
     clusters = build_clusters(
         smoothed_centroids(data.clicks_NL, data.texts.points_NV, data.texts.labels_LV, data.texts.edges_LL),
@@ -98,10 +101,20 @@ def train_in_stages(training: Training, config: ECLAREConfig) -> Member:
         config,
     )
     surrogate = train_surrogate(training, data, clusters, config)
-    data = replace(data, texts=data.texts.with_graph(prune_graph(training, surrogate)))
-    clusters = recluster(training, data, surrogate)
-    shortlister = train_shortlister(training, data, clusters, surrogate)
+    data = replace(data, texts=data.texts.with_graph(prune_graph(training, surrogate, config)))
+    return [train_over_clusters(training, data, surrogate, member) for member in members_of(config)]
+
+
+def train_over_clusters(training: Training, data: TrainingData, surrogate: ECLARE, config: ECLAREConfig) -> Member:
+    """One member: stages II, III and IV."""
+    clusters = recluster(training, data, surrogate, config)
+    shortlister = train_shortlister(training, data, clusters, surrogate, config)
     return Member(train_ranker(training, data, clusters, shortlister), clusters, shortlister)
+
+
+def members_of(config: ECLAREConfig) -> list[ECLAREConfig]:
+    """The options of every member of an ensemble, which differ in the seed."""
+    return [replace(config, seed=seed) for seed in range(config.seed, config.seed + config.ensemble)]
 
 
 def training_data_of(training: Training, config: ECLAREConfig) -> TrainingData:
@@ -131,34 +144,42 @@ def fresh_model(texts: Texts, config: ECLAREConfig, device: torch.device, tokens
 
 
 def train_surrogate(training: Training, data: TrainingData, clusters: Clusters, config: ECLAREConfig) -> ECLARE:
-    """Stage I: learn token embeddings by finding meta-labels; ours: with refinement vectors."""
+    """Stage I: learn token embeddings by finding meta-labels, without refinement where there is another view."""
     over_clusters = _over_clusters(data, clusters)
+    only_refinement = config.views == ("refinement",)
     stage = Stage(
-        "surrogate", config.surrogate_epochs, config.surrogate_learning_rate, 2 * config.halve_learning_rate_every
+        "surrogate",
+        config.surrogate_epochs,
+        config.surrogate_learning_rate,
+        config.halve_learning_rate_every,
+        kept_at_first=config.halve_learning_rate_every,
     )
-    model = fresh_model(over_clusters.texts, config, training.device)
+    model = fresh_model(over_clusters.texts, replace(config, use_refinement=only_refinement), training.device)
     return training.run(model, over_clusters, stage).model
 
 
-def prune_graph(training: Training, surrogate: ECLARE) -> LabelGraph:
+def prune_graph(training: Training, surrogate: ECLARE, config: ECLAREConfig) -> LabelGraph:
     """Walk again, past labels whose text embeddings point away from each other (ECLARE, section 4.2)."""
-    return build_label_graph(training.clicks_NL, surrogate.config, _embedded(surrogate, training.texts.labels_LV))
+    return build_label_graph(training.clicks_NL, config, _embedded(surrogate, training.texts.labels_LV))
 
 
-def recluster(training: Training, data: TrainingData, surrogate: ECLARE) -> Clusters:
-    """Stage II: cluster labels again, by the learnt embeddings of their points."""
+def recluster(training: Training, data: TrainingData, surrogate: ECLARE, config: ECLAREConfig) -> Clusters:
+    """Stage II: cluster labels again, by the learnt embeddings of their points, each of norm 1."""
     points, labels = (
-        sp.csr_matrix(_embedded(surrogate, texts)) for texts in (data.texts.points_NV, data.texts.labels_LV)
+        normalise_rows(sp.csr_matrix(_embedded(surrogate, texts)))
+        for texts in (data.texts.points_NV, data.texts.labels_LV)
     )
-    centroids = smoothed_centroids(data.clicks_NL, points, normalise_rows(labels), data.texts.edges_LL)
-    return build_clusters(centroids, points_of(training.clicks_NL), surrogate.config)
+    centroids = smoothed_centroids(data.clicks_NL, points, labels, data.texts.edges_LL)
+    return build_clusters(centroids, points_of(training.clicks_NL), config)
 
 
-def train_shortlister(training: Training, data: TrainingData, clusters: Clusters, surrogate: ECLARE) -> Trained:
+def train_shortlister(
+    training: Training, data: TrainingData, clusters: Clusters, surrogate: ECLARE, config: ECLAREConfig
+) -> Trained:
     """Stage III: find the new meta-labels, token embeddings kept."""
     over_clusters = _over_clusters(data, clusters)
-    model = fresh_model(over_clusters.texts, surrogate.config, training.device, surrogate)
-    return training.run(model, over_clusters, _fine("shortlister", surrogate.config))
+    model = fresh_model(over_clusters.texts, config, training.device, surrogate)
+    return training.run(model, over_clusters, _fine("shortlister", config))
 
 
 def train_ranker(training: Training, data: TrainingData, clusters: Clusters, shortlister: Trained) -> Trained:
@@ -177,7 +198,7 @@ def _fine(name: str, config: ECLAREConfig) -> Stage:
 def _over_clusters(data: TrainingData, clusters: Clusters) -> TrainingData:
     clicks_NC = sp.csr_matrix(data.clicks_NL @ clusters.members_CL.T, dtype=np.float32)
     clicks_NC.sort_indices()
-    return TrainingData(clicks_NC, meta_texts(data.texts, clusters))
+    return TrainingData(clicks_NC, meta_texts(data.texts, clusters), every_label=True)
 
 
 @torch.no_grad()

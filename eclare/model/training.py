@@ -34,6 +34,11 @@ class Stage(NamedTuple):
     learning_rate: float
     halve_every: int  # epochs
     frozen_tokens: bool = False
+    kept_at_first: int = 0  # epochs more before the learning rate is halved for the first time
+
+    def learning_rate_of(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 1."""
+        return self.learning_rate * 0.5 ** (max(0, epoch - 1 - self.kept_at_first) // self.halve_every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +46,14 @@ class TrainingData:
     """What a model learns: clicks of N points on L labels with the texts of both.
 
     shortlist: labels that a point's negatives are drawn from; without one they are drawn from all, or, with
-    `hard_negatives`, from those that the model itself scores highest.
+    `hard_negatives`, from those that the model itself scores highest. every_label: none are drawn, all are scored.
     validation: points and clicks that are judged after each epoch and never trained on.
     """
 
     clicks_NL: sp.csr_matrix
     texts: Texts
     shortlist: Shortlist | None = None
+    every_label: bool = False
     validation: tuple[sp.csr_matrix, sp.csr_matrix] | None = None
 
 
@@ -88,14 +94,15 @@ class _Run:
 
     @cached_property
     def batches(self) -> Batches:
-        return Batches(self.data.clicks_NL, self.model.config, distributed.rank(), distributed.world_size())
+        data, config = self.data, self.model.config
+        return Batches(data.clicks_NL, config, distributed.rank(), distributed.world_size(), data.every_label)
 
     def epoch(self, number: int, bar: tqdm) -> Epoch:
         # Every epoch draws afresh, so that one that follows a restart draws what it would have drawn.
         seeds = np.random.SeedSequence([self.model.config.seed, number, distributed.rank()])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         for optimiser in self.optimisers:
-            optimiser.param_groups[0]["lr"] = self.stage.learning_rate * 0.5 ** ((number - 1) // self.stage.halve_every)
+            optimiser.param_groups[0]["lr"] = self.stage.learning_rate_of(number)
         shortlist = self.data.shortlist or self._hardest(number)
         self.model.train()
         losses = []

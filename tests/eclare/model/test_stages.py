@@ -8,11 +8,13 @@ import torch
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model import stages
 from eclare.model.batches import Batches, Shortlist
+from eclare.model.clusters import Clusters
 from eclare.model.config import PRESETS, ECLAREConfig
 from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import classifiers_of, encoded_by
 from eclare.model.label_graph import build_label_graph
+from eclare.model.network import ECLARE
 from eclare.model.search import beam_search, probabilities, search_classifiers
 from eclare.model.stages import Training
 from eclare.model.training import Stage, TrainingData, _Run, run_stage
@@ -62,8 +64,8 @@ def test_the_paper_from_surrogate_to_ranker_learns_the_groups() -> None:
     assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.9
     assert (scores > 0).all() and (scores <= 1).all()
     assert list(dict.fromkeys(epoch.stage for epoch in training.history)) == [
-        f"{stage} {seed}" for seed in (0, 1) for stage in ("surrogate", "shortlister", "ranker")
-    ]
+        "surrogate 0", "shortlister 0", "ranker 0", "shortlister 1", "ranker 1"
+    ]  # fmt: skip
     first, second = ensemble.members
     assert not np.array_equal(first.clusters.cluster_L, second.clusters.cluster_L)
 
@@ -91,6 +93,51 @@ def test_the_fine_stages_keep_the_tokens_of_the_surrogate_where_the_config_freez
         (member,) = learn(shop, replace(PAPER, ensemble=1, freeze_tokens=frozen)).members
         tokens = [each.model.tokens.weight for each in (member.shortlister, member.classifier)]
         assert torch.equal(*tokens) == frozen
+
+
+def surrogate_of(shop: Shop, config: ECLAREConfig) -> tuple[Training, TrainingData, ECLARE]:
+    training = training_of(shop, config)
+    data = stages.training_data_of(training, config)
+    clusters = Clusters(shop.group_of_P.astype(np.int32))
+    return training, data, stages.train_surrogate(training, data, clusters, config)
+
+
+def test_the_surrogate_learns_tokens_and_blocks_and_no_refinement() -> None:
+    shop = shop_of_groups(groups=3)
+    config = replace(PAPER, surrogate_epochs=2)
+    _, data, surrogate = surrogate_of(shop, config)
+    assert surrogate.config.views == ("text", "graph")
+    over_clusters = stages._over_clusters(data, Clusters(shop.group_of_P.astype(np.int32)))
+    start = stages.fresh_model(over_clusters.texts, surrogate.config, CPU)
+    assert torch.equal(surrogate.refinement.weight, start.refinement.weight)
+    assert not torch.allclose(surrogate.tokens.weight, start.tokens.weight, atol=1e-3)
+    only = replace(config, use_label_text=False, use_graph=False)
+    assert surrogate_of(shop, only)[2].config.views == ("refinement",), "something must be learnt"
+
+
+def test_points_weigh_the_same_in_the_new_clusters_however_long_their_embeddings_are(monkeypatch) -> None:
+    training, data, surrogate = surrogate_of(shop_of_groups(groups=4), replace(PAPER, surrogate_epochs=1))
+    embedded = stages._embedded
+    scale_NL = np.random.default_rng(0).uniform(0.1, 10, (data.texts.points_NV.shape[0], 1)).astype(np.float32)
+    before = stages.recluster(training, data, surrogate, PAPER).cluster_L
+    monkeypatch.setattr(stages, "_embedded", lambda model, texts: embedded(model, texts) * scale_NL)
+    assert np.array_equal(stages.recluster(training, data, surrogate, PAPER).cluster_L, before)
+
+
+def test_the_learning_rate_is_halved_when_the_authors_halve_it(monkeypatch) -> None:
+    rates = {}
+
+    def recorded(model, data, stage, checkpoint) -> list:
+        name = stage.name.split()[0]
+        rates[name] = [stage.learning_rate_of(epoch) for epoch in range(1, stage.epochs + 1)]
+        assert data.every_label == (name != "ranker")
+        return []
+
+    monkeypatch.setattr(stages, "run_stage", recorded)
+    config = replace(ECLAREConfig.preset("paper-131k"), embedding_dim=8, cluster_bits=0, ensemble=1)
+    learn(shop_of_groups(groups=3), config)
+    assert rates["surrogate"] == [0.005] * 10 + [0.0025] * 5 + [0.00125] * 5
+    assert rates["shortlister"] == rates["ranker"] == [0.004] * 5 + [0.002] * 5
 
 
 def test_probabilities_equal_the_paper_s_formula_over_dense_matrices() -> None:

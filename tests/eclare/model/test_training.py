@@ -121,6 +121,14 @@ def test_a_batch_holds_drawn_clicks_their_weights_and_negatives() -> None:
         assert len(batch.labels_S) <= 10 * 2 + 4
 
 
+def test_where_every_label_is_scored_a_batch_holds_them_all() -> None:
+    clicks = shop_of_groups().clicks.weights_NL
+    config = ECLAREConfig(batch_size=10, positives_per_point=2, negatives_per_batch=4)
+    for batch in Batches(clicks, config, every_label=True).epoch(1):
+        assert np.array_equal(batch.labels_S, np.arange(96))
+        assert np.array_equal(batch.weights_BS, clicks[batch.points_B].toarray())
+
+
 def test_heavier_clicks_are_drawn_more_often() -> None:
     clicks = sp.csr_matrix(np.array([[9, 1, 0]], dtype=np.float32))
     batches, random = (
