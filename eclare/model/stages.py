@@ -1,8 +1,8 @@
 """Training, all at once (ours) or by the paper's stages (ECLARE, section 4.4).
 
 I surrogate: token embeddings are learnt by finding meta-labels. II the labels are clustered again by what was learnt.
-III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of labels. Ours in the
-last one: the labels of a step are shared by its points, and clicked ones are trained whether shortlisted or not.
+III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of labels, each point
+scored against its shortlist. I and III score all meta-labels.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ from eclare.model.clusters import Clusters, build_clusters, smoothed_centroids
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts, weighted
 from eclare.model.ensemble import Ensemble, Member, Trained, meta_texts
-from eclare.model.inference import top_rows
 from eclare.model.label_graph import LabelGraph, build_label_graph
 from eclare.model.network import ECLARE, Bags
+from eclare.model.search import best_clusters, chunks_of
 from eclare.model.soft_targets import with_label_points
 from eclare.model.training import Stage, TrainingData, run_stage
 
@@ -183,10 +183,11 @@ def train_shortlister(
 
 
 def train_ranker(training: Training, data: TrainingData, clusters: Clusters, shortlister: Trained) -> Trained:
-    """Stage IV, the paper's ranker: classifiers of labels, negatives from the meta-labels that are shortlisted."""
+    """Stage IV, the paper's ranker: classifiers of labels. What a point clicked outside its shortlist is not learnt."""
     config = shortlister.model.config
-    best_NK = top_rows(shortlister.model, shortlister.texts, data.texts.points_NV, config.beam)
-    shortlist = Shortlist(best_NK, clusters.members_CL)
+    chunks = [data.texts.points_NV[chunk] for chunk in chunks_of(data.texts.points_NV.shape[0])]
+    clusters_NC = sp.vstack([best_clusters(shortlister, points_NV, config) for points_NV in chunks], format="csr")
+    shortlist = Shortlist(clusters_NC, clusters.members_CL, data.texts.edges_LL)
     model = fresh_model(data.texts, config, training.device, shortlister.model)
     return training.run(model, replace(data, shortlist=shortlist), _fine("ranker", config))
 

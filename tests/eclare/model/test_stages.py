@@ -182,32 +182,54 @@ def test_pruning_drops_neighbours_whose_texts_point_away() -> None:
     assert 24 < pruned.nnz < whole.nnz
 
 
-def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
+def shortlist_of(clusters: np.ndarray, members: np.ndarray, edges: np.ndarray) -> Shortlist:
+    return Shortlist(*(sp.csr_matrix(matrix.astype(np.float32)) for matrix in (clusters, members, edges)))
+
+
+def test_a_shortlist_of_every_label_trains_like_scoring_every_label() -> None:
     shop = shop_of_groups(groups=3)
-    config = replace(QUICK, negatives_per_batch=36)
     models = []
-    for shortlist in (None, Shortlist(np.tile(np.arange(36, dtype=np.int32), (36, 1)))):
-        texts = training_of(shop, config).texts
-        model = stages.fresh_model(texts, config, CPU)
-        run_stage(model, TrainingData(shop.clicks.weights_NL, texts, shortlist), Stage("full", 3, 0.01, 5))
+    every = shortlist_of(np.ones((36, 1)), np.ones((1, 36)), np.eye(36))
+    for way in ({"every_label": True}, {"shortlist": every}):
+        texts = training_of(shop, QUICK).texts
+        model = stages.fresh_model(texts, QUICK, CPU)
+        run_stage(model, TrainingData(shop.clicks.weights_NL, texts, **way), Stage("full", 3, 0.01, 5))
         models.append(model.state_dict())
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
 
 
-def test_negatives_come_from_the_shortlist_before_chance() -> None:
-    clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
-    batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
-    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 510, dtype=np.int32), (4, 1)))):
-        assert set(range(500, 510)) <= set(batch.labels_S.tolist())
-    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 600, dtype=np.int32), (4, 1)))):
-        assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
+def test_a_shortlist_has_the_labels_of_a_point_s_meta_labels_and_their_neighbours() -> None:
+    random = np.random.default_rng(0)
+    clusters, edges = random.random((7, 4)) < 0.4, (random.random((12, 12)) < 0.15) | np.eye(12, dtype=bool)
+    members = np.arange(12) % 4 == np.arange(4)[:, None]
+    points = np.array([5, 0, 3])
+    labels_S, scored_BS = shortlist_of(clusters, members, edges).of(points)
+    slowly = [
+        {to for label in range(12) if clusters[point, label % 4] for to in range(12) if edges[label, to]}
+        for point in points
+    ]
+    assert [set(labels_S[row]) for row in scored_BS] == slowly
+    assert labels_S.tolist() == sorted(set.union(*slowly))
 
 
-def test_a_shortlist_of_meta_labels_holds_all_their_labels() -> None:
-    members = sp.csr_matrix(np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 1]], np.float32))
-    shortlist = Shortlist(np.array([[0, 1], [1, 2], [1, 0]], np.int32), members)
-    assert shortlist.labels(np.array([0, 2])).tolist() == [0, 1, 3]
-    assert shortlist.labels(np.array([0, 1])).tolist() == [0, 1, 2, 3, 4]
+def test_clicks_outside_a_point_s_shortlist_and_labels_of_no_shortlist_are_not_learnt() -> None:
+    """Points 0 to 5 are scored against labels 0 to 5, the others against 6 to 11; every point clicks both sides."""
+    config = replace(QUICK, loss="bce", use_graph=False, use_label_text=False, use_attention=False)
+    texts = training_of(shop_of_groups(groups=2), config).texts
+    clicks = sp.csr_matrix((np.arange(24)[:, None] // 6 == np.arange(24) // 6).astype(np.float32))
+    side = np.array([[1, 0]] * 12 + [[0, 1]] * 12)
+    members = np.array([[1] * 6 + [0] * 18, [0] * 6 + [1] * 6 + [0] * 12])
+    model = stages.fresh_model(texts, config, CPU)
+    start = model.refinement.weight.detach().clone()
+    data = TrainingData(clicks, texts, shortlist=shortlist_of(side, members, np.eye(24)))
+    run_stage(model, data, Stage("ranker", 8, 0.05, 5, frozen_tokens=True))
+    moved = (model.refinement.weight != start).any(dim=1).tolist()
+    assert moved == [True] * 12 + [False] * 12
+    scores = encoded_by(model, texts.points_NV) @ classifiers_of(model, texts).T
+    first = encoded_by(model.eval(), texts.points_NV) @ start.numpy().T
+    gained = scores - first
+    assert gained[:6, :6].mean() > 0, "clicked and shortlisted"
+    assert gained[18:, 6:12].mean() < 0 and gained[12:18, 6:12].mean() < 0, "shortlisted and not clicked"
 
 
 def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
@@ -216,6 +238,15 @@ def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
     steps = [batch.points_B for batch in batches.epoch(1)]
     assert len(steps) == batches.steps_per_epoch == 4
     assert sorted(np.concatenate(steps)) == list(range(40))
+
+
+def test_negatives_are_the_hardest_labels_before_chance() -> None:
+    clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
+    batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
+    for batch in batches.epoch(1, np.tile(np.arange(500, 510, dtype=np.int32), (4, 1))):
+        assert set(range(500, 510)) <= set(batch.labels_S.tolist())
+    for batch in batches.epoch(1, np.tile(np.arange(500, 600, dtype=np.int32), (4, 1))):
+        assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
 
 
 def test_hard_negatives_are_those_the_model_scores_highest() -> None:
@@ -227,7 +258,7 @@ def test_hard_negatives_are_those_the_model_scores_highest() -> None:
     assert run._hardest(1) is None
     scores = encoded_by(model, texts.points_NV) @ classifiers_of(model, texts).T
     for point in (7, 20):
-        hardest = run._hardest(2).labels(np.array([point]))
+        hardest = run._hardest(2)[point]
         assert np.allclose(np.sort(scores[point, hardest]), np.sort(scores[point])[-4:])
         assert len(hardest) == 4
     labels, _ = answers(learn(shop, replace(config, epochs=20)))
