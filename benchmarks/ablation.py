@@ -37,6 +37,7 @@ ONE: dict[str, Any] = {"ensemble": 1}
 PAPER_PARTS: dict[str, dict[str, Any]] = {
     "paper, 3 clusterings": {},
     "paper, 1 clustering": ONE,
+    "paper, 1, residual factor 1": ONE | {"learnt_residual": False},
     "paper, 1, no graph-augmented prediction": ONE | {"graph_share": 0.0},
     "paper, 1, no graph": ONE | {"use_graph": False},
     "paper, 1, no label text": ONE | {"use_label_text": False},

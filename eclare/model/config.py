@@ -50,6 +50,7 @@ class ECLAREConfig:
     use_label_text: bool = True  # False: without the label's own text
     use_refinement: bool = True  # False: without a free vector a label
     use_attention: bool = True  # False: the plain sum of these three views
+    learnt_residual: bool = False  # a factor of each residual block is learnt, the authors'; False: it is 1
     xavier_attention: bool = False  # attention starts as the authors' (Xavier, no last bias); False: as the identity
 
     # The paper's: training (section 4.4)
@@ -136,7 +137,7 @@ class ECLAREConfig:
 
 _PAPER: dict[str, Any] = {
     "word_pairs": False, "weighting": "paper", "label_point_targets": 0, "loss": "bce", "batch_size": 255,
-    "shortlister": "clusters", "ensemble": 3, "xavier_attention": True,
+    "shortlister": "clusters", "ensemble": 3, "learnt_residual": True, "xavier_attention": True,
 }  # fmt: skip
 
 # "default" is ours, chosen by measurement (benchmarks/README.md). "paper-*" are the authors' values for the data sets

@@ -55,16 +55,17 @@ def xavier_linear(dim: int, out: int, *, bias: bool = True) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """R(v) = v + SpectralNormLinear(Dropout(ReLU(v))) (ECLARE, section 4.3); the authors' code learns a factor too."""
+    """R(v) = v + k SpectralNormLinear(Dropout(ReLU(v))), k = 1 or, as in the authors' code, learnt (section 4.3)."""
 
-    def __init__(self, dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, dropout: float, *, learnt: bool) -> None:
         super().__init__()
         self.change = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), identity_linear(dim))
+        self.k = nn.Parameter(torch.ones(1)) if learnt else None
 
     def forward(self, v_BD: Tensor) -> Tensor:
         """B x D in, B x D out."""
-        changed: Tensor = v_BD + self.change(v_BD)
-        return changed
+        change: Tensor = self.change(v_BD)
+        return v_BD + (change if self.k is None else self.k * change)
 
 
 class Attention(nn.Module):
@@ -102,14 +103,14 @@ class ECLARE(nn.Module):
 
     def __init__(self, tokens: int, labels: int, config: ECLAREConfig) -> None:
         super().__init__()
-        dim, dropout = config.embedding_dim, config.dropout
+        dim, dropout, learnt = config.embedding_dim, config.dropout, config.learnt_residual
         self.config = config
         self.tokens = nn.Embedding(tokens, dim, sparse=True)
         nn.init.normal_(self.tokens.weight, std=dim**-0.5)
         self.refinement = nn.Embedding(labels, dim, sparse=True)
-        self.point_block = nn.Sequential(ResidualBlock(dim, dropout), nn.ReLU(), nn.Dropout(dropout))
-        self.text_block = ResidualBlock(dim, dropout)
-        self.graph_block = ResidualBlock(dim, dropout)
+        self.point_block = nn.Sequential(ResidualBlock(dim, dropout, learnt=learnt), nn.ReLU(), nn.Dropout(dropout))
+        self.text_block = ResidualBlock(dim, dropout, learnt=learnt)
+        self.graph_block = ResidualBlock(dim, dropout, learnt=learnt)
         self.attention = Attention(dim, len(config.views), dropout, xavier=config.xavier_attention)
 
     @property

@@ -9,7 +9,7 @@ from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
 from eclare.model.inference import attention_of, classifiers_of, encoded_by
 from eclare.model.label_graph import build_label_graph, normalised_edges
-from eclare.model.network import ECLARE, Attention
+from eclare.model.network import ECLARE, Attention, ResidualBlock
 
 
 def spectral(state: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -21,10 +21,12 @@ def spectral(state: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 def residual(state: dict[str, np.ndarray], name: str, v: np.ndarray) -> np.ndarray:
     linear = f"{name}.change.2"
-    return v + np.maximum(v, 0) @ spectral(state, linear).T + state[f"{linear}.bias"]
+    return v + state.get(f"{name}.k", 1.0) * (np.maximum(v, 0) @ spectral(state, linear).T + state[f"{linear}.bias"])
 
 
-@pytest.mark.parametrize("options", [{}, {"use_attention": False}, {"xavier_attention": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"use_attention": False}, {"xavier_attention": True}, {"learnt_residual": True}]
+)
 def test_encoder_attention_and_classifiers_equal_float64_numpy(options) -> None:
     random = np.random.default_rng(0)
     config = ECLAREConfig(embedding_dim=6, **options)
@@ -57,6 +59,16 @@ def test_encoder_attention_and_classifiers_equal_float64_numpy(options) -> None:
     assert np.allclose(classifiers_of(model, texts), mixed, atol=1e-5)
     if config.use_attention:
         assert np.allclose(attention_of(model, texts), attention, atol=1e-5)
+
+
+def test_the_factor_of_a_residual_block_starts_at_one_and_is_learnt_where_the_config_says_so() -> None:
+    torch.manual_seed(0)
+    v_BD = torch.randn(5, 8)
+    fixed, learnt = (ResidualBlock(8, 0.0, learnt=learnt).eval() for learnt in (False, True))
+    assert learnt.load_state_dict(fixed.state_dict(), strict=False).missing_keys == ["k"]
+    assert torch.equal(learnt(v_BD), fixed(v_BD))
+    learnt(v_BD).sum().backward()
+    assert learnt.k.grad.item() == pytest.approx(learnt.change(v_BD).sum().item())
 
 
 def test_attention_starts_as_the_identity_or_as_the_authors_xavier() -> None:
