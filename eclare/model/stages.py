@@ -1,8 +1,8 @@
 """Training, all at once (ours) or by the paper's stages (ECLARE, section 4.4).
 
-I surrogate: token embeddings are learnt by finding meta-labels. II the labels are clustered again by what was learnt.
-III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of labels, each point
-scored against its shortlist. I and III score all meta-labels.
+I surrogate: token embeddings are learnt by finding meta-labels, without refinement. II the labels are clustered again
+by what was learnt. III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of
+labels, each point scored against its own shortlist. I and III score all meta-labels.
 """
 
 from collections.abc import Callable
