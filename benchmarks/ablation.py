@@ -37,11 +37,18 @@ ONE: dict[str, Any] = {"ensemble": 1}
 PAPER_PARTS: dict[str, dict[str, Any]] = {
     "paper, 3 clusterings": {},
     "paper, 1 clustering": ONE,
+    "paper, 1, residual factor 1": ONE | {"learnt_residual": False},
     "paper, 1, no graph-augmented prediction": ONE | {"graph_share": 0.0},
     "paper, 1, no graph": ONE | {"use_graph": False},
     "paper, 1, no label text": ONE | {"use_label_text": False},
     "paper, 1, no refinement": ONE | {"use_refinement": False},
     "paper, 1, sum in place of attention": ONE | {"use_attention": False},
+}
+SMALL: dict[str, Any] = {"cluster_bits": 0}  # as many clusters as a small catalogue fills
+COMPARED: dict[str, tuple[str, dict[str, Any]]] = {
+    "decaf, 3 clusterings": ("decaf", SMALL),
+    "gandalf": ("gandalf", {}),
+    "gandalf, no label points: plain classifiers": ("gandalf", {"label_point_targets": 0}),
 }
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -58,7 +65,8 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 
 class Question(StrEnum):
-    """What is asked of the method: what its parts bring, the same with the paper's stages, or how it is best set."""
+    """What is asked of the method: what its parts bring, the same with the paper's stages and what it is compared with,
+    or how it is best set."""
 
     PARTS = "parts"
     PAPER = "paper"
@@ -75,10 +83,11 @@ def main(
     """Train once per row, or once per row and split; ends with one line of JSON per row."""
     seeds = range(1, withheld + 1)
     trials = [Trial.of_withheld_points(data, seed) for seed in seeds] or [Trial.of_test_points(data)]
-    published = RecommenderConfig.preset("paper-131k").options | {"cluster_bits": 0}
+    published = RecommenderConfig.preset("paper-131k").options | SMALL
+    compared = {row: RecommenderConfig.preset(name).options | part for row, (name, part) in COMPARED.items()}
     rows = {
         Question.PARTS: PARTS,
-        Question.PAPER: {name: published | part for name, part in PAPER_PARTS.items()},
+        Question.PAPER: {name: published | part for name, part in PAPER_PARTS.items()} | compared,
         Question.CHOICES: CHOICES,
     }[question]
     table = Table("", *METRICS, "seconds")

@@ -59,7 +59,7 @@ def _explained() -> Iterator[None]:
 def fit(
     data: DataSet,
     model: Annotated[Path, typer.Option(help="Folder to write the trained model to")],
-    preset: Annotated[str, typer.Option(help=f"Options: one of {', '.join(PRESETS)}")] = "default",
+    preset: Annotated[str, typer.Option(help=f"Options, of a system in docs/xc.md: {', '.join(PRESETS)}")] = "default",
     config: Annotated[
         Path | None, typer.Option(help="JSON file of options instead; defaults for those left out")
     ] = None,

@@ -19,32 +19,36 @@ LEAST_STEPS = 4  # an epoch, whatever the batch size
 
 @dataclass(frozen=True, eq=False)
 class Shortlist:
-    """The labels that a point's negatives are drawn from: the best ones, or all labels of the best meta-labels.
+    """The labels that each point is scored against, and no others (ECLARE, section 4.4).
 
-    best_NK: label rows, or those of meta-labels where members_CL tells which labels each holds (CSR, C x L).
+    They are those of its shortlisted meta-labels and their graph neighbours. clusters_NC: CSR, positive where a point
+    has a meta-label; members_CL: 1 where a meta-label holds a label; edges_LL: the label graph.
     """
 
-    best_NK: npt.NDArray[np.int32]
-    members_CL: sp.csr_matrix | None = None
+    clusters_NC: sp.csr_matrix
+    members_CL: sp.csr_matrix
+    edges_LL: sp.csr_matrix
 
-    def labels(self, points_B: Rows) -> Rows:
-        """The labels shortlisted for any of the points, sorted."""
-        best = np.unique(self.best_NK[points_B])
-        labels = best if self.members_CL is None else np.unique(self.members_CL[best].indices)
-        return labels.astype(np.int64)
+    def of(self, points_B: Rows) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """The S labels that any of the points has, sorted, and which point has which, B x S."""
+        has_BL = sp.csr_matrix(self.clusters_NC[points_B] @ self.members_CL @ self.edges_LL)
+        labels_S = np.unique(has_BL.indices).astype(np.int64)
+        return labels_S, has_BL[:, labels_S].toarray() > 0
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B points, S labels shared by all of them, and the click weight of every pair (0: not clicked).
+    """B points, S labels, and the click weight of every pair (0: not clicked).
 
-    share: points here over the mean number of points that the processes of a step have.
+    share: points here over the mean number of points that the processes of a step have. scored_BS: which labels each
+    point is scored against, all of them where it is None.
     """
 
     points_B: Rows
     labels_S: Rows
     weights_BS: npt.NDArray[np.float32]
     share: float = 1.0
+    scored_BS: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,10 @@ class Batches:
 
     weights_NL: CSR, N points x L labels. Points without a clicked label are left out.
     The S labels of a batch are at most `positives_per_point` clicked labels per point, drawn by weight, and
-    `negatives_per_batch` drawn among the shortlisted labels of its points, the rest uniformly (all labels where there
-    are no more), so a step costs the same however many labels there are. Each of several processes gets its own part
-    of every batch's points.
+    `negatives_per_batch` drawn among the hardest labels of its points, the rest uniformly (all labels where there are
+    no more), so a step costs the same however many labels there are. Nothing is drawn with `every_label`, where they
+    are all labels, and with a shortlist, where each point has its own. Each of several processes gets its own part of
+    every batch's points.
     Raises ValueError where no point has a clicked label.
     """
 
@@ -63,6 +68,8 @@ class Batches:
     config: ECLAREConfig
     rank: int = 0
     world_size: int = 1
+    every_label: bool = False
+    shortlist: Shortlist | None = None
 
     def __post_init__(self) -> None:
         if not self.weights_NL.nnz:
@@ -82,8 +89,8 @@ class Batches:
     def _clicked_points(self) -> Rows:
         return np.flatnonzero(np.diff(self.weights_NL.indptr))
 
-    def epoch(self, number: int, shortlist: Shortlist | None = None) -> Iterator[Batch]:
-        """Every point once, in the order of this epoch."""
+    def epoch(self, number: int, hardest_NK: npt.NDArray[np.int32] | None = None) -> Iterator[Batch]:
+        """Every point once, in the order of this epoch; negatives come first from the hardest labels of its points."""
         points = np.random.default_rng([self.config.seed, number]).permutation(self._clicked_points)
         random = np.random.default_rng([self.config.seed, number, self.rank])
         for start in range(0, len(points), self.batch_size):
@@ -91,22 +98,28 @@ class Batches:
             mine = of_all[self.rank :: self.world_size]
             # A process without points in the last step still takes part in it, with a weight of 0.
             share = len(mine) * self.world_size / len(of_all)
-            yield self._batch(mine if share else of_all[:1], share, shortlist, random)
+            points_B = mine if share else of_all[:1]
+            hardest = np.empty(0, np.int64) if hardest_NK is None else np.unique(hardest_NK[points_B]).astype(np.int64)
+            yield self._batch(points_B, share, hardest, random)
 
-    def _batch(self, points_B: Rows, share: float, shortlist: Shortlist | None, random: np.random.Generator) -> Batch:
+    def _batch(self, points_B: Rows, share: float, hardest: Rows, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
+        if self.every_label:
+            return Batch(points_B, np.arange(clicked.shape[1]), clicked.toarray(), share)
+        if self.shortlist:
+            labels_S, scored_BS = self.shortlist.of(points_B)
+            return Batch(points_B, labels_S, clicked[:, labels_S].toarray(), share, scored_BS)
         positives = clicked.indices[self._drawn(clicked, random)]
-        shortlisted = np.empty(0, np.int64) if shortlist is None else shortlist.labels(points_B)
-        labels_S = np.union1d(positives, self._negatives(shortlisted, random))
+        labels_S = np.union1d(positives, self._negatives(hardest, random))
         return Batch(points_B, labels_S, clicked[:, labels_S].toarray(), share)
 
-    def _negatives(self, shortlisted: Rows, random: np.random.Generator) -> Rows:
+    def _negatives(self, hardest: Rows, random: np.random.Generator) -> Rows:
         labels, wanted = self.weights_NL.shape[1], self.config.negatives_per_batch
         if wanted >= labels:
             return np.arange(labels)
-        if len(shortlisted) >= wanted:
-            return random.choice(shortlisted, wanted, replace=False)
-        return np.concatenate([shortlisted, random.integers(labels, size=wanted - len(shortlisted))])
+        if len(hardest) >= wanted:
+            return random.choice(hardest, wanted, replace=False)
+        return np.concatenate([hardest, random.integers(labels, size=wanted - len(hardest))])
 
     def _drawn(self, clicked: sp.csr_matrix, random: np.random.Generator) -> Rows:
         """Positions of at most `positives_per_point` entries a row, without replacement, heavier ones more likely.

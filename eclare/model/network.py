@@ -45,29 +45,41 @@ def identity_linear(dim: int) -> nn.Module:
     return spectral_norm(linear)
 
 
-class ResidualBlock(nn.Module):
-    """R(v) = v + SpectralNormLinear(Dropout(ReLU(v))) (ECLARE, section 4.3); the authors' code learns a factor too."""
+def xavier_linear(dim: int, out: int, *, bias: bool = True) -> nn.Module:
+    """A linear layer with Xavier's uniform start (Glorot, Bengio, AISTATS 2010), spectral norm 1 and bias 0 if any."""
+    linear = nn.Linear(dim, out, bias=bias)
+    nn.init.xavier_uniform_(linear.weight)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return spectral_norm(linear)
 
-    def __init__(self, dim: int, dropout: float) -> None:
+
+class ResidualBlock(nn.Module):
+    """R(v) = v + k SpectralNormLinear(Dropout(ReLU(v))), k = 1 or, as in the authors' code, learnt (section 4.3)."""
+
+    def __init__(self, dim: int, dropout: float, *, learnt: bool) -> None:
         super().__init__()
         self.change = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), identity_linear(dim))
+        self.k = nn.Parameter(torch.ones(1)) if learnt else None
 
     def forward(self, v_BD: Tensor) -> Tensor:
         """B x D in, B x D out."""
-        changed: Tensor = v_BD + self.change(v_BD)
-        return changed
+        change: Tensor = self.change(v_BD)
+        return v_BD + (change if self.k is None else self.k * change)
 
 
 class Attention(nn.Module):
     """Mixes Z views of a label by weights that sum to 1 (ECLARE, section 4.3, equation for alpha).
 
-    Ours: the dropout of the config, and a bias in the last layer.
+    xavier: the authors' start, and no bias in the last layer; otherwise ours, the identity and a bias.
     """
 
-    def __init__(self, dim: int, views: int, dropout: float) -> None:
+    def __init__(self, dim: int, views: int, dropout: float, *, xavier: bool) -> None:
         super().__init__()
-        self.each = nn.Sequential(nn.Dropout(dropout), nn.ReLU(), identity_linear(dim))
-        self.all = spectral_norm(nn.Linear(views * dim, views))
+        each = xavier_linear(dim, dim) if xavier else identity_linear(dim)
+        self.each = nn.Sequential(nn.Dropout(dropout), nn.ReLU(), each)
+        every = views * dim
+        self.all = xavier_linear(every, views, bias=False) if xavier else spectral_norm(nn.Linear(every, views))
 
     def forward(self, views_SZD: Tensor) -> tuple[Tensor, Tensor]:
         """The mixed label S x D and the weight of each view S x Z."""
@@ -91,15 +103,15 @@ class ECLARE(nn.Module):
 
     def __init__(self, tokens: int, labels: int, config: ECLAREConfig) -> None:
         super().__init__()
-        dim, dropout = config.embedding_dim, config.dropout
+        dim, dropout, learnt = config.embedding_dim, config.dropout, config.learnt_residual
         self.config = config
         self.tokens = nn.Embedding(tokens, dim, sparse=True)
         nn.init.normal_(self.tokens.weight, std=dim**-0.5)
         self.refinement = nn.Embedding(labels, dim, sparse=True)
-        self.point_block = nn.Sequential(ResidualBlock(dim, dropout), nn.ReLU(), nn.Dropout(dropout))
-        self.text_block = ResidualBlock(dim, dropout)
-        self.graph_block = ResidualBlock(dim, dropout)
-        self.attention = Attention(dim, len(config.views), dropout)
+        self.point_block = nn.Sequential(ResidualBlock(dim, dropout, learnt=learnt), nn.ReLU(), nn.Dropout(dropout))
+        self.text_block = ResidualBlock(dim, dropout, learnt=learnt)
+        self.graph_block = ResidualBlock(dim, dropout, learnt=learnt)
+        self.attention = Attention(dim, len(config.views), dropout, xavier=config.xavier_attention)
 
     @property
     def device(self) -> torch.device:

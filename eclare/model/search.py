@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from eclare.arrays.csr import Floats, Rows, rows_of
 from eclare.arrays.products import keep_heaviest
 from eclare.arrays.topk import PAD, best_per_row
+from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble, Member, Trained
 from eclare.model.inference import CHUNK, build_index, encoded_by, inner_products
 
@@ -29,7 +30,7 @@ def search_classifiers(
     index = build_index(ensemble.classifiers_LD[labels], ensemble.device)
     own_N = np.full(points_NV.shape[0], PAD, np.int32) if own_N is None else own_N
     best = []
-    for chunk in _chunks(points_NV.shape[0]):
+    for chunk in chunks_of(points_NV.shape[0]):
         scored = search(index, labels, ensemble.encode(points_NV[chunk]), k + 1)
         best.append(_best(scored, k, allowed_L, own_N[chunk]))
     return _joined(best)
@@ -45,7 +46,7 @@ def beam_search(
     """
     own_N = np.full(points_NV.shape[0], PAD, np.int32) if own_N is None else own_N
     best = []
-    for chunk in _chunks(points_NV.shape[0]):
+    for chunk in chunks_of(points_NV.shape[0]):
         p_NL = probabilities(ensemble, points_NV[chunk])
         scored = Scored(rows_of(p_NL), p_NL.indices.astype(np.int32), p_NL.data)
         best.append(_best(scored, k, allowed_L, own_N[chunk]))
@@ -67,7 +68,8 @@ def search(index: faiss.Index, labels: Rows, encoded_ND: Floats, k: int) -> Scor
     return Scored(row.astype(np.int32), labels[positions_NK[row, place]], scores_NK[row, place])
 
 
-def _chunks(points: int) -> list[slice]:
+def chunks_of(points: int) -> list[slice]:
+    """All points, CHUNK at a time."""
     return [slice(start, min(start + CHUNK, points)) for start in range(0, points, CHUNK)]
 
 
@@ -90,20 +92,20 @@ def _probabilities(member: Member, points_NV: sp.csr_matrix) -> sp.csr_matrix:
     """P(meta-label) P(label) over the labels of the best meta-labels, each share over the graph."""
     classifier, config = member.classifier, member.classifier.model.config
     shortlister, members_CL = member.over_clusters
-    clusters = _best_clusters(shortlister, points_NV, config.beam)
-    clusters = shared_over_graph(clusters, shortlister.texts.edges_LL, config.graph_share, config.beam)
-    labels = sp.csr_matrix(clusters @ members_CL)
+    labels = sp.csr_matrix(best_clusters(shortlister, points_NV, config) @ members_CL)
     encoded = encoded_by(classifier.model, points_NV)
     scores = inner_products(encoded, classifier.classifiers_LD, rows_of(labels), labels.indices.astype(np.int32))
     labels.data = (labels.data * _sigmoid(scores)).astype(np.float32)
     return shared_over_graph(labels, classifier.texts.edges_LL, config.graph_share, KEPT_LABELS)
 
 
-def _best_clusters(shortlister: Trained, points_NV: sp.csr_matrix, beam: int) -> sp.csr_matrix:
+def best_clusters(shortlister: Trained, points_NV: sp.csr_matrix, config: ECLAREConfig) -> sp.csr_matrix:
+    """Probabilities of the `beam` best meta-labels of every point, shared over their graph: CSR N x C."""
     clusters = len(shortlister.classifiers_LD)
     encoded = encoded_by(shortlister.model, points_NV)
-    best = search(shortlister.index, np.arange(clusters, dtype=np.int32), encoded, min(beam, clusters))
-    return sp.csr_matrix((_sigmoid(best.score), (best.row, best.label)), shape=(points_NV.shape[0], clusters))
+    best = search(shortlister.index, np.arange(clusters, dtype=np.int32), encoded, min(config.beam, clusters))
+    p_NC = sp.csr_matrix((_sigmoid(best.score), (best.row, best.label)), shape=(points_NV.shape[0], clusters))
+    return shared_over_graph(p_NC, shortlister.texts.edges_LL, config.graph_share, config.beam)
 
 
 def shared_over_graph(p_NL: sp.csr_matrix, edges_LL: sp.csr_matrix, share: float, k: int) -> sp.csr_matrix:

@@ -1,8 +1,8 @@
 """Training, all at once (ours) or by the paper's stages (ECLARE, section 4.4).
 
-I surrogate: token embeddings are learnt by finding meta-labels. II the labels are clustered again by what was learnt.
-III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of labels. Ours in all of
-them: a step scores drawn labels instead of all, and clicked labels are trained whether they were shortlisted or not.
+I surrogate: token embeddings are learnt by finding meta-labels, without refinement. II the labels are clustered again
+by what was learnt. III shortlister: classifiers of the new meta-labels. IV ranker (the paper's word): classifiers of
+labels, each point scored against its own shortlist. I and III score all meta-labels.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ from eclare.model.clusters import Clusters, build_clusters, smoothed_centroids
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts, weighted
 from eclare.model.ensemble import Ensemble, Member, Trained, meta_texts
-from eclare.model.inference import top_rows
 from eclare.model.label_graph import LabelGraph, build_label_graph
 from eclare.model.network import ECLARE, Bags
+from eclare.model.search import best_clusters, chunks_of
 from eclare.model.soft_targets import with_label_points
 from eclare.model.training import Stage, TrainingData, run_stage
 
@@ -55,9 +55,9 @@ class Training:
 
         Raises ValueError without a single click, FloatingPointError when a loss stops being a number.
         """
-        train_member = train_in_stages if config.shortlister == "clusters" else train_together
-        seeds = range(config.seed, config.seed + config.ensemble)
-        return Ensemble([train_member(self, replace(config, seed=seed)) for seed in seeds])
+        if config.shortlister == "clusters":
+            return Ensemble(train_in_stages(self, config))
+        return Ensemble([train_together(self, member) for member in members_of(config)])
 
     def run(self, model: ECLARE, data: TrainingData, stage: Stage) -> Trained:
         """One stage, from its checkpoint on where there is one of this very training."""
@@ -89,8 +89,11 @@ def train_together(training: Training, config: ECLAREConfig) -> Member:
     return Member(training.run(model, data, stage))
 
 
-def train_in_stages(training: Training, config: ECLAREConfig) -> Member:
-    """The paper's stages: surrogate, clusters anew and a pruned graph, shortlister, ranker (ECLARE, section 4.4)."""
+def train_in_stages(training: Training, config: ECLAREConfig) -> list[Member]:
+    """The paper's stages: surrogate, clusters anew and a pruned graph, shortlister, ranker (ECLARE, section 4.4).
+
+    All members share the surrogate and the graph; each has clusters of its own.
+    """
     data = training_data_of(training, config)
     clusters = build_clusters(
         smoothed_centroids(data.clicks_NL, data.texts.points_NV, data.texts.labels_LV, data.texts.edges_LL),
@@ -98,10 +101,20 @@ def train_in_stages(training: Training, config: ECLAREConfig) -> Member:
         config,
     )
     surrogate = train_surrogate(training, data, clusters, config)
-    data = replace(data, texts=data.texts.with_graph(prune_graph(training, surrogate)))
-    clusters = recluster(training, data, surrogate)
-    shortlister = train_shortlister(training, data, clusters, surrogate)
+    data = replace(data, texts=data.texts.with_graph(prune_graph(training, surrogate, config)))
+    return [train_over_clusters(training, data, surrogate, member) for member in members_of(config)]
+
+
+def train_over_clusters(training: Training, data: TrainingData, surrogate: ECLARE, config: ECLAREConfig) -> Member:
+    """One member: stages II, III and IV."""
+    clusters = recluster(training, data, surrogate, config)
+    shortlister = train_shortlister(training, data, clusters, surrogate, config)
     return Member(train_ranker(training, data, clusters, shortlister), clusters, shortlister)
+
+
+def members_of(config: ECLAREConfig) -> list[ECLAREConfig]:
+    """The options of every member of an ensemble, which differ in the seed."""
+    return [replace(config, seed=seed) for seed in range(config.seed, config.seed + config.ensemble)]
 
 
 def training_data_of(training: Training, config: ECLAREConfig) -> TrainingData:
@@ -131,41 +144,50 @@ def fresh_model(texts: Texts, config: ECLAREConfig, device: torch.device, tokens
 
 
 def train_surrogate(training: Training, data: TrainingData, clusters: Clusters, config: ECLAREConfig) -> ECLARE:
-    """Stage I: learn token embeddings by finding meta-labels; ours: with refinement vectors."""
+    """Stage I: learn token embeddings by finding meta-labels, without refinement where there is another view."""
     over_clusters = _over_clusters(data, clusters)
+    only_refinement = config.views == ("refinement",)
     stage = Stage(
-        "surrogate", config.surrogate_epochs, config.surrogate_learning_rate, 2 * config.halve_learning_rate_every
+        "surrogate",
+        config.surrogate_epochs,
+        config.surrogate_learning_rate,
+        config.halve_learning_rate_every,
+        kept_at_first=config.halve_learning_rate_every,
     )
-    model = fresh_model(over_clusters.texts, config, training.device)
+    model = fresh_model(over_clusters.texts, replace(config, use_refinement=only_refinement), training.device)
     return training.run(model, over_clusters, stage).model
 
 
-def prune_graph(training: Training, surrogate: ECLARE) -> LabelGraph:
+def prune_graph(training: Training, surrogate: ECLARE, config: ECLAREConfig) -> LabelGraph:
     """Walk again, past labels whose text embeddings point away from each other (ECLARE, section 4.2)."""
-    return build_label_graph(training.clicks_NL, surrogate.config, _embedded(surrogate, training.texts.labels_LV))
+    return build_label_graph(training.clicks_NL, config, _embedded(surrogate, training.texts.labels_LV))
 
 
-def recluster(training: Training, data: TrainingData, surrogate: ECLARE) -> Clusters:
-    """Stage II: cluster labels again, by the learnt embeddings of their points."""
+def recluster(training: Training, data: TrainingData, surrogate: ECLARE, config: ECLAREConfig) -> Clusters:
+    """Stage II: cluster labels again, by the learnt embeddings of their points, each of norm 1."""
     points, labels = (
-        sp.csr_matrix(_embedded(surrogate, texts)) for texts in (data.texts.points_NV, data.texts.labels_LV)
+        normalise_rows(sp.csr_matrix(_embedded(surrogate, texts)))
+        for texts in (data.texts.points_NV, data.texts.labels_LV)
     )
-    centroids = smoothed_centroids(data.clicks_NL, points, normalise_rows(labels), data.texts.edges_LL)
-    return build_clusters(centroids, points_of(training.clicks_NL), surrogate.config)
+    centroids = smoothed_centroids(data.clicks_NL, points, labels, data.texts.edges_LL)
+    return build_clusters(centroids, points_of(training.clicks_NL), config)
 
 
-def train_shortlister(training: Training, data: TrainingData, clusters: Clusters, surrogate: ECLARE) -> Trained:
+def train_shortlister(
+    training: Training, data: TrainingData, clusters: Clusters, surrogate: ECLARE, config: ECLAREConfig
+) -> Trained:
     """Stage III: find the new meta-labels, token embeddings kept."""
     over_clusters = _over_clusters(data, clusters)
-    model = fresh_model(over_clusters.texts, surrogate.config, training.device, surrogate)
-    return training.run(model, over_clusters, _fine("shortlister", surrogate.config))
+    model = fresh_model(over_clusters.texts, config, training.device, surrogate)
+    return training.run(model, over_clusters, _fine("shortlister", config))
 
 
 def train_ranker(training: Training, data: TrainingData, clusters: Clusters, shortlister: Trained) -> Trained:
-    """Stage IV, the paper's ranker: classifiers of labels, negatives from the meta-labels that are shortlisted."""
+    """Stage IV, the paper's ranker: classifiers of labels. What a point clicked outside its shortlist is not learnt."""
     config = shortlister.model.config
-    best_NK = top_rows(shortlister.model, shortlister.texts, data.texts.points_NV, config.beam)
-    shortlist = Shortlist(best_NK, clusters.members_CL)
+    chunks = [data.texts.points_NV[chunk] for chunk in chunks_of(data.texts.points_NV.shape[0])]
+    clusters_NC = sp.vstack([best_clusters(shortlister, points_NV, config) for points_NV in chunks], format="csr")
+    shortlist = Shortlist(clusters_NC, clusters.members_CL, data.texts.edges_LL)
     model = fresh_model(data.texts, config, training.device, shortlister.model)
     return training.run(model, replace(data, shortlist=shortlist), _fine("ranker", config))
 
@@ -177,7 +199,7 @@ def _fine(name: str, config: ECLAREConfig) -> Stage:
 def _over_clusters(data: TrainingData, clusters: Clusters) -> TrainingData:
     clicks_NC = sp.csr_matrix(data.clicks_NL @ clusters.members_CL.T, dtype=np.float32)
     clicks_NC.sort_indices()
-    return TrainingData(clicks_NC, meta_texts(data.texts, clusters))
+    return TrainingData(clicks_NC, meta_texts(data.texts, clusters), every_label=True)
 
 
 @torch.no_grad()

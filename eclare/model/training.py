@@ -34,20 +34,26 @@ class Stage(NamedTuple):
     learning_rate: float
     halve_every: int  # epochs
     frozen_tokens: bool = False
+    kept_at_first: int = 0  # epochs more before the learning rate is halved for the first time
+
+    def learning_rate_of(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 1."""
+        return self.learning_rate * 0.5 ** (max(0, epoch - 1 - self.kept_at_first) // self.halve_every)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """What a model learns: clicks of N points on L labels with the texts of both.
 
-    shortlist: labels that a point's negatives are drawn from; without one they are drawn from all, or, with
-    `hard_negatives`, from those that the model itself scores highest.
+    A point is scored against labels that are drawn for its step, with `every_label` against all, with a shortlist
+    against its own.
     validation: points and clicks that are judged after each epoch and never trained on.
     """
 
     clicks_NL: sp.csr_matrix
     texts: Texts
     shortlist: Shortlist | None = None
+    every_label: bool = False
     validation: tuple[sp.csr_matrix, sp.csr_matrix] | None = None
 
 
@@ -88,18 +94,20 @@ class _Run:
 
     @cached_property
     def batches(self) -> Batches:
-        return Batches(self.data.clicks_NL, self.model.config, distributed.rank(), distributed.world_size())
+        data, config = self.data, self.model.config
+        processes = distributed.rank(), distributed.world_size()
+        return Batches(data.clicks_NL, config, *processes, data.every_label, data.shortlist)
 
     def epoch(self, number: int, bar: tqdm) -> Epoch:
         # Every epoch draws afresh, so that one that follows a restart draws what it would have drawn.
         seeds = np.random.SeedSequence([self.model.config.seed, number, distributed.rank()])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         for optimiser in self.optimisers:
-            optimiser.param_groups[0]["lr"] = self.stage.learning_rate * 0.5 ** ((number - 1) // self.stage.halve_every)
-        shortlist = self.data.shortlist or self._hardest(number)
+            optimiser.param_groups[0]["lr"] = self.stage.learning_rate_of(number)
+        hardest_NK = self._hardest(number)
         self.model.train()
         losses = []
-        for batch in self.batches.epoch(number, shortlist):
+        for batch in self.batches.epoch(number, hardest_NK):
             losses.append(self._step(batch))
             bar.update()
         mean = float(torch.stack(losses).mean())
@@ -116,7 +124,8 @@ class _Run:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
             scores_BS = model.encode(points) @ model.classifiers(*_label_rows(model, texts, batch.labels_S)).T
         clicked_BS = torch.from_numpy(batch.weights_BS).to(model.device)
-        loss = loss_of(scores_BS.float(), clicked_BS, model.config.loss) * batch.share
+        scored_BS = None if batch.scored_BS is None else torch.from_numpy(batch.scored_BS).to(model.device)
+        loss = loss_of(scores_BS.float(), clicked_BS, model.config.loss, scored_BS) * batch.share
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -125,13 +134,14 @@ class _Run:
             optimiser.step()
         return loss.detach()
 
-    def _hardest(self, number: int) -> Shortlist | None:
+    def _hardest(self, number: int) -> npt.NDArray[np.int32] | None:
         """The labels that the model scores highest for each point; before the first epoch it knows none."""
-        if not self.model.config.hard_negatives or number == 1:
+        drawn = not (self.data.every_label or self.data.shortlist)
+        if not self.model.config.hard_negatives or number == 1 or not drawn:
             return None
         self.model.eval()
         texts = self.data.texts
-        return Shortlist(top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives))
+        return top_rows(self.model, texts, texts.points_NV, self.model.config.hard_negatives)
 
     def _judge(self) -> float | None:
         """nDCG on the validation points, where there are some."""
@@ -164,15 +174,20 @@ def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:
     return [RowAdam(tables), torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()])]
 
 
-def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str) -> Tensor:
-    """How far the scores of B points for S labels are from their clicks, averaged.
+def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str, scored_BS: Tensor | None = None) -> Tensor:
+    """How far the scores of B points for S labels are from their clicks, averaged over what is scored.
 
     "bce" asks of each label whether it was clicked (ECLARE, section 4.4), and weighs a clicked one by its weight over
-    the mean of the point's; "softmax" asks for the share of the point's click weight that each label got.
+    the mean of the point's; "softmax" asks for the share of the point's click weight that each label got, and learns
+    nothing of a point without a click. scored_BS: which labels each point is scored against; None: all of them.
     """
+    if scored_BS is not None:
+        scores_BS = scores_BS.masked_fill(~scored_BS, torch.finfo(scores_BS.dtype).min)
+        weights_BS = weights_BS * scored_BS
     if loss == "bce":
         clicked_BS = weights_BS > 0
         mean_B1 = weights_BS.sum(dim=1, keepdim=True) / clicked_BS.sum(dim=1, keepdim=True)
         importance_BS = torch.where(clicked_BS, weights_BS / mean_B1, 1.0)
-        return nn.functional.binary_cross_entropy_with_logits(scores_BS, clicked_BS.to(scores_BS.dtype), importance_BS)
-    return nn.functional.cross_entropy(scores_BS, weights_BS / weights_BS.sum(dim=1, keepdim=True))
+        whole = nn.functional.binary_cross_entropy_with_logits(scores_BS, clicked_BS.to(scores_BS.dtype), importance_BS)
+        return whole if scored_BS is None else whole * (scored_BS.numel() / scored_BS.sum())
+    return nn.functional.cross_entropy(scores_BS, weights_BS / weights_BS.sum(dim=1, keepdim=True).clamp(min=1e-30))

@@ -53,10 +53,10 @@ class RecommenderConfig:
 
     @classmethod
     def preset(cls, name: str) -> "RecommenderConfig":
-        """One of the model's PRESETS; raises ValueError for another name."""
+        """One of the model's PRESETS, with our own options in ours alone; raises ValueError for another name."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
-        return cls.of(PRESETS[name])
+        return cls.of(PRESETS[name] | ({} if name == "default" else dict.fromkeys(_own_options(), 0.0)))
 
     @property
     def options(self) -> dict[str, Any]:

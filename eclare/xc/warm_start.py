@@ -13,7 +13,8 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.network import ECLARE, Bags
 from eclare.model.stages import Start
 
-SAME_OPTIONS = ("embedding_dim", "views", "shortlister")  # without which weights cannot be taken over
+# Without these, weights cannot be taken over.
+SAME_OPTIONS = ("embedding_dim", "views", "learnt_residual", "xavier_attention", "shortlister")
 
 
 class SharedRows(NamedTuple):

@@ -9,7 +9,7 @@ from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
 from eclare.model.inference import attention_of, classifiers_of, encoded_by
 from eclare.model.label_graph import build_label_graph, normalised_edges
-from eclare.model.network import ECLARE
+from eclare.model.network import ECLARE, Attention, ResidualBlock
 
 
 def spectral(state: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -21,13 +21,15 @@ def spectral(state: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 def residual(state: dict[str, np.ndarray], name: str, v: np.ndarray) -> np.ndarray:
     linear = f"{name}.change.2"
-    return v + np.maximum(v, 0) @ spectral(state, linear).T + state[f"{linear}.bias"]
+    return v + state.get(f"{name}.k", 1.0) * (np.maximum(v, 0) @ spectral(state, linear).T + state[f"{linear}.bias"])
 
 
-@pytest.mark.parametrize("use_attention", [True, False])
-def test_encoder_attention_and_classifiers_equal_float64_numpy(use_attention) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"use_attention": False}, {"xavier_attention": True}, {"learnt_residual": True}]
+)
+def test_encoder_attention_and_classifiers_equal_float64_numpy(options) -> None:
     random = np.random.default_rng(0)
-    config = ECLAREConfig(embedding_dim=6, use_attention=use_attention)
+    config = ECLAREConfig(embedding_dim=6, **options)
     torch.manual_seed(0)
     model = ECLARE(tokens=9, labels=5, config=config)
     for parameter in model.parameters():
@@ -48,15 +50,35 @@ def test_encoder_attention_and_classifiers_equal_float64_numpy(use_attention) ->
         axis=1,
     )
     each = np.maximum(views, 0) @ spectral(state, "attention.each.2").T + state["attention.each.2.bias"]
-    logits = each.reshape(5, -1) @ spectral(state, "attention.all").T + state["attention.all.bias"]
+    logits = each.reshape(5, -1) @ spectral(state, "attention.all").T + state.get("attention.all.bias", 0.0)
     attention = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    mixed = np.einsum("lz,lzd->ld", attention, views) if use_attention else views.sum(axis=1)
+    mixed = np.einsum("lz,lzd->ld", attention, views) if config.use_attention else views.sum(axis=1)
 
     texts = Texts(points, labels, edges)
     assert np.allclose(encoded_by(model, points), encoded, atol=1e-5)
     assert np.allclose(classifiers_of(model, texts), mixed, atol=1e-5)
-    if use_attention:
+    if config.use_attention:
         assert np.allclose(attention_of(model, texts), attention, atol=1e-5)
+
+
+def test_the_factor_of_a_residual_block_starts_at_one_and_is_learnt_where_the_config_says_so() -> None:
+    torch.manual_seed(0)
+    v_BD = torch.randn(5, 8)
+    fixed, learnt = (ResidualBlock(8, 0.0, learnt=learnt).eval() for learnt in (False, True))
+    assert learnt.load_state_dict(fixed.state_dict(), strict=False).missing_keys == ["k"]
+    assert torch.equal(learnt(v_BD), fixed(v_BD))
+    learnt(v_BD).sum().backward()
+    assert learnt.k.grad.item() == pytest.approx(learnt.change(v_BD).sum().item())
+
+
+def test_attention_starts_as_the_identity_or_as_the_authors_xavier() -> None:
+    ours, theirs = (Attention(16, 3, 0.2, xavier=xavier).state_dict() for xavier in (False, True))
+    weight = "parametrizations.weight.original"
+    assert torch.equal(ours[f"each.2.{weight}"], torch.eye(16)) and "all.bias" in ours
+    assert "all.bias" not in theirs and torch.equal(theirs["each.2.bias"], torch.zeros(16))
+    for name, ends in (("each.2", 16 + 16), ("all", 3 * 16 + 3)):
+        bound = (6 / ends) ** 0.5
+        assert 0.9 * bound < theirs[f"{name}.{weight}"].abs().max() <= bound
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ import torch
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model import stages
 from eclare.model.batches import Batches, Shortlist
+from eclare.model.clusters import Clusters
 from eclare.model.config import PRESETS, ECLAREConfig
 from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import classifiers_of, encoded_by
 from eclare.model.label_graph import build_label_graph
+from eclare.model.network import ECLARE
 from eclare.model.search import beam_search, probabilities, search_classifiers
 from eclare.model.stages import Training
 from eclare.model.training import Stage, TrainingData, _Run, run_stage
@@ -62,8 +64,8 @@ def test_the_paper_from_surrogate_to_ranker_learns_the_groups() -> None:
     assert (shop.group_of_P[labels] == shop.group_of_P[:, None]).mean() > 0.9
     assert (scores > 0).all() and (scores <= 1).all()
     assert list(dict.fromkeys(epoch.stage for epoch in training.history)) == [
-        f"{stage} {seed}" for seed in (0, 1) for stage in ("surrogate", "shortlister", "ranker")
-    ]
+        "surrogate 0", "shortlister 0", "ranker 0", "shortlister 1", "ranker 1"
+    ]  # fmt: skip
     first, second = ensemble.members
     assert not np.array_equal(first.clusters.cluster_L, second.clusters.cluster_L)
 
@@ -91,6 +93,51 @@ def test_the_fine_stages_keep_the_tokens_of_the_surrogate_where_the_config_freez
         (member,) = learn(shop, replace(PAPER, ensemble=1, freeze_tokens=frozen)).members
         tokens = [each.model.tokens.weight for each in (member.shortlister, member.classifier)]
         assert torch.equal(*tokens) == frozen
+
+
+def surrogate_of(shop: Shop, config: ECLAREConfig) -> tuple[Training, TrainingData, ECLARE]:
+    training = training_of(shop, config)
+    data = stages.training_data_of(training, config)
+    clusters = Clusters(shop.group_of_P.astype(np.int32))
+    return training, data, stages.train_surrogate(training, data, clusters, config)
+
+
+def test_the_surrogate_learns_tokens_and_blocks_and_no_refinement() -> None:
+    shop = shop_of_groups(groups=3)
+    config = replace(PAPER, surrogate_epochs=2)
+    _, data, surrogate = surrogate_of(shop, config)
+    assert surrogate.config.views == ("text", "graph")
+    over_clusters = stages._over_clusters(data, Clusters(shop.group_of_P.astype(np.int32)))
+    start = stages.fresh_model(over_clusters.texts, surrogate.config, CPU)
+    assert torch.equal(surrogate.refinement.weight, start.refinement.weight)
+    assert not torch.allclose(surrogate.tokens.weight, start.tokens.weight, atol=1e-3)
+    only = replace(config, use_label_text=False, use_graph=False)
+    assert surrogate_of(shop, only)[2].config.views == ("refinement",), "something must be learnt"
+
+
+def test_points_weigh_the_same_in_the_new_clusters_however_long_their_embeddings_are(monkeypatch) -> None:
+    training, data, surrogate = surrogate_of(shop_of_groups(groups=4), replace(PAPER, surrogate_epochs=1))
+    embedded = stages._embedded
+    scale_NL = np.random.default_rng(0).uniform(0.1, 10, (data.texts.points_NV.shape[0], 1)).astype(np.float32)
+    before = stages.recluster(training, data, surrogate, PAPER).cluster_L
+    monkeypatch.setattr(stages, "_embedded", lambda model, texts: embedded(model, texts) * scale_NL)
+    assert np.array_equal(stages.recluster(training, data, surrogate, PAPER).cluster_L, before)
+
+
+def test_the_learning_rate_is_halved_when_the_authors_halve_it(monkeypatch) -> None:
+    rates = {}
+
+    def recorded(model, data, stage, checkpoint) -> list:
+        name = stage.name.split()[0]
+        rates[name] = [stage.learning_rate_of(epoch) for epoch in range(1, stage.epochs + 1)]
+        assert data.every_label == (name != "ranker")
+        return []
+
+    monkeypatch.setattr(stages, "run_stage", recorded)
+    config = replace(ECLAREConfig.preset("paper-131k"), embedding_dim=8, cluster_bits=0, ensemble=1)
+    learn(shop_of_groups(groups=3), config)
+    assert rates["surrogate"] == [0.005] * 10 + [0.0025] * 5 + [0.00125] * 5
+    assert rates["shortlister"] == rates["ranker"] == [0.004] * 5 + [0.002] * 5
 
 
 def test_probabilities_equal_the_paper_s_formula_over_dense_matrices() -> None:
@@ -135,32 +182,54 @@ def test_pruning_drops_neighbours_whose_texts_point_away() -> None:
     assert 24 < pruned.nnz < whole.nnz
 
 
-def test_a_shortlist_of_every_label_trains_like_no_shortlist() -> None:
+def shortlist_of(clusters: np.ndarray, members: np.ndarray, edges: np.ndarray) -> Shortlist:
+    return Shortlist(*(sp.csr_matrix(matrix.astype(np.float32)) for matrix in (clusters, members, edges)))
+
+
+def test_a_shortlist_of_every_label_trains_like_scoring_every_label() -> None:
     shop = shop_of_groups(groups=3)
-    config = replace(QUICK, negatives_per_batch=36)
     models = []
-    for shortlist in (None, Shortlist(np.tile(np.arange(36, dtype=np.int32), (36, 1)))):
-        texts = training_of(shop, config).texts
-        model = stages.fresh_model(texts, config, CPU)
-        run_stage(model, TrainingData(shop.clicks.weights_NL, texts, shortlist), Stage("full", 3, 0.01, 5))
+    every = shortlist_of(np.ones((36, 1)), np.ones((1, 36)), np.eye(36))
+    for way in ({"every_label": True}, {"shortlist": every}):
+        texts = training_of(shop, QUICK).texts
+        model = stages.fresh_model(texts, QUICK, CPU)
+        run_stage(model, TrainingData(shop.clicks.weights_NL, texts, **way), Stage("full", 3, 0.01, 5))
         models.append(model.state_dict())
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
 
 
-def test_negatives_come_from_the_shortlist_before_chance() -> None:
-    clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
-    batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
-    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 510, dtype=np.int32), (4, 1)))):
-        assert set(range(500, 510)) <= set(batch.labels_S.tolist())
-    for batch in batches.epoch(1, Shortlist(np.tile(np.arange(500, 600, dtype=np.int32), (4, 1)))):
-        assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
+def test_a_shortlist_has_the_labels_of_a_point_s_meta_labels_and_their_neighbours() -> None:
+    random = np.random.default_rng(0)
+    clusters, edges = random.random((7, 4)) < 0.4, (random.random((12, 12)) < 0.15) | np.eye(12, dtype=bool)
+    members = np.arange(12) % 4 == np.arange(4)[:, None]
+    points = np.array([5, 0, 3])
+    labels_S, scored_BS = shortlist_of(clusters, members, edges).of(points)
+    slowly = [
+        {to for label in range(12) if clusters[point, label % 4] for to in range(12) if edges[label, to]}
+        for point in points
+    ]
+    assert [set(labels_S[row]) for row in scored_BS] == slowly
+    assert labels_S.tolist() == sorted(set.union(*slowly))
 
 
-def test_a_shortlist_of_meta_labels_holds_all_their_labels() -> None:
-    members = sp.csr_matrix(np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 1]], np.float32))
-    shortlist = Shortlist(np.array([[0, 1], [1, 2], [1, 0]], np.int32), members)
-    assert shortlist.labels(np.array([0, 2])).tolist() == [0, 1, 3]
-    assert shortlist.labels(np.array([0, 1])).tolist() == [0, 1, 2, 3, 4]
+def test_clicks_outside_a_point_s_shortlist_and_labels_of_no_shortlist_are_not_learnt() -> None:
+    """Points 0 to 5 are scored against labels 0 to 5, the others against 6 to 11; every point clicks both sides."""
+    config = replace(QUICK, loss="bce", use_graph=False, use_label_text=False, use_attention=False)
+    texts = training_of(shop_of_groups(groups=2), config).texts
+    clicks = sp.csr_matrix((np.arange(24)[:, None] // 6 == np.arange(24) // 6).astype(np.float32))
+    side = np.array([[1, 0]] * 12 + [[0, 1]] * 12)
+    members = np.array([[1] * 6 + [0] * 18, [0] * 6 + [1] * 6 + [0] * 12])
+    model = stages.fresh_model(texts, config, CPU)
+    start = model.refinement.weight.detach().clone()
+    data = TrainingData(clicks, texts, shortlist=shortlist_of(side, members, np.eye(24)))
+    run_stage(model, data, Stage("ranker", 8, 0.05, 5, frozen_tokens=True))
+    moved = (model.refinement.weight != start).any(dim=1).tolist()
+    assert moved == [True] * 12 + [False] * 12
+    scores = encoded_by(model, texts.points_NV) @ classifiers_of(model, texts).T
+    first = encoded_by(model.eval(), texts.points_NV) @ start.numpy().T
+    gained = scores - first
+    assert gained[:6, :6].mean() > 0, "clicked and shortlisted"
+    assert gained[18:, 6:12].mean() < 0 and gained[12:18, 6:12].mean() < 0, "shortlisted and not clicked"
 
 
 def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
@@ -169,6 +238,15 @@ def test_an_epoch_has_some_steps_however_few_points_there_are() -> None:
     steps = [batch.points_B for batch in batches.epoch(1)]
     assert len(steps) == batches.steps_per_epoch == 4
     assert sorted(np.concatenate(steps)) == list(range(40))
+
+
+def test_negatives_are_the_hardest_labels_before_chance() -> None:
+    clicks = sp.csr_matrix((np.ones(4, np.float32), (np.arange(4), np.arange(4))), shape=(4, 1000))
+    batches = Batches(clicks, replace(QUICK, negatives_per_batch=20))
+    for batch in batches.epoch(1, np.tile(np.arange(500, 510, dtype=np.int32), (4, 1))):
+        assert set(range(500, 510)) <= set(batch.labels_S.tolist())
+    for batch in batches.epoch(1, np.tile(np.arange(500, 600, dtype=np.int32), (4, 1))):
+        assert set(batch.labels_S.tolist()) - set(range(500, 600)) == set(batch.points_B.tolist())
 
 
 def test_hard_negatives_are_those_the_model_scores_highest() -> None:
@@ -180,7 +258,7 @@ def test_hard_negatives_are_those_the_model_scores_highest() -> None:
     assert run._hardest(1) is None
     scores = encoded_by(model, texts.points_NV) @ classifiers_of(model, texts).T
     for point in (7, 20):
-        hardest = run._hardest(2).labels(np.array([point]))
+        hardest = run._hardest(2)[point]
         assert np.allclose(np.sort(scores[point, hardest]), np.sort(scores[point])[-4:])
         assert len(hardest) == 4
     labels, _ = answers(learn(shop, replace(config, epochs=20)))

@@ -108,6 +108,31 @@ def test_losses_equal_their_definitions() -> None:
     assert loss_of(scores, weights, "bce").item() == pytest.approx(heavier.item())
 
 
+@pytest.mark.parametrize("loss", ["softmax", "bce"])
+def test_the_loss_over_shortlists_is_that_of_every_point_over_its_own(loss: str) -> None:
+    random = torch.Generator().manual_seed(0)
+    scores = torch.randn(6, 9, generator=random, requires_grad=True)
+    weights = torch.randint(0, 3, (6, 9), generator=random).float()
+    scored = torch.rand(6, 9, generator=random) < 0.5
+    weights[4] *= ~scored[4]  # its shortlist missed all it clicked
+    slowly = torch.zeros(())
+    for row, only, own in zip(scores, weights, scored, strict=True):
+        mine, clicks = row[own], only[own]
+        if loss == "bce":
+            clicked = clicks > 0
+            importance = torch.where(clicked, clicks / clicks[clicked].mean(), 1.0)
+            right = torch.where(clicked, torch.sigmoid(mine), torch.sigmoid(-mine))
+            slowly = slowly - (importance * right.log()).sum() / scored.sum()
+        elif clicks.any():
+            slowly = slowly - (clicks / clicks.sum() * torch.log_softmax(mine, 0)).sum() / len(scores)
+    found = loss_of(scores, weights, loss, scored)
+    assert found.item() == pytest.approx(slowly.item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(found, scores, retain_graph=True)
+    (expected,) = torch.autograd.grad(slowly, scores)
+    assert torch.allclose(gradient, expected, atol=1e-6)
+    assert not gradient[~scored].any()
+
+
 def test_a_batch_holds_drawn_clicks_their_weights_and_negatives() -> None:
     clicks = shop_of_groups().clicks.weights_NL
     batches = Batches(clicks, ECLAREConfig(batch_size=10, positives_per_point=2, negatives_per_batch=4))
@@ -119,6 +144,14 @@ def test_a_batch_holds_drawn_clicks_their_weights_and_negatives() -> None:
         assert np.array_equal(batch.weights_BS, clicks[batch.points_B][:, batch.labels_S].toarray())
         assert ((batch.weights_BS > 0).sum(axis=1) >= 2).all()
         assert len(batch.labels_S) <= 10 * 2 + 4
+
+
+def test_where_every_label_is_scored_a_batch_holds_them_all() -> None:
+    clicks = shop_of_groups().clicks.weights_NL
+    config = ECLAREConfig(batch_size=10, positives_per_point=2, negatives_per_batch=4)
+    for batch in Batches(clicks, config, every_label=True).epoch(1):
+        assert np.array_equal(batch.labels_S, np.arange(96))
+        assert np.array_equal(batch.weights_BS, clicks[batch.points_B].toarray())
 
 
 def test_heavier_clicks_are_drawn_more_often() -> None:

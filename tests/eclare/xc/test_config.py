@@ -17,9 +17,9 @@ def test_a_file_is_flat_and_names_only_what_it_changes(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_presets_have_no_ranker_and_no_co_clicks_over_clusters(preset) -> None:
+def test_only_our_own_preset_has_a_ranker_and_co_clicks(preset) -> None:
     config = RecommenderConfig.preset(preset)
-    weight = 0 if config.model.shortlister == "clusters" else 0.5
+    weight = 0.5 if preset == "default" else 0
     assert (config.co_click_weight, config.held_back_share) == (weight, weight)
     assert config.model == ECLAREConfig.preset(preset)
 
