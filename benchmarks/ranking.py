@@ -37,7 +37,7 @@ def main(
     cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
     goal: Annotated[Goal, typer.Option(help="GOAL")] = "related",
     max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS", min=0)] = 3,
-    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.025,
+    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.1,
 ) -> None:
     """Ends with one line of JSON, as benchmarks.next_days.
 

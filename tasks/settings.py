@@ -74,7 +74,10 @@ class Settings(BaseSettings):
         3, ge=0, description="related products of a list that are the same but for size or colour; 0: no limit"
     )
     max_exposure: float = Field(
-        0.025, ge=0, le=1, description="share of lists with a product in their first 10, more where products are few"
+        0.1,
+        ge=0,
+        le=1,
+        description="share of the lists of much visited products that may show one product in their first 10",
     )
     fill_with_popular: bool = Field(
         False, description="whether what sells everywhere fills up lists that are still short"

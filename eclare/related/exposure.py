@@ -1,5 +1,10 @@
-"""The exposure limit: no label stands in the first places of too many lists; it keeps those that lose most without."""
+"""The exposure limit: no label stands in the first places of too many lists; it keeps those that lose most without.
 
+It holds among lists of products with as much history: a limit over all lists alone would let a best seller stand on
+nearly every page that people look at, and on none of the many that nobody does.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numba
@@ -8,14 +13,47 @@ import numpy.typing as npt
 
 from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.topk import PAD
+from eclare.evaluation.list_segments import HISTORY, by_history
 from eclare.related.diversify import choose_all
 from eclare.related.list_rules import Catalogue, Limits, ListRules, Mask, fits, length_of
 
+# The less is known of a product, the more a best seller in its list is a guess: shares of max_exposure, by HISTORY.
+SHARES = dict(zip(HISTORY, (0.2, 0.5, 0.8, 1.0), strict=True))
 EVEN_SLACK = 1.5  # the least exposure limit, in times of what each product would have if all had the same
 
 
+class Stratum(NamedTuple):
+    """Lists of products with as much history, and how many of them one label may stand in among the first places."""
+
+    rows: npt.NDArray[np.int64]
+    most: int
+
+
+def strata(labels_PC: Rows, catalogue: Catalogue, rules: ListRules) -> list[Stratum]:
+    """All lists by how many sessions held their product (HISTORY), each with its limit."""
+    _, names, place_P = by_history(catalogue.sessions_P)
+    found = []
+    for place, name in enumerate(names):
+        rows = np.flatnonzero(place_P == place)
+        if len(rows):
+            share = min(1.0, rules.max_exposure * (SHARES[name] if rules.max_exposure < 1 else 1))
+            found.append(Stratum(rows, exposure_limit(labels_PC[rows], rules._replace(max_exposure=share))))
+    return found
+
+
+def limit_in_strata(
+    labels_PC: Rows, scores_PC: Floats, catalogue: Catalogue, rules: ListRules, limits: Sequence[Stratum]
+) -> tuple[Mask, int]:
+    """What `limit_exposure` finds of the lists of every stratum, together."""
+    open_PC, moved = np.ones(labels_PC.shape, np.bool_), 0
+    for rows, most in limits:
+        open_PC[rows], moved_here = limit_exposure(labels_PC[rows], scores_PC[rows], catalogue, rules, most)
+        moved += moved_here
+    return open_PC, moved
+
+
 def exposure_limit(labels_PC: Rows, rules: ListRules) -> int:
-    """How many lists one label may stand in among the first places.
+    """How many of these lists one label may stand in among the first places.
 
     max_exposure of the lists that have a label, but at least EVEN_SLACK times what each label would have if all lists
     were full and all labels stood in as many: where products are few, each must be shown often.
@@ -34,9 +72,8 @@ def limit_exposure(
     """Which candidates may stand among the first places so that no label does in more than `most` lists, P x C.
 
     Also how many places changed hands. One pass over the labels, the most shown first: a label above the limit keeps
-    the lists that lose most without it, by its score minus that of the best candidate that could replace it, times the
-    root of the sessions of the list's product, since what is looked at more often loses more; a list without such a
-    candidate loses more than any other. Ties keep the better ranked place, then the lower row. A label
+    the lists that lose most without it, by its score minus that of the best candidate that could replace it; a list
+    without such a candidate loses more than any other. Ties keep the better ranked place, then the lower row. A label
     that was cut is closed: it stays at the limit and replaces nothing. A replacement is chosen by its score alone,
     without regard to diversity, and keeps to the limits of its list. Where no label is above the limit, all is open.
     """
@@ -52,17 +89,15 @@ def limit_exposure(
     if shown.lists_P.max(initial=0) <= most:
         return every, 0
     index = _Index.of(labels_PC, len(shown.lists_P), most)
-    worth_P = np.sqrt(catalogue.sessions_P + np.float32(1))
-    return listed_PC, int(_limit(_Table(labels_PC, scores_PC, listed_PC, worth_P), index, limits, shown))
+    return listed_PC, int(_limit(_Table(labels_PC, scores_PC, listed_PC), index, limits, shown))
 
 
 class _Table(NamedTuple):
-    """The ranked candidates of every list, and which of them it holds, P x C; worth_P: of its losses."""
+    """The ranked candidates of every list, and which of them it holds, P x C."""
 
     labels_PC: Rows
     scores_PC: Floats
     listed_PC: Mask
-    worth_P: Floats
 
 
 class Shown(NamedTuple):
@@ -118,8 +153,7 @@ def _limit(table: _Table, index: _Index, limits: Limits, shown: Shown) -> int:
         margins = np.empty(len(rows), np.float64)
         for entry in range(len(rows)):
             scores, replacement = table.scores_PC[rows[entry]], replacements[entry]
-            loss = np.inf if replacement == PAD else scores[ranks[entry]] - scores[replacement]
-            margins[entry] = loss * table.worth_P[rows[entry]]
+            margins[entry] = np.inf if replacement == PAD else scores[ranks[entry]] - scores[replacement]
         for entry in _smallest(margins, ranks, shown.most):
             row, replacement = rows[entry], replacements[entry]
             table.listed_PC[row, ranks[entry]] = False

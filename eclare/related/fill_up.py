@@ -1,5 +1,6 @@
 """Short lists are filled up with what goes with their category, its best sellers, and if wanted those of all."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numba
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
-from eclare.related.exposure import Shown
+from eclare.related.exposure import Shown, Stratum
 from eclare.related.list_rules import CATEGORY, CO_CLICK, POPULAR, Catalogue, Limits, ListRules, Lists, fits, length_of
 
 LEAST_LISTS = 2  # of a category that must hold a label before it counts as related to the category
@@ -73,18 +74,19 @@ def related_to_categories(lists: Lists, category_P: Rows) -> ByCategory:
     return ByCategory.of(category[order], label[order], categories)
 
 
-def fill_up(lists: Lists, fillers: Fillers, catalogue: Catalogue, rules: ListRules, most: int) -> Lists:
+def fill_up(lists: Lists, fillers: Fillers, catalogue: Catalogue, rules: ListRules, limits: Sequence[Stratum]) -> Lists:
     """Lists with fewer gaps: what goes with the product's category, its best sellers, then (if wanted) those of all.
 
     What is added has the score of the last ranked label (0 where there is none), keeps to the limits of a list and
-    stands among the first places of at most `most` lists; lists of lower rows choose first. A product is never in its
-    own list, and no label comes twice. A list stays short where nothing is left.
+    stands among the first places of at most as many lists of a stratum as its limit says; lists of lower rows choose
+    first. A product is never in its own list, and no label comes twice. A list stays short where nothing is left.
     """
     filled = Lists(lists.labels_PK.copy(), lists.scores_PK.copy(), lists.sources_PK.copy(), int(lists.moved))
-    short = np.flatnonzero((filled.labels_PK == PAD).any(axis=1)).astype(np.int32)
-    seen = lists.labels_PK[:, : rules.first]
-    shown = Shown(np.bincount(seen[seen != PAD], minlength=len(catalogue.category_P)), int(most))
-    _fill(filled, short, fillers, Limits.of(rules, catalogue), shown)
+    is_short_P = (filled.labels_PK == PAD).any(axis=1)
+    for rows, most in limits:
+        seen = lists.labels_PK[rows, : rules.first]
+        shown = Shown(np.bincount(seen[seen != PAD], minlength=len(catalogue.category_P)), int(most))
+        _fill(filled, rows[is_short_P[rows]].astype(np.int32), fillers, Limits.of(rules, catalogue), shown)
     return filled
 
 

@@ -1,6 +1,6 @@
 """Re-ranking: ranked candidates become the lists that a shop shows, by the shop's rules.
 
-The steps in their order: `limit_exposure` takes what stands in too many lists out of some, `diversify` chooses among
+The steps in their order: `limit_in_strata` takes what stands in too many lists out of some, `diversify` chooses among
 the candidates that are left, `sources_of` names where each label came from, `fill_up` adds what goes with the category
 to lists that came out short.
 """
@@ -12,7 +12,7 @@ from eclare.arrays.csr import CSRStack, Floats, Rows
 from eclare.arrays.products import look_up
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import diversify
-from eclare.related.exposure import exposure_limit, limit_exposure
+from eclare.related.exposure import limit_in_strata, strata
 from eclare.related.fill_up import Fillers, fill_up
 from eclare.related.list_rules import CO_CLICK, COLD, MODEL, Catalogue, ListRules, Lists
 
@@ -24,12 +24,12 @@ def rerank(
 
     labels_PC, scores_PC: best first, PAD where there are fewer. Scores fall along every list.
     """
-    most = exposure_limit(labels_PC, rules)
-    open_PC, moved = limit_exposure(labels_PC, scores_PC, catalogue, rules, most)
+    limits = strata(labels_PC, catalogue, rules)
+    open_PC, moved = limit_in_strata(labels_PC, scores_PC, catalogue, rules, limits)
     labels_PK, scores_PK = diversify(labels_PC, scores_PC, catalogue, rules, open_PC)
     lists = Lists(labels_PK, scores_PK, sources_of(labels_PK, cooccurrence), moved)
     fillers = Fillers.of(lists, catalogue, with_popular=rules.fill_with_popular)
-    return fill_up(lists, fillers, catalogue, rules, most)
+    return fill_up(lists, fillers, catalogue, rules, limits)
 
 
 def sources_of(labels_PK: Rows, cooccurrence: Cooccurrence) -> npt.NDArray[np.int8]:

@@ -10,7 +10,7 @@ from eclare.arrays.tfidf import normalise_rows
 from eclare.arrays.topk import PAD
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import diversify
-from eclare.related.exposure import EVEN_SLACK, exposure_limit, limit_exposure
+from eclare.related.exposure import EVEN_SLACK, Stratum, exposure_limit, limit_exposure, limit_in_strata, strata
 from eclare.related.fill_up import Fillers, fill_up, related_to_categories
 from eclare.related.list_rules import CATEGORY, CO_CLICK, POPULAR, Catalogue, ListRules, Lists
 from eclare.related.recommendations import SOURCES
@@ -52,6 +52,13 @@ def ranked_lists(random: np.random.Generator, queries: int, candidates: int) -> 
     for row, length in enumerate(random.integers(0, candidates + 1, queries)):
         labels[row, length:], scores[row, length:] = PAD, 0
     return labels, scores
+
+
+def ranked_of(random: np.random.Generator, products: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
+    """Different candidates of all products, none of them the last, with falling scores."""
+    worth = random.random((products, products - 1))
+    labels = np.argsort(-worth, axis=1)[:, :candidates].astype(np.int32)
+    return labels, np.take_along_axis(worth, labels, axis=1).astype(np.float32)
 
 
 def made_titles(random: np.random.Generator) -> sp.csr_matrix:
@@ -116,8 +123,7 @@ def limit_slowly(labels_PC, scores_PC, catalogue, rules, most):
                 ]  # fmt: skip
                 place = ranked.index(label)
                 loss = scores_PC[row, place] - scores_PC[row, ranked.index(could[0])] if could else np.inf
-                worth = np.sqrt(catalogue.sessions_P[row] + np.float32(1))
-                losses.append((-np.float64(loss) * worth, place, row, rest + could[:1]))
+                losses.append((-loss, place, row, rest + could[:1]))
         for _, _, row, replaced in sorted(losses, key=lambda loss: loss[:3])[most:]:
             lists[row] = replaced
             moved += 1
@@ -143,7 +149,7 @@ def related_slowly(labels_PK, sources_PK, category):
     return related
 
 
-def fill_up_slowly(lists, catalogue, rules, most):
+def fill_up_slowly(lists, catalogue, rules, limits):
     """What is added to every list, with its source."""
     allowed, category, sessions = catalogue.allowed_P, catalogue.category_P, catalogue.sessions_P
     chosen = [[int(label) for label in labels if label != PAD] for labels in lists.labels_PK]
@@ -157,7 +163,8 @@ def fill_up_slowly(lists, catalogue, rules, most):
         everywhere = clicked if rules.fill_with_popular else []
         for source, some in ((CATEGORY, goes_with), (CATEGORY, of_category), (POPULAR, everywhere)):
             for label in some:
-                shown = sum(label in other[: rules.first] for other in chosen)
+                rows, most = next(stratum for stratum in limits if product in stratum.rows)
+                shown = sum(label in chosen[row][: rules.first] for row in rows)
                 is_new = label != product and label not in listed and (shown < most or len(listed) >= rules.first)
                 if len(listed) < rules.k and is_new and fits_slowly(label, listed, catalogue, rules):
                     listed.append(label)
@@ -242,13 +249,26 @@ def test_a_label_above_the_limit_keeps_the_lists_that_lose_most_without_it(seed,
         assert found[row].tolist() == listed + [PAD] * (rules.k - len(listed))
 
 
-def test_of_lists_that_lose_as_much_the_more_visited_keeps_its_label():
-    labels, scores = np.array([[2, 3], [2, 4]] + 3 * [[0, 1]], np.int32), np.tile(np.float32([2, 1]), (5, 1))
-    catalogue = catalogue_of(sp.csr_matrix((5, 3), dtype=np.float32), np.full(5, PAD, np.int32))
-    for visited, expected in ((0, [2, 4]), (1, [3, 2])):
-        catalogue.sessions_P[:2] = np.arange(2) == visited
-        open_PC, _ = limit_exposure(labels, scores, catalogue, ListRules(1), 1)
-        assert diversify(labels, scores, catalogue, ListRules(1), open_PC)[0][:2, 0].tolist() == expected
+def test_the_limit_holds_among_lists_of_products_with_as_much_history():
+    """Of ten thousand products few are looked at; a best seller may not stand on all pages of those."""
+    random, products = np.random.default_rng(4), 400
+    catalogue = made_catalogue(random, products)
+    catalogue.sessions_P[:] = np.repeat([0, 3, 10, 50], [250, 80, 40, 30])
+    labels, scores = ranked_of(random, products, 40)
+    scores[:, 0], labels[:, 0] = scores[:, 0] + np.log1p(catalogue.sessions_P), 399
+    rules = ListRules(5, max_exposure=0.5)
+    limits = strata(labels, catalogue, rules)
+    assert [stratum.rows.tolist() for stratum in limits] == [
+        np.flatnonzero(catalogue.sessions_P == sessions).tolist() for sessions in (0, 3, 10, 50)
+    ]
+    assert [stratum.most for stratum in limits] == [25, 20, 16, 15], "0.2, 0.5, 0.8 and all of one half of the lists"
+    open_PC, moved = limit_in_strata(labels, scores, catalogue, rules, limits)
+    first = diversify(labels, scores, catalogue, rules, open_PC)[0]
+    assert moved > 0
+    for rows, most in limits:
+        assert (first[rows] == 399).any(axis=1).sum() == most
+        alone, _ = limit_exposure(labels[rows], scores[rows], catalogue, rules, most)
+        assert np.array_equal(open_PC[rows], alone)
 
 
 def test_what_gave_up_a_first_place_stands_below_them():
@@ -312,8 +332,9 @@ def test_lists_are_filled_from_the_category_and_if_wanted_from_everywhere(seed, 
         scores[product, :length] = -np.sort(-random.normal(size=length))
     ranked = Lists(labels, scores, random.integers(0, 3, labels.shape).astype(np.int8))
     fillers = Fillers.of(ranked, catalogue, with_popular=rules.fill_with_popular)
-    filled = fill_up(ranked, fillers, catalogue, rules, most)
-    chosen, added = fill_up_slowly(ranked, catalogue, rules, most)
+    limits = [Stratum(np.arange(6), most), Stratum(np.arange(6, products), 1)]
+    filled = fill_up(ranked, fillers, catalogue, rules, limits)
+    chosen, added = fill_up_slowly(ranked, catalogue, rules, limits)
     for product in range(products):
         gap = [PAD] * (k - len(chosen[product]))
         assert filled.labels_PK[product].tolist() == chosen[product] + gap
@@ -345,7 +366,9 @@ def test_the_whole_table_keeps_every_limit(seed, rules):
     lists = rerank(labels, scores, catalogue, made_sessions(sessions, PRODUCTS), rules)
     found, there = lists.labels_PK, lists.labels_PK != PAD
     first = found[:, : rules.first]
-    assert np.bincount(first[first != PAD], minlength=PRODUCTS).max() <= exposure_limit(labels, rules)
+    for rows, most in strata(labels, catalogue, rules):
+        of_stratum = first[rows]
+        assert np.bincount(of_stratum[of_stratum != PAD], minlength=PRODUCTS).max() <= most
     assert max(numbers_of(found, catalogue.category_P)) <= (rules.max_same_category or rules.k)
     assert max(numbers_of(found, catalogue.variants.group_P)) <= (rules.max_variants or rules.k)
     assert max(numbers_of(found, catalogue.variants.title_P)) <= (1 if rules.max_variants else rules.k)
@@ -385,13 +408,13 @@ def test_lists_are_limited_then_chosen_then_named_by_source_then_filled_up(rules
     random = np.random.default_rng(0)
     catalogue, ranked = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
     sessions = [random.permutation(PRODUCTS - 2)[: random.integers(1, 5)].tolist() for _ in range(12)]
-    cooccurrence, most = made_sessions(sessions, PRODUCTS), exposure_limit(ranked[0], rules)
+    cooccurrence, limits = made_sessions(sessions, PRODUCTS), strata(ranked[0], catalogue, rules)
     labels, scores, sources, moved = rerank(*ranked, catalogue, cooccurrence, rules)
-    open_PC, moved_alone = limit_exposure(*ranked, catalogue, rules, most)
+    open_PC, moved_alone = limit_in_strata(*ranked, catalogue, rules, limits)
     chosen, falling = diversify(*ranked, catalogue, rules, open_PC)
     assert moved == moved_alone
     named = Lists(chosen, falling, sources_of(chosen, cooccurrence))
-    filled, added = fill_up_slowly(named, catalogue, rules, most)
+    filled, added = fill_up_slowly(named, catalogue, rules, limits)
     seen = set()
     for p in range(PRODUCTS):
         assert labels[p].tolist() == filled[p] + [PAD] * (rules.k - len(filled[p]))
