@@ -75,9 +75,8 @@ def main(
 
 def figures_of(lists_QK: Rows, judge: Judge) -> Figures:
     """In percent: P, nDCG, PSP, lift, most shown, shown, shown of current."""
-    first_QK = lists_QK[:, :10]
-    found = {name: metric.value for name, metric in judge.metrics(first_QK).items()}
-    found |= {"shown": judge.shown(first_QK).value, "shown of current": judge.shown_current(first_QK)}
+    found = {name: metric.value for name, metric in judge.metrics(lists_QK).items()}
+    found |= {"shown": judge.shown(lists_QK).value, "shown of current": judge.shown_current(lists_QK)}
     return {name: round(100 * value, 2) for name, value in found.items()}
 
 

@@ -94,12 +94,13 @@ class Judge:
         return lists | {"popularity": popular(self._popularity_P, everything_P, self.queries, K)}
 
     def metrics(self, labels_QK: Rows) -> dict[str, PointMetric]:
-        """Every metric of the lists that is a mean over queries; "P of new" only where there are new ones.
+        """Every metric of the first K places that is a mean over queries; "P of new" only where there are new ones.
 
         P; nDCG, whose gain is the sessions that were shared; PSP, the mean of the queries' own; lift, nDCG whose gain
         is log(1 + lift); most shown: the share of lists with the product that stands in most; tail: the share of
         places outside the best-selling tenth of the products.
         """
+        labels_QK = labels_QK[:, :K]
         judged = {each.name: each for each in self._point_metrics(labels_QK, self._gains_QP)}
         by_count = self._point_metrics(labels_QK, self._shared_QP)[-1]
         precision, psp, ones_Q = judged["P"], judged["PSP"], np.ones(len(self.queries))
@@ -136,11 +137,12 @@ class Judge:
         return int((shown_P & self._is_current_P).sum()) / max(int(self._is_current_P.sum()), 1)
 
     def shown(self, labels_QK: Rows) -> Estimate:
-        """Different products of all lists over products with a session before the cut.
+        """Different products of the first K places of all lists over products with a session before the cut.
 
         A resample that draws lists twice shows fewer products, so the interval is the jackknife's: what every list
         alone shows is left out in turn (Efron, Tibshirani, 1993, ch. 11).
         """
+        labels_QK = labels_QK[:, :K]
         exposure_P, queries = exposure(labels_QK, len(self.product_ids)), len(labels_QK)
         with_session = max(int((self._popularity_P > 0).sum()), 1)
         shown_alone_Q = ((labels_QK != PAD) & (exposure_P[labels_QK] == 1)).sum(axis=1)

@@ -11,7 +11,6 @@ import scipy.sparse as sp
 import torch
 import typer
 
-from benchmarks.judge import K
 from benchmarks.next_days import OURS, catalogue_on, judge_at
 from eclare.arrays.csr import Rows
 from eclare.arrays.tfidf import Vocabulary
@@ -50,7 +49,7 @@ def main(
     ranking = ranking_at(rows, middle, Settings(_env_file=None, goal=goal))
     lists = ranking.lists(max_variants=max_variants, max_exposure=max_exposure)
     seconds = round(time.perf_counter() - begin, 1)
-    figures = judge.figures({OURS: lists[judge.queries, :K]} | judge.rivals(), OURS)
+    figures = judge.figures({OURS: lists[judge.queries]} | judge.rivals(), OURS)
     given = {"goal": goal, "max_variants": max_variants, "max_exposure": max_exposure}
     print(json.dumps({"cut": cut, "settings": given, "seconds": seconds} | figures))
 

@@ -36,7 +36,7 @@ def strata(labels_PC: Rows, catalogue: Catalogue, rules: ListRules) -> list[Stra
     for place, name in enumerate(names):
         rows = np.flatnonzero(place_P == place)
         if len(rows):
-            share = min(1.0, rules.max_exposure * (SHARES[name] if rules.max_exposure < 1 else 1))
+            share = rules.max_exposure * SHARES[name] if rules.max_exposure < 1 else 1.0
             found.append(Stratum(rows, exposure_limit(labels_PC[rows], rules._replace(max_exposure=share))))
     return found
 

@@ -82,11 +82,11 @@ def fill_up(lists: Lists, fillers: Fillers, catalogue: Catalogue, rules: ListRul
     first. A product is never in its own list, and no label comes twice. A list stays short where nothing is left.
     """
     filled = Lists(lists.labels_PK.copy(), lists.scores_PK.copy(), lists.sources_PK.copy(), int(lists.moved))
-    is_short_P = (filled.labels_PK == PAD).any(axis=1)
+    is_short_P, of_list = (filled.labels_PK == PAD).any(axis=1), Limits.of(rules, catalogue)
     for rows, most in limits:
         seen = lists.labels_PK[rows, : rules.first]
         shown = Shown(np.bincount(seen[seen != PAD], minlength=len(catalogue.category_P)), int(most))
-        _fill(filled, rows[is_short_P[rows]].astype(np.int32), fillers, Limits.of(rules, catalogue), shown)
+        _fill(filled, rows[is_short_P[rows]].astype(np.int32), fillers, of_list, shown)
     return filled
 
 

@@ -50,9 +50,8 @@ def in_groups(clicks: ibis.Table) -> ibis.Table:
     the order of the groups; a session's id says its day, with which it ends. session_group: a session's group on all
     days, the first five bits of a hash of its id alone.
     """
-    digest = (ibis.literal(SALT) + clicks.session_id).hexdigest(
-        "md5"
-    )  # engines have hashes of their own, this is no one's
+    # A hash that every engine computes alike; their own ones differ.
+    digest = (ibis.literal(SALT) + clicks.session_id).hexdigest("md5")
     first, second = (ibis.literal(HEXADECIMAL).find(digest.substr(place, 1)) for place in (0, 1))
     group = (2 * first + second // 8).cast("string").lpad(DIGITS, "0")
     day = (clicks.event_time.epoch_seconds() // DAY_SECONDS).cast("int64").cast("string")

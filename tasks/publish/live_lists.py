@@ -11,6 +11,7 @@ from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
 from tasks.errors import TaskError
 from tasks.night import Night
+from tasks.publish.measurements import rows_in
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import select, transaction
@@ -67,14 +68,8 @@ def _in_catalogue(
     ids_P: npt.NDArray[np.str_],
     allowed_P: npt.NDArray[np.bool_],
 ) -> Lists:
-    query, label = _rows_in(ids_P, queries), _rows_in(ids_P, related)
+    query = rows_in(queries, ids_P).astype(np.int32)
+    label = rows_in(related.ravel(), ids_P).astype(np.int32).reshape(related.shape)
     label = np.where((label != PAD) & allowed_P[label], label, PAD)
     order = np.argsort(label == PAD, axis=1, kind="stable")
     return Lists(query[query != PAD], np.take_along_axis(label, order, axis=1)[query != PAD])
-
-
-def _rows_in(ids_P: npt.NDArray[np.str_], ids: npt.NDArray[np.str_]) -> Rows:
-    """The row of each id, PAD where there is none."""
-    order = np.argsort(ids_P)
-    at = order[np.minimum(np.searchsorted(ids_P, ids, sorter=order), len(ids_P) - 1)]
-    return np.where(ids_P[at] == ids, at, PAD).astype(np.int32)

@@ -27,9 +27,9 @@ def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measur
     mask_NK = labels_NK != PAD
     points, places = np.nonzero(mask_NK)
     labels = labels_NK[points, places]
-    point_rows_N = _rows_in(recommendations.point_ids_N, products["product_id"])
-    label_rows_L = _rows_in(recommendations.label_ids_L, products["product_id"])
-    label_of_point_N = _rows_in(recommendations.point_ids_N, recommendations.label_ids_L)
+    point_rows_N = rows_in(recommendations.point_ids_N, products["product_id"])
+    label_rows_L = rows_in(recommendations.label_ids_L, products["product_id"])
+    label_of_point_N = rows_in(recommendations.point_ids_N, recommendations.label_ids_L)
     blocked, in_stock = (products[name].to_numpy().astype(bool) for name in ("blocked", "in_stock"))
     related, known = label_rows_L[labels], (label_rows_L[labels] >= 0) & (point_rows_N[points] >= 0)
     list_lengths, catalogue = mask_NK.sum(axis=1)[point_rows_N >= 0], max(len(products), 1)
@@ -105,7 +105,7 @@ def _count_repeated(labels_NK: npt.NDArray[np.int32]) -> int:
     return int(((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != PAD)).sum())
 
 
-def _rows_in(ids: npt.NDArray[np.str_], among: npt.NDArray[np.str_] | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def rows_in(ids: npt.NDArray[np.str_], among: npt.NDArray[np.str_] | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """The first row of each id among others, -1 for none."""
     found = pc.index_in(pa.array(ids, pa.string()), value_set=pa.array(among, pa.string()))
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))

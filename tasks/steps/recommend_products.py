@@ -17,9 +17,7 @@ from tasks.stores.artefacts import Storage
 
 if TYPE_CHECKING:
     from eclare.evaluation.lists import ListFigures
-    from eclare.related.list_rules import Lists
-    from eclare.related.snapshot import Snapshot
-    from eclare.related.variants import Variants
+    from eclare.related.list_rules import Catalogue, Lists
 
 
 def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
@@ -50,8 +48,8 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         products = pq.read_table(inputs / "products.parquet")
         snapshot, ranker = load_snapshot(inputs, texts, model, settings, known_until=0), load_ranker(model)
         variants = Variants.of(*(products[name].to_pylist() for name in ("title", "category", "brand")))
-        popularity_P = snapshot.cooccurrence.popularity()
-        catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P, variants, popularity_P)
+        sessions_P = snapshot.cooccurrence.popularity()
+        catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P, variants, sessions_P)
         rules = ListRules(
             settings.top_k, settings.max_same_category, settings.diversity,
             settings.max_variants, settings.max_exposure, settings.fill_with_popular,
@@ -61,7 +59,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         ids = products["product_id"].to_numpy().astype(str)
         recommendations = Recommendations(chosen.labels_PK, chosen.scores_PK, chosen.sources_PK, ids, ids)
         recommendations.save(folder)
-        figures = _describe(chosen, snapshot, products, variants, folder)
+        figures = _describe(chosen, catalogue, products, folder)
         first = slice(None), slice(settings.explained_ranks)
         lists = recommendations.labels_NK[first], recommendations.scores_NK[first]
         reasons = reasons_of(snapshot, ranker, ranked, *lists)
@@ -74,9 +72,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     return counts
 
 
-def _describe(
-    chosen: "Lists", snapshot: "Snapshot", products: pa.Table, variants: "Variants", folder: Path
-) -> "ListFigures":
+def _describe(chosen: "Lists", catalogue: "Catalogue", products: pa.Table, folder: Path) -> "ListFigures":
     """Write what the lists look like and how much is known of each product; returns the figures of all lists."""
     from eclare.evaluation.list_segments import (
         PageFigures,
@@ -88,13 +84,13 @@ def _describe(
     )
     from eclare.evaluation.lists import list_figures
 
-    labels_PK, sessions_P = chosen.labels_PK, snapshot.cooccurrence.popularity()
+    labels_PK, sessions_P = chosen.labels_PK, catalogue.sessions_P
     popularity = by_popularity(sessions_P)
     segmentations = (
         by_history(sessions_P), popularity, by_category(products["category"].to_pylist()),
         by_first_source(labels_PK, chosen.sources_PK, SOURCES),
     )  # fmt: skip
-    figures = list_figures(labels_PK, sessions_P, snapshot.allowed_P, variants.title_P)
+    figures = list_figures(labels_PK, sessions_P, catalogue.allowed_P, catalogue.variants.title_P)
     PageFigures(figures, segment_figures(labels_PK, sessions_P, segmentations)).save(folder)
     write_histories(products["product_id"], sessions_P, popularity, folder)
     return figures
