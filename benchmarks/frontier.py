@@ -26,6 +26,7 @@ from tasks.settings import Settings
 GOALS: tuple[Goal, ...] = ("related", "basket")
 EXPOSURES = (1, 0.3, 0.1, 0.05, 0.025, 0.01, 0.005)  # MAX_EXPOSURE
 COMPARED = {"P": 1, "nDCG": 1, "lift": 1, "shown": 1, "most shown": -1}  # 1: the higher the better, -1: the lower
+FORMATS = (".png", ".svg")
 PANELS = {
     "P": "P@10 (%)",
     "most shown": "lists with the most shown product (%)",
@@ -57,6 +58,11 @@ def main(
     In memory, as benchmarks.ranking; each goal is trained once. "shown of current" is the share of the products with an
     event in the 30 days before the cut that the judged lists show; other figures are those of benchmarks.next_days.
     """
+    if plot.suffix not in FORMATS or not plot.parent.is_dir():
+        raise typer.BadParameter(
+            f"must be a file in a folder that exists and end with {' or '.join(FORMATS)}, got {plot}",
+            param_hint="--plot",
+        )
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
     middle, judge = judge_at(rows, cut)
     ours: dict[Point, Figures] = {}
