@@ -43,6 +43,11 @@ class Topology:
     commands: dict[str, str]
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
+    @property
+    def hold_training(self) -> Path:
+        """While this file is there, a training waits after each checkpoint: it lasts as long as a test needs."""
+        return Path(self.environment["HOLD_TRAINING"])
+
     def start(self, name: str) -> None:
         """Start one of the processes."""
         self.running[name] = airflow.launch(self.commands[name], self.airflow.home, self.environment)
@@ -87,6 +92,7 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
         "AIRFLOW__CELERY__BROKER_URL": REDIS_URL,
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{environment[METADATA_URL]}",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": f"test-{uuid4().hex[:8]}-",
+        "HOLD_TRAINING": str(home / "hold-training"),
     }
     commands = {command.partition(" ")[0]: command for command in airflow.components(port)}
     commands |= {f"worker {queue}": WORKER.format(queue=queue) for queue in QUEUES}

@@ -9,7 +9,8 @@ import sys
 
 FORKS_TASKS = {"LocalExecutor": "scheduler", "CeleryExecutor": "celery"}
 
-if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv:
+
+def load_what_tasks_load():
     from importlib import import_module
 
     from tasks.run import STEPS
@@ -20,3 +21,26 @@ if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv:
         *("ibis.backends.duckdb", "airflow.sdk.execution_time.task_runner"),
     ):
         import_module(module)
+
+
+def hold_training_while(file):
+    """A training waits after each checkpoint while the file is there, and takes nothing of the cores meanwhile."""
+    import time
+    from pathlib import Path
+
+    from eclare.model.checkpoint import Checkpoint
+
+    write = Checkpoint.write
+
+    def write_and_wait(self, *state):
+        write(self, *state)
+        while Path(file).exists():
+            time.sleep(0.2)
+
+    Checkpoint.write = write_and_wait
+
+
+if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv:
+    load_what_tasks_load()
+    if "HOLD_TRAINING" in os.environ:
+        hold_training_while(os.environ["HOLD_TRAINING"])
