@@ -94,12 +94,12 @@ def stop_airflow(settings: Settings) -> int:
     home = home_of(settings)
     count = len(processes(home))
     for send in (psutil.Process.terminate, psutil.Process.kill):
-        for process in processes(home):
+        living = processes(home)
+        for process in living:
             with suppress(psutil.NoSuchProcess):
                 send(process)
-        deadline = time.monotonic() + STOP_LIMIT_SECONDS
-        while processes(home) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        # A dying process has no environment any more, by which `processes` would know it.
+        psutil.wait_procs(living, STOP_LIMIT_SECONDS)
     return count
 
 

@@ -23,17 +23,22 @@ class Browser:
 
     def __init__(self, driver: webdriver.Chrome, url: str) -> None:
         self.driver, self.url = driver, url
+        self.user = ""
 
     def open(self, path: str) -> None:
         self.driver.get(f"{self.url}{path}")
 
     def log_in(self, user: str, password: str) -> None:
+        """As this user from here on; who is in already stays."""
+        if user == self.user:
+            return
         self.driver.delete_all_cookies()
         self.open("/auth/login/")
         self.type("input[name=username]", user)
         self.type("input[name=password]", password)
         self.find("button[type=submit]").click()
         self.wait(lambda: "/auth/login" not in self.driver.current_url)
+        self.user = user
 
     def find(self, selector: str) -> WebElement:
         return self.wait(lambda: next(iter(self.all(selector)), None))

@@ -33,10 +33,18 @@ def api(up: Up) -> AirflowApi:
     return up.api("op")
 
 
-@pytest.fixture
-def screen(up: Up) -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def opened(up: Up) -> Iterator[Browser]:
     with browser(up.url) as opened:
         yield opened
+
+
+@pytest.fixture
+def screen(opened: Browser) -> Browser:
+    """At a desk, whatever the test before it looked at."""
+    opened.driver.switch_to.default_content()
+    opened.driver.set_window_size(*SIZE)
+    return opened
 
 
 def log_in(screen: Browser, up: Up, user: str) -> None:
@@ -57,12 +65,13 @@ def fill_in_a_backfill(screen: Browser, dag_id: str, first: date, last: date) ->
 
 
 def backfill(screen: Browser, dag_id: str, first: date, last: date) -> None:
-    """Fill the form in and send it off."""
+    """Fill the form in, send it off, and do not look on: Airflow's pages are drawn anew all the time."""
     fill_in_a_backfill(screen, dag_id, first, last)
     screen.wait(lambda: ready(screen))
     screen.picture(f"backfill-{dag_id}")
     ready(screen).click()
     screen.wait(lambda: not screen.all("[role=dialog]"))
+    screen.driver.get("about:blank")
 
 
 def ready(screen: Browser):
@@ -93,14 +102,13 @@ def began() -> str:
 
 
 @pytest.fixture(scope="module")
-def published(up: Up, api: AirflowApi, began: str) -> Settings:
+def published(up: Up, opened: Browser, api: AirflowApi, began: str) -> Settings:
     """An operator backfilled all days in the browser once they were delivered, and the night is live."""
     settings = with_database(up.settings)
     deliver_log(Path(settings.click_log_url), DAYS[0])
     deliver_catalogue(Path(settings.catalogue_url))
-    with browser(up.url) as screen:
-        log_in(screen, up, "op")
-        backfill(screen, "ingest_clicks", DAYS[0], DAYS[-1])
+    log_in(opened, up, "op")
+    backfill(opened, "ingest_clicks", DAYS[0], DAYS[-1])
     wait_for_runs(api, "ingest_clicks", len(DAYS), began)
     api.trigger("refresh_recommendations", NIGHT, lambda _: None)
     return settings
@@ -161,7 +169,6 @@ def test_the_page_is_used_by_keyboard_and_on_a_phone(up: Up, published: Settings
 
 def test_an_operator_rolls_back_in_the_page_inside_airflow(up: Up, published: Settings, screen: Browser) -> None:
     log_in(screen, up, "op")
-    screen.driver.set_window_size(*SIZE)
     screen.open("/plugin/recommendations")
     screen.driver.switch_to.frame(screen.find("iframe"))
     screen.click_text("Nights", "nav a")
