@@ -22,7 +22,8 @@ TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@1
 
 # Files whose tests share an Airflow: its boot takes half a minute of both cores.
 TOGETHER = [
-    {f"tests/local/{name}.py" for name in ("test_airflow", "test_browser", "test_up_and_down")},
+    {f"tests/local/{name}.py" for name in ("test_airflow", "test_up_and_down")},
+    {f"tests/local/{name}.py" for name in ("test_browser", "test_topology")},
     {f"tests/dags/{name}.py" for name in ("test_night", "test_runs", "test_by_hand")},
 ]
 

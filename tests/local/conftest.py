@@ -1,20 +1,70 @@
-"""One Airflow for all files that look at a running one: its boot and its end take half a minute of both cores."""
+"""Airflows that files share, because a boot and an end take half a minute of both cores."""
 
 import json
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from local import embedded_postgres
+from tasks.settings import Settings
 from tests.installations import skip_disk_flushes
+from tests.local import topology as processes
 from tests.local.running import Up, started
+from tests.local.topology import DELIVERED, INGESTED, REDIS_URL, NightRun, Topology
+from tests.loopback import collector
 from tests.nights import LENIENT
+from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
 
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Airflow as `make up` leaves it; nothing was delivered."""
     folder = tmp_path_factory.mktemp("up")
-    (folder / "gate.json").write_text(json.dumps(LENIENT))
     skip_disk_flushes(embedded_postgres.start(folder / "state_folder"))
-    with started(folder, GATE_CONFIG=str(folder / "gate.json"), HELD_OUT_DAYS="1") as running:
+    with started(folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def collected() -> Iterator[tuple[str, dict[str, set[str]]]]:
+    """Where Airflow's measurements are collected, and what came."""
+    with collector() as address_and_figures:
+        yield address_and_figures
+
+
+@pytest.fixture(scope="session")
+def topology(tmp_path_factory: pytest.TempPathFactory, collected: tuple[str, dict]) -> Iterator[Topology]:
+    """The processes of docker-compose.yml; three days were delivered, nothing has run."""
+    try:
+        redis.Redis.from_url(REDIS_URL).ping()
+    except redis.ConnectionError as error:
+        pytest.skip(f"no Redis answers at TEST_REDIS_URL: {error}")
+    folder = tmp_path_factory.mktemp("topology")
+    (folder / "gate.json").write_text(json.dumps(LENIENT))
+    (folder / "eclare.json").write_text("{}")
+    deliver_log(folder / "clicks", DELIVERED[0])
+    deliver_catalogue(folder / "catalogue.parquet")
+    settings = Settings(
+        _env_file=None, database_url=None, state_folder=folder / "state", storage_url=str(folder / "storage"),
+        click_log_url=str(folder / "clicks"), catalogue_url=str(folder / "catalogue.parquet"),
+        gate_config=folder / "gate.json", eclare_config=folder / "eclare.json", held_out_days=1,
+    )  # fmt: skip
+    telemetry = {
+        "AIRFLOW__METRICS__OTEL_ON": "True",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collected[0],
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    }
+    with processes.started(settings, **telemetry) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def night_run(topology: Topology) -> NightRun:
+    """The last two of the days were ingested, and their night is live."""
+    api = topology.airflow.api("op")
+    api.backfill("ingest_clicks", INGESTED[0], INGESTED[-1], lambda _: None)
+    api.trigger("refresh_recommendations", NIGHT, lambda _: None)
+    tasks = list(api.task_instances("dags/refresh_recommendations/dagRuns/~", {}))
+    return NightRun(tasks, {queue: len(topology.taken_by(queue)) for queue in ("default", "gpu")})

@@ -1,81 +1,38 @@
 """A whole night through Redis, Celery and both queues, and what becomes of it when one of the processes dies."""
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.run import run
-from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tests.local.topology import REDIS_URL, Topology, started
-from tests.loopback import collector
-from tests.nights import LENIENT, rows_of
-from tests.small_shop import IDS, NIGHT, deliver_catalogue, deliver_log
+from tests.local.topology import INGESTED, NightRun, Topology
+from tests.nights import rows_of
+from tests.small_shop import IDS, NIGHT
 
 pytestmark = pytest.mark.slow
 
-# One day is held out, one is trained on.
-DAYS = [NIGHT - timedelta(days=age) for age in reversed(range(2))]
 OF_THE_GPU = {"train_model", "evaluate_model", "recommend_products"}
 LIVE = "select version_id, count(*) from current_recommendations group by version_id"
 PATIENCE_SECONDS = 150
 
 
-@pytest.fixture(scope="module")
-def collected() -> Iterator[tuple[str, dict[str, set[str]]]]:
-    with collector() as address_and_figures:
-        yield address_and_figures
-
-
-@pytest.fixture(scope="module")
-def topology(tmp_path_factory: pytest.TempPathFactory, collected: tuple[str, dict]) -> Iterator[Topology]:
-    try:
-        redis.Redis.from_url(REDIS_URL).ping()
-    except redis.ConnectionError as error:
-        pytest.skip(f"no Redis answers at TEST_REDIS_URL: {error}")
-    folder = tmp_path_factory.mktemp("topology")
-    (folder / "gate.json").write_text(json.dumps(LENIENT))
-    (folder / "eclare.json").write_text("{}")
-    deliver_log(folder / "clicks", DAYS[0])
-    deliver_catalogue(folder / "catalogue.parquet")
-    settings = Settings(
-        _env_file=None, database_url=None, state_folder=folder / "state", storage_url=str(folder / "storage"),
-        click_log_url=str(folder / "clicks"), catalogue_url=str(folder / "catalogue.parquet"),
-        gate_config=folder / "gate.json", eclare_config=folder / "eclare.json", held_out_days=1,
-    )  # fmt: skip
-    telemetry = {
-        "AIRFLOW__METRICS__OTEL_ON": "True",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collected[0],
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-    }
-    with started(settings, **telemetry) as up:
-        yield up
-
-
-def test_a_night_goes_through_both_queues(topology: Topology) -> None:
-    api = topology.airflow.api("op")
-    api.backfill("ingest_clicks", DAYS[0], DAYS[-1], lambda _: None)
-    api.trigger("refresh_recommendations", NIGHT, lambda _: None)
-    tasks = list(api.task_instances("dags/refresh_recommendations/dagRuns/~", {}))
+def test_a_night_goes_through_both_queues(topology: Topology, night_run: NightRun) -> None:
+    tasks = night_run.tasks
     assert {task["task_id"] for task in tasks if task["queue"] == "gpu"} == OF_THE_GPU
     assert {task["state"] for task in tasks} == {"success"}
-    assert len(topology.taken_by("gpu")) == len(OF_THE_GPU)
-    assert len(topology.taken_by("default")) == 3 * len(DAYS) + len(tasks) - len(OF_THE_GPU)
+    assert night_run.taken_by["gpu"] == len(OF_THE_GPU)
+    assert night_run.taken_by["default"] == 3 * len(INGESTED) + len(tasks) - len(OF_THE_GPU)
     live = rows_of(topology.settings, "select distinct product_id, night from current_recommendations")
     assert {product for product, _ in live} == set(IDS)
-    assert {night for _, night in live} == {NIGHT}
 
 
-def test_open_telemetry_is_told_how_long_each_task_took(topology: Topology, collected: tuple[str, dict]) -> None:
+def test_open_telemetry_is_told_how_long_each_task_took(night_run: NightRun, collected: tuple[str, dict]) -> None:
     _, figures = collected
     assert {f"task_id={task}" for task in OF_THE_GPU} <= figures["airflow.task.duration"]
 
@@ -144,7 +101,9 @@ class DyingNight:
         return next(self.topology.airflow.home.glob(log)).read_text()
 
 
-def test_a_night_and_its_readers_outlive_each_process_and_the_model_is_the_same(topology: Topology) -> None:
+def test_a_night_and_its_readers_outlive_each_process_and_the_model_is_the_same(
+    topology: Topology, night_run: NightRun
+) -> None:
     """Killed one after the other in one training, each once the one before it is back."""
     night = DyingNight(topology)
     night.in_training(attempt=1)

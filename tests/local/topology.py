@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import psutil
@@ -19,7 +21,11 @@ from tasks.settings import Settings
 from tests.installations import skip_disk_flushes
 from tests.local.running import PARSED_ONCE, load_early
 from tests.servers import postmaster_pid
+from tests.small_shop import NIGHT
 
+# One day is held out; training needs a day before it, on the night before as well.
+DELIVERED = [NIGHT - timedelta(days=age) for age in reversed(range(3))]
+INGESTED = DELIVERED[1:]
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 QUEUES = ("default", "gpu")
 WORKER = "celery worker --queues {queue} --celery-hostname {queue}@%h --concurrency 1 --skip-serve-logs"
@@ -78,6 +84,13 @@ class Topology:
     def taken_by(self, queue: str) -> list[str]:
         """What the log of a queue's worker says it received."""
         return re.findall(r"Task execute_workload\[(.+?)\] received", self.log_of(f"worker {queue}").read_text())
+
+
+class NightRun(NamedTuple):
+    """The task instances of the night, and how many tasks each queue's worker took until it had ended."""
+
+    tasks: list[dict[str, Any]]
+    taken_by: dict[str, int]
 
 
 @contextmanager
