@@ -113,11 +113,11 @@ def test_an_operator_goes_back_and_is_named(shop, page):
     assert len(rows_of(shop, "select * from live_history")) == len(moves)
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_no_sql_and_no_error(shop, page, text):
-    assert page.get("/", params={"words": text}).status_code == 200
-    assert page.get("/product", params={"product_id": text}).status_code == 404
-    assert page.get("/version", params={"version_id": text}).status_code == 422
+def test_hostile_text_is_no_sql_and_no_error(shop, page):
+    for text in HOSTILE:
+        assert page.get("/", params={"words": text}).status_code == 200, text
+        assert page.get("/product", params={"product_id": text}).status_code == 404, text
+        assert page.get("/version", params={"version_id": text}).status_code == 422, text
 
 
 def test_an_empty_shop_has_pages_too(settings, page):
