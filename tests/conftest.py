@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -15,7 +14,15 @@ from xdist.scheduler import LoadFileScheduling
 from local import embedded_postgres
 from tasks.settings import Settings
 from tasks.stores.database import migrate
-from tests.installations import Installation, engine_of, new_database, places_in, skip_disk_flushes
+from tests.installations import (
+    Installation,
+    drop_databases,
+    engine_of,
+    new_database,
+    places_in,
+    short_folder,
+    skip_disk_flushes,
+)
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -53,10 +60,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_sessionfinish() -> None:
+    drop_databases()
+
+
 @pytest.fixture(scope="session")
 def embedded_server() -> Iterator[str]:
-    """One embedded PostgreSQL for the whole run; its folder has a short name, for its socket's sake."""
-    folder = Path(tempfile.mkdtemp(prefix="eclare-test-"))
+    """One embedded PostgreSQL for the whole run, in memory where that has room."""
+    folder = short_folder()
     url = embedded_postgres.start(folder)
     skip_disk_flushes(url)
     yield url

@@ -1,6 +1,8 @@
 """Installations of tests: folders and a database of their own, and copies of one that was made ready once."""
 
 import shutil
+import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,9 +14,13 @@ import sqlalchemy as sa
 from tasks.settings import Settings
 
 SCHEMA = "of_a_test"  # not public, so that nothing relies on that name
+MEMORY, ROOM = Path("/dev/shm"), 8 << 30  # noqa: S108 (names are those of mkdtemp)
 PLACES = {name: name for name in ("state_folder", "storage_url", "click_log_url")} | {
     "catalogue_url": "catalogue.parquet"
 }
+
+
+_to_drop: dict[str | sa.URL, list[str]] = defaultdict(list)
 
 
 class Installation(NamedTuple):
@@ -43,7 +49,10 @@ def places_in(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def new_database(server: str, template: str | None = None) -> Iterator[str]:
-    """The URL of a database on the server of a URL: a copy of the one of `template`, else with an empty schema."""
+    """The URL of a database on the server of a URL: a copy of the one of `template`, else with an empty schema.
+
+    Nobody may use it after the block; `drop_databases` drops it.
+    """
     url = sa.make_url(server).set(database=f"test_{uuid4().hex[:12]}")
     copied = f" template {sa.make_url(template).database}" if template else ""
     with _administrator(server) as connection:
@@ -54,9 +63,25 @@ def new_database(server: str, template: str | None = None) -> Iterator[str]:
     try:
         yield url.update_query_dict({"options": f"-csearch_path={SCHEMA}"}).render_as_string(hide_password=False)
     finally:
-        # A server of the tests' own may be gone by now, with all its databases.
+        _to_drop[server].append(str(url.database))
+
+
+def drop_databases() -> None:
+    """Drop what `new_database` made. At the end of all tests: for minutes after a thousand files were deleted, ext4
+    takes long to find an inode for a new one, and a database is three hundred.
+    """
+    for server, names in _to_drop.items():
+        # A server of the tests' own is gone by now, with all its databases.
         with suppress(sa.exc.OperationalError), _administrator(server) as connection:
-            connection.execute(sa.text(f"drop database {url.database} with (force)"))
+            for name in names:
+                connection.execute(sa.text(f"drop database {name} with (force)"))
+    _to_drop.clear()
+
+
+def short_folder() -> Path:
+    """A new folder for a server, in memory where that has room. Its name is short, for its socket's sake."""
+    roomy = MEMORY.exists() and shutil.disk_usage(MEMORY).free > ROOM
+    return Path(tempfile.mkdtemp(prefix="eclare-test-", dir=MEMORY if roomy else None))
 
 
 def skip_disk_flushes(server: str) -> None:

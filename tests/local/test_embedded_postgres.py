@@ -4,7 +4,6 @@ import pwd
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from local import embedded_postgres
 from local.embedded_postgres import start, stop
 from tasks.errors import NotReady
 from tasks.settings import ROOT
+from tests.installations import short_folder
 from tests.servers import postmaster_pid
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 @contextmanager
 def state_folder() -> Iterator[Path]:
     # Not tmp_path: pytest closes its parent folder to every other user, and root's server is another user.
-    folder = Path(tempfile.mkdtemp(prefix="eclare-test-"))
+    folder = short_folder()
     yield folder
     stop(folder)
     rmtree(folder)

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +22,7 @@ from tasks.publish import versions
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import database_engine, migrate
-from tests.installations import Installation, engine_of
+from tests.installations import Installation, engine_of, short_folder
 from tests.nights import TABLES, make_night, rows_of, tables_of_versions, with_lenient_gate
 from tests.servers import OwnServer
 
@@ -238,7 +237,7 @@ def server_like(server: str) -> Iterator[OwnServer]:
             pytest.skip(
                 f"the programs of the server of TEST_DATABASE_URL, in {programs} there, are not on this machine"
             )
-    folder = Path(tempfile.mkdtemp(prefix="eclare-own-"))
+    folder = short_folder()
     own = OwnServer(programs, folder)
     try:
         yield own
