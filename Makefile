@@ -23,12 +23,14 @@ $(INSTALLED): $(LOCK)
 demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what was published (at most 10 minutes)
 	@$(RUN) -m local demo
 
-TWO_FILES_AT_A_TIME = -n 2 --dist loadfile --no-loadscope-reorder
-test: $(INSTALLED) ## All tests, two files at a time
-	$(RUN) -m pytest $(TWO_FILES_AT_A_TIME)
+# As many files at a time as keep two cores busy while some wait for a server, so each process computes with one thread.
+# What was compiled is kept: every process would compile the project again.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: $(INSTALLED) ## All tests, three files at a time
+	$(PYTEST)
 
 test-fast: $(INSTALLED) ## The tests that are not marked slow
-	$(RUN) -m pytest $(TWO_FILES_AT_A_TIME) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependencies
 	$(RUN) -m ruff check .

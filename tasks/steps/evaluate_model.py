@@ -57,10 +57,11 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     product is judged; blocked and out-of-stock ones are never recommended. lists.npz keeps the lists. Raises BadInput
     where no product can be judged and for interactions of older code.
     """
-    from tasks.ranking import load_ranker, load_snapshot
-
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
+    # What takes seconds to load, once nothing is missing.
+    from tasks.ranking import load_ranker, load_snapshot
+
     interactions, label_graph, trained = artefacts
     with (
         storage.open(interactions) as inputs,

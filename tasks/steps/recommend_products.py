@@ -29,6 +29,9 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     segment of their query, histories.parquet how much is known of each product, reasons.parquet why the first
     EXPLAINED_RANKS are recommended.
     """
+    storage = Storage(settings.storage_url)
+    artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
+    # What takes seconds to load, once nothing is missing.
     from eclare.related.explain import reasons_of
     from eclare.related.list_rules import Catalogue, ListRules
     from eclare.related.ranking import rank
@@ -36,8 +39,6 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     from eclare.related.variants import Variants
     from tasks.ranking import categories, load_ranker, load_snapshot, recommendable
 
-    storage = Storage(settings.storage_url)
-    artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
     interactions, label_graph, trained = artefacts
     with (
         storage.open(interactions) as inputs,

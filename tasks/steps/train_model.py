@@ -26,13 +26,14 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     losses.png. A retry on the same machine goes on where a kill ended the last try. Raises BadInput for a config that
     cannot work and for a training that diverges.
     """
+    storage, config = Storage(settings.storage_url), read_config(settings)
+    made_from = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph")]
+    # What takes seconds to load, once nothing is missing.
     from eclare.model.loss_curve import plot_losses
     from eclare.model.stages import Training
     from eclare.related.backtest import ranker_from
     from tasks.ranking import RANKER, choose_device, load_texts
 
-    storage, config = Storage(settings.storage_url), read_config(settings)
-    made_from = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph")]
     device, checkpoints = choose_device(settings), settings.state_folder / "checkpoints" / str(night)
     sources = {"config": config.hash}
     with (
