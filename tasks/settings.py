@@ -2,6 +2,7 @@
 
 import subprocess
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -104,8 +105,9 @@ class Settings(BaseSettings):
         return self
 
 
+@cache
 def code_version() -> str:
-    """The commit of a checkout, else the version of the installed package."""
+    """The commit of a checkout as it was when first asked, else the version of the installed package."""
     describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     with suppress(FileNotFoundError, subprocess.CalledProcessError):  # an image has neither git nor a checkout
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
