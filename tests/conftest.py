@@ -66,6 +66,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)  # fixtures of the session have ended
 def pytest_sessionfinish() -> None:
     drop_databases()
 

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ PLACES = {name: name for name in ("state_folder", "storage_url", "click_log_url"
 }
 
 
-_to_drop: dict[str | sa.URL, list[str]] = defaultdict(list)
+_to_drop: list[tuple[str, str]] = []  # where to ask for it, and the database
 
 
 class Installation(NamedTuple):
@@ -63,18 +62,17 @@ def new_database(server: str, template: str | None = None) -> Iterator[str]:
     try:
         yield url.update_query_dict({"options": f"-csearch_path={SCHEMA}"}).render_as_string(hide_password=False)
     finally:
-        _to_drop[server].append(str(url.database))
+        _to_drop.append((server, str(url.database)))
 
 
 def drop_databases() -> None:
     """Drop what `new_database` made. At the end of all tests: for minutes after a thousand files were deleted, ext4
     takes long to find an inode for a new one, and a database is three hundred.
     """
-    for server, names in _to_drop.items():
+    for server, name in _to_drop:  # a copy was given up before what it was copied from, where it is asked for
         # A server of the tests' own is gone by now, with all its databases.
         with suppress(sa.exc.OperationalError), _administrator(server) as connection:
-            for name in names:
-                connection.execute(sa.text(f"drop database {name} with (force)"))
+            connection.execute(sa.text(f"drop database {name} with (force)"))
     _to_drop.clear()
 
 
