@@ -98,9 +98,18 @@ def stop_airflow(settings: Settings) -> int:
         for process in living:
             with suppress(psutil.NoSuchProcess):
                 send(process)
-        # A dying process has no environment any more, by which `processes` would know it.
-        psutil.wait_procs(living, STOP_LIMIT_SECONDS)
+        deadline = time.monotonic() + STOP_LIMIT_SECONDS
+        # Not `processes`, which knows them by their environment: a dying process has none any more.
+        while any(_lives(process) for process in living) and time.monotonic() < deadline:
+            time.sleep(0.2)
     return count
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it is there and no zombie, which stays until its parent asks for it."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def processes(home: Path) -> list[psutil.Process]:

@@ -14,12 +14,10 @@ from tasks.settings import Settings
 
 SCHEMA = "of_a_test"  # not public, so that nothing relies on that name
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30  # noqa: S108 (names are those of mkdtemp)
+_to_drop: list[tuple[str, str]] = []  # where to ask for it, and the database
 PLACES = {name: name for name in ("state_folder", "storage_url", "click_log_url")} | {
     "catalogue_url": "catalogue.parquet"
 }
-
-
-_to_drop: list[tuple[str, str]] = []  # where to ask for it, and the database
 
 
 class Installation(NamedTuple):

@@ -11,9 +11,9 @@ from tasks.settings import Settings
 from tests.installations import skip_disk_flushes
 from tests.local import topology as processes
 from tests.local.running import Up, started
-from tests.local.topology import DELIVERED, INGESTED, REDIS_URL, NightRun, Topology
+from tests.local.topology import DELIVERED, INGESTED, QUEUES, REDIS_URL, NightRun, Topology
 from tests.loopback import collector
-from tests.nights import LENIENT
+from tests.nights import LENIENT, rows_of
 from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
 
 
@@ -35,7 +35,7 @@ def collected() -> Iterator[tuple[str, dict[str, set[str]]]]:
 
 @pytest.fixture(scope="session")
 def topology(tmp_path_factory: pytest.TempPathFactory, collected: tuple[str, dict]) -> Iterator[Topology]:
-    """The processes of docker-compose.yml; three days were delivered, nothing has run."""
+    """The processes of docker-compose.yml; four days were delivered, nothing has run."""
     try:
         redis.Redis.from_url(REDIS_URL).ping()
     except redis.ConnectionError as error:
@@ -67,4 +67,6 @@ def night_run(topology: Topology) -> NightRun:
     api.backfill("ingest_clicks", INGESTED[0], INGESTED[-1], lambda _: None)
     api.trigger("refresh_recommendations", NIGHT, lambda _: None)
     tasks = list(api.task_instances("dags/refresh_recommendations/dagRuns/~", {}))
-    return NightRun(tasks, {queue: len(topology.taken_by(queue)) for queue in ("default", "gpu")})
+    taken_by = {queue: len(topology.taken_by(queue)) for queue in QUEUES}
+    live = rows_of(topology.settings, "select distinct product_id, night from current_recommendations")
+    return NightRun(tasks, taken_by, live)

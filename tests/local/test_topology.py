@@ -22,14 +22,14 @@ LIVE = "select version_id, count(*) from current_recommendations group by versio
 PATIENCE_SECONDS = 150
 
 
-def test_a_night_goes_through_both_queues(topology: Topology, night_run: NightRun) -> None:
+def test_a_night_goes_through_both_queues(night_run: NightRun) -> None:
     tasks = night_run.tasks
     assert {task["task_id"] for task in tasks if task["queue"] == "gpu"} == OF_THE_GPU
     assert {task["state"] for task in tasks} == {"success"}
     assert night_run.taken_by["gpu"] == len(OF_THE_GPU)
     assert night_run.taken_by["default"] == 3 * len(INGESTED) + len(tasks) - len(OF_THE_GPU)
-    live = rows_of(topology.settings, "select distinct product_id, night from current_recommendations")
-    assert {product for product, _ in live} == set(IDS)
+    assert {product for product, _ in night_run.live} == set(IDS)
+    assert {night for _, night in night_run.live} == {NIGHT}
 
 
 def test_open_telemetry_is_told_how_long_each_task_took(night_run: NightRun, collected: tuple[str, dict]) -> None:
@@ -65,15 +65,15 @@ class DyingNight:
             assert time.monotonic() < deadline, {name: task["state"] for name, task in tasks.items()}
             self.topology.restart_what_ended()
             self.look()
-            time.sleep(0.5)
+            time.sleep(0.3)
         return tasks
 
     def look(self) -> None:
         with suppress(NotReady):  # the database died a moment ago
             self.live.add(tuple(rows_of(self.settings, LIVE)))
 
-    def in_training(self, attempt: int) -> None:
-        """This attempt to train, or a later one, has written a checkpoint."""
+    def in_training(self, attempt: int) -> dict[str, Any]:
+        """The task instance of training once this attempt at it, or a later one, has written a checkpoint."""
 
         def reached(tasks: dict[str, Any]) -> bool:
             training = tasks["train_model"]
@@ -81,7 +81,7 @@ class DyingNight:
             return training["state"] == "running" and is_far_enough
 
         checkpoints = self.settings.state_folder / "checkpoints" / str(NIGHT)
-        self.until(reached)
+        return self.until(reached)["train_model"]
 
     def until_all_are_back(self) -> None:
         self.until(lambda _: not self.api.awaited())
@@ -108,6 +108,7 @@ def test_a_night_and_its_readers_outlive_each_process_and_the_model_is_the_same(
     night = DyingNight(topology)
     night.in_training(attempt=1)
     topology.kill("worker gpu")
+    assert night.in_training(attempt=2)["try_number"] == 2
     for name in ("scheduler", "api-server", "database"):
         night.in_training(attempt=2)
         topology.kill(name)

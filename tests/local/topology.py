@@ -23,9 +23,9 @@ from tests.local.running import PARSED_ONCE, load_early
 from tests.servers import postmaster_pid
 from tests.small_shop import NIGHT
 
-# One day is held out; training needs a day before it, on the night before as well.
-DELIVERED = [NIGHT - timedelta(days=age) for age in reversed(range(3))]
-INGESTED = DELIVERED[1:]
+# One day is held out, one is trained on; two more are delivered and missed.
+DELIVERED = [NIGHT - timedelta(days=age) for age in reversed(range(4))]
+MISSED, INGESTED = DELIVERED[:2], DELIVERED[2:]
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 QUEUES = ("default", "gpu")
 WORKER = "celery worker --queues {queue} --celery-hostname {queue}@%h --concurrency 1 --skip-serve-logs"
@@ -87,10 +87,11 @@ class Topology:
 
 
 class NightRun(NamedTuple):
-    """The task instances of the night, and how many tasks each queue's worker took until it had ended."""
+    """The task instances of the night; when it had ended, the tasks each queue's worker took, and what was live."""
 
     tasks: list[dict[str, Any]]
     taken_by: dict[str, int]
+    live: list[tuple[Any, ...]]
 
 
 @contextmanager

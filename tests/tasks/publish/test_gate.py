@@ -3,6 +3,7 @@
 import math
 import random
 import re
+import struct
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +118,7 @@ def test_none_of_ten_thousand_drawn_near_the_thresholds_does_either():
             if not rule.is_zero_rule and chance.random() < 0.5
         }
         measured = {
-            name: chance.choice([*ODD_VALUES, *near(thresholds.get(name, DEFAULTS[name][1])), chance.uniform(-1, 2)])
+            name: chance.choice([*ODD_VALUES, *near(thresholds.get(name, DEFAULTS[name][1])), *anywhere(chance)])
             for name in GOOD if chance.random() < 0.9
         }  # fmt: skip
         check_each_verdict(measured, chance.random() < 0.5, thresholds)
@@ -125,6 +126,12 @@ def test_none_of_ten_thousand_drawn_near_the_thresholds_does_either():
 
 def near(threshold: float) -> tuple[float, ...]:
     return threshold, math.nextafter(threshold, math.inf), math.nextafter(threshold, -math.inf)
+
+
+def anywhere(chance: random.Random) -> tuple[float, ...]:
+    """Between thresholds, any double at all, any integer that hypothesis would draw."""
+    any_double = struct.unpack("d", chance.randbytes(8))[0]
+    return chance.uniform(-1, 2), any_double, chance.randint(-(10**30), 10**30)
 
 
 def check_each_verdict(measured, has_live, thresholds):
