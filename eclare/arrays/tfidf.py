@@ -98,6 +98,7 @@ class Vocabulary:
 
 def normalise_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
     """The same rows with Euclidean norm 1; rows of zeros stay zero."""
-    norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    scale = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
-    return scale_rows(matrix, scale)
+    norm_N, holds_any_N = np.zeros(matrix.shape[0], matrix.dtype), np.diff(matrix.indptr) > 0
+    if matrix.nnz:  # not by scipy's matrices, which are longer to make than a title to look up
+        norm_N[holds_any_N] = np.sqrt(np.add.reduceat(matrix.data**2, matrix.indptr[:-1][holds_any_N]))
+    return scale_rows(matrix, np.divide(1, norm_N, out=np.zeros_like(norm_N), where=norm_N > 0))

@@ -83,11 +83,18 @@ def top_rows(model: ECLARE, texts: Texts, points_NV: sp.csr_matrix, k: int) -> R
 
 
 @numba.njit(cache=True)
-def _plus_product(start: np.float32, encoded_D: Floats, classifier_D: Floats) -> np.float32:
-    total = start
-    for d in range(len(encoded_D)):
-        total += encoded_D[d] * classifier_D[d]
-    return total
+def inner_product(encoded_D: Floats, classifier_D: Floats) -> np.float32:
+    """Of four sums, which a processor adds side by side; in this order on every machine."""
+    a = b = c = d = np.float32(0)
+    whole = len(encoded_D) // 4 * 4
+    for i in range(0, whole, 4):
+        a += encoded_D[i] * classifier_D[i]
+        b += encoded_D[i + 1] * classifier_D[i + 1]
+        c += encoded_D[i + 2] * classifier_D[i + 2]
+        d += encoded_D[i + 3] * classifier_D[i + 3]
+    for i in range(whole, len(encoded_D)):
+        a += encoded_D[i] * classifier_D[i]
+    return (a + b) + (c + d)
 
 
 @numba.njit(parallel=True, cache=True)
@@ -95,7 +102,7 @@ def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label:
     """<encoded_ND[row], classifiers_LD[label]> of every pair, without gathering either."""
     scores = np.empty(len(row), np.float32)
     for pair in numba.prange(len(row)):
-        scores[pair] = _plus_product(np.float32(0), encoded_ND[row[pair]], classifiers_LD[label[pair]])
+        scores[pair] = inner_product(encoded_ND[row[pair]], classifiers_LD[label[pair]])
     return scores
 
 
@@ -149,7 +156,7 @@ def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> F
         scores = np.empty(len(places), np.float32)
         for i in range(len(places)):
             label = labels_NC[row, places[i]]
-            scores[i] = _plus_product(np.float32(0), encoded_ND[row], classifiers_LD[label])
+            scores[i] = inner_product(encoded_ND[row], classifiers_LD[label])
         scores -= scores.max()
         scores -= np.log(np.exp(scores).sum())
         for i in range(len(places)):

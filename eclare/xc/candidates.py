@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.topk import PAD, best_of_row
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import inner_products
+from eclare.model.inference import inner_product, inner_products
 from eclare.xc.co_clicks import CoClickScores
 
 SPARE = 100  # further labels that are looked up for a single title; a search over quantised classifiers then loses few
@@ -51,8 +51,8 @@ class EncodedPoints:
         return self.co_clicks.similar_points(self.features_QV)
 
     @cached_property
-    def co_click_scores_QL(self) -> sp.csr_matrix:
-        """Co-click scores of the labels that have one."""
+    def co_click_scores(self) -> CSR:
+        """Co-click scores of the labels that have one, Q x L."""
         return self.co_clicks.scores(self.similar_labels)
 
 
@@ -66,7 +66,7 @@ def candidates(points: EncodedPoints, count: int, spare: int, co_click_weight: f
     found_QK = index.search(encoded_QD, min(count + spare, index.ntotal))[1].astype(np.int32)
     query = np.repeat(np.arange(len(found_QK), dtype=np.int32), found_QK.shape[1])
     scores_QK = inner_products(encoded_QD, classifiers_LD, query, np.maximum(found_QK, 0).ravel())
-    co_clicked = CSR.of(points.co_click_scores_QL)
+    co_clicked = points.co_click_scores
     bonus = co_clicked._replace(data=co_click_bonus(co_clicked.data, co_click_weight))
     best = _best_with_bonus(found_QK, scores_QK.reshape(found_QK.shape), bonus, encoded_QD, classifiers_LD)
     return TopLabels(*(np.ascontiguousarray(each[:, :count]) for each in best))
@@ -90,8 +90,7 @@ def _best_with_bonus(
         labels = np.concatenate((co_clicked, found_QK[query][others]))
         scores = np.concatenate((bonus.data[start:end], scores_QK[query][others]))
         for i in range(len(co_clicked)):
-            for d in range(encoded_QD.shape[1]):
-                scores[i] += encoded_QD[query, d] * classifiers_LD[co_clicked[i], d]
+            scores[i] += inner_product(encoded_QD[query], classifiers_LD[co_clicked[i]])
         best_of_row(labels, scores, best_QK[query], best_scores_QK[query])
     return best_QK, best_scores_QK
 

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, with_sum_one
 from eclare.arrays.knn import Nearest, shares
-from eclare.arrays.products import heaviest_of_product
+from eclare.arrays.products import heaviest_of_product, product
 from eclare.model.soft_targets import co_occurring_labels
 
 KEPT_CO_CLICKS = 50  # co-clicked labels kept per label
@@ -54,12 +54,9 @@ class CoClickScores:
         """Weighted nearest training points of each title, Q x N; rows sum to 1 or are empty."""
         return shares(self._nearest_points.to(points_QV, SIMILAR_POINTS, LEAST_COSINE), POINT_SHARPNESS)
 
-    def scores(self, similar_labels: CSR) -> sp.csr_matrix:
-        """The co-clicks of each title's similar labels, averaged by their weights: CSR float32 Q x L, in [0, 1]."""
-        indptr, labels, weights = similar_labels
-        shape = len(indptr) - 1, self.labels_LV.shape[0]
-        similar_QL = sp.csr_matrix((weights, labels, indptr), shape=shape)
-        return similar_QL @ self.co_clicks_LL
+    def scores(self, similar_labels: CSR) -> CSR:
+        """The co-clicks of each title's similar labels, averaged by their weights: Q x L, in [0, 1]."""
+        return product(similar_labels, self.co_clicks, len(self.popularity_L))
 
     @cached_property
     def history_L(self) -> Floats:
@@ -77,6 +74,11 @@ class CoClickScores:
         return CSR.of(sp.csr_matrix(self.history_L[:, None]))
 
     @cached_property
+    def co_clicks(self) -> CSR:
+        """co_clicks_LL for product."""
+        return CSR.of(self.co_clicks_LL)
+
+    @cached_property
     def shared(self) -> CSR:
         """shared_LL for sampled_product."""
         return CSR.of(self.shared_LL)
@@ -87,9 +89,9 @@ class CoClickScores:
         return CSR.of(self.clicks_NL)
 
     @cached_property
-    def labels_of_tokens(self) -> CSR:
-        """labels_LV by token, V x L, for sampled_product."""
-        return CSR.of(self.labels_LV.T.tocsr())
+    def labels(self) -> CSR:
+        """labels_LV for cosines_at."""
+        return CSR.of(self.labels_LV)
 
     @cached_property
     def _nearest_labels(self) -> Nearest:

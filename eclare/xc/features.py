@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.knn import cosines_at
 from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD
 from eclare.model.inference import log_shares
@@ -36,7 +37,7 @@ def _clicks_of_similar_points(points: EncodedPoints, labels_QC: Rows) -> Floats:
 
 def _cosine(points: EncodedPoints, labels_QC: Rows) -> Floats:
     """Cosine of both titles."""
-    return np.asarray(sampled_product(CSR.of(points.features_QV), points.co_clicks.labels_of_tokens, labels_QC))
+    return cosines_at(CSR.of(points.features_QV), points.co_clicks.labels, labels_QC)
 
 
 def _popularity(points: EncodedPoints, labels_QC: Rows) -> Floats:

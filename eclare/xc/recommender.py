@@ -133,7 +133,7 @@ class Recommender:
             point = self._encoded(_features([title], self.vocabulary))
             labels_1K, scores_1K = self._best(point, k, alone=True)
             score_of = dict(zip(labels_1K[0].tolist(), scores_1K[0].tolist(), strict=True))
-            seen = point.co_click_scores_QL
+            seen = point.co_click_scores
         co_clicks = dict(zip(seen.indices.tolist(), seen.data.tolist(), strict=True))
         similar = self._co_clicked_with(point)
         return [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from eclare.arrays.csr import CSR, CSRStack
-from eclare.arrays.products import heaviest_of_product, keep_heaviest, look_up, product_at, sampled_product
+from eclare.arrays.products import heaviest_of_product, keep_heaviest, look_up, product, product_at, sampled_product
 
 LEFT = arrays(np.float32, (5, 4), elements=st.integers(0, 3))
 RIGHT = arrays(np.float32, (4, 7), elements=st.integers(0, 3))
@@ -29,6 +29,9 @@ def test_the_heaviest_entries_are_those_of_the_whole_product(left, right, k) -> 
     found = heaviest_of_product(sp.csr_matrix(left), sp.csr_matrix(right), k)
     assert np.array_equal(found.toarray(), cut(left @ right, k))
     assert found.has_sorted_indices and found.nnz == np.count_nonzero(cut(left @ right, k))
+    whole = product(CSR.of(sp.csr_matrix(left)), CSR.of(sp.csr_matrix(right)), 7)
+    expected = sp.csr_matrix(left @ right)
+    assert all(map(np.array_equal, whole, (expected.indptr, expected.indices, expected.data)))
     others = heaviest_of_product(sp.csr_matrix(left), sp.csr_matrix(right), k, with_diagonal=False)
     assert np.array_equal(others.toarray(), cut(left @ right * (1 - np.eye(5, 7, dtype=np.float32)), k))
 

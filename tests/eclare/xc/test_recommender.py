@@ -73,7 +73,8 @@ def test_scores_are_the_model_plus_the_co_click_bonus_over_every_label() -> None
     features = recommender.vocabulary.features(shop.titles)
     slowly = recommender.ensemble.encode(features) @ recommender.ensemble.classifiers_LD.T
     co_clicks = recommender.co_clicks
-    slowly += co_click_bonus(co_clicks.scores(co_clicks.similar_labels(features)).toarray(), 0.5)
+    co_clicked = sp.csr_matrix(co_clicks.scores(co_clicks.similar_labels(features))[::-1], shape=slowly.shape)
+    slowly += co_click_bonus(co_clicked.toarray(), 0.5)
     labels, scores = recommender.predict(shop.titles, 9)
     assert np.allclose(scores, -np.sort(-slowly, axis=1)[:, :9], atol=1e-4)
     assert np.allclose(scores, np.take_along_axis(slowly, labels, axis=1), atol=1e-4)
