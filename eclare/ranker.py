@@ -63,12 +63,14 @@ class Ranker(nn.Module):
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, features: Sequence[str], mean_F: torch.Tensor, deviation_F: torch.Tensor) -> None:
+    def __init__(
+        self, features: Sequence[str], mean_F: torch.Tensor, deviation_F: torch.Tensor, hidden: int = HIDDEN
+    ) -> None:
         super().__init__()
         self.features = tuple(features)
         self.register_buffer("mean", mean_F)
         self.register_buffer("deviation", deviation_F)
-        self.layers = nn.Sequential(nn.Linear(len(mean_F), HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 1))
+        self.layers = nn.Sequential(nn.Linear(len(mean_F), hidden), nn.GELU(), nn.Linear(hidden, 1))
 
     @classmethod
     @torch.no_grad()
@@ -81,13 +83,32 @@ class Ranker(nn.Module):
         if unknown := {*weights, *origin} - set(features):
             raise ValueError(f"weights must be of {', '.join(features)}; got {', '.join(sorted(unknown))}")
         weight_F, mean_F = (torch.tensor([of.get(name, 0.0) for name in features]) for of in (weights, origin))
-        ranker = cls(features, mean_F, torch.ones(len(features)))
-        for parameter in ranker.parameters():
-            parameter.zero_()
-        inner_HF, _, outer_1H, _ = ranker.parameters()
-        inner_HF[:2] = torch.stack([weight_F, -weight_F])
-        outer_1H[0, :2] = torch.tensor([1.0, -1.0])
+        ranker = cls(features, mean_F, torch.ones(len(features)), hidden=2)
+        inner_HF, bias_H, outer_1H, bias_1 = ranker.parameters()
+        inner_HF[:] = torch.stack([weight_F, -weight_F])
+        outer_1H[:] = torch.tensor([1.0, -1.0])
+        bias_H.zero_(), bias_1.zero_()
         return ranker
+
+    @torch.no_grad()
+    def shrunk_to(self, other: "Ranker", share: float) -> "Ranker":
+        """The ranker whose score is this share of this one's score, and the rest of the other's.
+
+        Exact in one network: both hidden layers stand side by side. Both rank by the same features.
+        """
+        (inner_HF, bias_H, outer_1H, bias_1), others = self.parameters(), [each.clone() for each in other.parameters()]
+        others[1] += others[0] @ ((self.mean - other.mean) / other.deviation)
+        others[0] *= self.deviation / other.deviation
+        shrunk = Ranker(self.features, self.mean, self.deviation, hidden=len(bias_H) + len(others[1]))
+        found = (
+            torch.cat([inner_HF, others[0]]),
+            torch.cat([bias_H, others[1]]),
+            torch.cat([share * outer_1H, (1 - share) * others[2]], dim=1),
+            share * bias_1 + (1 - share) * others[3],
+        )
+        for parameter, value in zip(shrunk.parameters(), found, strict=True):
+            parameter.copy_(value)
+        return shrunk
 
     @torch.no_grad()
     def without(self, features: Collection[str]) -> "Ranker":
@@ -156,7 +177,7 @@ class Ranker(nn.Module):
                 f"it was made for {', '.join(found) or 'features without a name'}: train again"
             )
         state = load_file(file)
-        ranker = cls(features, state["mean"], state["deviation"])
+        ranker = cls(features, state["mean"], state["deviation"], hidden=len(state["layers.0.bias"]))
         ranker.load_state_dict(state)
         return ranker
 

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 DAYS_AGO = (45, 90, 180)  # cut-offs of a log of one and a half times the longest; a shorter one takes the same shares
 FEWEST_QUERIES = 1000  # cut-offs of a thin log go further back, up to half of it, until there are as many
 FEWEST_RELEVANT = 5  # products, for a query to be learnt from
+CREDIBLE_QUERIES = 500  # from which a learnt ranking and a simple one count alike
 MOST_QUERIES = 2000  # of a cut-off; a few hundred weights need no more
 STEPS, EPOCHS, QUERIES_PER_STEP = 1600, 18, 64  # at most so many steps, and passes over the queries
 K = 10  # places of the lists that a ranker is chosen by
@@ -51,7 +52,12 @@ COUNTED = [
     for damped in ("", *(f" over popularity^{power:g}" for power in DAMPINGS))
     for half_life in (QUARTER, EVER)
 ]
-SIMPLE = [{counted: 1.0, "title cosine": 1.0, "model": model} for counted in COUNTED for model in (0.0, 0.3)]
+SIMPLE = [
+    {counted: 1.0, "title cosine": title, "model": model}
+    for model in (0.1, 0.3)  # the least first; without it nothing would be known of a new product
+    for title in (0.0, 1.0)
+    for counted in COUNTED
+]
 # Of a log too short to choose from (benchmarks/fixed_weights.py).
 COOCCURRENCE, POPULARITY = (feature_name(what, QUARTER) for what in ("co-occurrence", "popularity"))
 FIXED_WEIGHTS: dict[Goal, dict[str, float]] = {
@@ -131,22 +137,29 @@ def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, ensemble: Ensemble) ->
 
 
 def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
-    """The best of the simple rankings and one that was learnt, on what followed the cut-offs; latest examples first.
+    """The best of the simple rankings, or a learnt one shrunk to it, by what followed the cut-offs; latest come first.
 
-    The learnt one is judged on the latest cut-off by what it learns from the others, and must be ahead of the best
-    simple one by more than chance. Without examples, a simple one of fixed weights.
+    Of the simple ones the simplest within a standard error of the best counts as the best (Breiman et al., 1984). The
+    learnt one is judged on the latest cut-off by what it learns from the others, and must be ahead of the simple one by
+    more than chance. Without examples, a simple one of fixed weights.
     """
     examples = [each for each in examples if len(each)]
     if not examples:
         return Ranker.linear(NAMES, FIXED_WEIGHTS[goal], NOTHING_KNOWN)
-    simple = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
-    figures = [np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in simple]
-    best = simple[int(np.argmax([figure.mean() for figure in figures]))]
+    simple = _best_simple(examples)
     latest, earlier = (examples[0], examples[1:]) if len(examples) > 1 else _halves(examples[0])
-    if not earlier or not _is_ahead(ndcg(_fitted(earlier, seed), latest) - ndcg(best, latest)):
+    if not earlier or not _is_ahead(ndcg(_learnt(earlier, simple, seed), latest) - ndcg(simple, latest)):
         log.info("%s", json.dumps({"ranker": "simple", "queries": sum(map(len, examples))}))
-        return best
-    return _fitted(examples, seed)
+        return simple
+    return _learnt(examples, simple, seed)
+
+
+def _best_simple(examples: Sequence[Examples]) -> Ranker:
+    rankers = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
+    figures_RQ = np.array([np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in rankers])
+    behind_RQ = figures_RQ[figures_RQ.mean(axis=1).argmax()] - figures_RQ
+    error_R = behind_RQ.std(axis=1) / behind_RQ.shape[1] ** 0.5
+    return rankers[int(np.argmax(behind_RQ.mean(axis=1) <= error_R))]
 
 
 def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
@@ -172,7 +185,9 @@ def _halves(examples: Examples) -> tuple[Examples, list[Examples]]:
     return examples.where(even), [others] if len(others) else []
 
 
-def _fitted(examples: Sequence[Examples], seed: int) -> Ranker:
+def _learnt(examples: Sequence[Examples], simple: Ranker, seed: int) -> Ranker:
+    """Fitted, and shrunk to the simple one the more, the fewer queries there were (credibility, Buehlmann, 1967)."""
     queries = sum(map(len, examples))
     steps = min(STEPS, -(-EPOCHS * queries // QUERIES_PER_STEP))
-    return fit_ranker(examples, NAMES, seed, steps, QUERIES_PER_STEP)
+    fitted = fit_ranker(examples, NAMES, seed, steps, QUERIES_PER_STEP)
+    return fitted.shrunk_to(simple, queries / (queries + CREDIBLE_QUERIES))

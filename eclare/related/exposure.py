@@ -14,11 +14,12 @@ import numpy.typing as npt
 from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.topk import PAD
 from eclare.evaluation.list_segments import HISTORY, by_history
+from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import choose_all
 from eclare.related.list_rules import Catalogue, Limits, ListRules, Mask, fits, length_of
 
-# The less is known of a product, the more a best seller in its list is a guess: shares of max_exposure, by HISTORY.
-SHARES = dict(zip(HISTORY, (0.2, 0.5, 0.8, 1.0), strict=True))
+# The less is known of a product, the more a best seller in its list is a guess: limits to one another, by HISTORY.
+SHARES_H = np.array([0.05, 0.2, 0.6, 1.0])
 EVEN_SLACK = 1.5  # the least exposure limit, in times of what each product would have if all had the same
 
 
@@ -29,14 +30,37 @@ class Stratum(NamedTuple):
     most: int
 
 
-def strata(labels_PC: Rows, catalogue: Catalogue, rules: ListRules) -> list[Stratum]:
-    """All lists by how many sessions held their product (HISTORY), each with its limit."""
-    _, names, place_P = by_history(catalogue.sessions_P)
-    found = []
-    for place, name in enumerate(names):
+def visited_by_history(cooccurrence: Cooccurrence) -> npt.NDArray[np.float64]:
+    """Which share of the pages that shoppers visit is of products with so much history (HISTORY), H; the sum is 1.
+
+    Visited were the products with a session in the last half of the log, its last quarter, eighth and so on; history is
+    what they had before. Each of these times counts alike.
+    """
+    days_ago, shares = cooccurrence.days // 2, []
+    while days_ago:
+        visited_P = cooccurrence.popularity_between(0, days_ago) > 0
+        earlier_P = cooccurrence.popularity_between(days_ago, None)
+        visits_H = np.bincount(by_history(earlier_P[visited_P]).place_N, minlength=len(HISTORY))
+        shares.append(visits_H / max(visits_H.sum(), 1))
+        days_ago //= 2
+    return np.mean(shares, axis=0) if shares else np.eye(len(HISTORY))[-1]
+
+
+def strata(
+    labels_PC: Rows, catalogue: Catalogue, rules: ListRules, visited_H: npt.NDArray[np.float64]
+) -> list[Stratum]:
+    """All lists by how many sessions held their product (HISTORY), each with its limit.
+
+    The limits rise with history as SHARES do, and a label that reaches all of them stands on max_exposure of the pages
+    that shoppers visit.
+    """
+    share_H = np.minimum(rules.max_exposure * SHARES_H / (visited_H @ SHARES_H), 1)
+    if rules.max_exposure >= 1:
+        share_H[:] = 1
+    place_P, found = by_history(catalogue.sessions_P).place_N, []
+    for place, share in enumerate(share_H.tolist()):
         rows = np.flatnonzero(place_P == place)
         if len(rows):
-            share = rules.max_exposure * SHARES[name] if rules.max_exposure < 1 else 1.0
             found.append(Stratum(rows, exposure_limit(labels_PC[rows], rules._replace(max_exposure=share))))
     return found
 

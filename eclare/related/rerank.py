@@ -12,7 +12,7 @@ from eclare.arrays.csr import CSRStack, Floats, Rows
 from eclare.arrays.products import look_up
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import diversify
-from eclare.related.exposure import limit_in_strata, strata
+from eclare.related.exposure import limit_in_strata, strata, visited_by_history
 from eclare.related.fill_up import Fillers, fill_up
 from eclare.related.list_rules import CO_CLICK, COLD, MODEL, Catalogue, ListRules, Lists
 
@@ -24,7 +24,7 @@ def rerank(
 
     labels_PC, scores_PC: best first, PAD where there are fewer. Scores fall along every list.
     """
-    limits = strata(labels_PC, catalogue, rules)
+    limits = strata(labels_PC, catalogue, rules, visited_by_history(cooccurrence))
     open_PC, moved = limit_in_strata(labels_PC, scores_PC, catalogue, rules, limits)
     labels_PK, scores_PK = diversify(labels_PC, scores_PC, catalogue, rules, open_PC)
     lists = Lists(labels_PK, scores_PK, sources_of(labels_PK, cooccurrence), moved)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from eclare.ranker import HIDDEN, Examples, Ranker, fit_ranker
+from eclare.ranker import Examples, Ranker, fit_ranker
 
 NAMES = ("one", "two", "three")
 
@@ -56,7 +56,19 @@ def test_fixed_weights_are_a_weighted_sum_in_the_same_network() -> None:
     assert parts[:, 1] == pytest.approx(-0.5 * features[..., 2].ravel(), abs=1e-4)
     assert not parts[:, 2].any()
     assert sum(parameter.count_nonzero() for parameter in ranker.parameters()) == 2 * 2 + 2
-    assert [len(parameter) for parameter in ranker.parameters()] == [HIDDEN, HIDDEN, 1, 1]
+    assert [len(parameter) for parameter in ranker.parameters()] == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_shrunk_ranker_scores_a_share_of_each_and_is_saved(share, tmp_path) -> None:
+    made = examples()
+    fitted = fit_ranker([made], NAMES, seed=0, steps=20, queries_per_step=32)
+    fixed = Ranker.linear(NAMES, {"one": 2.0, "three": -0.5}, {"one": 1.0})
+    (shrunk := fitted.shrunk_to(fixed, share)).save(tmp_path / "ranker.safetensors")
+    loaded = Ranker.load(tmp_path / "ranker.safetensors", NAMES)
+    expected = share * fitted.scores(made.features_QCF) + (1 - share) * fixed.scores(made.features_QCF)
+    for ranker in (shrunk, loaded):
+        assert ranker.scores(made.features_QCF) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_ranker_without_a_feature_scores_as_if_it_had_its_mean() -> None:

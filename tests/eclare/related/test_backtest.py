@@ -92,7 +92,7 @@ def simple() -> list[Ranker]:
 def test_a_ranker_is_learnt_where_simple_rankings_do_not_know() -> None:
     examples = [examples_where("trend", 300, seed) for seed in range(3)]
     ranker = ranker_from(examples, "related", seed=0)
-    assert ndcg(ranker, examples_where("trend", 100, seed=9)).mean() > 0.95
+    assert ndcg(ranker, examples_where("trend", 100, seed=9)).mean() > 0.9
     assert all(ndcg(each, examples[0]).mean() < 0.8 for each in simple())
 
 
@@ -103,6 +103,30 @@ def test_a_ranker_that_has_learnt_nothing_is_not_taken(cut_offs) -> None:
     ranker = ranker_from(examples, "basket", seed=0)
     assert any(torch.equal(ranker.layers[0].weight, each.layers[0].weight) for each in simple())
     assert np.mean([ndcg(ranker, each).mean() for each in examples]) > 0.6
+
+
+def test_the_fewer_queries_the_more_a_learnt_ranker_is_like_the_simple_one() -> None:
+    """Only learning can tell what is relevant here, and few queries are believed little."""
+    asked = examples_where("trend", 100, seed=9)
+    figures = [
+        ndcg(
+            ranker_from([examples_where("trend", queries, seed) for seed in range(2)], "related", seed=0), asked
+        ).mean()
+        for queries in (40, 100, 1000)
+    ]
+    assert figures[0] < figures[1] < figures[2]
+
+
+def test_of_simple_rankings_that_chance_may_have_ordered_the_simplest_is_taken() -> None:
+    """Model and titles say nothing here: rankings with much and with little of them differ by chance alone."""
+    examples = [examples_where("co-occurrence", 6, seed) for seed in range(2)]
+    taken = ranker_from(examples, "basket", seed=0)
+    figures = [np.concatenate([ndcg(each, some) for some in examples]) for each in simple()]
+    best = max(figures, key=np.mean)
+    within = [(best - each).mean() <= (best - each).std() / len(each) ** 0.5 for each in figures]
+    expected = simple()[within.index(True)]
+    assert torch.equal(taken.layers[0].weight, expected.layers[0].weight)
+    assert SIMPLE[within.index(True)]["model"] == 0.1
 
 
 def test_ndcg_is_that_of_the_formula() -> None:

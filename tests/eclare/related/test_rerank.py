@@ -10,7 +10,15 @@ from eclare.arrays.tfidf import normalise_rows
 from eclare.arrays.topk import PAD
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import diversify
-from eclare.related.exposure import EVEN_SLACK, Stratum, exposure_limit, limit_exposure, limit_in_strata, strata
+from eclare.related.exposure import (
+    EVEN_SLACK,
+    Stratum,
+    exposure_limit,
+    limit_exposure,
+    limit_in_strata,
+    strata,
+    visited_by_history,
+)
 from eclare.related.fill_up import Fillers, fill_up, related_to_categories
 from eclare.related.list_rules import CATEGORY, CO_CLICK, POPULAR, Catalogue, ListRules, Lists
 from eclare.related.recommendations import SOURCES
@@ -257,11 +265,11 @@ def test_the_limit_holds_among_lists_of_products_with_as_much_history():
     labels, scores = ranked_of(random, products, 40)
     scores[:, 0], labels[:, 0] = scores[:, 0] + np.log1p(catalogue.sessions_P), 399
     rules = ListRules(5, max_exposure=0.5)
-    limits = strata(labels, catalogue, rules)
+    limits = strata(labels, catalogue, rules, np.array([0, 0, 0, 1]))
     assert [stratum.rows.tolist() for stratum in limits] == [
         np.flatnonzero(catalogue.sessions_P == sessions).tolist() for sessions in (0, 3, 10, 50)
     ]
-    assert [stratum.most for stratum in limits] == [25, 20, 16, 15], "0.2, 0.5, 0.8 and all of one half of the lists"
+    assert [stratum.most for stratum in limits] == [6, 8, 12, 15], "0.05, 0.2, 0.6 and all of one half of the lists"
     open_PC, moved = limit_in_strata(labels, scores, catalogue, rules, limits)
     first = diversify(labels, scores, catalogue, rules, open_PC)[0]
     assert moved > 0
@@ -269,6 +277,28 @@ def test_the_limit_holds_among_lists_of_products_with_as_much_history():
         assert (first[rows] == 399).any(axis=1).sum() == most
         alone, _ = limit_exposure(labels[rows], scores[rows], catalogue, rules, most)
         assert np.array_equal(open_PC[rows], alone)
+
+
+def test_a_label_at_all_limits_stands_on_its_share_of_the_pages_that_are_visited():
+    """Where half of the visits are to new products, which may hardly show it, more of the others may."""
+    random, products = np.random.default_rng(4), 400
+    catalogue, (labels, _) = made_catalogue(random, products), ranked_of(random, products, 40)
+    catalogue.sessions_P[:] = np.repeat([0, 3, 10, 50], [200, 100, 50, 50])
+    visited = np.array([0.5, 0, 0, 0.5])
+    limits = strata(labels, catalogue, ListRules(5, max_exposure=0.42), visited)
+    assert [stratum.most for stratum in limits] == [8, 16, 24, 40]
+    assert np.mean([limits[0].most / 200, limits[-1].most / 50]) == pytest.approx(0.42)
+    assert strata(labels, catalogue, ListRules(5, max_exposure=0.9), visited)[-1].most == 50, "no more than all"
+    assert [most for _, most in strata(labels, catalogue, ListRules(5), visited)] == [200, 100, 50, 50]
+
+
+def test_visited_pages_are_told_by_what_products_were_known_for_before():
+    """In the last half of 7 days 0, 1 and 3 were visited, in the last quarter 0 and 1; only 0 was known before."""
+    sessions, age = [[0, 2]] * 30 + [[3, 0], [0, 1]], np.array([7] * 30 + [2, 0])
+    held = sp.csr_matrix([[product in session for product in range(4)] for session in sessions], dtype=np.float32)
+    assert visited_by_history(Cooccurrence.of_sessions(held, age)) == pytest.approx([7 / 12, 0, 0, 5 / 12])
+    of_one_day = Cooccurrence.of_sessions(held, np.zeros(len(age), np.int64))
+    assert visited_by_history(of_one_day).tolist() == [0, 0, 0, 1], "who knows nothing takes the limit as it is"
 
 
 def test_what_gave_up_a_first_place_stands_below_them():
@@ -363,10 +393,11 @@ def test_the_whole_table_keeps_every_limit(seed, rules):
     random = np.random.default_rng(seed)
     catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
     sessions = [random.permutation(PRODUCTS - 2)[: random.integers(1, 5)].tolist() for _ in range(12)]
-    lists = rerank(labels, scores, catalogue, made_sessions(sessions, PRODUCTS), rules)
+    cooccurrence = made_sessions(sessions, PRODUCTS)
+    lists = rerank(labels, scores, catalogue, cooccurrence, rules)
     found, there = lists.labels_PK, lists.labels_PK != PAD
     first = found[:, : rules.first]
-    for rows, most in strata(labels, catalogue, rules):
+    for rows, most in strata(labels, catalogue, rules, visited_by_history(cooccurrence)):
         of_stratum = first[rows]
         assert np.bincount(of_stratum[of_stratum != PAD], minlength=PRODUCTS).max() <= most
     assert max(numbers_of(found, catalogue.category_P)) <= (rules.max_same_category or rules.k)
@@ -408,7 +439,8 @@ def test_lists_are_limited_then_chosen_then_named_by_source_then_filled_up(rules
     random = np.random.default_rng(0)
     catalogue, ranked = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
     sessions = [random.permutation(PRODUCTS - 2)[: random.integers(1, 5)].tolist() for _ in range(12)]
-    cooccurrence, limits = made_sessions(sessions, PRODUCTS), strata(ranked[0], catalogue, rules)
+    cooccurrence = made_sessions(sessions, PRODUCTS)
+    limits = strata(ranked[0], catalogue, rules, visited_by_history(cooccurrence))
     labels, scores, sources, moved = rerank(*ranked, catalogue, cooccurrence, rules)
     open_PC, moved_alone = limit_in_strata(*ranked, catalogue, rules, limits)
     chosen, falling = diversify(*ranked, catalogue, rules, open_PC)
