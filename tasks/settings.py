@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         0.1,
         ge=0,
         le=1,
-        description="share of the lists of much visited products that may show one product in their first 10",
+        description="share of the pages that shoppers visit that may show one product in their first 10",
     )
     fill_with_popular: bool = Field(
         False, description="whether what sells everywhere fills up lists that are still short"
