@@ -14,7 +14,7 @@ import pandas as pd
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from benchmarks.judge import Judge
 from benchmarks.next_days import judge_at
@@ -45,7 +45,7 @@ class Point(NamedTuple):
     max_exposure: float
 
     def __str__(self) -> str:
-        return f"{self.goal}, at most {100 * self.max_exposure:g}% of lists"
+        return f"{self.goal}, at most {100 * self.max_exposure:g}% of pages"
 
 
 def main(
@@ -107,6 +107,8 @@ def drawn(ours: Mapping[Point, Figures], rivals: Mapping[str, Figures], title: s
         panel.grid(alpha=0.3)
     most_shown = axes[list(PANELS).index("most shown")]
     most_shown.set_xscale("log")
+    most_shown.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    most_shown.xaxis.set_minor_locator(NullLocator())
     most_shown.xaxis.set_major_formatter(ScalarFormatter())
     axes[0].set_ylabel("lift@10 (%)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
