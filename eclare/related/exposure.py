@@ -20,6 +20,7 @@ from eclare.related.list_rules import Catalogue, Limits, ListRules, Mask, fits, 
 
 # The less is known of a product, the more a best seller in its list is a guess: limits to one another, by HISTORY.
 SHARES_H = np.array([0.05, 0.2, 0.6, 1.0])
+VISITED_SESSIONS = 5  # of a page that shoppers visit; what was seen once or twice is most of a catalogue
 EVEN_SLACK = 1.5  # the least exposure limit, in times of what each product would have if all had the same
 
 
@@ -33,15 +34,16 @@ class Stratum(NamedTuple):
 def visited_by_history(cooccurrence: Cooccurrence) -> npt.NDArray[np.float64]:
     """Which share of the pages that shoppers visit is of products with so much history (HISTORY), H; the sum is 1.
 
-    Visited were the products with a session in the last half of the log, its last quarter, eighth and so on; history is
-    what they had before. Each of these times counts alike.
+    Visited were the products with VISITED_SESSIONS in the last half of the log, its last quarter, eighth and so on;
+    history is what they had before. Each of these times that has such products counts alike.
     """
     days_ago, shares = cooccurrence.days // 2, []
     while days_ago:
-        visited_P = cooccurrence.popularity_between(0, days_ago) > 0
+        visited_P = cooccurrence.popularity_between(0, days_ago) >= VISITED_SESSIONS
         earlier_P = cooccurrence.popularity_between(days_ago, None)
-        visits_H = np.bincount(by_history(earlier_P[visited_P]).place_N, minlength=len(HISTORY))
-        shares.append(visits_H / max(visits_H.sum(), 1))
+        if visited_P.any():
+            pages_H = np.bincount(by_history(earlier_P[visited_P]).place_N, minlength=len(HISTORY))
+            shares.append(pages_H / pages_H.sum())
         days_ago //= 2
     return np.mean(shares, axis=0) if shares else np.eye(len(HISTORY))[-1]
 

@@ -293,12 +293,18 @@ def test_a_label_at_all_limits_stands_on_its_share_of_the_pages_that_are_visited
 
 
 def test_visited_pages_are_told_by_what_products_were_known_for_before():
-    """In the last half of 7 days 0, 1 and 3 were visited, in the last quarter 0 and 1; only 0 was known before."""
-    sessions, age = [[0, 2]] * 30 + [[3, 0], [0, 1]], np.array([7] * 30 + [2, 0])
-    held = sp.csr_matrix([[product in session for product in range(4)] for session in sessions], dtype=np.float32)
+    """In the last half of 7 days 0, 1 and 3 were visited, in the last quarter 0 and 1; only 0 was known before.
+
+    4 is seen four times in the end, which is no visited page.
+    """
+    sessions = [[0, 2]] * 30 + [[3, 0]] * 5 + [[0, 1]] * 5 + [[0, 4]] * 4
+    age = np.array([7] * 30 + [2] * 5 + [0] * 9)
+    held = sp.csr_matrix([[product in session for product in range(5)] for session in sessions], dtype=np.float32)
     assert visited_by_history(Cooccurrence.of_sessions(held, age)) == pytest.approx([7 / 12, 0, 0, 5 / 12])
     of_one_day = Cooccurrence.of_sessions(held, np.zeros(len(age), np.int64))
     assert visited_by_history(of_one_day).tolist() == [0, 0, 0, 1], "who knows nothing takes the limit as it is"
+    few = Cooccurrence.of_sessions(held[28:32], age[28:32])
+    assert visited_by_history(few).tolist() == [0, 0, 0, 1], "nothing was visited often enough to tell"
 
 
 def test_what_gave_up_a_first_place_stands_below_them():
