@@ -98,7 +98,11 @@ class Vocabulary:
 
 def normalise_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
     """The same rows with Euclidean norm 1; rows of zeros stay zero."""
-    norm_N, holds_any_N = np.zeros(matrix.shape[0], matrix.dtype), np.diff(matrix.indptr) > 0
-    if matrix.nnz:  # not by scipy's matrices, which are longer to make than a title to look up
-        norm_N[holds_any_N] = np.sqrt(np.add.reduceat(matrix.data**2, matrix.indptr[:-1][holds_any_N]))
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    # Not by scipy's matrices, which are longer to make than a title to look up.
+    data = matrix.data.astype(np.result_type(matrix.dtype, np.float32), copy=False)
+    norm_N, holds_any_N = np.zeros(matrix.shape[0], data.dtype), np.diff(matrix.indptr) > 0
+    norm_N[holds_any_N] = np.sqrt(np.add.reduceat(data**2, matrix.indptr[:-1][holds_any_N]))
     return scale_rows(matrix, np.divide(1, norm_N, out=np.zeros_like(norm_N), where=norm_N > 0))

@@ -3,10 +3,11 @@ from math import log, sqrt
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eclare.arrays.tfidf import Vocabulary, pairs_of, words_of
+from eclare.arrays.tfidf import Vocabulary, normalise_rows, pairs_of, words_of
 
 words = st.sampled_from(["mug", "tea", "red", "BLUE", "crème", '18"', "it's", "", "42"])
 titles = st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_size=8)
@@ -53,3 +54,20 @@ def test_a_saved_vocabulary_gives_the_same_features(tmp_path) -> None:
     again = Vocabulary.load(tmp_path).features(asked)
     assert np.array_equal(again.toarray(), vocabulary.features(asked).toarray())
     assert again[1:].nnz == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int8, bool])
+def test_rows_of_any_numbers_get_norm_one(dtype) -> None:
+    dense = np.array([[3, 0, 4], [0, 0, 0], [1, 1, 0]], dtype)
+    norm = np.linalg.norm(dense.astype(np.float64), axis=1, keepdims=True)
+    expected = dense / np.where(norm == 0, 1, norm)
+    found = normalise_rows(sp.csr_matrix(dense))
+    assert found.dtype == np.float32
+    assert found.toarray() == pytest.approx(expected)
+    assert normalise_rows(sp.csr_matrix((2, 3), dtype=dtype)).toarray().tolist() == [[0, 0, 0]] * 2
+
+
+def test_a_column_given_twice_counts_as_its_sum() -> None:
+    twice = sp.csr_matrix((np.array([1.0, 4.0, 2.0]), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 3))
+    assert normalise_rows(twice).toarray() == pytest.approx(np.array([[0.8, 0, 0.6]]))
+    assert twice.nnz == 3, "what was given stays as it is"
