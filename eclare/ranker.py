@@ -87,7 +87,8 @@ class Ranker(nn.Module):
         inner_HF, bias_H, outer_1H, bias_1 = ranker.parameters()
         inner_HF[:] = torch.stack([weight_F, -weight_F])
         outer_1H[:] = torch.tensor([1.0, -1.0])
-        bias_H.zero_(), bias_1.zero_()
+        bias_H.zero_()
+        bias_1.zero_()
         return ranker
 
     @torch.no_grad()
@@ -96,18 +97,20 @@ class Ranker(nn.Module):
 
         Exact in one network: both hidden layers stand side by side. Both rank by the same features.
         """
-        (inner_HF, bias_H, outer_1H, bias_1), others = self.parameters(), [each.clone() for each in other.parameters()]
-        others[1] += others[0] @ ((self.mean - other.mean) / other.deviation)
-        others[0] *= self.deviation / other.deviation
-        shrunk = Ranker(self.features, self.mean, self.deviation, hidden=len(bias_H) + len(others[1]))
-        found = (
-            torch.cat([inner_HF, others[0]]),
-            torch.cat([bias_H, others[1]]),
-            torch.cat([share * outer_1H, (1 - share) * others[2]], dim=1),
-            share * bias_1 + (1 - share) * others[3],
+        inner_HF, bias_H, outer_1H, bias_1 = self.parameters()
+        of_other_HF, other_bias_H, other_outer_1H, other_bias_1 = other.parameters()
+        # The other's first layer as it reads what is standardised for this one.
+        other_inner_HF = of_other_HF * (self.deviation / other.deviation)
+        shift_H = of_other_HF @ ((self.mean - other.mean) / other.deviation)
+        both = (
+            torch.cat([inner_HF, other_inner_HF]),
+            torch.cat([bias_H, other_bias_H + shift_H]),
+            torch.cat([share * outer_1H, (1 - share) * other_outer_1H], dim=1),
+            share * bias_1 + (1 - share) * other_bias_1,
         )
-        for parameter, value in zip(shrunk.parameters(), found, strict=True):
-            parameter.copy_(value)
+        shrunk = Ranker(self.features, self.mean, self.deviation, hidden=len(both[1]))
+        for parameter, values in zip(shrunk.parameters(), both, strict=True):
+            parameter.copy_(values)
         return shrunk
 
     @torch.no_grad()

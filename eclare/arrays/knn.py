@@ -18,7 +18,7 @@ class Nearest:
 
     def __init__(self, rows_NV: sp.csr_matrix) -> None:
         self.rows_NV = rows_NV
-        self._by_row, self._by_word = CSR.of(rows_NV), CSR.of(rows_NV.T.tocsr())
+        self.rows, self._by_word = CSR.of(rows_NV), CSR.of(rows_NV.T.tocsr())
 
     def to(self, points_QV: sp.csr_matrix, k: int, min_cosine: float) -> tuple[Rows, Floats]:
         """Per point the k rows with the highest cosines of at least `min_cosine`, highest first, ties by lower row.
@@ -27,7 +27,7 @@ class Nearest:
         """
         workers = min(numba.get_num_threads(), max(points_QV.shape[0], 1))
         partial = np.zeros((workers, self.rows_NV.shape[0]), np.float32)
-        return _nearest(CSR.of(points_QV), self._by_row, self._by_word, _Limits(k, min_cosine), partial)
+        return _nearest(CSR.of(points_QV), self.rows, self._by_word, _Limits(k, min_cosine), partial)
 
 
 def shares(found: tuple[Rows, Floats], sharpness: int) -> CSR:

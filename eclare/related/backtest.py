@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import CSRStack, Floats, Rows
+from eclare.arrays.csr import CSRStack, Rows
 from eclare.arrays.products import look_up
 from eclare.arrays.topk import PAD, best_of_rows
 from eclare.evaluation.metrics import LEAST_SESSIONS, related_gains
@@ -155,11 +155,12 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
 
 
 def _best_simple(examples: Sequence[Examples]) -> Ranker:
+    """The first of SIMPLE that is within a standard error of the best of them, on all examples."""
     rankers = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
     figures_RQ = np.array([np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in rankers])
     behind_RQ = figures_RQ[figures_RQ.mean(axis=1).argmax()] - figures_RQ
-    error_R = behind_RQ.std(axis=1) / behind_RQ.shape[1] ** 0.5
-    return rankers[int(np.argmax(behind_RQ.mean(axis=1) <= error_R))]
+    is_close_R = behind_RQ.mean(axis=1) <= _standard_error(behind_RQ)
+    return rankers[int(is_close_R.argmax())]
 
 
 def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
@@ -172,10 +173,14 @@ def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
     return np.asarray(gained @ discount / (ideal @ discount[: ideal.shape[1]]), np.float64)
 
 
-def _is_ahead(differences_Q: Floats | npt.NDArray[np.float64]) -> bool:
+def _is_ahead(differences_Q: npt.NDArray[np.float64]) -> bool:
     """Whether the mean is above 0 by more than two standard errors."""
-    error = differences_Q.std() / max(len(differences_Q), 1) ** 0.5
-    return bool(differences_Q.mean() > 2 * error)
+    return bool(differences_Q.mean() > 2 * _standard_error(differences_Q))
+
+
+def _standard_error(values_Q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of the mean over queries, which are the last axis."""
+    return np.asarray(values_Q.std(axis=-1) / max(values_Q.shape[-1], 1) ** 0.5)
 
 
 def _halves(examples: Examples) -> tuple[Examples, list[Examples]]:

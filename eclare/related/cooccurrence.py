@@ -163,9 +163,9 @@ class Cooccurrence:
         popularity_P[self.sessions.key_E[self.sessions.starts]] = self.sessions.total(half_life_days)
         return popularity_P
 
-    def popularity_between(self, first: int, end: int | None) -> npt.NDArray[np.float32]:
-        """Sessions that hold each product, of those at least `first` and less than `end` days old, P."""
-        dated = self.sessions.between(first, end)
+    def popularity_since(self, days_ago: int) -> npt.NDArray[np.float32]:
+        """`since(days_ago).popularity()`, without counting its pairs."""
+        dated = self.sessions.between(0, days_ago)
         return np.bincount(dated.key_E, dated.count_E, self.products).astype(np.float32)
 
     def save(self, folder: Path) -> None:

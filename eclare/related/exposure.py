@@ -37,12 +37,13 @@ def visited_by_history(cooccurrence: Cooccurrence) -> npt.NDArray[np.float64]:
     Visited were the products with VISITED_SESSIONS in the last half of the log, its last quarter, eighth and so on;
     history is what they had before. Each of these times that has such products counts alike.
     """
-    days_ago, shares = cooccurrence.days // 2, []
+    sessions_P, days_ago, shares = cooccurrence.popularity(), cooccurrence.days // 2, []
     while days_ago:
-        visited_P = cooccurrence.popularity_between(0, days_ago) >= VISITED_SESSIONS
-        earlier_P = cooccurrence.popularity_between(days_ago, None)
+        later_P = cooccurrence.popularity_since(days_ago)
+        visited_P = later_P >= VISITED_SESSIONS
         if visited_P.any():
-            pages_H = np.bincount(by_history(earlier_P[visited_P]).place_N, minlength=len(HISTORY))
+            history_V = by_history((sessions_P - later_P)[visited_P]).place_N
+            pages_H = np.bincount(history_V, minlength=len(HISTORY))
             shares.append(pages_H / pages_H.sum())
         days_ago //= 2
     return np.mean(shares, axis=0) if shares else np.eye(len(HISTORY))[-1]
@@ -53,12 +54,11 @@ def strata(
 ) -> list[Stratum]:
     """All lists by how many sessions held their product (HISTORY), each with its limit.
 
-    The limits rise with history as SHARES do, and a label that reaches all of them stands on max_exposure of the pages
+    The limits rise with history as SHARES_H do. A label that reaches all of them stands on max_exposure of the pages
     that shoppers visit.
     """
-    share_H = np.minimum(rules.max_exposure * SHARES_H / (visited_H @ SHARES_H), 1)
-    if rules.max_exposure >= 1:
-        share_H[:] = 1
+    relative_H = SHARES_H if rules.max_exposure < 1 else np.ones(len(HISTORY))  # 1 is no limit
+    share_H = np.minimum(rules.max_exposure * relative_H / (visited_H @ relative_H), 1)
     place_P, found = by_history(catalogue.sessions_P).place_N, []
     for place, share in enumerate(share_H.tolist()):
         rows = np.flatnonzero(place_P == place)

@@ -56,7 +56,7 @@ class CoClickScores:
 
     def scores(self, similar_labels: CSR) -> CSR:
         """The co-clicks of each title's similar labels, averaged by their weights: Q x L, in [0, 1]."""
-        return product(similar_labels, self.co_clicks, len(self.popularity_L))
+        return product(similar_labels, self.co_clicks, self.labels_LV.shape[0])
 
     @cached_property
     def history_L(self) -> Floats:
@@ -88,10 +88,10 @@ class CoClickScores:
         """clicks_NL for sampled_product."""
         return CSR.of(self.clicks_NL)
 
-    @cached_property
+    @property
     def labels(self) -> CSR:
         """labels_LV for cosines_at."""
-        return CSR.of(self.labels_LV)
+        return self._nearest_labels.rows
 
     @cached_property
     def _nearest_labels(self) -> Nearest:

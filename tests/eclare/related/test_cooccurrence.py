@@ -50,6 +50,7 @@ def test_support_is_counted_in_the_days_of_each_part_alone(tmp_path) -> None:
         assert found.on(3).matrix().nnz == 0 and found.on(3).session_count == 1
         assert (found.session_count, found.until(10).session_count, found.since(10).session_count) == (6, 3, 3)
         assert found.until(10).popularity().tolist() == [2, 3, 1]
+        assert found.popularity_since(10).tolist() == found.since(10).popularity().tolist() == [2, 1, 3]
 
 
 def test_support_is_of_sessions_and_weights_are_of_clicks(tmp_path) -> None:
