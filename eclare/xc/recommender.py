@@ -265,9 +265,9 @@ def _features(texts: TitlesOrFeatures, vocabulary: Vocabulary | None) -> sp.csr_
                 f"features must be numbers of 0 or more, got {texts.data[entry]} in row {row}, "
                 f"column {texts.indices[entry]}: correct or leave out this entry"
             )
-        features = normalise_rows(texts)
+        features = texts.copy()  # scaled rows share their columns with what they were scaled from
         features.eliminate_zeros()
-        return features
+        return normalise_rows(features)
     if vocabulary is None:
         raise ValueError("this model was fitted on ready features and knows no words: pass features, not titles")
     return vocabulary.features(texts)

@@ -139,6 +139,17 @@ def test_features_that_no_text_can_have_are_refused(number) -> None:
         Recommender.fit(features, features, sp.identity(3, np.float32, format="csr"), RecommenderConfig(QUICK))
 
 
+def test_features_with_a_stored_zero_are_read_and_left_as_they_are() -> None:
+    data, columns, starts = np.array([0.0, 3, 4, 1, 1], np.float32), np.array([0, 1, 2, 0, 1]), np.array([0, 3, 4, 5])
+    stored = sp.csr_matrix((data, columns, starts), shape=(3, 3))
+    given, clean = stored.copy(), sp.csr_matrix(stored.toarray())
+    clicks = sp.identity(3, np.float32, format="csr")
+    found = [Recommender.fit(each, each, clicks, RecommenderConfig(QUICK)).predict(each, 2) for each in (given, clean)]
+    assert all(map(np.array_equal, *found))
+    for name in ("data", "indices", "indptr"):
+        assert np.array_equal(getattr(given, name), getattr(stored, name))
+
+
 @pytest.mark.parametrize("views", [("use_graph",), ("use_label_text",), ("use_refinement",), ("use_attention",)])
 def test_every_ablation_learns_and_explains_itself(views) -> None:
     config = ECLAREConfig(embedding_dim=32, epochs=10, batch_size=32, learning_rate=0.01, **dict.fromkeys(views, False))
