@@ -3,6 +3,7 @@
 import getpass
 import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +16,8 @@ from tasks.settings import Settings
 from tasks.stores.database import Connection, copy_rows, outside_transactions, statement
 
 log = logging.getLogger("tasks")
+
+LOOKUP_LIMIT_SECONDS = 5  # a lookup is planned in milliseconds; a report that runs for longer is past that
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def accept(connection: Connection, version_id: int, verdicts: Sequence[Verdict],
     The partitions are attached before, on their own: a reader that sees the pointer moved must find them there.
     """
     _attach(connection, version_id)
+    _await_lookups(connection)
     with connection.begin():
         _store_verdicts(connection, version_id, verdicts)
         built = {"version_id": version_id, "interactions_hash": version.description["interactions_hash"]}
@@ -151,6 +155,24 @@ def _attach(connection: Connection, version_id: int) -> None:
         attached = set(connection.scalars(statement("attached_partitions"), {"version_id": version_id}))
         if not attached:
             connection.execute(statement("attach_partitions", version_id=version_id))
+
+
+def _await_lookups(connection: Connection) -> None:
+    """Wait for the statements that may have been planned before the partitions were attached.
+
+    PostgreSQL plans with the partitions there are, and takes the snapshot that it reads by afterwards: if the pointer
+    moved in between, such a lookup would find nothing. One that runs for longer than LOOKUP_LIMIT_SECONDS is taken to
+    read already.
+    """
+    deadline, running = time.monotonic() + LOOKUP_LIMIT_SECONDS, _running_lookups(connection)
+    while running and time.monotonic() < deadline:
+        time.sleep(0.01)
+        running &= _running_lookups(connection)
+
+
+def _running_lookups(connection: Connection) -> set[str]:
+    with connection.begin():
+        return set(connection.scalars(statement("running_lookups")))
 
 
 def _drop_partitions(connection: Connection, version_id: int) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from multiprocessing.connection import Connection
@@ -224,6 +225,36 @@ def test_a_reader_with_an_old_snapshot_goes_on_reading_its_version(settings):
             assert analyst.execute(sa.text(COUNTS)).all() == before
     assert publish_recommendations(night_of("2017-06-04", settings), settings)["versions_dropped"] == 2
     assert_nothing_is_left_over(settings)
+
+
+HELD = """
+    create function held(product text) returns text stable language plpgsql
+    as $$ begin perform pg_advisory_xact_lock_shared(42); return product; end $$
+"""
+WAITS = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+
+
+def test_a_lookup_that_was_planned_before_a_publish_finds_a_whole_version(settings):
+    """PostgreSQL plans a statement, with the partitions there are, before it takes the snapshot that it reads by.
+
+    Planning asks `held` how many rows there will be, and is held there while a night is published.
+    """
+    publish_recommendations(night_of("2017-06-01", settings), settings)
+    engine = database_engine(settings).execution_options(isolation_level="AUTOCOMMIT")
+    lookup = WHOLE.replace("'{}'", "held('p0001')")
+    with engine.connect() as holder, engine.connect() as reader, ThreadPoolExecutor() as threads:
+        holder.execute(sa.text(HELD))
+        holder.execute(sa.text("select pg_advisory_lock(42)"))
+        looked_up = threads.submit(lambda: reader.execute(sa.text(lookup)).all())
+        while not rows_of(settings, WAITS)[0][0]:
+            time.sleep(0.01)
+        published = threads.submit(publish_recommendations, night_of("2017-06-02", settings), settings)
+        wait([published], timeout=2)
+        holder.execute(sa.text("select pg_advisory_unlock(42)"))
+        assert len({(row.night, row.version_id) for row in looked_up.result()}) == 1
+        assert len(looked_up.result()) == 3
+        assert published.result()["live"] == 1
+    assert is_whole(settings, "2017-06-02")
 
 
 @contextmanager
