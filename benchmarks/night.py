@@ -1,8 +1,10 @@
 """Seconds and peak memory of every step of one whole night, each step a process of its own as in Airflow."""
 
 import json
+import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +13,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.next_days import ingest
 from benchmarks.processes import Cost, cost_of, own_environment, own_server
+from eclare.evaluation.list_segments import PageFigures
 from local.complete_journey import write_complete_journey
 from tasks.night import Night
-from tasks.run import INGEST, REFRESH, REPORT
+from tasks.run import INGEST, REFRESH, REPORT, run
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
+TIMED_DAYS = 5  # of ingest
+K = 10
 
 
 def main(
@@ -27,8 +33,10 @@ def main(
 ) -> None:
     """Run a night on the Complete Journey groceries in a folder and an embedded PostgreSQL of its own.
 
-    Prints a table by step, then one JSON line: seconds and peak GiB by step and in all, and the held-out metrics at 10
-    of ECLARE over those of the co-click baseline.
+    Prints a table by step, then one JSON line: seconds and peak GiB by step and in all; the held-out metrics at 10 of
+    every system and ours over each of them, [value, low, high] of the 95% interval; and what the published lists look
+    like, all and by their query's history. Ingest is timed on the last days alone, the others come in processes side by
+    side.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -36,21 +44,23 @@ def main(
         write_complete_journey(folder / "clicks", folder / "catalogue.parquet", first, last)
         with own_server(folder) as url:
             environment = own_environment(folder, DATABASE_URL=url, WINDOW_DAYS=days)
-            costs = _run_all(first, last, environment)
-            metrics = _metrics(folder, night)
+            os.environ.clear()  # no setting of ours takes part
+            os.environ.update(environment)
+            every_day = [first + timedelta(days=age) for age in range(days)]
+            run("ingest_catalogue", str(first))
+            ingest([str(day) for day in every_day[:-TIMED_DAYS]])
+            costs = _timed(every_day[-TIMED_DAYS:], environment)
+            figures = _metrics(night) | _lists(night)
     _show(costs)
     total = Cost(sum(cost.seconds for cost in costs.values()), max(cost.peak_gib for cost in costs.values()))
     rounded = {step: {"seconds": round(c.seconds, 1), "peak_gib": round(c.peak_gib, 2)} for step, c in costs.items()}
-    print(json.dumps({
-        "night": night, "days": days, "seconds": round(total.seconds, 1), "peak_gib": round(total.peak_gib, 2),
-        "steps": rounded, "ratio_to_co_click": metrics,
-    }))  # fmt: skip
+    costs_of_all = {"seconds": round(total.seconds, 1), "peak_gib": round(total.peak_gib, 2), "steps": rounded}
+    print(json.dumps({"night": night, "days": days} | costs_of_all | figures))
 
 
-def _run_all(first: date, last: date, environment: dict[str, str]) -> dict[str, Cost]:
-    every_day = [first + timedelta(days=age) for age in range((last - first).days + 1)]
-    ingested = {step: _mean_day([_cost_of(step, day, environment) for day in every_day]) for step in INGEST}
-    return ingested | {step: _cost_of(step, last, environment) for step in (*REFRESH, REPORT)}
+def _timed(days: Sequence[date], environment: dict[str, str]) -> dict[str, Cost]:
+    ingested = {step: _mean_day([_cost_of(step, day, environment) for day in days]) for step in INGEST}
+    return ingested | {step: _cost_of(step, days[-1], environment) for step in (*REFRESH, REPORT)}
 
 
 def _mean_day(costs: Sequence[Cost]) -> Cost:
@@ -62,18 +72,34 @@ def _cost_of(step: str, day: date, environment: dict[str, str]) -> Cost:
     return cost_of(["-m", "tasks", step, "--night", str(day)], environment)
 
 
-def _metrics(folder: Path, night: str) -> dict[str, float]:
-    storage = Storage(str(folder / "storage"))
-    settings = Settings()
-    with storage.open(storage.read(Night.of(night, settings).artefact("evaluation"))) as evaluation:
+def _metrics(night: str) -> dict[str, object]:
+    """By segment, system and metric, in percent but for ratios: those over all queries, lift by their history too."""
+    with _opened(night, "evaluation") as evaluation:
         rows = json.loads((evaluation / "metrics.json").read_text())
-    value = {(row["system"], f"{row['metric']}@{row['k']}"): row["value"] for row in rows if row["segment"] == "all"}
-    cut = [name for system, name in value if system == "eclare" and name.endswith("@10")]
-    return {name: round(value["eclare", name] / value["co-click", name], 3) for name in cut}
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for row in rows:
+        if row["k"] == K and (row["segment"] == "all" or row["metric"] == "lift"):
+            scale, digits = (1, 3) if "/" in row["system"] else (100, 2)
+            values = [row[name] and round(scale * row[name], digits) for name in ("value", "low", "high")]
+            found.setdefault(row["segment"], {}).setdefault(row["system"], {})[row["metric"]] = values
+    return {"metrics_at_10": found}
+
+
+def _lists(night: str) -> dict[str, object]:
+    with _opened(night, "recommendations") as recommendations:
+        figures = PageFigures.load(recommendations)
+    by_history = {each.segment: each._asdict() for each in figures.segments if each.by == "history"}
+    return {"lists": figures.all._asdict() | {"by history": by_history}}
+
+
+def _opened(night: str, artefact: str) -> AbstractContextManager[Path]:
+    settings = Settings(_env_file=None)
+    storage = Storage(settings.storage_url)
+    return storage.open(storage.read(Night.of(night, settings).artefact(artefact)))
 
 
 def _show(costs: dict[str, Cost]) -> None:
-    table = Table("step", "seconds", "peak GiB", title="ingest: the mean of a day, the peak of all days")
+    table = Table("step", "seconds", "peak GiB", title=f"ingest: the mean and the peak of {TIMED_DAYS} days")
     for step, cost in costs.items():
         table.add_row(step, f"{cost.seconds:.1f}", f"{cost.peak_gib:.2f}")
     console.print(table)

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 import typer
 
 from benchmarks.judge import Judge, K
-from benchmarks.next_days import days_before, settings_of
+from benchmarks.next_days import days_before, files_of, settings_of
 from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
 from tasks.settings import ROOT
@@ -124,3 +125,14 @@ def test_settings_are_those_of_a_night_and_none_of_the_benchmarks_own() -> None:
     for refused in ("MAX_VARIANTS", "NO_SUCH=1", "GOAL=basket", "DATABASE_URL=postgresql://other"):
         with pytest.raises(typer.BadParameter, match="NAME=VALUE"):
             settings_of([refused])
+
+
+def test_every_table_has_a_file_of_its_own() -> None:
+    cuts, goals = [CUT, CUT + pd.Timedelta(days=1)], ["related", "basket"]
+    files = files_of(Path("made/{goal}-{cut}.parquet"), cuts, goals)
+    assert files[CUT, "basket"] == Path("made/basket-2020-02-01.parquet")
+    assert len(set(files.values())) == 4
+    assert files_of(Path("one.parquet"), cuts[:1], goals[:1]) == {(CUT, "related"): Path("one.parquet")}
+    for refused in ("one.parquet", "{goal}.parquet", "{cut}-{place}.parquet", "{.parquet"):
+        with pytest.raises(typer.BadParameter, match="cut"):
+            files_of(Path(refused), cuts, goals)
