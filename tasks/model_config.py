@@ -10,7 +10,8 @@ from eclare.related.targets import model_targets
 from tasks.errors import BadInput
 from tasks.settings import Settings
 
-NIGHT = ECLAREConfig(word_pairs=False)  # on dated logs they bring nothing: benchmarks/README.md
+# On dated logs pairs of words bring nothing (benchmarks/README.md), and a best seller is known without a model.
+NIGHT = ECLAREConfig(word_pairs=False, negative_power=0.75)
 
 
 def load_cooccurrence(interactions: Path) -> Cooccurrence:

@@ -57,10 +57,10 @@ class Batches:
 
     weights_NL: CSR, N points x L labels. Points without a clicked label are left out.
     The S labels of a batch are at most `positives_per_point` clicked labels per point, drawn by weight, and
-    `negatives_per_batch` drawn among the hardest labels of its points, the rest uniformly (all labels where there are
-    no more), so a step costs the same however many labels there are. Nothing is drawn with `every_label`, where they
-    are all labels, and with a shortlist, where each point has its own. Each of several processes gets its own part of
-    every batch's points.
+    `negatives_per_batch` drawn among the hardest labels of its points, the rest among all labels, by a power of their
+    points (word2vec: Mikolov et al., NIPS 2013, section 2.2), or all labels where there are no more. So a step costs
+    the same however many labels there are. Nothing is drawn with `every_label`, where they are all labels, and with a
+    shortlist, where each point has its own. Each of several processes gets its own part of every batch's points.
     Raises ValueError where no point has a clicked label.
     """
 
@@ -119,7 +119,19 @@ class Batches:
             return np.arange(labels)
         if len(hardest) >= wanted:
             return random.choice(hardest, wanted, replace=False)
-        return np.concatenate([hardest, random.integers(labels, size=wanted - len(hardest))])
+        return np.concatenate([hardest, self._among_all(wanted - len(hardest), random)])
+
+    def _among_all(self, count: int, random: np.random.Generator) -> Rows:
+        if not self.config.negative_power:
+            return random.integers(self.weights_NL.shape[1], size=count)
+        return np.searchsorted(self._drawn_up_to_L, random.random(count), side="right")
+
+    @cached_property
+    def _drawn_up_to_L(self) -> npt.NDArray[np.float64]:
+        """The chance that a negative is a label or one before it."""
+        points_L = np.bincount(self.weights_NL.indices, minlength=self.weights_NL.shape[1])
+        up_to_L = np.cumsum((points_L + 1.0) ** self.config.negative_power)
+        return np.asarray(up_to_L[:-1] / up_to_L[-1])
 
     def _drawn(self, clicked: sp.csr_matrix, random: np.random.Generator) -> Rows:
         """Positions of at most `positives_per_point` entries a row, without replacement, heavier ones more likely.

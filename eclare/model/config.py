@@ -19,7 +19,7 @@ _POSITIVE = (
     "positives_per_point", "negatives_per_batch", "learning_rate", "halve_learning_rate_every", "ensemble", "beam",
     "surrogate_epochs", "surrogate_learning_rate", "patience",
 )  # fmt: skip
-_NOT_NEGATIVE = ("label_point_targets", "hard_negatives", "cluster_bits", "seed")
+_NOT_NEGATIVE = ("label_point_targets", "hard_negatives", "negative_power", "cluster_bits", "seed")
 _BELOW_ONE = ("restart_probability", "dropout", "validation_share", "graph_share")
 _RULES = {
     _POSITIVE: _Rule("be positive", lambda value: value > 0),
@@ -77,6 +77,7 @@ class ECLAREConfig:
     # Ours: training on drawn labels
     positives_per_point: int = 16  # clicked labels drawn per point and step
     negatives_per_batch: int = 2048  # further labels drawn per step, shared by its points
+    negative_power: float = 0.0  # a negative's chance is its label's (points + 1) to this power; 0: all alike
     hard_negatives: int = 0  # best-scored labels of each point that negatives are drawn from; 0: drawn from all
     validation_share: float = 0.0  # of the points, kept from training to stop when they get no better; 0: never stop
     patience: int = 3  # epochs without a better nDCG@5 on them before training stops

@@ -164,6 +164,16 @@ def test_heavier_clicks_are_drawn_more_often() -> None:
     assert np.mean(np.array(drawn) == 0) == pytest.approx(0.9, abs=0.03)
 
 
+@pytest.mark.parametrize("power", [0.0, 0.75, 1.0])
+def test_negatives_are_drawn_by_a_power_of_their_points(power) -> None:
+    points_L = np.array([0, 3, 15, 1])
+    clicks = sp.csr_matrix((np.arange(15)[:, None] < points_L).astype(np.float32))
+    batches = Batches(clicks, ECLAREConfig(negatives_per_batch=3, negative_power=power))
+    drawn = batches._among_all(40_000, np.random.default_rng(0))
+    expected = (points_L + 1) ** power / ((points_L + 1) ** power).sum()
+    assert np.bincount(drawn, minlength=4) / len(drawn) == pytest.approx(expected, abs=0.01)
+
+
 def test_no_clicks_at_all_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one point with a clicked label"):
         Batches(sp.csr_matrix((3, 3), dtype=np.float32), CONFIG)
