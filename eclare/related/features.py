@@ -150,6 +150,10 @@ def _of_both(candidates: CandidateSet) -> Floats:
     return _log(candidates.product_at(candidates.like_queries, candidates.snapshot.sessions_with_like))
 
 
+def _embedding_cosine(candidates: CandidateSet) -> Floats:
+    return candidates.snapshot.embedding_cosines(candidates.queries, candidates.products_QC)
+
+
 def _title_cosine(candidates: CandidateSet) -> Floats:
     snapshot = candidates.snapshot
     return cosines_at(CSR.of(snapshot.titles_PV[candidates.queries]), snapshot.titles, candidates.products_QC)
@@ -201,6 +205,7 @@ FEATURES = (
     Feature("co-occurrence of like queries", "like_products", _of_like_queries),
     Feature("co-occurrence with like candidates", "like_products", _with_like_candidates),
     Feature("co-occurrence of both", "like_products", _of_both),
+    Feature("cosine of embeddings", "like_products", _embedding_cosine),
     Feature("title cosine", "titles", _title_cosine),
     Feature("model", "model", _model),
     Feature("history of the query", "popularity", _history),

@@ -16,6 +16,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, LEAST_LOG_SHARE, build_quick_index, inner_products, log_shares
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import EVER, HALF_LIVES, LATELY
+from eclare.related.item_embeddings import item_embeddings
 
 NEIGHBOURS, LEAST_COSINE, SHARPNESS = 20, 0.4, 8  # weighted nearest titles: how many, how near, power of the cosine
 HEAVIEST_TO_LIKE = 200  # sums of sessions kept of each product
@@ -41,10 +42,12 @@ class Snapshot:
 
     def model_scores(self, queries: Rows, labels_QC: Rows) -> Floats:
         """The model's inner products, Q x C; without meaning for PAD."""
-        row = np.repeat(np.arange(len(queries), dtype=np.int32), labels_QC.shape[1])
-        label = np.maximum(labels_QC, 0).ravel()
-        scores = inner_products(self.encoded_PD[queries], self.ensemble.classifiers_LD, row, label)
-        return np.asarray(scores).reshape(labels_QC.shape)
+        return _inner_products(self.encoded_PD[queries], self.ensemble.classifiers_LD, labels_QC)
+
+    def embedding_cosines(self, queries: Rows, products_QC: Rows) -> Floats:
+        """Cosines of item embeddings, Q x C; 0 for PAD and where nothing is known of one of the two."""
+        cosines_QC = _inner_products(self.embeddings_PD[queries], self.embeddings_PD, products_QC)
+        return np.where(products_QC == PAD, np.float32(0), cosines_QC)
 
     def log_shares(self, queries: Rows, labels_QC: Rows, log_partition_Q: Floats | None = None) -> Floats:
         """Log of the model's softmax, Q x C, over the labels of each query or, given a log-partition, over its labels.
@@ -111,6 +114,11 @@ class Snapshot:
         return np.stack([self.cooccurrence.popularity(days) for days in HALF_LIVES], axis=1)
 
     @cached_property
+    def embeddings_PD(self) -> Floats:
+        """Item embeddings of every product's sessions."""
+        return item_embeddings(self.sessions_PP, self.popularity_PH[:, EVER], self.cooccurrence.session_count)
+
+    @cached_property
     def bestsellers(self) -> Rows:
         """The allowed products of most sessions lately, BESTSELLERS at most; ties go to the lower row."""
         popularity_P = np.where(self.allowed_P, self.popularity_PH[:, LATELY], 0)
@@ -145,3 +153,10 @@ class Snapshot:
     def sessions_with_like(self) -> CSR:
         """Sessions of every product with products whose titles are like the related one's, weighted, P x P."""
         return CSR.of(heaviest_of_product(self.sessions_PP, self.like_PP.T.tocsr(), HEAVIEST_TO_LIKE))
+
+
+def _inner_products(queries_QD: Floats, labels_LD: Floats, labels_QC: Rows) -> Floats:
+    """Of every query with its labels, Q x C; without meaning for PAD."""
+    row = np.repeat(np.arange(len(queries_QD), dtype=np.int32), labels_QC.shape[1])
+    scores = inner_products(queries_QD, labels_LD, row, np.maximum(labels_QC, 0).ravel())
+    return np.asarray(scores).reshape(labels_QC.shape)

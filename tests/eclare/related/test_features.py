@@ -9,6 +9,7 @@ from eclare.arrays.topk import PAD
 from eclare.related.candidates import candidates_of
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import FEATURES, GROUPS, NAMES, SCORE_PARTS, CandidateSet
+from eclare.related.item_embeddings import item_embeddings
 from tests.eclare.related.trained_shops import snapshot_of
 
 CHOSEN = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0]], np.float32)
@@ -63,6 +64,17 @@ def test_features_are_what_their_names_say(snapshot) -> None:
     history = np.log(together.sum(axis=1)[QUERIES, None] + 0.1).repeat(3, axis=1)
     assert seen["history of the query"] == pytest.approx(history)
     assert np.exp(seen["model"]).sum(axis=1) == pytest.approx(1)
+
+
+def test_cosines_of_embeddings_are_those_of_the_candidates() -> None:
+    chosen = np.kron(np.eye(2), np.ones((6, 2))).astype(np.float32)  # two pairs of products, in six sessions each
+    snapshot = snapshot_of(Cooccurrence.of_sessions(sp.csr_matrix(chosen), np.arange(12)), ["mug", "cup", "pot", "pan"])
+    products = np.array([[1, 2, PAD], [2, PAD, PAD]], np.int32)
+    seen = CandidateSet(snapshot, QUERIES, products).features_QCF[..., NAMES.index("cosine of embeddings")]
+    embeddings = item_embeddings(snapshot.sessions_PP, chosen.sum(axis=0), len(chosen))
+    cosine = embeddings @ embeddings.T
+    assert cosine[0, 1] > 0.5 and cosine[3, 2] > 0.5
+    assert seen == pytest.approx(np.array([[cosine[0, 1], cosine[0, 2], 0], [cosine[3, 2], 0, 0]]), abs=1e-6)
 
 
 def test_a_share_of_some_candidates_is_that_of_all_by_their_log_partition(snapshot) -> None:
