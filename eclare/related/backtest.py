@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.stats import t
 
 from eclare.arrays.csr import CSRStack, Rows
 from eclare.arrays.products import look_up
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 DAYS_AGO = (45, 90, 180)  # cut-offs of a log of one and a half times the longest; a shorter one takes the same shares
 FEWEST_QUERIES = 1000  # cut-offs of a thin log go further back, up to half of it, until there are as many
 FEWEST_RELEVANT = 5  # products, for a query to be learnt from
+FEWEST_JUDGED = 100  # queries that a learnt ranking must prove itself on
 CREDIBLE_QUERIES = 500  # from which a learnt ranking and a simple one count alike
 MOST_QUERIES = 2000  # of a cut-off; a few hundred weights need no more
 STEPS, EPOCHS, QUERIES_PER_STEP = 1600, 18, 64  # at most so many steps, and passes over the queries
@@ -140,15 +142,14 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
     """The best of the simple rankings, or a learnt one shrunk to it, by what followed the cut-offs; latest come first.
 
     Of the simple ones the simplest within a standard error of the best counts as the best (Breiman et al., 1984). The
-    learnt one is judged on the latest cut-off by what it learns from the others, and must be ahead of the simple one by
-    more than chance. Without examples, a simple one of fixed weights.
+    learnt one is judged on the latest cut-offs by what it learns from the others, and must be ahead of the simple one
+    by more than chance. Without examples, a simple one of fixed weights.
     """
     examples = [each for each in examples if len(each)]
     if not examples:
         return Ranker.linear(NAMES, FIXED_WEIGHTS[goal], NOTHING_KNOWN)
     simple = _best_simple(examples)
-    latest, earlier = (examples[0], examples[1:]) if len(examples) > 1 else _halves(examples[0])
-    if not earlier or not _is_ahead(ndcg(_learnt(earlier, simple, seed), latest) - ndcg(simple, latest)):
+    if not _learning_helps(*_latest_and_earlier(examples), simple, seed):
         log.info("%s", json.dumps({"ranker": "simple", "queries": sum(map(len, examples))}))
         return simple
     return _learnt(examples, simple, seed)
@@ -157,7 +158,7 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
 def _best_simple(examples: Sequence[Examples]) -> Ranker:
     """The first of SIMPLE that is within a standard error of the best of them, on all examples."""
     rankers = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
-    figures_RQ = np.array([np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in rankers])
+    figures_RQ = np.array([_ndcg_of_all(ranker, examples) for ranker in rankers])
     behind_RQ = figures_RQ[figures_RQ.mean(axis=1).argmax()] - figures_RQ
     is_close_R = behind_RQ.mean(axis=1) <= _standard_error(behind_RQ)
     return rankers[int(is_close_R.argmax())]
@@ -173,21 +174,36 @@ def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
     return np.asarray(gained @ discount / (ideal @ discount[: ideal.shape[1]]), np.float64)
 
 
+def _latest_and_earlier(examples: Sequence[Examples]) -> tuple[Sequence[Examples], Sequence[Examples]]:
+    """The latest cut-offs with FEWEST_JUDGED queries together, and those before them; of one cut-off its halves."""
+    if len(examples) == 1:
+        is_even_Q = np.arange(len(examples[0])) % 2 == 0
+        examples = [examples[0].where(is_even_Q), examples[0].where(~is_even_Q)]
+    enough = int(np.searchsorted(np.cumsum([len(each) for each in examples]), FEWEST_JUDGED)) + 1
+    latest = min(enough, len(examples) - 1)
+    return examples[:latest], examples[latest:]
+
+
+def _learning_helps(latest: Sequence[Examples], earlier: Sequence[Examples], simple: Ranker, seed: int) -> bool:
+    """Whether what is learnt from earlier cut-offs is ahead of the simple ranking on the latest ones."""
+    if not any(map(len, earlier)):
+        return False
+    return _is_ahead(_ndcg_of_all(_learnt(earlier, simple, seed), latest) - _ndcg_of_all(simple, latest))
+
+
+def _ndcg_of_all(ranker: Ranker, examples: Sequence[Examples]) -> npt.NDArray[np.float64]:
+    figures_Q: npt.NDArray[np.float64] = np.concatenate([ndcg(ranker, each) for each in examples])
+    return figures_Q
+
+
 def _is_ahead(differences_Q: npt.NDArray[np.float64]) -> bool:
-    """Whether the mean is above 0 by more than two standard errors."""
-    return bool(differences_Q.mean() > 2 * _standard_error(differences_Q))
+    """Whether the mean is above 0 by more than chance is once in 40 times (Student's t); of one query never."""
+    return bool(differences_Q.mean() > t.ppf(0.975, len(differences_Q) - 1) * _standard_error(differences_Q))
 
 
 def _standard_error(values_Q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Of the mean over queries, which are the last axis."""
-    return np.asarray(values_Q.std(axis=-1) / max(values_Q.shape[-1], 1) ** 0.5)
-
-
-def _halves(examples: Examples) -> tuple[Examples, list[Examples]]:
-    """Every second query, and the others, where there are any."""
-    even = np.arange(len(examples)) % 2 == 0
-    others = examples.where(~even)
-    return examples.where(even), [others] if len(others) else []
+    return np.asarray(values_Q.std(axis=-1) / max(values_Q.shape[-1] - 1, 1) ** 0.5)
 
 
 def _learnt(examples: Sequence[Examples], simple: Ranker, seed: int) -> Ranker:

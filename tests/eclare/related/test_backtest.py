@@ -9,6 +9,8 @@ from eclare.related.backtest import (
     NOTHING_KNOWN,
     SIMPLE,
     Cutoff,
+    _is_ahead,
+    _latest_and_earlier,
     cutoffs,
     examples_at,
     ndcg,
@@ -105,6 +107,26 @@ def test_a_ranker_that_has_learnt_nothing_is_not_taken(cut_offs) -> None:
     assert np.mean([ndcg(ranker, each).mean() for each in examples]) > 0.6
 
 
+def test_a_ranker_is_judged_on_the_latest_cut_offs_with_enough_queries() -> None:
+    def divided(*queries: int) -> tuple[list[int], list[int]]:
+        examples = [examples_where("trend", count, seed=0) for count in queries]
+        return tuple([len(each) for each in side] for side in _latest_and_earlier(examples))
+
+    assert divided(300, 200, 100) == ([300], [200, 100])
+    assert divided(1, 60, 39, 200) == ([1, 60, 39], [200])
+    assert divided(1, 300) == ([1], [300]), "some are left to learn from"
+    assert divided(5) == ([3], [2])
+    assert divided(1) == ([1], [0])
+
+
+def test_what_a_few_queries_say_is_believed_where_it_is_no_chance() -> None:
+    random = np.random.default_rng(0)
+    by_chance = [_is_ahead(random.normal(size=queries)) for queries in (2, 3, 5, 20, 100) for _ in range(2000)]
+    assert np.mean(by_chance) == pytest.approx(0.025, abs=0.005)
+    assert _is_ahead(random.normal(1, 1, size=50))
+    assert not _is_ahead(np.array([1.0])), "one query"
+
+
 def test_the_fewer_queries_the_more_a_learnt_ranker_is_like_the_simple_one() -> None:
     """Only learning can tell what is relevant here, and few queries are believed little."""
     asked = examples_where("trend", 100, seed=9)
@@ -123,7 +145,7 @@ def test_of_simple_rankings_that_chance_may_have_ordered_the_simplest_is_taken()
     taken = ranker_from(examples, "basket", seed=0)
     figures = [np.concatenate([ndcg(each, some) for some in examples]) for each in simple()]
     best = max(figures, key=np.mean)
-    within = [(best - each).mean() <= (best - each).std() / len(each) ** 0.5 for each in figures]
+    within = [(best - each).mean() <= (best - each).std() / (len(each) - 1) ** 0.5 for each in figures]
     expected = simple()[within.index(True)]
     assert torch.equal(taken.layers[0].weight, expected.layers[0].weight)
     assert SIMPLE[within.index(True)]["model"] == 0.1
