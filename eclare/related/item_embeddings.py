@@ -21,12 +21,15 @@ def item_embeddings(sessions_PP: sp.csr_matrix, sessions_P: Floats, sessions: fl
     2016; Levy, Goldberg, NIPS 2014, sections 3 and 5). The less is known of a product, the shorter its vector.
     """
     information_PP = _positive_information(sessions_PP, sessions_P, sessions)
-    if not information_PP.nnz:
+    known = np.flatnonzero(np.diff(information_PP.indptr))  # a tenth of a catalogue: the solver need not see the others
+    if not len(known):
         return np.zeros((len(sessions_P), 1), np.float32)
-    values, vectors_PD = _largest_eigenpairs(information_PP)
-    scaled_PD = vectors_PD * np.sqrt(np.maximum(values, 0))
-    length_P1 = np.sqrt((scaled_PD**2).sum(axis=1, keepdims=True) + NOISE)
-    return np.ascontiguousarray(scaled_PD / length_P1, np.float32)
+    values, vectors_KD = _largest_eigenpairs(information_PP[known][:, known])
+    scaled_KD = vectors_KD * np.sqrt(np.maximum(values, 0))
+    length_K1 = np.sqrt((scaled_KD**2).sum(axis=1, keepdims=True) + NOISE)
+    embeddings_PD = np.zeros((len(sessions_P), len(values)), np.float32)
+    embeddings_PD[known] = scaled_KD / length_K1
+    return embeddings_PD
 
 
 def _positive_information(sessions_PP: sp.csr_matrix, sessions_P: Floats, sessions: float) -> sp.csr_matrix:
