@@ -94,9 +94,9 @@ def cutoffs(cooccurrence: Cooccurrence, goal: Goal, seed: int) -> Iterator[Cutof
 
 
 def _days_ago(days: int) -> list[int]:
-    """DAYS_AGO, or the same shares of a log of fewer days; then each twice the one before, up to half of the log."""
+    """DAYS_AGO, or the same shares of a shorter log, each day once; then each twice the one before, up to half of it."""
     scale = min(1.0, days / (1.5 * DAYS_AGO[-1]))
-    ago = [max(1, round(each * scale)) for each in DAYS_AGO]
+    ago = sorted({max(1, round(each * scale)) for each in DAYS_AGO})
     while 2 * ago[-1] <= days / 2:
         ago.append(2 * ago[-1])
     return ago
@@ -188,7 +188,8 @@ def _learning_helps(latest: Sequence[Examples], earlier: Sequence[Examples], sim
     """Whether what is learnt from earlier cut-offs is ahead of the simple ranking on the latest ones."""
     if not any(map(len, earlier)):
         return False
-    return _is_ahead(_ndcg_of_all(_learnt(earlier, simple, seed), latest) - _ndcg_of_all(simple, latest))
+    learnt = _learnt(earlier, simple, seed)
+    return _is_ahead([ndcg(learnt, each) - ndcg(simple, each) for each in latest])
 
 
 def _ndcg_of_all(ranker: Ranker, examples: Sequence[Examples]) -> npt.NDArray[np.float64]:
@@ -196,9 +197,15 @@ def _ndcg_of_all(ranker: Ranker, examples: Sequence[Examples]) -> npt.NDArray[np
     return figures_Q
 
 
-def _is_ahead(differences_Q: npt.NDArray[np.float64]) -> bool:
-    """Whether the mean is above 0 by more than chance is once in 40 times (Student's t); of one query never."""
-    return bool(differences_Q.mean() > t.ppf(0.975, len(differences_Q) - 1) * _standard_error(differences_Q))
+def _is_ahead(differences: Sequence[npt.NDArray[np.float64]]) -> bool:
+    """Whether the mean over all queries is above 0 by more than chance is once in 40 times (Student's t); of one never.
+
+    differences: of the queries of every cut-off. Cut-offs ask about the same products and days, so their standard
+    errors add up and do not average out.
+    """
+    all_Q = np.concatenate(differences)
+    error = sum(len(each) * float(_standard_error(each)) for each in differences) / len(all_Q)
+    return bool(all_Q.mean() > t.ppf(0.975, len(all_Q) - 1) * error)
 
 
 def _standard_error(values_Q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -44,7 +44,7 @@ def test_examples_are_what_was_known_then_and_what_was_shared_later() -> None:
     assert np.array_equal(examples.mask_QC, products != PAD)
 
 
-@pytest.mark.parametrize(("days", "days_ago"), [(400, [45, 90, 180]), (120, [20, 40, 79])])
+@pytest.mark.parametrize(("days", "days_ago"), [(400, [45, 90, 180]), (120, [20, 40, 79]), (3, [1])])
 def test_a_short_log_is_cut_at_the_same_shares_of_itself(days, days_ago) -> None:
     log = sessions_of_groups(groups=2, products_per_group=8, days=days).cooccurrence
     found = list(cutoffs(log, "basket", seed=0))
@@ -121,10 +121,12 @@ def test_a_ranker_is_judged_on_the_latest_cut_offs_with_enough_queries() -> None
 
 def test_what_a_few_queries_say_is_believed_where_it_is_no_chance() -> None:
     random = np.random.default_rng(0)
-    by_chance = [_is_ahead(random.normal(size=queries)) for queries in (2, 3, 5, 20, 100) for _ in range(2000)]
+    by_chance = [_is_ahead([random.normal(size=queries)]) for queries in (2, 3, 5, 20, 100) for _ in range(2000)]
     assert np.mean(by_chance) == pytest.approx(0.025, abs=0.005)
-    assert _is_ahead(random.normal(1, 1, size=50))
-    assert not _is_ahead(np.array([1.0])), "one query"
+    assert _is_ahead([random.normal(1, 1, size=50)])
+    assert not _is_ahead([np.array([1.0])]), "one query"
+    asked_again = [[queries] * 4 for queries in random.normal(size=(2000, 30))]
+    assert np.mean([_is_ahead(cut_offs) for cut_offs in asked_again]) == pytest.approx(0.025, abs=0.01)
 
 
 def test_the_fewer_queries_the_more_a_learnt_ranker_is_like_the_simple_one() -> None:
