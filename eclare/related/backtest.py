@@ -94,7 +94,7 @@ def cutoffs(cooccurrence: Cooccurrence, goal: Goal, seed: int) -> Iterator[Cutof
 
 
 def _days_ago(days: int) -> list[int]:
-    """DAYS_AGO, or the same shares of a shorter log, each day once; then each twice the one before, up to half of it."""
+    """DAYS_AGO, or the same shares of a shorter log, each day once; then each twice the one before, up to half."""
     scale = min(1.0, days / (1.5 * DAYS_AGO[-1]))
     ago = sorted({max(1, round(each * scale)) for each in DAYS_AGO})
     while 2 * ago[-1] <= days / 2:
