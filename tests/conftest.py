@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from xdist.scheduler import LoadFileScheduling
@@ -24,6 +25,10 @@ from tests.installations import (
     short_folder,
     skip_disk_flushes,
 )
+
+# How long an example takes is up to the machine and whatever else it does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
 
