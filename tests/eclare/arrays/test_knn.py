@@ -2,7 +2,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from eclare.arrays.csr import CSR
@@ -10,7 +10,6 @@ from eclare.arrays.knn import Nearest, cosines_at, shares
 from eclare.arrays.tfidf import normalise_rows
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([1, 5, 20]), st.sampled_from([0.2, 0.35, 0.6]))
 def test_the_nearest_titles_are_those_of_all_cosines(seed, most, least) -> None:
     random = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -23,7 +23,6 @@ def cut(dense: np.ndarray, k: int) -> np.ndarray:
     return kept
 
 
-@settings(deadline=None)
 @given(LEFT, RIGHT, st.integers(1, 9))
 def test_the_heaviest_entries_are_those_of_the_whole_product(left, right, k) -> None:
     found = heaviest_of_product(sp.csr_matrix(left), sp.csr_matrix(right), k)
@@ -36,13 +35,11 @@ def test_the_heaviest_entries_are_those_of_the_whole_product(left, right, k) -> 
     assert np.array_equal(others.toarray(), cut(left @ right * (1 - np.eye(5, 7, dtype=np.float32)), k))
 
 
-@settings(deadline=None)
 @given(arrays(np.float32, (5, 6), elements=st.integers(0, 3)), st.integers(1, 7))
 def test_rows_are_cut_to_their_heaviest(dense, k) -> None:
     assert np.array_equal(keep_heaviest(sp.csr_matrix(dense), k).toarray(), cut(dense, k))
 
 
-@settings(deadline=None)
 @given(LEFT, RIGHT, arrays(np.int32, (5, 3), elements=st.integers(-1, 6)))
 def test_entries_asked_for_are_those_of_the_whole_product(left, right, columns) -> None:
     whole = np.hstack([left @ right, np.zeros((5, 1), np.float32)])  # column -1
@@ -51,7 +48,6 @@ def test_entries_asked_for_are_those_of_the_whole_product(left, right, columns) 
         assert np.array_equal(found, np.take_along_axis(whole, columns, axis=1))
 
 
-@settings(deadline=None)
 @given(arrays(np.float32, (2, 5, 6), elements=st.integers(0, 3)), arrays(np.int32, (4, 3), elements=st.integers(-1, 5)))
 def test_entries_looked_up_are_those_of_every_matrix(dense, columns) -> None:
     dense[:, ~(dense != 0).all(axis=0)] = 0  # entries at the same places

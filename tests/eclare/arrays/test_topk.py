@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -14,7 +14,6 @@ def best_slowly(labels: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[in
     return sorted(known, key=lambda found: (-found[1], found[0]))[:k] + [(PAD, 0)] * (k - len(known))
 
 
-@settings(deadline=None)
 @given(LABELS, SCORES)
 def test_one_row_of_labels_has_the_same_best_by_entries_and_by_lists(labels, scores) -> None:
     for k in (1, 4, 6):
@@ -33,14 +32,12 @@ def test_the_best_of_each_row_fall_and_ties_go_to_the_lower_label() -> None:
     assert scores.tolist() == [[7, 0], [2, 1], [0, 0]]
 
 
-@settings(deadline=None)
 @given(arrays(np.float32, st.integers(0, 9), elements=st.integers(0, 3)), st.integers(1, 10))
 def test_the_largest_values_come_first_and_ties_in_order(values, k) -> None:
     right = sorted(range(len(values)), key=lambda place: (-values[place], place))[:k]
     assert largest(values, k).tolist() == right
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 6))
 def test_insertion_keeps_the_largest_and_the_first_of_equals(values: list[int], kept: int) -> None:
     columns_K, values_K = np.zeros(kept, np.int32), np.zeros(kept, np.float32)
@@ -51,7 +48,6 @@ def test_insertion_keeps_the_largest_and_the_first_of_equals(values: list[int], 
     assert not values_K[len(right) :].any()
 
 
-@settings(deadline=None)
 @given(arrays(np.int32, (4, 6), elements=st.integers(-1, 5)), arrays(np.int32, 4, elements=st.integers(0, 5)))
 def test_distinct_columns_are_sorted_and_end_with_pad(columns, without) -> None:
     found = distinct_per_row(columns, without)

@@ -67,7 +67,7 @@ def discounted(gains) -> float:
 
 
 @given(seed=st.integers(0, 10_000), min_support=st.integers(1, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_figures_and_errors_are_those_of_a_truth_rebuilt_without_each_group(seed, min_support):
     random = np.random.default_rng(seed)
     held_SP = random.random((40, PRODUCTS)) < random.uniform(0.05, 0.5, PRODUCTS)

@@ -42,7 +42,7 @@ def figures_slowly(lists: list[list[int]], popularity: np.ndarray) -> dict[str, 
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 14))
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 def test_each_segment_is_counted_alone_and_one_without_a_query_is_left_out(seed, k):
     random = np.random.default_rng(seed)
     labels, popularity = made_lists(random, 12, k), random.integers(0, 3, LABELS).astype(np.float32)

@@ -49,7 +49,7 @@ def figures_slowly(labels, popularity, allowed, title):
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 14))
-@hypothesis_settings(deadline=None, max_examples=80)
+@hypothesis_settings(max_examples=80)
 def test_figures_are_those_of_counting(seed, k):
     random = np.random.default_rng(seed)
     labels = np.concatenate([made_lists(random, 12, k), [random.permutation(LABELS)[:k]]]).astype(np.int32)

@@ -37,7 +37,7 @@ def test_labels_of_like_words_come_together() -> None:
     seed=st.integers(0, 3),
     words=st.integers(1, 20),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_clusters_are_balanced_whole_and_the_same_again(labels, bits, heads, seed, words) -> None:
     random = np.random.default_rng(seed)
     features = normalise_rows(sp.random(labels, words, 0.3, format="csr", random_state=random, dtype=np.float32))

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax
@@ -7,7 +7,6 @@ from scipy.special import log_softmax
 from eclare.model.inference import log_shares
 
 
-@settings(deadline=None)
 @given(
     arrays(np.int32, st.tuples(st.integers(1, 4), st.integers(0, 6)), elements=st.integers(-1, 7)), st.integers(0, 9)
 )

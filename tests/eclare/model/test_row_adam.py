@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -9,7 +9,6 @@ from eclare.model.row_adam import RowAdam
 ROWS, DIM = 6, 3
 
 
-@settings(deadline=None)
 @given(st.lists(arrays(np.int64, st.integers(0, 8), elements=st.integers(0, ROWS - 1)), max_size=4))
 def test_rows_move_as_torch_moves_them_and_remember_the_same(seen_at_each_step) -> None:
     ours, torchs = (moved(optimiser, seen_at_each_step) for optimiser in (RowAdam, torch.optim.SparseAdam))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -20,7 +20,6 @@ CHOSEN = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 1, 1, 0, 1]], np.float3
 
 
 @given(arrays(np.int32, (3, 6), elements=st.integers(-1, 4)))
-@settings(deadline=None)
 def test_candidates_are_distinct_and_never_the_query(columns) -> None:
     found = distinct_per_row(columns, np.array([0, 1, 2], np.int32))
     for row, query in enumerate((0, 1, 2)):
@@ -29,7 +28,6 @@ def test_candidates_are_distinct_and_never_the_query(columns) -> None:
 
 
 @given(arrays(np.int32, (3, 6), elements=st.integers(-1, 7)), arrays(np.int32, (3, 4), elements=st.integers(-1, 7)))
-@settings(deadline=None)
 def test_only_columns_that_others_have_are_kept_in_their_places(columns, others) -> None:
     found, beside = (distinct_per_row(each, np.array([0, 1, 2], np.int32)) for each in (columns, others))
     slowly = [[column if column in row else PAD for column in own] for own, row in zip(found, beside, strict=True)]

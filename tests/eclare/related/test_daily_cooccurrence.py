@@ -84,7 +84,7 @@ DAYS = st.lists(st.tuples(st.integers(0, 9), st.booleans(), ENTRIES), max_size=8
     min_support=st.integers(1, 5),
     max_related=st.integers(1, P),
 )
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 def test_pairs_are_those_of_the_reference(days, ages, half_life, min_support, max_related) -> None:
     weighting, daily = Weighting(min_support, WEIGHTS), add_up(days)
     found = daily.weights(ages, half_life, weighting, max_related).tocoo()
@@ -95,7 +95,7 @@ def test_pairs_are_those_of_the_reference(days, ages, half_life, min_support, ma
 
 
 @given(days=DAYS, cut=st.integers(0, 10), min_support=st.integers(1, 4))
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 def test_a_part_of_the_days_knows_what_it_would_know_without_the_others(days, cut, min_support) -> None:
     """No pair counts before a cut because it came again after it, whatever the types of click weigh."""
     for weights in (WEIGHTS, (1.0, 1.0, 1.0)):

@@ -187,7 +187,7 @@ def fill_up_slowly(lists, catalogue, rules, limits):
     variants=st.integers(0, 2),
     k=st.integers(1, 6),
 )
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 def test_lists_are_those_of_choosing_one_label_after_the_other(seed, most, diversity, variants, k):
     random = np.random.default_rng(seed)
     catalogue = made_catalogue(random)
@@ -240,7 +240,7 @@ RULES = st.builds(
 
 
 @given(seed=st.integers(0, 10_000), rules=RULES, most=st.integers(1, 6))
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 def test_a_label_above_the_limit_keeps_the_lists_that_lose_most_without_it(seed, rules, most):
     random = np.random.default_rng(seed)
     catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
@@ -358,7 +358,7 @@ def test_a_shop_of_four_products_shows_them_all():
 
 
 @given(seed=st.integers(0, 10_000), rules=RULES, most=st.integers(1, 10))
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 def test_lists_are_filled_from_the_category_and_if_wanted_from_everywhere(seed, rules, most):
     random, products, k = np.random.default_rng(seed), 10, rules.k
     catalogue = made_catalogue(random, products)
@@ -394,7 +394,7 @@ def test_a_category_is_related_to_what_its_lists_hold_more_often_than_others():
 
 
 @given(seed=st.integers(0, 10_000), rules=RULES)
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 def test_the_whole_table_keeps_every_limit(seed, rules):
     random = np.random.default_rng(seed)
     catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)

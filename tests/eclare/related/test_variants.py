@@ -42,7 +42,7 @@ def test_what_names_another_product_stays(title, other):
 
 
 @given(title=st.text())
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(max_examples=300)
 def test_any_title_has_a_normal_form_that_keeps_its_case_out(title):
     normal = normalised(title)
     assert bool(normal) == bool(title.strip()) or not normal.strip()
@@ -71,7 +71,7 @@ def same_slowly(products):
 
 
 @given(products=PRODUCTS)
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(max_examples=150)
 def test_groups_are_those_of_comparing_every_pair(products):
     title_P, group_P = Variants.of(*([product[part] for product in products] for part in range(3)))
     same, named = same_slowly(products)

@@ -1,6 +1,6 @@
 import numpy as np
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -8,7 +8,6 @@ from eclare.arrays.csr import CSR
 from eclare.xc.candidates import _best_with_bonus
 
 
-@settings(deadline=None)
 @given(
     arrays(np.float32, (4, 9), elements=st.sampled_from([0, 0, 0.5, 3])),
     arrays(np.float32, (4, 2), elements=st.integers(-2, 2)),

@@ -170,7 +170,7 @@ def test_paper_weighting_forgets_how_heavy_clicks_are() -> None:
     assert np.array_equal(light.predict(shop.titles, 5)[1], again.predict(shop.titles, 5)[1])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 4), st.integers(1, 4), st.data())
 def test_any_shape_that_has_one_click_and_one_word_is_answered(points, labels, data) -> None:
     words = st.sampled_from(["", "tea", "tea tea", "Tee ☕ ü", "kettle mug", "日本 茶"])
@@ -259,7 +259,7 @@ def test_the_command_line_ends_with_one_line_where_the_user_can_mend_it(tmp_path
 
 
 @given(points=st.integers(1, 6), labels=st.integers(1, 7), seed=st.integers(0, 5))
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_the_paper_works_from_one_point_and_one_label_on(points, labels, seed) -> None:
     random = np.random.default_rng(seed)
     dense = random.integers(0, 3, (points, labels)).astype(np.float32)

@@ -143,7 +143,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 FLAG = st.none() | st.booleans()
 
 
-@hypothesis_settings(deadline=None, max_examples=40)  # the first reading starts the engine
+@hypothesis_settings(max_examples=40)
 @given(
     rows=st.lists(
         st.fixed_dictionaries({"product_id": TEXT, "title": st.none() | TEXT, "in_stock": FLAG, "blocked": FLAG}),
@@ -181,7 +181,7 @@ def deliver(root: str, day: str, name: str = "c.csv", content: bytes = CSV) -> N
     (Path(root) / f"date={day}" / name).write_bytes(content)
 
 
-@hypothesis_settings(deadline=None, max_examples=40)
+@hypothesis_settings(max_examples=40)
 @given(
     delivered=st.sets(st.dates(date(2016, 1, 1), date(2017, 12, 31)), max_size=6),
     day=st.dates(date(2016, 1, 1), date(2017, 12, 31)),
@@ -312,7 +312,7 @@ def store(storage: Storage, path: str) -> str:
     return storage.read(path).hash
 
 
-@hypothesis_settings(deadline=None, max_examples=40)
+@hypothesis_settings(max_examples=40)
 @given(
     stored=st.sets(st.dates(date(2016, 1, 1), date(2017, 12, 31)), max_size=6),
     day=st.dates(date(2016, 1, 1), date(2017, 12, 31)),

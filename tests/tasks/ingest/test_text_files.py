@@ -161,7 +161,7 @@ BYTES = st.lists(
 
 
 @given(content=BYTES, block=st.integers(1, 40))
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
     monkeypatch.setattr(text_files, "MAX_LINE_BYTES", 30)
@@ -172,7 +172,7 @@ def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(parse, monkeypatch
 
 
 @given(content=BYTES, block=st.integers(1, 40))
-@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_json_lines_of_any_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
     rows = parse("log.jsonl", b'{"a": 1}\n' + content, required=[])

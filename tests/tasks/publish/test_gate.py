@@ -103,7 +103,7 @@ def test_where_the_live_lists_could_not_be_judged_their_rules_pass_and_say_why()
     has_live=strategies.booleans(),
     thresholds=strategies.fixed_dictionaries({}, optional=THRESHOLDS),
 )
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 def test_no_input_passes_a_broken_zero_rule_or_crashes(measured, has_live, thresholds):
     check_each_verdict(measured, has_live, thresholds)
 
@@ -269,7 +269,7 @@ def test_where_products_are_few_a_rule_asks_for_twice_what_an_even_table_has(eve
 
 
 @given(products=strategies.integers(2, 60), k=strategies.integers(1, 20), seed=strategies.integers(0, 1000))
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 def test_an_even_table_passes_the_page_however_small_the_shop(products, k, seed):
     """List p holds the products after it, in a random order of the shop."""
     order, width = np.random.default_rng(seed).permutation(products), min(k, products - 1)

@@ -227,7 +227,7 @@ CLICKS = st.lists(
     direction=st.sampled_from(["both", "later"]),
     cap=st.integers(2, 5),
 )
-@hypothesis_settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_aggregates_are_those_of_the_reference(settings, clicks, minutes, direction, cap) -> None:
     shape = {"pair_minutes": minutes, "pair_direction": direction, "max_session_products": cap}
     settings = settings.model_copy(update=shape | {"storage_url": f"{settings.storage_url}/{uuid4().hex}"})
@@ -240,7 +240,7 @@ def test_aggregates_are_those_of_the_reference(settings, clicks, minutes, direct
     keys=st.lists(st.integers(0, 20), max_size=60), at_once=st.integers(1, 7), in_memory=st.booleans(),
     times=st.integers(1, 4),
 )  # fmt: skip
-@hypothesis_settings(deadline=None, max_examples=40)
+@hypothesis_settings(max_examples=40)
 def test_equal_keys_are_counted_across_batches(keys, at_once, in_memory, times) -> None:
     with pytest.MonkeyPatch.context() as patched, engine.duckdb_engine() as duckdb:
         patched.setattr(engine, "ROWS_AT_ONCE", at_once)

@@ -499,9 +499,7 @@ TRAINABLE = [Click(0, "last", "a", None), *(Click(6, f"{n}", product, None) for 
     clicks=st.lists(CLICK, max_size=40), max_session_products=st.integers(2, 5), min_support=st.integers(1, 3),
     half_life_days=st.sampled_from([0.5, 3.0, 45.0]), max_related=st.integers(1, 5),
 )  # fmt: skip
-@hypothesis_settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_step_gives_what_the_reference_gives(place: Settings, clicks: list[tuple], **chosen: float) -> None:
     weight_of = {"view": 1.0, "add_to_cart": 1.5, "purchase": 4.0}
     ids, settings = "abcd", place.model_copy(update={**chosen, "weight_of": weight_of, "window_days": 7})

@@ -126,7 +126,7 @@ class TestABackfill:
         assert [row[4] for row in recorded(renamed)] == [2, 1]
 
     @hypothesis_settings(
-        deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )  # each example has a storage and deliveries of its own
     @given(delivered=st.sets(st.integers(0, 9), min_size=1), days=st.lists(st.integers(0, 9), min_size=1, unique=True))
     def test_in_whatever_order_days_are_ingested_each_sees_what_was_delivered_for_it(

@@ -387,7 +387,7 @@ ROWS = st.lists(
 @given(
     rows=ROWS, suffixes=st.lists(st.sampled_from([".csv", ".jsonl", ".json.gz", ".parquet"]), min_size=1, max_size=3)
 )
-@hypothesis_settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_read_are_accepted_quarantined_or_duplicates(settings, rows, suffixes) -> None:
     settings = settings.model_copy(
         update={"click_log_url": f"{settings.click_log_url}/{uuid4().hex}", "max_quarantined_share": 1.0}

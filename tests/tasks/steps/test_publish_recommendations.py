@@ -119,7 +119,7 @@ def test_related_products_gives_the_k_best_of_the_live_version(settings):
 
 
 @given(titles=strategies.lists(TITLE, min_size=2, max_size=8))
-@hypothesis_settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_title_comes_back_as_it_was(settings, titles):
     catalogue = {str(number): title for number, title in enumerate(titles)}
     related = {product: [str((int(product) + 1) % len(titles))] for product in catalogue}

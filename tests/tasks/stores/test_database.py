@@ -40,7 +40,7 @@ def with_url(settings: Settings, url: str) -> Settings:
 
 
 @given(texts=strategies.lists(strategies.none() | TEXTS | strategies.sampled_from(NASTY), max_size=20))
-@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_copy_gives_back_every_text_and_null(database_url, texts):
     rows = pa.table({"place": pa.array(range(len(texts)), pa.int64()), "a text": pa.array(texts, pa.string())})
     with sa.create_engine(database_url.replace("postgresql:", "postgresql+psycopg2:")).begin() as connection:
