@@ -17,13 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from benchmarks.judge import Judge
-from benchmarks.next_days import judge_at
+from benchmarks.next_days import GOALS, judge_at
 from benchmarks.ranking import ranking_at
 from eclare.arrays.csr import Rows
 from eclare.related.targets import Goal
 from tasks.settings import Settings
 
-GOALS: tuple[Goal, ...] = ("related", "basket")
 EXPOSURES = (1, 0.3, 0.1, 0.05, 0.025, 0.01, 0.005)  # MAX_EXPOSURE
 COMPARED = {"P": 1, "nDCG": 1, "lift": 1, "shown": 1, "most shown": -1}  # 1: the higher the better, -1: the lower
 FORMATS = (".png", ".svg")

@@ -1,13 +1,12 @@
 """An Airflow of its own for a benchmark, with groceries to work on, in a scratch folder."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
-from benchmarks.processes import own_environment
+from benchmarks.processes import enter, own_environment
 from local import airflow
 from local.airflow import LocalAirflow
 from local.complete_journey import write_complete_journey
@@ -23,8 +22,7 @@ def scratch_shop(days: int) -> Iterator[Settings]:
         folder = Path(scratch)
         folder.chmod(0o755)
         environment = own_environment(folder)
-        os.environ.clear()
-        os.environ.update(environment)
+        enter(environment)
         settings = Settings()
         if days:
             first = NIGHT - timedelta(days=days - 1)

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.made_night import SCORES, ids_of, make_night
-from benchmarks.processes import cost_of, own_environment, own_server
+from benchmarks.processes import cost_of, enter, own_environment, own_server
 from tasks.settings import Settings
 
 console = Console(stderr=True)
@@ -75,8 +75,7 @@ def main(
         folder.chmod(0o755)
         with own_server(folder) as url:
             environment = own_environment(folder, DATABASE_URL=url)
-            os.environ.clear()
-            os.environ.update(environment)
+            enter(environment)
             days = [FIRST + timedelta(days=number) for number in range(publishes + 1)]
             console.print(f"making {len(days)} nights of {rows:,} rows", style="dim")
             for day in days:

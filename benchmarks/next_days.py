@@ -18,7 +18,7 @@ import typer
 from tqdm import tqdm
 
 from benchmarks.judge import Judge
-from benchmarks.processes import own_environment, own_server
+from benchmarks.processes import enter, own_environment, own_server
 from eclare.arrays.topk import PAD
 from eclare.related.recommendations import Recommendations
 from eclare.related.targets import Goal
@@ -64,7 +64,7 @@ def main(
     they are listed; nothing else of the days after the cut is used but to judge.
     """
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
-    goals = goal or [GOALS[0]]
+    goals = list(dict.fromkeys(goal or GOALS[:1]))
     if unknown := set(goals) - set(GOALS):
         raise typer.BadParameter(f"must be {' or '.join(GOALS)}, got {', '.join(sorted(unknown))}", param_hint="--goal")
     judges = dict(judge_at(rows, each) for each in cut)
@@ -72,39 +72,46 @@ def main(
     # A log given here is clean, whatever share of a day its largest sessions are.
     given = {"MAX_QUARANTINED_SHARE": "1"} | settings_of(set_ or [])
     with tempfile.TemporaryDirectory() as scratch, own_server(Path(scratch)) as url:
-        environment = own_environment(Path(scratch), DATABASE_URL=url, **given)
-        os.environ.clear()  # no setting of ours takes part
-        os.environ.update(environment)
+        enter(own_environment(Path(scratch), DATABASE_URL=url, **given))
         since = rows["event_time"].min()
         for middle, judge in sorted(judges.items(), key=itemgetter(0)):
             set_by_us = {"WINDOW_DAYS": str(window_days or days_before(rows, middle))}
             start = time.perf_counter()
             night = deliver_and_ingest(rows, since, middle, settings_with(set_by_us))
-            since, ingested = middle, time.perf_counter() - start
+            since, ingested, rivals = middle, time.perf_counter() - start, judge.rivals()
             for aim in goals:
                 set_by_us["GOAL"] = aim
                 start = time.perf_counter()
                 related = recommended(night, settings_with(set_by_us))
                 steps = time.perf_counter() - start
                 related.to_parquet(files[middle, aim], index=False)
-                figures: dict[str, object] = {"cut": str(middle.date()), "night": str(night)}
-                figures |= {"settings": given | set_by_us}
-                figures |= {"seconds": round(ingested + steps, 1), "without_ingest": round(steps, 1)}
-                figures |= {"products": related["product_id"].nunique(), "rows": len(related)}
-                lists = {OURS: judge.lists_of(related)} | judge.rivals()
-                print(json.dumps(figures | judge.figures(lists, OURS)), flush=True)
+                figures: dict[str, object] = {
+                    "cut": str(middle.date()), "night": str(night), "settings": given | set_by_us,
+                    "seconds": round(ingested + steps, 1), "without_ingest": round(steps, 1),
+                    "products": related["product_id"].nunique(), "rows": len(related),
+                }  # fmt: skip
+                compared = judge.figures({OURS: judge.lists_of(related)} | rivals, OURS)
+                print(json.dumps(figures | compared), flush=True)
 
 
 def files_of(out: Path, cuts: Sequence[pd.Timestamp], goals: Sequence[str]) -> dict[tuple[pd.Timestamp, str], Path]:
-    """The file of each table; raises typer.BadParameter for other fields than cut and goal, and where two share one."""
+    """The file of each table.
+
+    Raises typer.BadParameter for other fields than cut and goal, where two share a file, and for a folder that is not
+    there: the tables take long to make.
+    """
     try:
         files = {(cut, goal): Path(str(out).format(cut=cut.date(), goal=goal)) for cut in cuts for goal in goals}
-    except (KeyError, IndexError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, ValueError) as error:
         raise typer.BadParameter(f"may name {{cut}} and {{goal}}, got {out}", param_hint="--out") from error
     if len(set(files.values())) < len(files):
         raise typer.BadParameter(
             f"must be a file for each of {len(files)} tables: name {{cut}} and {{goal}} in it, got {out}",
             param_hint="--out",
+        )
+    if missing := {str(file.parent) for file in files.values() if not file.parent.is_dir()}:
+        raise typer.BadParameter(
+            f"must lie in a folder that exists, got {', '.join(sorted(missing))}: make it first", param_hint="--out"
         )
     return files
 

@@ -1,7 +1,6 @@
 """Seconds and peak memory of every step of one whole night, each step a process of its own as in Airflow."""
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -14,17 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.next_days import ingest
-from benchmarks.processes import Cost, cost_of, own_environment, own_server
+from benchmarks.processes import Cost, cost_of, enter, own_environment, own_server
 from eclare.evaluation.list_segments import PageFigures
 from local.complete_journey import write_complete_journey
 from tasks.night import Night
 from tasks.run import INGEST, REFRESH, REPORT, run
 from tasks.settings import Settings
+from tasks.steps.evaluate_model import LAST_CUT
 from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
 TIMED_DAYS = 5  # of ingest
-K = 10
 
 
 def main(
@@ -44,8 +43,7 @@ def main(
         write_complete_journey(folder / "clicks", folder / "catalogue.parquet", first, last)
         with own_server(folder) as url:
             environment = own_environment(folder, DATABASE_URL=url, WINDOW_DAYS=days)
-            os.environ.clear()  # no setting of ours takes part
-            os.environ.update(environment)
+            enter(environment)
             every_day = [first + timedelta(days=age) for age in range(days)]
             run("ingest_catalogue", str(first))
             ingest([str(day) for day in every_day[:-TIMED_DAYS]])
@@ -78,7 +76,7 @@ def _metrics(night: str) -> dict[str, object]:
         rows = json.loads((evaluation / "metrics.json").read_text())
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for row in rows:
-        if row["k"] == K and (row["segment"] == "all" or row["metric"] == "lift"):
+        if row["k"] == LAST_CUT and (row["segment"] == "all" or row["metric"] == "lift"):
             scale, digits = (1, 3) if "/" in row["system"] else (100, 2)
             values = [row[name] and round(scale * row[name], digits) for name in ("value", "low", "high")]
             found.setdefault(row["segment"], {}).setdefault(row["system"], {})[row["metric"]] = values

@@ -48,3 +48,9 @@ def own_environment(folder: Path, **settings: object) -> dict[str, str]:
     places = {"STATE_FOLDER": folder, "STORAGE_URL": folder / "storage", "CLICK_LOG_URL": folder / "clicks"}
     places["CATALOGUE_URL"] = folder / "catalogue.parquet"
     return kept | {name: str(value) for name, value in {**places, **settings}.items()}
+
+
+def enter(environment: Mapping[str, str]) -> None:
+    """Make it the environment of this process, so that no setting of ours takes part."""
+    os.environ.clear()
+    os.environ.update(environment)

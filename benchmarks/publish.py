@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.made_night import SCORES, make_night
-from benchmarks.processes import cost_of, own_environment, own_server
+from benchmarks.processes import cost_of, enter, own_environment, own_server
 from tasks.settings import Settings
 
 console = Console(stderr=True)
@@ -41,8 +41,7 @@ def main(
         folder.chmod(0o755)
         with own_server(folder) as url:
             environment = own_environment(folder, DATABASE_URL=url, EXPLAINED_RANKS=str(explained))
-            os.environ.clear()
-            os.environ.update(environment)
+            enter(environment)
             publishes, copies = _measure(rows // len(SCORES), runs, url)
     seconds = {table: [copy[table] for copy in copies] for table in TABLES}
     whole = [sum(copy.values()) for copy in copies]

@@ -19,12 +19,13 @@ _POSITIVE = (
     "positives_per_point", "negatives_per_batch", "learning_rate", "halve_learning_rate_every", "ensemble", "beam",
     "surrogate_epochs", "surrogate_learning_rate", "patience",
 )  # fmt: skip
-_NOT_NEGATIVE = ("label_point_targets", "hard_negatives", "negative_power", "cluster_bits", "seed")
+_NOT_NEGATIVE = ("label_point_targets", "hard_negatives", "cluster_bits", "seed")
 _BELOW_ONE = ("restart_probability", "dropout", "validation_share", "graph_share")
 _RULES = {
     _POSITIVE: _Rule("be positive", lambda value: value > 0),
     _NOT_NEGATIVE: _Rule("not be negative", lambda value: value >= 0),
     _BELOW_ONE: _Rule("lie in [0, 1)", lambda value: 0 <= value < 1),
+    ("negative_power",): _Rule("lie in [0, 1]", lambda value: 0 <= value <= 1),
 }
 _CHOICES = {"loss": ("softmax", "bce"), "weighting": ("clicks", "paper"), "shortlister": ("faiss", "clusters")}
 

@@ -158,7 +158,7 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
 def _best_simple(examples: Sequence[Examples]) -> Ranker:
     """The first of SIMPLE that is within a standard error of the best of them, on all examples."""
     rankers = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
-    figures_RQ = np.array([_ndcg_of_all(ranker, examples) for ranker in rankers])
+    figures_RQ = np.array([np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in rankers])
     behind_RQ = figures_RQ[figures_RQ.mean(axis=1).argmax()] - figures_RQ
     is_close_R = behind_RQ.mean(axis=1) <= _standard_error(behind_RQ)
     return rankers[int(is_close_R.argmax())]
@@ -190,11 +190,6 @@ def _learning_helps(latest: Sequence[Examples], earlier: Sequence[Examples], sim
         return False
     learnt = _learnt(earlier, simple, seed)
     return _is_ahead([ndcg(learnt, each) - ndcg(simple, each) for each in latest])
-
-
-def _ndcg_of_all(ranker: Ranker, examples: Sequence[Examples]) -> npt.NDArray[np.float64]:
-    figures_Q: npt.NDArray[np.float64] = np.concatenate([ndcg(ranker, each) for each in examples])
-    return figures_Q
 
 
 def _is_ahead(differences: Sequence[npt.NDArray[np.float64]]) -> bool:

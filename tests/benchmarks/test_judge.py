@@ -127,12 +127,14 @@ def test_settings_are_those_of_a_night_and_none_of_the_benchmarks_own() -> None:
             settings_of([refused])
 
 
-def test_every_table_has_a_file_of_its_own() -> None:
+def test_every_table_has_a_file_of_its_own(tmp_path) -> None:
     cuts, goals = [CUT, CUT + pd.Timedelta(days=1)], ["related", "basket"]
-    files = files_of(Path("made/{goal}-{cut}.parquet"), cuts, goals)
-    assert files[CUT, "basket"] == Path("made/basket-2020-02-01.parquet")
+    files = files_of(tmp_path / "{goal}-{cut}.parquet", cuts, goals)
+    assert files[CUT, "basket"] == tmp_path / "basket-2020-02-01.parquet"
     assert len(set(files.values())) == 4
     assert files_of(Path("one.parquet"), cuts[:1], goals[:1]) == {(CUT, "related"): Path("one.parquet")}
-    for refused in ("one.parquet", "{goal}.parquet", "{cut}-{place}.parquet", "{.parquet"):
+    for refused in ("one.parquet", "{goal}.parquet", "{cut}-{place}.parquet", "{cut.at}.parquet", "{.parquet"):
         with pytest.raises(typer.BadParameter, match="cut"):
             files_of(Path(refused), cuts, goals)
+    with pytest.raises(typer.BadParameter, match=r"folder that exists, got .*nowhere: make it first"):
+        files_of(tmp_path / "nowhere" / "{goal}-{cut}.parquet", cuts, goals)

@@ -17,6 +17,7 @@ def test_it_is_saved_beside_the_weights_and_read_again(tmp_path) -> None:
         ({"epochs": 0}, "epochs must be positive, got 0"),
         ({"epochs": "5"}, "epochs must be int, got '5'"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+        ({"negative_power": 1.5}, r"negative_power must lie in \[0, 1\], got 1.5"),
         ({"loss": "hinge"}, "loss must be softmax or bce, got 'hinge'"),
         ({"epoch": 5}, "no such option: epoch; there are batch_size"),
     ],
