@@ -1,4 +1,4 @@
-"""What a trained model computes: encoded points, label classifiers, inner products, and indexes over them (faiss)."""
+"""What a trained model computes: encoded points, label classifiers, and indexes over them (faiss)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,6 @@ import scipy.sparse as sp
 import torch
 
 from eclare.arrays.csr import Floats, Rows
-from eclare.arrays.topk import PAD
 from eclare.model.data import Texts
 from eclare.model.network import ECLARE, Bags, LabelRows
 
@@ -19,7 +18,6 @@ EXACT_BELOW = 500_000  # classifiers
 QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
 QUANTISED_FROM = 4096  # classifiers that the levels of product quantisation are learnt from
 SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
-LEAST_LOG_SHARE = -100.0  # of a label among the candidates of a point
 
 
 @torch.no_grad()
@@ -82,30 +80,6 @@ def top_rows(model: ECLARE, texts: Texts, points_NV: sp.csr_matrix, k: int) -> R
     return found_NK
 
 
-@numba.njit(cache=True)
-def inner_product(encoded_D: Floats, classifier_D: Floats) -> np.float32:
-    """Of four sums, which a processor adds side by side; in this order on every machine."""
-    a = b = c = d = np.float32(0)
-    whole = len(encoded_D) // 4 * 4
-    for i in range(0, whole, 4):
-        a += encoded_D[i] * classifier_D[i]
-        b += encoded_D[i + 1] * classifier_D[i + 1]
-        c += encoded_D[i + 2] * classifier_D[i + 2]
-        d += encoded_D[i + 3] * classifier_D[i + 3]
-    for i in range(whole, len(encoded_D)):
-        a += encoded_D[i] * classifier_D[i]
-    return (a + b) + (c + d)
-
-
-@numba.njit(parallel=True, cache=True)
-def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label: Rows) -> Floats:
-    """<encoded_ND[row], classifiers_LD[label]> of every pair, without gathering either."""
-    scores = np.empty(len(row), np.float32)
-    for pair in numba.prange(len(row)):
-        scores[pair] = inner_product(encoded_ND[row[pair]], classifiers_LD[label[pair]])
-    return scores
-
-
 def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
     """A maximum-inner-product index: exact up to EXACT_BELOW classifiers, then inverted lists (IVF), seeded.
 
@@ -140,25 +114,3 @@ def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Ind
         index.train(classifiers_LD[drawn])
     index.add(classifiers_LD)
     return index
-
-
-@numba.njit(parallel=True, cache=True)
-def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> Floats:
-    """Log-softmax of inner products over every point's own labels, N x C.
-
-    PAD takes no part and has the LEAST_LOG_SHARE, below which no share falls.
-    """
-    logs_NC = np.full(labels_NC.shape, np.float32(LEAST_LOG_SHARE), np.float32)
-    for row in numba.prange(len(labels_NC)):
-        places = np.flatnonzero(labels_NC[row] != PAD)
-        if not len(places):
-            continue
-        scores = np.empty(len(places), np.float32)
-        for i in range(len(places)):
-            label = labels_NC[row, places[i]]
-            scores[i] = inner_product(encoded_ND[row], classifiers_LD[label])
-        scores -= scores.max()
-        scores -= np.log(np.exp(scores).sum())
-        for i in range(len(places)):
-            logs_NC[row, places[i]] = max(scores[i], np.float32(LEAST_LOG_SHARE))
-    return logs_NC

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.inner_products import inner_product
 from eclare.arrays.random import uniform
 from eclare.arrays.topk import insert
 from eclare.model.config import ECLAREConfig
@@ -198,15 +199,6 @@ def _count_visits(label: np.int64, visited_T: Rows, embedded_LD: Floats, visits:
         met, end = visited_T[first], np.searchsorted(visited_T, visited_T[first], side="right")
         if met == label:
             visits.own_L[label] = end - first
-        elif _same_direction(embedded_LD[label], embedded_LD[met]):
+        elif inner_product(embedded_LD[label], embedded_LD[met]) >= 0:
             insert(visits.neighbours_LM[label], visits.counts_LM[label], met, np.float32(end - first))
         first = end
-
-
-@numba.njit(cache=True)
-def _same_direction(a_D: Floats, b_D: Floats) -> bool:
-    """Whether the cosine of two embeddings is not negative; embeddings of no numbers have a cosine of 0."""
-    product = np.float32(0)
-    for d in range(len(a_D)):
-        product += a_D[d] * b_D[d]
-    return bool(product >= 0)

@@ -8,11 +8,12 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, Rows, rows_of
+from eclare.arrays.inner_products import inner_products
 from eclare.arrays.products import keep_heaviest
 from eclare.arrays.topk import PAD, best_per_row
 from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble, Member, Trained
-from eclare.model.inference import CHUNK, build_index, encoded_by, inner_products
+from eclare.model.inference import CHUNK, build_index, encoded_by
 
 KEPT_LABELS = 200  # heaviest labels of p G that take part in a prediction over clusters
 

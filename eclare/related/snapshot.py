@@ -9,11 +9,12 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, CSRStack, Floats, Rows, with_sum_one
+from eclare.arrays.inner_products import LEAST_LOG_SHARE, inner_products, log_shares
 from eclare.arrays.knn import Nearest
 from eclare.arrays.products import heaviest_of_product, keep_heaviest
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import CHUNK, LEAST_LOG_SHARE, build_quick_index, inner_products, log_shares
+from eclare.model.inference import CHUNK, build_quick_index
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import EVER, HALF_LIVES, LATELY
 from eclare.related.item_embeddings import item_embeddings

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.inner_products import inner_product, inner_products
 from eclare.arrays.topk import PAD, best_of_row
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import inner_product, inner_products
 from eclare.xc.co_clicks import CoClickScores
 
 SPARE = 100  # further labels that are looked up for a single title; a search over quantised classifiers then loses few

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.inner_products import log_shares
 from eclare.arrays.knn import cosines_at
 from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD
-from eclare.model.inference import log_shares
 from eclare.xc.candidates import EncodedPoints
 
 COUNT_FLOOR, SHARE_FLOOR = 0.1, 1e-3  # added before the logarithm

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax
 
-from eclare.model.inference import log_shares
+from eclare.arrays.inner_products import inner_products, log_shares
 
 
 @given(
@@ -19,3 +19,13 @@ def test_log_shares_are_the_log_of_a_softmax_over_the_labels_that_are_there(labe
         if there.any():
             assert np.allclose(found[row, there], log_softmax(classifiers[labels[there]] @ encoded[row]), atol=1e-5)
         assert (found[row, ~there] == -100).all()
+
+
+def test_inner_products_are_those_of_the_chosen_pairs() -> None:
+    random = np.random.default_rng(0)
+    for dim in (0, 1, 3, 4, 9):
+        encoded, classifiers = (random.normal(size=(rows, dim)).astype(np.float32) for rows in (5, 7))
+        row, label = (random.integers(0, end, 30).astype(np.int32) for end in (5, 7))
+        assert np.allclose(
+            inner_products(encoded, classifiers, row, label), (encoded @ classifiers.T)[row, label], atol=1e-5
+        )
