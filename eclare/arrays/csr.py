@@ -8,29 +8,39 @@ import scipy.sparse as sp
 
 Rows = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
+Starts = npt.NDArray[np.int64]  # of rows among entries, of which there may be more than 2^31
 
 
 class CSR(NamedTuple):
     """A CSR matrix as numba takes it, columns sorted: row r has data[indptr[r]:indptr[r + 1]]."""
 
-    indptr: Rows
+    indptr: Starts
     indices: Rows
     data: Floats
 
     @classmethod
     def of(cls, matrix: sp.csr_matrix) -> "CSR":
-        """The same entries; numba compiles one signature, so the types are always these."""
+        """The same entries, without a copy where their types are these; numba compiles one signature."""
         if not matrix.has_sorted_indices:
             matrix = matrix.sorted_indices()
-        return cls(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
+        return cls(*_places(matrix), matrix.data.astype(np.float32, copy=False))
 
 
 class CSRStack(NamedTuple):
     """M matrices that have their entries at the same places: as CSR, with entries x M data."""
 
-    indptr: Rows
+    indptr: Starts
     indices: Rows
     data_EM: Floats
+
+    @classmethod
+    def of(cls, pattern: sp.csr_matrix, data_EM: Floats) -> "CSRStack":
+        """data_EM: of the pattern's entries in their order, whose columns are sorted."""
+        return cls(*_places(pattern), data_EM)
+
+
+def _places(matrix: sp.csr_matrix) -> tuple[Starts, Rows]:
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
 
 
 def rows_of(matrix: sp.csr_matrix) -> Rows:

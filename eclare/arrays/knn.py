@@ -36,7 +36,7 @@ def shares(found: tuple[Rows, Floats], sharpness: int) -> CSR:
     weights = np.minimum(cosines_QK, 1) ** sharpness
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
     near = cosines_QK > 0
-    indptr = np.zeros(len(weights) + 1, np.int32)
+    indptr = np.zeros(len(weights) + 1, np.int64)
     np.cumsum(near.sum(axis=1), out=indptr[1:])
     return CSR(indptr, rows_QK[near], weights[near])
 

@@ -133,7 +133,7 @@ def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, ensemble: Ensemble) ->
     snapshot = Snapshot(cutoff.known, titles_PV, ensemble, np.ones(len(cutoff.known), bool))
     candidates = CandidateSet(snapshot, cutoff.queries, candidates_of(snapshot, cutoff.queries))
     relevance_PP = cutoff.relevance_PP
-    stack = CSRStack(relevance_PP.indptr, relevance_PP.indices, relevance_PP.data[:, None])
+    stack = CSRStack.of(relevance_PP, relevance_PP.data[:, None])
     relevance_QC = look_up(stack, cutoff.queries, candidates.products_QC)[..., 0]
     return Examples(candidates.features_QCF, relevance_QC, candidates.products_QC != PAD).with_positives()
 

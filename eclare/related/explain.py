@@ -94,7 +94,7 @@ def _met(cooccurrence: Cooccurrence, products: Rows, labels_PR: Rows) -> Floats:
     together, dated = cooccurrence.matrix(), cooccurrence.counts
     youngest = np.minimum.reduceat(dated.age_E, dated.starts) if len(dated.key_E) else np.zeros(0)
     data = np.column_stack([together.data, youngest]).astype(np.float32)
-    return look_up(CSRStack(together.indptr.astype(np.int32), together.indices, data), products, labels_PR)
+    return look_up(CSRStack.of(together, data), products, labels_PR)
 
 
 def _neighbours(ensemble: Ensemble) -> tuple[Rows, Floats]:

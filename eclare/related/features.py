@@ -142,7 +142,7 @@ def _of_like_queries(candidates: CandidateSet) -> Floats:
 
 def _with_like_candidates(candidates: CandidateSet) -> Floats:
     count, queries = len(candidates.queries), candidates.queries
-    each = CSR(np.arange(count + 1, dtype=np.int32), queries, np.ones(count, np.float32))
+    each = CSR(np.arange(count + 1, dtype=np.int64), queries, np.ones(count, np.float32))
     return _log(candidates.product_at(each, candidates.snapshot.sessions_with_like))
 
 

@@ -39,8 +39,7 @@ def sources_of(labels_PK: Rows, cooccurrence: Cooccurrence) -> npt.NDArray[np.in
     model: all others.
     """
     sessions_PP = cooccurrence.matrix()
-    indptr, indices = sessions_PP.indptr.astype(np.int32), sessions_PP.indices.astype(np.int32)
-    pattern = CSRStack(indptr, indices, sessions_PP.data[:, None])
+    pattern = CSRStack.of(sessions_PP, sessions_PP.data[:, None])
     met_PK = look_up(pattern, np.arange(len(labels_PK), dtype=np.int32), labels_PK)[..., 0] > 0
     cold_P = cooccurrence.popularity() == 0
     return np.where(met_PK, CO_CLICK, np.where(cold_P[:, None], COLD, MODEL)).astype(np.int8)

@@ -76,7 +76,7 @@ class Snapshot:
     def sessions_by_half_life(self) -> CSRStack:
         """Sessions of every pair for each of HALF_LIVES."""
         counts = [self.cooccurrence.matrix(days) for days in HALF_LIVES]
-        return CSRStack(counts[0].indptr, counts[0].indices, np.stack([each.data for each in counts], axis=1))
+        return CSRStack.of(counts[0], np.stack([each.data for each in counts], axis=1))
 
     @cached_property
     def sessions_PP(self) -> sp.csr_matrix:

@@ -53,9 +53,23 @@ def test_entries_looked_up_are_those_of_every_matrix(dense, columns) -> None:
     dense[:, ~(dense != 0).all(axis=0)] = 0  # entries at the same places
     matrices = [sp.csr_matrix(each) for each in dense]
     rows = np.array([4, 0, 2, 0], np.int32)
-    stack = CSRStack(matrices[0].indptr, matrices[0].indices, np.stack([each.data for each in matrices], axis=1))
+    stack = CSRStack.of(matrices[0], np.stack([each.data for each in matrices], axis=1))
     expected = np.where(columns[..., None] >= 0, np.moveaxis(dense, 0, -1)[rows[:, None], columns], 0)
     assert np.array_equal(look_up(stack, rows, columns), expected)
+
+
+def test_rows_lie_behind_more_entries_than_32_bits_count(tmp_path) -> None:
+    before = 2**31 + 2  # entries of row 0, which nobody reads: files of nothing take no disk
+    indices, data = (np.asarray(np.memmap(tmp_path / str(kind), kind, "w+", shape=before + 3)) for kind in ("i4", "f4"))
+    indices[before:], data[before:] = (1, 4, 6), (1, 2, 3)
+    right = CSR(np.array([0, before, before + 3]), indices, data)
+    left, columns = CSR(np.array([0, 1]), np.array([1], np.int32), np.array([2], np.float32)), np.array([[4, 5, -1]])
+    columns = columns.astype(np.int32)
+    for found in (product_at(left, right, columns, 7), sampled_product(left, right, columns)):
+        assert found.tolist() == [[4, 0, 0]]
+    stack, whole = CSRStack(right.indptr, indices, data[:, None]), product(left, right, 7)
+    assert look_up(stack, np.array([1], np.int32), columns)[..., 0].tolist() == [[2, 0, 0]]
+    assert (whole.indices.tolist(), whole.data.tolist()) == ([1, 4, 6], [2, 4, 6])
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread here")
