@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eclare.arrays.strings import strings
 from eclare.evaluation.list_segments import PageFigures, by_popularity
 from eclare.evaluation.lists import list_figures
 from eclare.related.explain import NEIGHBOURS, Reasons
@@ -68,7 +69,7 @@ def _recommendations(day: date, products: int) -> Recommendations:
     within_PK[:, own] = tonight.integers(1, span + 1, (products, int(own.sum())), dtype=np.int32)
     distances_PK = within_PK + np.arange(len(SCORES), dtype=np.int32) * span
     labels_PK = (np.arange(products, dtype=np.int32)[:, None] + distances_PK) % np.int32(products)
-    ids = np.array(ids_of(products))
+    ids = strings(ids_of(products))
     return Recommendations(labels_PK, np.tile(SCORES, (products, 1)), np.zeros(labels_PK.shape, np.int8), ids, ids)
 
 

@@ -9,6 +9,7 @@ import torch
 import typer
 
 from benchmarks.made_clicks import clicks, titles
+from eclare.arrays.strings import strings
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
@@ -38,7 +39,7 @@ def main(labels: Annotated[int, typer.Option(help="L")] = 131_073) -> None:
     model.start_refinement(Bags.of(features, torch.device("cpu")), Bags.of(graph.edges_LL, torch.device("cpu")))
     ensemble = Ensemble([Member(Trained(model, Texts.of(features[:0], features, graph)))])
     ranker = Ranker(list(FEATURES), torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)))
-    co_clicks, ids = CoClickScores.of(made, features, features), np.arange(labels).astype(str)
+    co_clicks, ids = CoClickScores.of(made, features, features), strings(map(str, range(labels)))
     recommender = Recommender(RecommenderConfig(config), ensemble, co_clicks, ranker, vocabulary, ids, "")
     questions = titles(BATCH, seed=1)
     start = time.perf_counter()

@@ -13,8 +13,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import scale_rows
-
-Tokens = npt.NDArray[np.str_]
+from eclare.arrays.strings import Strings, pack, strings, unpack
 
 _WORD = re.compile(r"\w+")
 PAIR_TITLES = 2  # that must hold a pair of words before it is a token
@@ -37,7 +36,7 @@ class Vocabulary:
     tokens_V: sorted, unique; idf_V: float32, log((1 + titles) / (1 + titles with the token)) + 1.
     """
 
-    tokens_V: Tokens
+    tokens_V: Strings
     idf_V: npt.NDArray[np.float32]
 
     def __repr__(self) -> str:
@@ -56,10 +55,10 @@ class Vocabulary:
         if word_pairs:
             pairs = Counter(chain.from_iterable(set(pairs_of(title)) for title in words))
             frequency.update({pair: count for pair, count in pairs.items() if count >= PAIR_TITLES})
-        tokens = np.array(sorted(frequency))
+        tokens = sorted(frequency)
         count = np.array([frequency[token] for token in tokens], dtype=np.float64)
         idf = np.log((1 + len(titles)) / (1 + count)) + 1
-        return cls(tokens, idf.astype(np.float32))
+        return cls(strings(tokens), idf.astype(np.float32))
 
     def features(self, titles: Iterable[str]) -> sp.csr_matrix:
         """TF-IDF of titles, L2-normalised: CSR float32, titles x V; tokens outside the vocabulary are left out."""
@@ -87,13 +86,13 @@ class Vocabulary:
 
     def save(self, folder: Path) -> None:
         """Write vocabulary.npz: plain arrays, no pickle."""
-        np.savez(folder / "vocabulary.npz", tokens=self.tokens_V, idf=self.idf_V)
+        np.savez(folder / "vocabulary.npz", allow_pickle=False, idf=self.idf_V, **pack("tokens", self.tokens_V))
 
     @classmethod
     def load(cls, folder: Path) -> "Vocabulary":
         """Read what `save` wrote."""
         with np.load(folder / "vocabulary.npz", allow_pickle=False) as file:
-            return cls(file["tokens"], file["idf"])
+            return cls(unpack("tokens", file), file["idf"])
 
 
 def normalise_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from eclare.arrays.strings import Strings, pack, unpack
 from eclare.model.config import ECLAREConfig
 
 if TYPE_CHECKING:
     from eclare.model.label_graph import LabelGraph
-
-Ids = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +25,8 @@ class Interactions:
     """
 
     weights_NL: sp.csr_matrix
-    point_ids_N: Ids
-    label_ids_L: Ids
+    point_ids_N: Strings
+    label_ids_L: Strings
 
     def __post_init__(self) -> None:
         expected = (len(self.point_ids_N), len(self.label_ids_L))
@@ -56,14 +55,14 @@ class Interactions:
         np.savez(
             folder / "interactions.npz",
             data=weights.data, indices=weights.indices, indptr=weights.indptr,
-            point_ids=self.point_ids_N, label_ids=self.label_ids_L,
+            allow_pickle=False, **pack("point_ids", self.point_ids_N), **pack("label_ids", self.label_ids_L),
         )  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path) -> "Interactions":
         """Read what `save` wrote; raises ValueError where it does not hold together."""
         with np.load(folder / "interactions.npz", allow_pickle=False) as file:
-            points, labels = file["point_ids"], file["label_ids"]
+            points, labels = unpack("point_ids", file), unpack("label_ids", file)
             parts = (file["data"], file["indices"], file["indptr"])
             return cls(sp.csr_matrix(parts, shape=(len(points), len(labels))), points, labels)
 

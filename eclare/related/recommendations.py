@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from eclare.arrays.strings import Strings, pack, unpack
 from eclare.arrays.topk import PAD
-from eclare.model.data import Ids
 
 SOURCES = ("model", "co-click", "cold", "category", "popular")
 
@@ -25,8 +25,8 @@ class Recommendations:
     labels_NK: npt.NDArray[np.int32]
     scores_NK: npt.NDArray[np.float32]
     sources_NK: npt.NDArray[np.int8]
-    point_ids_N: Ids
-    label_ids_L: Ids
+    point_ids_N: Strings
+    label_ids_L: Strings
 
     def __post_init__(self) -> None:
         labels, scores = self.labels_NK, self.scores_NK
@@ -61,11 +61,12 @@ class Recommendations:
         np.savez(
             folder / "recommendations.npz",
             labels=self.labels_NK, scores=self.scores_NK, sources=self.sources_NK,
-            point_ids=self.point_ids_N, label_ids=self.label_ids_L,
+            allow_pickle=False, **pack("point_ids", self.point_ids_N), **pack("label_ids", self.label_ids_L),
         )  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path) -> "Recommendations":
         """Read what `save` wrote; raises ValueError where it does not hold together."""
         with np.load(folder / "recommendations.npz", allow_pickle=False) as file:
-            return cls(file["labels"], file["scores"], file["sources"], file["point_ids"], file["label_ids"])
+            ids = unpack("point_ids", file), unpack("label_ids", file)
+            return cls(file["labels"], file["scores"], file["sources"], *ids)

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from eclare.arrays.strings import Strings, strings
+
 TitlesOrFeatures: TypeAlias = list[str] | sp.csr_matrix  # titles, or points x features
 Entries = npt.NDArray[np.int64]  # (point, label) rows, E x 2
 
@@ -29,7 +31,7 @@ class TrainingSet:
     points: TitlesOrFeatures
     labels: TitlesOrFeatures
     clicks_NL: sp.csr_matrix
-    label_ids_L: npt.NDArray[np.str_]
+    label_ids_L: Strings
 
 
 def read_training(folder: Path) -> TrainingSet:
@@ -41,7 +43,7 @@ def read_training(folder: Path) -> TrainingSet:
         label_rows = _json_lines(_raw(folder, "lbl"))
         labels = [_title(line) for line in label_rows]
         points, clicks = _titles_and_targets(_raw(folder, "trn"), len(labels))
-        return TrainingSet(points, labels, clicks, np.array([str(line.row.get("uid", line.at)) for line in label_rows]))
+        return TrainingSet(points, labels, clicks, strings(str(line.row.get("uid", line.at)) for line in label_rows))
     features, clicks_NL = (read_sparse(folder / f"trn_X_{name}.txt") for name in ("Xf", "Y"))
     label_features = read_sparse(_label_features(folder))
     _check_same("rows", folder / "trn_X_Xf.txt", features.shape[0], folder / "trn_X_Y.txt", clicks_NL.shape[0])
@@ -49,7 +51,7 @@ def read_training(folder: Path) -> TrainingSet:
     _check_same(
         "features", folder / "trn_X_Xf.txt", features.shape[1], _label_features(folder), label_features.shape[1]
     )
-    ids = np.arange(label_features.shape[0]).astype(str)
+    ids = strings(map(str, range(label_features.shape[0])))
     return TrainingSet(features, label_features, clicks_NL, ids)
 
 

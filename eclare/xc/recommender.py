@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 from eclare.arrays.csr import Floats
 from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
+from eclare.arrays.strings import Strings, pack, strings, unpack
 from eclare.arrays.tfidf import Vocabulary, normalise_rows
 from eclare.arrays.topk import PAD, best_of_rows
 from eclare.model import distributed
 from eclare.model.checkpoint import Epoch
-from eclare.model.data import Ids, Texts, weighted
+from eclare.model.data import Texts, weighted
 from eclare.model.distributed import choose_device
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, attention_of, one_thread
@@ -69,7 +70,7 @@ class Recommender:
     co_clicks: CoClickScores
     ranker: Ranker | None
     vocabulary: Vocabulary | None
-    label_ids_L: Ids
+    label_ids_L: Strings
     data_hash: str
     history: Sequence[Epoch] = ()
 
@@ -97,7 +98,7 @@ class Recommender:
         shape = _row_count(points), _row_count(labels)
         if clicks_NL.shape != shape:
             raise ValueError(f"clicks must be points x labels = {shape}, got {clicks_NL.shape}")
-        ids = np.array([str(label) for label in (range(shape[1]) if label_ids is None else label_ids)])
+        ids = strings(map(str, range(shape[1]) if label_ids is None else label_ids))
         vocabulary = None
         if not isinstance(points, sp.csr_matrix):
             vocabulary = Vocabulary.of([*points, *labels], word_pairs=config.model.word_pairs)
@@ -182,7 +183,7 @@ class Recommender:
         if self.vocabulary is not None:
             self.vocabulary.save(staging)
         sp.save_npz(staging / "labels.npz", self.co_clicks.labels_LV)
-        np.savez(staging / "label_ids.npz", ids=self.label_ids_L)
+        np.savez(staging / "label_ids.npz", allow_pickle=False, **pack("ids", self.label_ids_L))
         (staging / "training.json").write_text(json.dumps([epoch._asdict() for epoch in self.history], indent=1) + "\n")
         files = sorted(file for file in staging.rglob("*") if file.is_file())
         manifest = {
@@ -210,7 +211,7 @@ class Recommender:
                 raise ValueError(f"{folder / name} is not the file that fit wrote: fit the model again")
         labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
-            ids = file["ids"]
+            ids = unpack("ids", file)
         return cls(
             RecommenderConfig.load(folder / "config.json"),
             Ensemble.load(folder, labels_LV, choose_device(device)),
@@ -231,7 +232,7 @@ class Recommender:
 
     @cached_property
     def _ids(self) -> list[str]:
-        return [str(label_id) for label_id in self.label_ids_L]
+        return self.label_ids_L.tolist()
 
     def _neighbours(self, label: int) -> dict[str, float]:
         edges = self.ensemble.texts.edges_LL
@@ -273,6 +274,6 @@ def _features(texts: TitlesOrFeatures, vocabulary: Vocabulary | None) -> sp.csr_
     return vocabulary.features(texts)
 
 
-def _token_names(vocabulary: Vocabulary | None, texts: sp.csr_matrix) -> Ids:
+def _token_names(vocabulary: Vocabulary | None, texts: sp.csr_matrix) -> Strings:
     """Names of the columns; ready features have their numbers."""
-    return np.arange(texts.shape[1]).astype(str) if vocabulary is None else vocabulary.tokens_V
+    return strings(map(str, range(texts.shape[1]))) if vocabulary is None else vocabulary.tokens_V

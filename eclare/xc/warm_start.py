@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from eclare.arrays.strings import Strings
 from eclare.model.config import ECLAREConfig
-from eclare.model.data import Ids, Texts
+from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.network import ECLARE, Bags
 from eclare.model.stages import Start
@@ -24,7 +25,7 @@ class SharedRows(NamedTuple):
     fresh: torch.Tensor
 
     @classmethod
-    def of(cls, earlier: Ids, fresh: Ids) -> "SharedRows":
+    def of(cls, earlier: Strings, fresh: Strings) -> "SharedRows":
         """By name."""
         _, earlier_rows, fresh_rows = np.intersect1d(earlier, fresh, return_indices=True)
         return cls(torch.from_numpy(earlier_rows), torch.from_numpy(fresh_rows))
@@ -35,8 +36,8 @@ class EarlierModel:
     """A trained ensemble and the names of its tokens and labels."""
 
     ensemble: Ensemble
-    tokens_V: Ids
-    label_ids_L: Ids
+    tokens_V: Strings
+    label_ids_L: Strings
 
     def check(self, config: ECLAREConfig) -> None:
         """Raises ValueError, naming the option, where a training with this config cannot start from it."""
@@ -47,7 +48,7 @@ class EarlierModel:
         if config.shortlister != "faiss":
             raise ValueError("a warm start needs shortlister faiss: the paper's stages start from the surrogate")
 
-    def starts(self, tokens_V: Ids, label_ids_L: Ids, texts: Texts) -> tuple[Start, ...]:
+    def starts(self, tokens_V: Strings, label_ids_L: Strings, texts: Texts) -> tuple[Start, ...]:
         """For every member, what sets a fresh model of these tokens and labels to its weights.
 
         Shared tokens and labels keep their vectors, new labels start at their graph-augmented text.

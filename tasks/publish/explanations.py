@@ -14,7 +14,7 @@ from eclare.arrays.topk import PAD
 from eclare.related.features import SCORE_PARTS
 
 if TYPE_CHECKING:
-    from eclare.model.data import Ids
+    from eclare.arrays.strings import Strings
     from eclare.related.explain import Reasons
 
 FILE = "reasons.parquet"
@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 )
 
 
-def write_reasons(reasons: "Reasons", ids: "Ids", day: date, folder: Path) -> None:
+def write_reasons(reasons: "Reasons", ids: "Strings", day: date, folder: Path) -> None:
     """One row a pair; last_day is null where no session held both, what is not known of a score is null.
 
     day: the last one whose clicks count.
@@ -64,7 +64,7 @@ def _rounded(values: npt.NDArray[np.float32]) -> pa.Array:
     return pa.array(np.round(values, 5), pa.float32(), from_pandas=True)
 
 
-def _neighbours(reasons: "Reasons", ids: "Ids") -> list[str]:
+def _neighbours(reasons: "Reasons", ids: "Strings") -> list[str]:
     """Label ids and edge weights as JSON objects."""
     names, weights = ids.tolist(), np.round(reasons.edges_EM.astype(float), 4).tolist()
     return [

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.csr import Rows
+from eclare.arrays.strings import Strings, pack, unpack
 from eclare.arrays.topk import PAD
 from tasks.errors import TaskError
 from tasks.night import Night
@@ -16,7 +17,7 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import select, transaction
 
-FILE = "lists.npz"
+FILE = "judged_lists.npz"
 
 
 class Lists(NamedTuple):
@@ -26,16 +27,16 @@ class Lists(NamedTuple):
     labels_QK: Rows
 
 
-def save_lists(lists: Lists, ids_P: npt.NDArray[np.str_], night: Night, folder: Path) -> None:
-    """Write lists.npz, by product id, with the cut until which these lists know the clicks."""
-    related = np.where(lists.labels_QK == PAD, "", ids_P[lists.labels_QK])
-    cut = night.first_held_out_day.isoformat()
-    np.savez(folder / FILE, allow_pickle=False, queries=ids_P[lists.queries], related=related, cut=cut)
+def save_lists(lists: Lists, ids_P: Strings, night: Night, folder: Path) -> None:
+    """Write judged_lists.npz, by product id, with the cut until which these lists know the clicks."""
+    listed = np.union1d(lists.queries, lists.labels_QK[lists.labels_QK != PAD])
+    queries, labels_QK = (np.searchsorted(listed, rows) for rows in lists)
+    labels_QK[lists.labels_QK == PAD] = PAD
+    arrays = pack("ids", ids_P[listed]) | {"queries": queries, "related": labels_QK}
+    np.savez(folder / FILE, allow_pickle=False, cut=night.first_held_out_day.isoformat(), **arrays)
 
 
-def live_lists(
-    night: Night, ids_P: npt.NDArray[np.str_], allowed_P: npt.NDArray[np.bool_], settings: Settings
-) -> Lists | str:
+def live_lists(night: Night, ids_P: Strings, allowed_P: npt.NDArray[np.bool_], settings: Settings) -> Lists | str:
     """The lists that the live version was evaluated by, or why they cannot be judged on this night's held-out days.
 
     They are of this night's catalogue ids_P: queries that it lacks are left out; so are products that it lacks
@@ -56,20 +57,16 @@ def live_lists(
         if not (folder / FILE).exists():
             return f"the evaluation of the live night {live} is of older code and holds no lists"
         with np.load(folder / FILE, allow_pickle=False) as file:
-            cut, queries, related = date.fromisoformat(str(file["cut"])), file["queries"], file["related"]
+            cut, ids = date.fromisoformat(str(file["cut"])), unpack("ids", file)
+            lists = Lists(file["queries"], file["related"])
     if cut > night.first_held_out_day:
         return f"the live version knows the clicks before {cut}, among them days that night {night} is judged on"
-    return _in_catalogue(queries, related, ids_P, allowed_P)
+    return _in_catalogue(lists, rows_in(ids, ids_P).astype(np.int32), allowed_P)
 
 
-def _in_catalogue(
-    queries: npt.NDArray[np.str_],
-    related: npt.NDArray[np.str_],
-    ids_P: npt.NDArray[np.str_],
-    allowed_P: npt.NDArray[np.bool_],
-) -> Lists:
-    query = rows_in(queries, ids_P).astype(np.int32)
-    label = rows_in(related.ravel(), ids_P).astype(np.int32).reshape(related.shape)
+def _in_catalogue(lists: Lists, row_of: Rows, allowed_P: npt.NDArray[np.bool_]) -> Lists:
+    """row_of: the catalogue's row of each product of these lists, -1 where it has none."""
+    query, label = row_of[lists.queries], np.where(lists.labels_QK == PAD, PAD, row_of[lists.labels_QK])
     label = np.where((label != PAD) & allowed_P[label], label, PAD)
     order = np.argsort(label == PAD, axis=1, kind="stable")
     return Lists(query[query != PAD], np.take_along_axis(label, order, axis=1)[query != PAD])

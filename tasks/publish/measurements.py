@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eclare.arrays.strings import Strings
 from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import ListFigures, first_places
 from eclare.related.recommendations import Recommendations
@@ -105,7 +106,7 @@ def _count_repeated(labels_NK: npt.NDArray[np.int32]) -> int:
     return int(((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != PAD)).sum())
 
 
-def rows_in(ids: npt.NDArray[np.str_], among: npt.NDArray[np.str_] | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def rows_in(ids: Strings, among: Strings | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """The first row of each id among others, -1 for none."""
     found = pc.index_in(pa.array(ids, pa.string()), value_set=pa.array(among, pa.string()))
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
+from eclare.arrays.strings import strings
 from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
 from eclare.related.daily_cooccurrence import Weighting, WindowCooccurrence, sessions_by_age
@@ -162,7 +163,7 @@ def _check_unchanged(artefact: Artefact, storage: Storage) -> None:
 def _parts(
     daily: WindowCooccurrence, ids: pa.ChunkedArray, night: Night, settings: Settings, weighting: Weighting
 ) -> dict[str, Interactions]:
-    cut, names = night.held_out_days, ids.to_numpy().astype(str)
+    cut, names = night.held_out_days, strings(ids.to_pylist())
     training = daily.weights(range(cut, night.window_days), settings.half_life_days, weighting, settings.max_related)
     held_out = daily.weights(range(cut), np.inf, weighting, len(ids))
     weights: dict[str, sp.csr_matrix] = {"training": training, "held_out": held_out}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.strings import Strings, strings
 from eclare.evaluation.baselines import Known, rivals
 from eclare.evaluation.bootstrap import Estimate
 from eclare.evaluation.held_out import BY_HISTORY, HeldOut, Key
@@ -54,8 +54,8 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     "eclare / OTHER" is the ratio of two. low and high are 95% intervals, clustered by session
     (eclare.evaluation.jackknife). Recall at the last cut is also measured on related products of the head, torso and
     tail alone, P and lift over queries of each history (sessions before the cut). Every product with a held-out related
-    product is judged; blocked and out-of-stock ones are never recommended. lists.npz keeps the lists. Raises BadInput
-    where no product can be judged and for interactions of older code.
+    product is judged; blocked and out-of-stock ones are never recommended. judged_lists.npz keeps the lists. Raises
+    BadInput where no product can be judged and for interactions of older code.
     """
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -84,9 +84,9 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     return counts
 
 
-def _product_ids(inputs: Path) -> npt.NDArray[np.str_]:
+def _product_ids(inputs: Path) -> Strings:
     """The ids of the night's catalogue, P."""
-    return np.asarray(pq.read_table(inputs / "products.parquet")["product_id"].to_numpy().astype(str))
+    return strings(pq.read_table(inputs / "products.parquet")["product_id"].to_pylist())
 
 
 def _held_out(inputs: Path, training_PP: sp.csr_matrix, known_P: Floats, night: Night) -> HeldOut:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eclare.arrays.strings import strings
 from eclare.arrays.topk import PAD
 from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.night import Night
@@ -57,7 +58,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         )  # fmt: skip
         ranked = rank(snapshot, ranker, np.arange(len(products), dtype=np.int32), rules.candidates)
         chosen = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, snapshot.cooccurrence, rules)
-        ids = products["product_id"].to_numpy().astype(str)
+        ids = strings(products["product_id"].to_pylist())
         recommendations = Recommendations(chosen.labels_PK, chosen.scores_PK, chosen.sources_PK, ids, ids)
         recommendations.save(folder)
         figures = _describe(chosen, catalogue, products, folder)
