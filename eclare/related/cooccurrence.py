@@ -1,5 +1,6 @@
 """Co-occurrence: in how many sessions two products were together, and how long ago."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import CSR, Rows
+from eclare.arrays.csr import CSR, CSRStack, Floats, Rows
 
 Keys = npt.NDArray[np.int64]
 
@@ -49,12 +50,11 @@ class CountsByAge:
         """Where each distinct key begins."""
         return np.flatnonzero(np.diff(self.key_E, prepend=-1))
 
-    def total(self, half_life_days: float) -> npt.NDArray[np.float32]:
-        """The sessions of every distinct key, each halved every `half_life_days`."""
-        if not len(self.key_E):
-            return np.zeros(0, np.float32)
-        weight = 0.5 ** (np.arange(self.age_E.max() + 1) / half_life_days)
-        return np.add.reduceat(self.count_E * weight[self.age_E], self.starts).astype(np.float32)
+    def totals(self, half_lives_H: Sequence[float]) -> Floats:
+        """The sessions of every distinct key, each halved every so many days, keys x H: one pass for all half-lives."""
+        ages = np.arange(self.age_E.max(initial=-1) + 1)
+        weight_AH = 0.5 ** (ages[:, None] / np.array(half_lives_H, np.float64))
+        return np.asarray(_totals(self.starts, self.age_E, self.count_E, weight_AH))
 
     def between(self, first: int, end: int | None) -> "CountsByAge":
         """Those at least `first` and less than `end` days old, with their age before that first day."""
@@ -146,10 +146,14 @@ class Cooccurrence:
 
     def matrix(self, half_life_days: float = np.inf) -> sp.csr_matrix:
         """Sessions of every pair, each halved every `half_life_days`: CSR float32 P x P, no diagonal."""
+        indptr, related, sessions_EH = self.stack((half_life_days,))
+        return sp.csr_matrix((sessions_EH[:, 0], related, indptr), shape=(self.products, self.products))
+
+    def stack(self, half_lives_H: Sequence[float]) -> CSRStack:
+        """The same for several half-lives."""
         key = self.counts.key_E[self.counts.starts]
-        related = (key % self.products).astype(np.int32)
         indptr = np.searchsorted(key, np.arange(self.products + 1, dtype=np.int64) * self.products)
-        return sp.csr_matrix((self.counts.total(half_life_days), related, indptr), shape=(self.products, self.products))
+        return CSRStack(indptr, (key % self.products).astype(np.int32), self.counts.totals(half_lives_H))
 
     def shared_sessions(self) -> sp.csr_matrix:
         """The same with every session counted as one, whatever its type of click weighs."""
@@ -159,9 +163,13 @@ class Cooccurrence:
 
     def popularity(self, half_life_days: float = np.inf) -> npt.NDArray[np.float32]:
         """Sessions that hold each product, halved likewise, P."""
-        popularity_P = np.zeros(self.products, np.float32)
-        popularity_P[self.sessions.key_E[self.sessions.starts]] = self.sessions.total(half_life_days)
-        return popularity_P
+        return self.popularities((half_life_days,))[:, 0]
+
+    def popularities(self, half_lives_H: Sequence[float]) -> Floats:
+        """The same for several half-lives, P x H."""
+        popularity_PH = np.zeros((self.products, len(half_lives_H)), np.float32)
+        popularity_PH[self.sessions.key_E[self.sessions.starts]] = self.sessions.totals(half_lives_H)
+        return popularity_PH
 
     def popularity_since(self, days_ago: int) -> npt.NDArray[np.float32]:
         """`since(days_ago).popularity()`, without counting its pairs."""
@@ -210,6 +218,19 @@ def _counted(numbers: Keys, radix: _Radix) -> CountsByAge:
     distinct, counts = np.unique(numbers, return_counts=True)
     key, age = np.divmod(distinct, radix.ages)
     return CountsByAge(key, age.astype(np.int32), counts.astype(np.float32))
+
+
+@numba.njit(parallel=True, cache=True)
+def _totals(starts: Keys, age_E: Rows, count_E: Floats, weight_AH: npt.NDArray[np.float64]) -> Floats:
+    totals = np.empty((len(starts), weight_AH.shape[1]), np.float32)
+    for place in numba.prange(len(starts)):
+        end = starts[place + 1] if place + 1 < len(starts) else len(age_E)
+        for h in range(weight_AH.shape[1]):
+            total = 0.0
+            for entry in range(starts[place], end):
+                total += count_E[entry] * weight_AH[age_E[entry], h]
+            totals[place, h] = total
+    return totals
 
 
 @numba.njit(parallel=True, cache=True)

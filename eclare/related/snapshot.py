@@ -75,14 +75,13 @@ class Snapshot:
     @cached_property
     def sessions_by_half_life(self) -> CSRStack:
         """Sessions of every pair for each of HALF_LIVES."""
-        counts = [self.cooccurrence.matrix(days) for days in HALF_LIVES]
-        return CSRStack.of(counts[0], np.stack([each.data for each in counts], axis=1))
+        return self.cooccurrence.stack(HALF_LIVES)
 
     @cached_property
     def sessions_PP(self) -> sp.csr_matrix:
         """Those of every session counted whole."""
         indptr, indices, counts = self.sessions_by_half_life
-        return sp.csr_matrix((counts[:, EVER], indices, indptr), shape=(len(self), len(self)))
+        return sp.csr_matrix((counts[:, EVER].copy(), indices, indptr), shape=(len(self), len(self)))
 
     @cached_property
     def sessions(self) -> CSR:
@@ -112,7 +111,7 @@ class Snapshot:
     @cached_property
     def popularity_PH(self) -> Floats:
         """Sessions of every product for each of HALF_LIVES."""
-        return np.stack([self.cooccurrence.popularity(days) for days in HALF_LIVES], axis=1)
+        return self.cooccurrence.popularities(HALF_LIVES)
 
     @cached_property
     def embeddings_PD(self) -> Floats:
