@@ -6,11 +6,15 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 
 from benchmarks.judge import Judge, K
-from benchmarks.ranking import cooccurrence_of, trained
+from benchmarks.ranking import cooccurrence_of, learning_of
 from eclare.arrays.tfidf import Vocabulary
+from eclare.model.data import Texts
+from eclare.model.label_graph import build_label_graph
+from eclare.model.stages import train
 from eclare.ranker import Ranker
 from eclare.related.backtest import FIXED_WEIGHTS, NOTHING_KNOWN, POPULARITY
 from eclare.related.features import NAMES
@@ -43,7 +47,9 @@ def main(
     settings = Settings(_env_file=None, goal="basket")
     known = cooccurrence_of(in_days[in_days["event_time"] < middle], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist()).features(titles.tolist())
-    snapshot = Snapshot(known, titles_PV, trained(known, titles_PV, NIGHT, settings), np.ones(len(titles), bool))
+    clicks = learning_of(settings).clicks(known)
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, NIGHT))
+    snapshot = Snapshot(known, titles_PV, train(clicks, texts, NIGHT, torch.device("cpu")), np.ones(len(titles), bool))
     figures: dict[str, object] = {}
     for power in POWERS:
         weights = FIXED_WEIGHTS["basket"] | {POPULARITY: -power}

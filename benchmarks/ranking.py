@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -14,16 +13,14 @@ import typer
 from benchmarks.next_days import OURS, catalogue_on, judge_at
 from eclare.arrays.csr import Rows
 from eclare.arrays.tfidf import Vocabulary
-from eclare.model.config import ECLAREConfig
-from eclare.model.data import Texts, weighted
-from eclare.model.ensemble import Ensemble
+from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
-from eclare.model.stages import train
-from eclare.related.backtest import cutoffs, examples_at, ranker_from
+from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.list_rules import Catalogue, ListRules
 from eclare.related.ranking import Ranked, rank
 from eclare.related.rerank import rerank
+from eclare.related.retraining import Learning, retrain
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
 from eclare.related.variants import Variants
@@ -67,6 +64,11 @@ class Ranking(NamedTuple):
         return rerank(self.ranked.labels_QK, self.ranked.scores_QK, self.catalogue, self.cooccurrence, rules).labels_PK
 
 
+def learning_of(settings: Settings) -> Learning:
+    """As train_model has it."""
+    return Learning(NIGHT, settings.goal, settings.half_life_days, settings.max_related)
+
+
 def rules_of(max_variants: int, max_exposure: float) -> ListRules:
     """Rules of lists of the default TOP_K."""
     top_k = Settings.model_fields["top_k"].default
@@ -80,13 +82,10 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
     known = cooccurrence.until(settings.held_out_days)
-    model, short = trained(known, titles_PV, NIGHT, settings), replace(NIGHT, epochs=max(1, NIGHT.epochs // 2))
-    examples = [
-        examples_at(cutoff, titles_PV, trained(cutoff.known, titles_PV, short, settings))
-        for cutoff in cutoffs(known, settings.goal, NIGHT.seed)
-    ]
-    ranker = ranker_from(examples, settings.goal, NIGHT.seed)
-    snapshot = Snapshot(cooccurrence, titles_PV, model, everything)
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(targets_of(known, settings), NIGHT))
+    made = retrain(known, texts, learning_of(settings), torch.device("cpu"))
+    ranker = ranker_from(made.examples, settings.goal, NIGHT.seed)
+    snapshot = Snapshot(cooccurrence, titles_PV, made.ensemble, everything)
     chooses_among = rules_of(max_variants=1, max_exposure=0).candidates
     ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), chooses_among)
     variants = Variants.of(titles.tolist(), unknown, unknown)
@@ -104,13 +103,6 @@ def cooccurrence_of(rows: pd.DataFrame, products: pd.Index, settings: Settings) 
     held_SP = sp.csr_matrix(held, (len(age_S), len(products)))
     fits = np.diff(held_SP.indptr) <= settings.max_session_products
     return Cooccurrence.of_sessions(held_SP[fits], age_S[fits], settings.min_support)
-
-
-def trained(known: Cooccurrence, titles_PV: sp.csr_matrix, config: ECLAREConfig, settings: Settings) -> Ensemble:
-    """As train_model trains it."""
-    clicks = weighted(targets_of(known, settings), config)
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, config))
-    return train(clicks, texts, config, torch.device("cpu"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ labels, each point scored against its own shortlist. I and III score all meta-la
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.fingerprint import hash_of_matrices
+from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model import distributed
 from eclare.model.batches import Shortlist
@@ -74,10 +74,20 @@ class Training:
         """Of clicks, titles and graph."""
         return hash_of_matrices([self.clicks_NL, self.texts.points_NV, self.texts.labels_LV, self.texts.edges_LL])
 
+    def after(self, earlier: "Training", ensemble: Ensemble) -> "Training":
+        """The same, started from the ensemble with which an earlier one over the same tokens and labels ended."""
+        starts = tuple(partial(_take_over, member.classifier.model.state_dict()) for member in ensemble.members)
+        origin = f"{earlier.origin} {earlier.data_hash} {ensemble.config.hash}"
+        return replace(self, starts=starts, origin=hash_of_bytes(origin.encode()))
+
     def start(self, model: ECLARE) -> None:
         """Set a fresh model to what an earlier one knew, where there is one."""
         if self.starts:
             self.starts[model.config.seed % len(self.starts)](model)
+
+
+def _take_over(state: dict[str, torch.Tensor], model: ECLARE) -> None:
+    model.load_state_dict(state)
 
 
 def train_together(training: Training, config: ECLAREConfig) -> Member:

@@ -1,5 +1,7 @@
 """Small shops with a model trained on them."""
 
+from pathlib import Path
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -11,8 +13,9 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import train
 from eclare.ranker import Ranker
-from eclare.related.backtest import cutoffs, examples_at, ranker_from
+from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.retraining import Learning, Retrained, retrain
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
 
@@ -39,8 +42,17 @@ def snapshot_of(
 
 def backtested(known: Cooccurrence, titles: list[str], goal: Goal = "basket") -> Ranker:
     """As train_model fits it."""
-    titles_PV = tfidf(titles)
-    examples = [
-        examples_at(each, titles_PV, trained(each.known, titles_PV)) for each in cutoffs(known, goal, CONFIG.seed)
-    ]
-    return ranker_from(examples, goal, CONFIG.seed)
+    return ranker_from(retrained(known, titles, goal).examples, goal, CONFIG.seed)
+
+
+def retrained(
+    known: Cooccurrence,
+    titles: list[str],
+    goal: Goal = "basket",
+    config: ECLAREConfig = CONFIG,
+    checkpoints: Path | None = None,
+) -> Retrained:
+    """As train_model does it."""
+    titles_PV, learning = tfidf(titles), Learning(config, goal, np.inf, len(titles))
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), config))
+    return retrain(known, texts, learning, torch.device("cpu"), checkpoints)
