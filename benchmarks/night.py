@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.next_days import ingest
+from benchmarks.made_shop import write_made_shop
+from benchmarks.next_days import ingest, settings_of
 from benchmarks.processes import Cost, cost_of, enter, own_environment, own_server
 from eclare.evaluation.list_segments import PageFigures
 from local.complete_journey import write_complete_journey
@@ -24,28 +25,43 @@ from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
 TIMED_DAYS = 5  # of ingest
+USUAL_HELD_OUT_DAYS = Settings.model_fields["held_out_days"].default
 
 
 def main(
-    night: Annotated[str, typer.Option(help="the night, YYYY-MM-DD, in 2017")] = "2017-06-30",
+    *,
+    night: Annotated[str, typer.Option(help="the night, YYYY-MM-DD; of the groceries in 2017")] = "2017-06-30",
     days: Annotated[int, typer.Option(help="days of clicks, the night's own included", min=8)] = 90,
+    made: Annotated[bool, typer.Option("--made", help="a made shop (benchmarks.made_shop), not the groceries")] = False,
+    products: Annotated[int, typer.Option(help="of the made shop", min=1000)] = 10_000,
+    events_a_day: Annotated[int, typer.Option(help="clicks of the made shop", min=1000)] = 200_000,
+    epochs: Annotated[int | None, typer.Option(help="of training; default: a night's", min=1)] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a further setting of the night; repeatable")
+    ] = None,
 ) -> None:
-    """Run a night on the Complete Journey groceries in a folder and an embedded PostgreSQL of its own.
+    """Run a night on the Complete Journey groceries or a made shop, in a folder and a PostgreSQL of its own.
 
-    Prints a table by step, then one JSON line: seconds and peak GiB by step and in all; the held-out metrics at 10 of
-    every system and ours over each of them, [value, low, high] of the 95% interval; and what the published lists look
-    like, all and by their query's history. Ingest is timed on the last days alone, the others come in processes side by
-    side.
+    Prints a table by step, then one JSON line: what was run on; seconds and peak GiB by step and in all; the held-out
+    metrics at 10 of every system and ours over each of them, [value, low, high] of the 95% interval; and what the
+    published lists look like, all and by their query's history. Ingest is timed on the last days alone, the others come
+    in processes side by side. A log of fewer than 28 days has a quarter of them held out.
     """
+    given = {"HELD_OUT_DAYS": str(min(USUAL_HELD_OUT_DAYS, days // 4))} | settings_of(set_ or [])
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        first, last = date.fromisoformat(night) - timedelta(days=days - 1), date.fromisoformat(night)
-        write_complete_journey(folder / "clicks", folder / "catalogue.parquet", first, last)
+        folder, last = Path(scratch), date.fromisoformat(night)
+        every_day = [last - timedelta(days=age) for age in reversed(range(days))]
+        if made:
+            write_made_shop(folder, every_day, products, events_a_day)
+        else:
+            write_complete_journey(folder / "clicks", folder / "catalogue.parquet", every_day[0], last)
+        if epochs:
+            given["ECLARE_CONFIG"] = str(folder / "config.json")
+            (folder / "config.json").write_text(json.dumps({"epochs": epochs}))
         with own_server(folder) as url:
-            environment = own_environment(folder, DATABASE_URL=url, WINDOW_DAYS=days)
+            environment = own_environment(folder, DATABASE_URL=url, WINDOW_DAYS=days, **given)
             enter(environment)
-            every_day = [first + timedelta(days=age) for age in range(days)]
-            run("ingest_catalogue", str(first))
+            run("ingest_catalogue", str(every_day[0]))
             ingest([str(day) for day in every_day[:-TIMED_DAYS]])
             costs = _timed(every_day[-TIMED_DAYS:], environment)
             figures = _metrics(night) | _lists(night)
@@ -53,7 +69,9 @@ def main(
     total = Cost(sum(cost.seconds for cost in costs.values()), max(cost.peak_gib for cost in costs.values()))
     rounded = {step: {"seconds": round(c.seconds, 1), "peak_gib": round(c.peak_gib, 2)} for step, c in costs.items()}
     costs_of_all = {"seconds": round(total.seconds, 1), "peak_gib": round(total.peak_gib, 2), "steps": rounded}
-    print(json.dumps({"night": night, "days": days} | costs_of_all | figures))
+    run_on: dict[str, object] = {"night": night, "days": days, "epochs": epochs, "settings": given}
+    run_on |= {"made": {"products": products, "events_a_day": events_a_day}} if made else {}
+    print(json.dumps(run_on | costs_of_all | figures))
 
 
 def _timed(days: Sequence[date], environment: dict[str, str]) -> dict[str, Cost]:
