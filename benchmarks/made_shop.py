@@ -19,13 +19,14 @@ import typer
 from benchmarks.made_titles import Numbers, made_catalogue
 
 TOPIC_SIZES = (10, 40)  # products, the smallest and the largest
-TOPIC_POWER, PRODUCT_POWER = 0.6, 0.6  # of Zipf's law, over topics and within one
-DORMANT = 0.65  # of the products: only who browses at random comes across them
+TOPIC_POWER = 0.6  # of Zipf's law over topics
+SPREAD = 1.5  # of the logarithms of how often products of a topic are chosen
+DORMANT = 0.55  # of the products: only who browses at random comes across them
 NEW = 0.05  # of the products appear after the first day
 TREND, TREND_DAYS = 0.5, 28  # interest in a topic swings by exp(+-TREND) in so many days
-EVENTS_PER_SESSION, MOST_EVENTS = 4, 60
-SECOND_TOPIC = 0.3  # of the sessions follow two topics
-ASTRAY, AT_RANDOM = 0.3, 0.005  # of the events are of what sells anywhere, or of any product
+EVENTS_PER_SESSION, MOST_EVENTS = 3, 60
+SECOND_TOPIC = 0.4  # of the sessions follow two topics
+ASTRAY, AT_RANDOM = 0.45, 0.005  # of the events are of what sells anywhere, or of any product
 EVENT_TYPES = {"view": 0.85, "add_to_cart": 0.1, "purchase": 0.05}
 
 # Ids are hashes, so that they are the same whatever the threads.
@@ -65,9 +66,8 @@ class Shop(NamedTuple):
         first_T = np.concatenate([[0], ends[ends < products], [products]])
         topics = len(first_T) - 1
         topic_P = np.repeat(np.arange(topics), np.diff(first_T))
-        place_P = np.lexsort((random.random(products), topic_P)) - first_T[topic_P] + 1
-        place_T = random.permutation(topics) + 1
-        weight_P = place_P**-PRODUCT_POWER * place_T[topic_P] ** -TOPIC_POWER
+        place_T = random.permutation(topics) + 1.0
+        weight_P = random.lognormal(0, SPREAD, products) * place_T[topic_P] ** -TOPIC_POWER
         weight_P[random.random(products) < DORMANT] = 0
         listed_P = np.where(random.random(products) < NEW, random.integers(1, max(days, 2), products), 0)
         return cls(topic_P, first_T, weight_P, random.random(topics), listed_P, random.permutation(products))

@@ -61,7 +61,11 @@ class _Words:
         """The words of numbers below `count`; null where not kept."""
         spread_P = (self._used + number_P) * 7919 % len(SYLLABLES) ** 3  # so that near numbers are unlike words
         self._used += count
-        places = (spread_P // len(SYLLABLES) ** 2, spread_P // len(SYLLABLES) % len(SYLLABLES), spread_P % len(SYLLABLES))
+        places = (
+            spread_P // len(SYLLABLES) ** 2,
+            spread_P // len(SYLLABLES) % len(SYLLABLES),
+            spread_P % len(SYLLABLES),
+        )
         return pc.binary_join_element_wise(*(_taken(SYLLABLES, place_P, kept_P) for place_P in places), "")
 
 

@@ -25,6 +25,7 @@ from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)
 TIMED_DAYS = 5  # of ingest
+NIGHTLY = (*REFRESH, REPORT)
 USUAL_HELD_OUT_DAYS = Settings.model_fields["held_out_days"].default
 
 
@@ -36,6 +37,7 @@ def main(
     products: Annotated[int, typer.Option(help="of the made shop", min=1000)] = 10_000,
     events_a_day: Annotated[int, typer.Option(help="clicks of the made shop", min=1000)] = 200_000,
     epochs: Annotated[int | None, typer.Option(help="of training; default: a night's", min=1)] = None,
+    until: Annotated[str, typer.Option(help="last step to run, of those after the ingest")] = REPORT,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a further setting of the night; repeatable")
     ] = None,
@@ -47,6 +49,10 @@ def main(
     published lists look like, all and by their query's history. Ingest is timed on the last days alone, the others come
     in processes side by side. A log of fewer than 28 days has a quarter of them held out.
     """
+    if until not in NIGHTLY:
+        raise typer.BadParameter(f"must be {', '.join(NIGHTLY)}, got {until}", param_hint="--until")
+    if epochs and any(pair.lower().startswith("eclare_config=") for pair in set_ or []):
+        raise typer.BadParameter("name them in the file of ECLARE_CONFIG, or leave that out", param_hint="--epochs")
     given = {"HELD_OUT_DAYS": str(min(USUAL_HELD_OUT_DAYS, days // 4))} | settings_of(set_ or [])
     with tempfile.TemporaryDirectory() as scratch:
         folder, last = Path(scratch), date.fromisoformat(night)
@@ -55,16 +61,15 @@ def main(
             write_made_shop(folder, every_day, products, events_a_day)
         else:
             write_complete_journey(folder / "clicks", folder / "catalogue.parquet", every_day[0], last)
-        if epochs:
-            given["ECLARE_CONFIG"] = str(folder / "config.json")
-            (folder / "config.json").write_text(json.dumps({"epochs": epochs}))
+        config = _with_epochs(epochs, folder) if epochs else {}
         with own_server(folder) as url:
-            environment = own_environment(folder, DATABASE_URL=url, WINDOW_DAYS=days, **given)
+            environment = own_environment(folder, DATABASE_URL=url, WINDOW_DAYS=days, **given | config)
             enter(environment)
             run("ingest_catalogue", str(every_day[0]))
             ingest([str(day) for day in every_day[:-TIMED_DAYS]])
-            costs = _timed(every_day[-TIMED_DAYS:], environment)
-            figures = _metrics(night) | _lists(night)
+            costs = _timed(every_day[-TIMED_DAYS:], NIGHTLY[: NIGHTLY.index(until) + 1], environment)
+            figures = _metrics(night) if "evaluate_model" in costs else {}
+            figures |= _lists(night) if "recommend_products" in costs else {}
     _show(costs)
     total = Cost(sum(cost.seconds for cost in costs.values()), max(cost.peak_gib for cost in costs.values()))
     rounded = {step: {"seconds": round(c.seconds, 1), "peak_gib": round(c.peak_gib, 2)} for step, c in costs.items()}
@@ -74,9 +79,16 @@ def main(
     print(json.dumps(run_on | costs_of_all | figures))
 
 
-def _timed(days: Sequence[date], environment: dict[str, str]) -> dict[str, Cost]:
+def _with_epochs(epochs: int, folder: Path) -> dict[str, str]:
+    """The setting of a night that trains so long."""
+    file = folder / "config.json"
+    file.write_text(json.dumps({"epochs": epochs}))
+    return {"ECLARE_CONFIG": str(file)}
+
+
+def _timed(days: Sequence[date], nightly: Sequence[str], environment: dict[str, str]) -> dict[str, Cost]:
     ingested = {step: _mean_day([_cost_of(step, day, environment) for day in days]) for step in INGEST}
-    return ingested | {step: _cost_of(step, days[-1], environment) for step in (*REFRESH, REPORT)}
+    return ingested | {step: _cost_of(step, days[-1], environment) for step in nightly}
 
 
 def _mean_day(costs: Sequence[Cost]) -> Cost:

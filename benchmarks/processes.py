@@ -13,7 +13,6 @@ import typer
 from local import embedded_postgres
 from tasks.settings import ROOT, Settings
 
-
 # Linux counts towards a process's peak what its parent held when it was started. A small parent in between holds 10 MiB.
 LAUNCHER = """
 import os, sys, time
