@@ -48,7 +48,8 @@ def made_catalogue(topic_P: Numbers, random: np.random.Generator) -> pa.Table:
 
 def zipf(random: np.random.Generator, count: int, size: int | tuple[int, ...]) -> Numbers:
     """Numbers from 0 up to `count`, each about as often as one over its place."""
-    return np.exp(random.random(size) * np.log(count + 1)).astype(np.int64) - 1
+    drawn: Numbers = np.exp(random.random(size) * np.log(count + 1)).astype(np.int64) - 1
+    return drawn
 
 
 class _Words:
@@ -61,11 +62,7 @@ class _Words:
         """The words of numbers below `count`; null where not kept."""
         spread_P = (self._used + number_P) * 7919 % len(SYLLABLES) ** 3  # so that near numbers are unlike words
         self._used += count
-        places = (
-            spread_P // len(SYLLABLES) ** 2,
-            spread_P // len(SYLLABLES) % len(SYLLABLES),
-            spread_P % len(SYLLABLES),
-        )
+        places = [spread_P // len(SYLLABLES) ** power % len(SYLLABLES) for power in (2, 1, 0)]
         return pc.binary_join_element_wise(*(_taken(SYLLABLES, place_P, kept_P) for place_P in places), "")
 
 

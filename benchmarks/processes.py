@@ -13,7 +13,7 @@ import typer
 from local import embedded_postgres
 from tasks.settings import ROOT, Settings
 
-# Linux counts towards a process's peak what its parent held when it was started. A small parent in between holds 10 MiB.
+# Linux counts what the parent held at the start towards a process's peak: a parent in between holds 10 MiB.
 LAUNCHER = """
 import os, sys, time
 start = time.perf_counter()
@@ -37,7 +37,7 @@ def cost_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Cost:
     The peak is the largest of the process's own and of those of the processes that it waited for, not of their sum.
     """
     read, write = os.pipe()
-    with open(read) as told:
+    with os.fdopen(read) as told:
         launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(write), *arguments]
         ended = subprocess.run(launcher, env={**environment, "PYTHONPATH": str(ROOT)}, pass_fds=[write], check=False)
         os.close(write)
