@@ -19,14 +19,14 @@ import typer
 from benchmarks.made_titles import Numbers, made_catalogue
 
 TOPIC_SIZES = (10, 40)  # products, the smallest and the largest
-TOPIC_POWER = 0.6  # of Zipf's law over topics
-SPREAD = 1.5  # of the logarithms of how often products of a topic are chosen
-DORMANT = 0.55  # of the products: only who browses at random comes across them
+TOPIC_POWER = 0.3  # of Zipf's law over topics
+SPREAD, MOST_SPREAD = 2.0, 2.0  # of the logarithms of how often products are chosen: deviation, and so many at most
+DORMANT = 0.5  # of the products: only who browses at random comes across them
 NEW = 0.05  # of the products appear after the first day
 TREND, TREND_DAYS = 0.5, 28  # interest in a topic swings by exp(+-TREND) in so many days
 EVENTS_PER_SESSION, MOST_EVENTS = 3, 60
-SECOND_TOPIC = 0.4  # of the sessions follow two topics
-ASTRAY, AT_RANDOM = 0.45, 0.005  # of the events are of what sells anywhere, or of any product
+SECOND_TOPIC = 0.5  # of the sessions follow two topics
+ASTRAY, AT_RANDOM = 0.4, 0.005  # of the events are of what sells anywhere, or of any product
 EVENT_TYPES = {"view": 0.85, "add_to_cart": 0.1, "purchase": 0.05}
 
 # Ids are hashes, so that they are the same whatever the threads.
@@ -67,7 +67,8 @@ class Shop(NamedTuple):
         topics = len(first_T) - 1
         topic_P = np.repeat(np.arange(topics), np.diff(first_T))
         place_T = random.permutation(topics) + 1.0
-        weight_P = random.lognormal(0, SPREAD, products) * place_T[topic_P] ** -TOPIC_POWER
+        spread_P = np.minimum(random.normal(size=products), MOST_SPREAD)
+        weight_P = np.exp(SPREAD * spread_P) * place_T[topic_P] ** -TOPIC_POWER
         weight_P[random.random(products) < DORMANT] = 0
         listed_P = np.where(random.random(products) < NEW, random.integers(1, max(days, 2), products), 0)
         return cls(topic_P, first_T, weight_P, random.random(topics), listed_P, random.permutation(products))
