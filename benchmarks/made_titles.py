@@ -30,19 +30,23 @@ def made_catalogue(topic_P: Numbers, random: np.random.Generator) -> pa.Table:
     category_P = category_TC[topic_P, random.integers(CATEGORIES_OF_A_TOPIC, size=products)][like_P]
     word_TW = random.integers(1 + int(topics * SHARED), size=(topics, WORDS_OF_A_TOPIC))
     first_P, named_P = random.integers(WORDS_OF_A_TOPIC, size=products)[like_P], random.random(products)[like_P]
-    words = _Words()
-    brand = words.take(brands, zipf(random, brands, products)[like_P])
-    department, category = words.take(categories, category_P // 8), words.take(categories, category_P)
-    noun = words.take(2 * categories, 2 * category_P + random.integers(2, size=products)[like_P])
-    common = words.take(COMMON_WORDS, zipf(random, COMMON_WORDS, products)[like_P])
+    kinds = [brands, categories, categories, 2 * categories, COMMON_WORDS, 1 + int(topics * SHARED)]
+    words = made_words(sum(kinds))
+    starts = np.cumsum(kinds) - kinds
+    of_brands, of_departments, of_categories, nouns, common, of_topics = map(words.slice, starts, kinds)
+    brand = _taken(of_brands, zipf(random, brands, products)[like_P])
+    noun = _taken(nouns, 2 * category_P + random.integers(2, size=products)[like_P])
+    anything = _taken(common, zipf(random, COMMON_WORDS, products)[like_P])
     of_topic = [
-        words.take(0, word_TW[topic_P, (first_P + place) % WORDS_OF_A_TOPIC], named_P < share)
+        _taken(of_topics, word_TW[topic_P, (first_P + place) % WORDS_OF_A_TOPIC], named_P < share)
         for place, share in enumerate(NAMED)
     ]
-    look_P = random.integers(len(LOOKS), size=products)[like_P] + np.arange(products) - like_P
+    look_P = random.integers(len(LOOKS), size=products)[like_P] + np.arange(products) - like_P  # variants differ
     look = _taken(pa.array(LOOKS), look_P % len(LOOKS), ~own_P | (random.random(products) < OWN_TITLE))
-    title = pc.binary_join_element_wise(brand, *of_topic, noun, common, look, " ", null_handling="skip")
-    category = pc.binary_join_element_wise(department, category, " > ")
+    title = pc.binary_join_element_wise(brand, *of_topic, noun, anything, look, " ", null_handling="skip")
+    category = pc.binary_join_element_wise(
+        _taken(of_departments, category_P // 8), _taken(of_categories, category_P), " > "
+    )
     return pa.table({"title": title, "category": category, "brand": brand})
 
 
@@ -52,18 +56,12 @@ def zipf(random: np.random.Generator, count: int, size: int | tuple[int, ...]) -
     return drawn
 
 
-class _Words:
-    """Words of three syllables; those of every call but with count 0, whose words go on without end, are its own."""
-
-    def __init__(self) -> None:
-        self._used = 0
-
-    def take(self, count: int, number_P: Numbers, kept_P: Kept | None = None) -> pa.Array:
-        """The words of numbers below `count`; null where not kept."""
-        spread_P = (self._used + number_P) * 7919 % len(SYLLABLES) ** 3  # so that near numbers are unlike words
-        self._used += count
-        places = [spread_P // len(SYLLABLES) ** power % len(SYLLABLES) for power in (2, 1, 0)]
-        return pc.binary_join_element_wise(*(_taken(SYLLABLES, place_P, kept_P) for place_P in places), "")
+def made_words(count: int) -> pa.Array:
+    """Different words of three syllables each, near ones unlike one another."""
+    number_W = np.arange(count) * 7919 % len(SYLLABLES) ** 3
+    return pc.binary_join_element_wise(
+        *(SYLLABLES.take(pa.array(number_W // len(SYLLABLES) ** power % len(SYLLABLES))) for power in (2, 1, 0)), ""
+    )
 
 
 def _taken(values: pa.Array, number_P: Numbers, kept_P: Kept | None = None) -> pa.Array:
