@@ -80,36 +80,37 @@ class Shop(NamedTuple):
 
     def clicks(self, day: int, events: int, random: np.random.Generator) -> pa.Table:
         """About `events` clicks of a day of the log by time, as LOG reads them."""
-        sold = np.append(0, np.cumsum(self.interest(day)))  # a product has the stretch from its own entry to the next
         sessions = max(events // EVENTS_PER_SESSION, 1)
         events_S = np.minimum(random.geometric(1 / EVENTS_PER_SESSION, sessions), MOST_EVENTS)
         session_E = np.repeat(np.arange(sessions), events_S)
-        count = len(session_E)
-
-        one_S, other_S = (self.topic_P[_drawn(random, sold, 0, sold[-1], sessions)] for _ in range(2))
-        other_S = np.where(random.random(sessions) < SECOND_TOPIC, other_S, one_S)
-        topic_E = np.where(random.random(count) < 0.5, one_S[session_E], other_S[session_E])
-        followed_E = _drawn(random, sold, sold[self.first_T[topic_E]], sold[self.first_T[topic_E + 1]], count)
-        listed = np.flatnonzero(self.listed_P <= day)
-        anything_E, astray_E = listed[random.integers(len(listed), size=count)], random.random(count)
-        product_E = np.where(astray_E < ASTRAY, _drawn(random, sold, 0, sold[-1], count), followed_E)
-        product_E = np.where(astray_E < AT_RANDOM, anything_E, product_E)
-
-        place_E = np.arange(count) - np.repeat(np.cumsum(events_S) - events_S, events_S)
+        product_E = self._chosen(day, session_E, random)
+        place_E = np.arange(len(session_E)) - (np.cumsum(events_S) - events_S)[session_E]
         start_S = random.random(sessions) * (86_400 - 30 * MOST_EVENTS)
         second_E = start_S[session_E] + 30 * place_E
-        kind_E = random.choice(len(EVENT_TYPES), count, p=list(EVENT_TYPES.values()))
-        by_time = np.argsort(second_E, kind="stable")
         of_day = day << 40
         columns = {
-            "event": of_day + np.arange(count),
+            "event": of_day + np.arange(len(session_E)),
             "session": of_day + session_E,
             "microseconds": (1e6 * second_E).astype(np.int64),
+            "kind": random.choice(len(EVENT_TYPES), len(session_E), p=list(EVENT_TYPES.values())),
             "user_number": random.integers(sessions, size=sessions)[session_E],
             "product_number": self.number_P[product_E],
-            "kind": kind_E,
         }
+        by_time = np.argsort(second_E, kind="stable")
         return pa.table({name: column[by_time] for name, column in columns.items()})
+
+    def _chosen(self, day: int, session_E: Numbers, random: np.random.Generator) -> Numbers:
+        """The product of every event: of a topic of its session, of what sells anywhere, or any."""
+        sold = np.append(0, np.cumsum(self.interest(day)))  # a product has the stretch from its own entry to the next
+        events, sessions = len(session_E), int(session_E[-1]) + 1
+        one_S, other_S = (self.topic_P[_drawn(random, sold, 0, sold[-1], sessions)] for _ in range(2))
+        other_S = np.where(random.random(sessions) < SECOND_TOPIC, other_S, one_S)
+        topic_E = np.where(random.random(events) < 0.5, one_S[session_E], other_S[session_E])
+        followed_E = _drawn(random, sold, sold[self.first_T[topic_E]], sold[self.first_T[topic_E + 1]], events)
+        listed = np.flatnonzero(self.listed_P <= day)
+        anything_E, astray_E = listed[random.integers(len(listed), size=events)], random.random(events)
+        product_E = np.where(astray_E < ASTRAY, _drawn(random, sold, 0, sold[-1], events), followed_E)
+        return np.where(astray_E < AT_RANDOM, anything_E, product_E)
 
 
 def write_made_shop(folder: Path, days: Sequence[date], products: int, events_a_day: int, seed: int = 0) -> None:
