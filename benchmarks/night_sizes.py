@@ -7,12 +7,14 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from rich.console import Console
 from rich.table import Table
 
 FORMATS = (".png", ".svg")
 TRAINING = "train_model"
 BUT_TRAINING = "all but training"
+MARKERS = ("o", "s", "v", "^", "D")
 COMPARED = ("P", "nDCG", "PSP", "lift")
 
 Night: TypeAlias = Mapping[str, Any]  # a line of benchmarks.night --made
@@ -34,9 +36,8 @@ def main(
         )
     nights = read(lines)
     drawn(nights).savefig(plot, dpi=150)
-    figures = {f"{night['made']['products']:,}": figures_of(night) for night in nights}
-    _show(figures)
-    print(json.dumps(figures))
+    _show(nights)
+    print(json.dumps({f"{night['made']['products']:,}": figures_of(night) for night in nights}))
 
 
 def read(file: Path) -> list[Night]:
@@ -81,7 +82,8 @@ def drawn(nights: Sequence[Night]) -> Figure:
         of_step = [night for night in nights if name in seconds_of(night)]
         products = [night["made"]["products"] for night in of_step]
         summed = name == BUT_TRAINING
-        line = {"color": "black" if summed else f"C{number}", "linewidth": 2.5 if summed else 1.3, "marker": "o"}
+        line = {"color": "black" if summed else f"C{number}", "linewidth": 2.5 if summed else 1.3}
+        line["marker"] = MARKERS[number % len(MARKERS)]
         costs = [1000 * seconds_of(night)[name] / night["made"]["products"] for night in of_step]
         time.plot(products, costs, label=name, **line)
         if not summed:
@@ -89,6 +91,10 @@ def drawn(nights: Sequence[Night]) -> Figure:
     for panel, label in ((time, "milliseconds a product (ingest: of one day)"), (memory, "peak of the process (GiB)")):
         panel.set(xscale="log", yscale="log", xlabel="products", ylabel=label)
         panel.grid(alpha=0.3, which="both")
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter(NullFormatter())
     runs = [
         f"{night['made']['products']:,} products: {night['days']} days of {night['made']['events_a_day']:,} events, "
         f"{night['epochs'] or 'all'} epochs"
@@ -99,14 +105,26 @@ def drawn(nights: Sequence[Night]) -> Figure:
     return figure
 
 
-def _show(figures: Mapping[str, Mapping[str, Any]]) -> None:
-    table = Table("products", TRAINING, BUT_TRAINING, "peak GiB", *(f"{metric}@10: ours, best" for metric in COMPARED))
-    for products, found in figures.items():
-        costs = [str(found["milliseconds a product"].get(name, "")) for name in (TRAINING, BUT_TRAINING)]
-        quality = ["{:.1f}, {:.1f} ({})".format(*found[metric]) if metric in found else "" for metric in COMPARED]
-        table.add_row(products, *costs, str(found["peak_gib"]), *quality)
-    table.caption = "milliseconds a product"
+def _show(nights: Sequence[Night]) -> None:
+    names = list(dict.fromkeys(name for night in nights for name in seconds_of(night)))
+    table = Table("", *(f"{night['made']['products']:,}" for night in nights), title="milliseconds a product, peak GiB")
+    for name in names:
+        table.add_row(name, *(_cost(night, name) for night in nights))
+    found = [figures_of(night) for night in nights]
+    for metric in COMPARED:
+        table.add_row(f"{metric}@10: ours, best rival", *(_quality(figures.get(metric)) for figures in found))
     Console(stderr=True).print(table)
+
+
+def _cost(night: Night, name: str) -> str:
+    seconds, peak = seconds_of(night).get(name), night["steps"].get(name, {}).get("peak_gib")
+    if seconds is None:
+        return ""
+    return f"{1000 * seconds / night['made']['products']:.3g}" + (f", {peak}" if peak else "")
+
+
+def _quality(figures: Sequence[Any] | None) -> str:
+    return "{:.1f}, {:.1f} ({})".format(*figures) if figures else ""
 
 
 if __name__ == "__main__":
