@@ -128,6 +128,7 @@ def write_made_shop(folder: Path, days: Sequence[date], products: int, events_a_
         file.parent.mkdir(parents=True, exist_ok=True)
         clicks = shop.clicks(number, events_a_day, np.random.default_rng([seed, 2, number]))
         with duckdb.connect() as engine:
+            engine.execute("set enable_progress_bar = false")
             engine.register("clicks", clicks)
             log = LOG.format(day=day, event_types=list(EVENT_TYPES))
             engine.execute(f"copy ({log}) to '{file}' (format parquet, compression zstd)")

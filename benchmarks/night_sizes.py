@@ -95,14 +95,14 @@ def drawn(nights: Sequence[Night]) -> Figure:
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_formatter(NullFormatter())
-    runs = [
-        f"{night['made']['products']:,} products: {night['days']} days of {night['made']['events_a_day']:,} events, "
-        f"{night['epochs'] or 'all'} epochs"
-        for night in nights
-    ]
-    figure.suptitle("\n".join(runs), fontsize=9)
+    figure.suptitle("\n".join(map(_run, nights)), fontsize=9)
     figure.legend(loc="outside lower center", ncols=6, fontsize=8)
     return figure
+
+
+def _run(night: Night) -> str:
+    made, epochs = night["made"], f"{night['epochs'] or 'all'} epochs" if TRAINING in night["steps"] else "no training"
+    return f"{made['products']:,} products: {night['days']} days of {made['events_a_day']:,} events, {epochs}"
 
 
 def _show(nights: Sequence[Night]) -> None:
