@@ -11,13 +11,18 @@ from eclare.arrays.topk import PAD, insert
 
 COSINE_COST = 30  # words of a list that are read in the time of one cosine
 SLACK = 0.999  # of a bound, against the rounding of sums
+LONGEST = 20_000  # rows of a word that new candidates come from, where a title has a rarer one
 
 
 class Nearest:
-    """Rows of norm 1 or 0 in which the nearest of other rows are searched."""
+    """Rows of norm 1 or 0 in which the nearest of other rows are searched.
 
-    def __init__(self, rows_NV: sp.csr_matrix) -> None:
-        self.rows_NV = rows_NV
+    longest: a row that shares nothing with a point but words of more rows than that is not found, unless it is one of
+    the point's rarest word. Then a point costs the same in however many rows.
+    """
+
+    def __init__(self, rows_NV: sp.csr_matrix, longest: int = LONGEST) -> None:
+        self.rows_NV, self.longest = rows_NV, longest
         self.rows, self._by_word = CSR.of(rows_NV), CSR.of(rows_NV.T.tocsr())
 
     def to(self, points_QV: sp.csr_matrix, k: int, min_cosine: float) -> tuple[Rows, Floats]:
@@ -27,7 +32,7 @@ class Nearest:
         """
         workers = min(numba.get_num_threads(), max(points_QV.shape[0], 1))
         partial = np.zeros((workers, self.rows_NV.shape[0]), np.float32)
-        return _nearest(CSR.of(points_QV), self.rows, self._by_word, _Limits(k, min_cosine), partial)
+        return _nearest(CSR.of(points_QV), self.rows, self._by_word, _Limits(k, min_cosine, self.longest), partial)
 
 
 def shares(found: tuple[Rows, Floats], sharpness: int) -> CSR:
@@ -44,6 +49,7 @@ def shares(found: tuple[Rows, Floats], sharpness: int) -> CSR:
 class _Limits(NamedTuple):
     k: int
     min_cosine: float
+    longest: int
 
 
 class _Query(NamedTuple):
@@ -100,7 +106,7 @@ def _candidates(query: _Query, by_word: CSR, limits: _Limits, partial: Floats) -
     met = _Met(rows, partial)
     # A bare 0 would be a type of its own to numba, and _meet_rows compiled for it too.
     bar, count, word = limits.min_cosine, np.int64(0), np.int64(0)
-    while word < words and query.left[word] >= SLACK * bar:
+    while word < words and query.left[word] >= SLACK * bar and (count == 0 or query.lengths[word] <= limits.longest):
         count = _meet_rows(query, word, by_word, met, count)
         word += 1
         if count >= limits.k and word < words and query.lengths[word] > count:

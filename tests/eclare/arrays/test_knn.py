@@ -25,6 +25,23 @@ def test_the_nearest_titles_are_those_of_all_cosines(seed, most, least) -> None:
     assert np.array_equal(cosines_at(CSR.of(points), CSR.of(rows), found)[there], cosines[there])
 
 
+@given(st.integers(0, 10_000), st.integers(1, 120))
+def test_only_rows_without_any_rarer_word_of_the_title_are_passed_over(seed, longest) -> None:
+    random = np.random.default_rng(seed)
+    points, rows = titles(random, 10), titles(random, 400)
+    holds = np.bincount(rows.indices, minlength=200)
+    bounded, exact = (Nearest(rows, most).to(points, 20, 0.2) for most in (longest, 400))
+    for point in range(10):
+        words = points.indices[points.indptr[point] : points.indptr[point + 1]]
+        rarest = words[np.argsort(holds[words], kind="stable")[0]]
+        rarer = words[(holds[words] <= longest) | (words == rarest)]
+        of_word = np.asarray(rows[:, rarer].sum(axis=1)).ravel() > 0
+        kept = exact[1][point] > 0
+        expected = {row for row in exact[0][point][kept].tolist() if of_word[row]}
+        assert expected <= set(bounded[0][point][bounded[1][point] > 0].tolist())
+    assert (bounded[1] <= exact[1]).all()
+
+
 def test_near_rows_weigh_by_their_sharpened_cosine() -> None:
     found = np.array([[4, 1, 0], [0, 0, 0]], np.int32), np.array([[1, 0.5, 0], [0, 0, 0]], np.float32)
     weights = shares(found, 2)
