@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.processes import own_server
 from tasks.settings import Settings
-from tasks.stores.database import copy_rows, transaction
+from tasks.stores.database import ROWS_PER_COPY, copy_rows, transaction
 
 console = Console(stderr=True)
 
@@ -80,7 +80,7 @@ def _adbc() -> Any:
 
 def _copy_rows(table: pa.Table, settings: Settings) -> None:
     with transaction(settings) as connection:
-        copy_rows(connection, "copied", table)
+        copy_rows(connection, "copied", table.to_reader(ROWS_PER_COPY))
 
 
 def _adbc_ingest(adbc: Any, table: pa.Table, url: str) -> None:

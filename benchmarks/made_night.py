@@ -45,7 +45,7 @@ def make_night(day: date, products: int, settings: Settings) -> Night:
         sessions_P = np.ones(products, np.float32)
         PageFigures(list_figures(made.labels_NK, sessions_P, allowed_P, titles), []).save(folder)
         write_histories(pa.chunked_array([ids_of(products)]), sessions_P, by_popularity(sessions_P), folder)
-        write_reasons(_reasons(made, settings.explained_ranks), made.label_ids_L, day, folder)
+        write_reasons([_reasons(made, settings.explained_ranks)], made.label_ids_L, day, folder)
     return night
 
 

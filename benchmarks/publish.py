@@ -4,7 +4,9 @@ import json
 import os
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -14,7 +16,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.made_night import SCORES, make_night
-from benchmarks.processes import cost_of, enter, own_environment, own_server
+from benchmarks.processes import Cost, cost_of, enter, own_environment, own_server
 from tasks.settings import Settings
 
 console = Console(stderr=True)
@@ -35,6 +37,7 @@ def main(
     Ends with one JSON line. ratio_to_copy: seconds of a publish (a process; reading the artefact, COPY, indexes, gate
     against the live version, switch) over those of a bare COPY of its rows, exported before, into tables like its three
     with their indexes; medians of the runs. ratio_to_copy_of_recommendations leaves the COPY of reasons and titles out.
+    peak_gib: the most memory that a publish held.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -42,13 +45,15 @@ def main(
         with own_server(folder) as url:
             environment = own_environment(folder, DATABASE_URL=url, EXPLAINED_RANKS=str(explained))
             enter(environment)
-            publishes, copies = _measure(rows // len(SCORES), runs, url)
+            costs, copies = _measure(rows // len(SCORES), runs, url)
+    publishes = [cost.seconds for cost in costs]
     seconds = {table: [copy[table] for copy in copies] for table in TABLES}
     whole = [sum(copy.values()) for copy in copies]
     print(json.dumps({
         "rows": rows // len(SCORES) * len(SCORES), "ratio_to_copy": round(median(publishes) / median(whole), 2),
         "ratio_to_copy_of_recommendations": round(median(publishes) / median(seconds[TABLES[0]]), 2),
         "publish_seconds": _rounded(publishes), "copy_seconds": {table: _rounded(seconds[table]) for table in TABLES},
+        "peak_gib": round(max(cost.peak_gib for cost in costs), 2),
     }))  # fmt: skip
 
 
@@ -56,14 +61,15 @@ def _rounded(seconds: list[float]) -> list[float]:
     return [round(each, 1) for each in seconds]
 
 
-def _measure(products: int, runs: int, url: str) -> tuple[list[float], list[dict[str, float]]]:
+def _measure(products: int, runs: int, url: str) -> tuple[list[Cost], list[dict[str, float]]]:
     publishes, copies = [], []
     for run in range(runs + 1):
         console.print(f"night {run + 1} of {runs + 1}: {products * len(SCORES):,} rows", style="dim")
-        night = make_night(FIRST + timedelta(days=run), products, Settings())
+        with ProcessPoolExecutor(1, get_context("spawn")) as aside:  # a child's peak is not less than its parent's
+            night = aside.submit(make_night, FIRST + timedelta(days=run), products, Settings()).result()
         publish = cost_of(["-m", "tasks", "publish_recommendations", "--night", str(night)], dict(os.environ))
         if run:
-            publishes.append(publish.seconds)
+            publishes.append(publish)
             copies.append({table: _bare_copy(table, url) for table in TABLES})
     return publishes, copies
 

@@ -1,5 +1,6 @@
 """Why a product was recommended: sessions of both, how the model sees it, its graph neighbours, the score's parts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,44 +44,50 @@ class Reasons:
         return len(self.queries_E)
 
 
-def reasons_of(snapshot: Snapshot, ranker: Ranker, ranked: Ranked, labels_PR: Rows, scores_PR: Floats) -> Reasons:
-    """Why all P products have these labels; ranked: those that the ranker gave them before the lists were chosen."""
-    products, labels_PR = np.arange(len(labels_PR), dtype=np.int32), np.ascontiguousarray(labels_PR)
-    queries, places = np.nonzero(labels_PR != PAD)
-    labels = labels_PR[queries, places]
-    met = _met(snapshot.cooccurrence, products, labels_PR)[queries, places]
-    trained = snapshot.ensemble.members[0].classifier
-    neighbours, edges = _neighbours(snapshot.ensemble)
-    return Reasons(
-        queries.astype(np.int32),
-        labels,
-        met[:, 0],
-        np.where(met[:, 0] > 0, met[:, 1], -1).astype(np.int32),
-        tuple(snapshot.ensemble.config.views),
-        attention_of(trained.model, trained.texts)[labels],
-        neighbours[labels],
-        edges[labels],
-        score_parts(snapshot, ranker, ranked, labels_PR, scores_PR)[queries, places],
-    )
+def reasons_of(
+    snapshot: Snapshot, ranker: Ranker, ranked: Ranked, labels_PR: Rows, scores_PR: Floats
+) -> Iterator[Reasons]:
+    """Why all P products have these labels, CHUNK products at a time.
 
-
-def score_parts(snapshot: Snapshot, ranker: Ranker, ranked: Ranked, labels_PR: Rows, scores_PR: Floats) -> Floats:
-    """The SCORE_PARTS of the published scores of all P products, P x R x parts; they sum to the score.
-
-    base: the score of a pair that is average in everything; rules: what choosing the list took off or added. NaN for a
-    label that was not ranked.
+    ranked: the labels that the ranker gave them before the lists were chosen.
     """
-    parts = np.full((*labels_PR.shape, len(SCORE_PARTS)), np.nan, np.float32)
+    met_PP, trained = _met(snapshot.cooccurrence), snapshot.ensemble.members[0].classifier
+    attention_LZ = attention_of(trained.model, trained.texts)
+    neighbours_LM, edges_LM = _neighbours(snapshot.ensemble)
     for start in range(0, len(labels_PR), CHUNK):
         chunk = slice(start, start + CHUNK)
-        queries, labels = np.arange(len(labels_PR), dtype=np.int32)[chunk], np.ascontiguousarray(labels_PR[chunk])
-        was_ranked, ranked_scores = _look_up(ranked.labels_QK[chunk], ranked.scores_QK[chunk], labels)
-        features = CandidateSet(snapshot, queries, labels, ranked.log_partition_Q[chunk]).features_QCF
-        of_ranker = ranker.parts(features.reshape(-1, features.shape[-1]), list(GROUPS.values()))
-        parts[chunk, :, :-1] = of_ranker.reshape(*labels.shape, of_ranker.shape[1])
-        parts[chunk, :, -1] = scores_PR[chunk] - ranked_scores
-        parts[chunk][~was_ranked] = np.nan
-    return parts
+        products, labels_QR = np.arange(len(labels_PR), dtype=np.int32)[chunk], np.ascontiguousarray(labels_PR[chunk])
+        parts = score_parts(snapshot, ranker, ranked.of(chunk), products, labels_QR, scores_PR[chunk])
+        queries, places = np.nonzero(labels_QR != PAD)
+        labels, met = labels_QR[queries, places], look_up(met_PP, products, labels_QR)[queries, places]
+        yield Reasons(
+            products[queries],
+            labels,
+            met[:, 0],
+            np.where(met[:, 0] > 0, met[:, 1], -1).astype(np.int32),
+            tuple(snapshot.ensemble.config.views),
+            attention_LZ[labels],
+            neighbours_LM[labels],
+            edges_LM[labels],
+            parts[queries, places],
+        )
+
+
+def score_parts(
+    snapshot: Snapshot, ranker: Ranker, ranked: Ranked, queries: Rows, labels_QR: Rows, scores_QR: Floats
+) -> Floats:
+    """The SCORE_PARTS of the published scores of Q queries, Q x R x parts; they sum to the score.
+
+    base: the score of a pair that is average in everything; rules: what choosing the list took off or added. NaN for a
+    label that was not ranked. ranked: of the same queries.
+    """
+    was_ranked, ranked_scores = _look_up(ranked.labels_QK, ranked.scores_QK, labels_QR)
+    features = CandidateSet(snapshot, queries, labels_QR, ranked.log_partition_Q).features_QCF
+    of_ranker = ranker.parts(features.reshape(-1, features.shape[-1]), list(GROUPS.values()))
+    of_rules = (scores_QR - ranked_scores)[..., None]
+    parts = np.concatenate([of_ranker.reshape(*labels_QR.shape, of_ranker.shape[1]), of_rules], axis=2)
+    parts[~was_ranked] = np.nan
+    return parts.astype(np.float32)
 
 
 def _look_up(labels_QK: Rows, scores_QK: Floats, wanted_QR: Rows) -> tuple[npt.NDArray[np.bool_], Floats]:
@@ -89,12 +96,12 @@ def _look_up(labels_QK: Rows, scores_QK: Floats, wanted_QR: Rows) -> tuple[npt.N
     return same.any(axis=2), np.take_along_axis(scores_QK, same.argmax(axis=2), axis=1)
 
 
-def _met(cooccurrence: Cooccurrence, products: Rows, labels_PR: Rows) -> Floats:
-    """The sessions of every pair and the age of the last one, P x R x 2."""
+def _met(cooccurrence: Cooccurrence) -> CSRStack:
+    """The sessions of every pair and the age of the last one, P x P x 2."""
     together, dated = cooccurrence.matrix(), cooccurrence.counts
     youngest = np.minimum.reduceat(dated.age_E, dated.starts) if len(dated.key_E) else np.zeros(0)
     data = np.column_stack([together.data, youngest]).astype(np.float32)
-    return look_up(CSRStack.of(together, data), products, labels_PR)
+    return CSRStack.of(together, data)
 
 
 def _neighbours(ensemble: Ensemble) -> tuple[Rows, Floats]:

@@ -1,6 +1,7 @@
 """One night's ranking: candidates -> features -> ranker; re-ranking into lists follows (rerank)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,34 @@ class Ranked(NamedTuple):
     labels_QK: Rows
     scores_QK: Floats
     log_partition_Q: Floats
+
+    def of(self, queries: slice) -> "Ranked":
+        """Those of some of the queries."""
+        return Ranked(*(values[queries] for values in self))
+
+    def save(self, folder: Path) -> None:
+        """Write a plain array for each field."""
+        for name, values in self._asdict().items():
+            np.save(folder / f"{name}.npy", values, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folders: Sequence[Path]) -> "Ranked":
+        """What `save` wrote into these folders, one below the other; raises ValueError for lists of other lengths."""
+        return cls(*(
+            np.concatenate([np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders])
+            for name in cls._fields
+        ))  # fmt: skip
+
+
+def rows_of_shard(products: int, number: int, shards: int) -> Rows:
+    """The rows of one shard of a catalogue, of as many ranges; number: from 1.
+
+    A range is of whole chunks: a query is then ranked beside the same others, and gets the same scores to the last
+    bit, whatever the number of shards. Shards of a small catalogue may be empty.
+    """
+    chunks = -(-products // CHUNK)
+    first, end = (min(CHUNK * (chunks * place // shards), products) for place in (number - 1, number))
+    return np.arange(first, end, dtype=np.int32)
 
 
 def rank(snapshot: Snapshot, ranker: Ranker, queries: Rows, k: int) -> Ranked:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from tasks.errors import BadInput, NotReady
 from tasks.publish.gate import Verdict
 from tasks.settings import Settings
-from tasks.stores.database import Connection, copy_rows, outside_transactions, statement
+from tasks.stores.database import ROWS_PER_COPY, Connection, copy_rows, outside_transactions, statement
 
 log = logging.getLogger("tasks")
 
@@ -22,11 +22,11 @@ LOOKUP_LIMIT_SECONDS = 5  # a lookup is planned in milliseconds; a report that r
 
 @dataclass(frozen=True)
 class Version:
-    """The rows of its partitions, and the row of recommendation_version that describes them."""
+    """The rows of its partitions, read once, and the row of recommendation_version that describes them."""
 
-    recommendations: pa.Table
+    recommendations: pa.RecordBatchReader
     products: pa.Table
-    reasons: pa.Table
+    reasons: pa.RecordBatchReader
     description: dict[str, object]
 
 
@@ -63,7 +63,7 @@ def stage(connection: Connection, version: Version) -> int:
         connection.execute(statement("create_partitions", version_id=version_id))
         connection.execute(statement("limit_parallelism"))
         copy_rows(connection, f"recommendation_{version_id}", version.recommendations)
-        copy_rows(connection, f"recommended_product_{version_id}", version.products)
+        copy_rows(connection, f"recommended_product_{version_id}", version.products.to_reader(ROWS_PER_COPY))
         copy_rows(connection, f"recommendation_reason_{version_id}", version.reasons)
         connection.execute(statement("index_partitions", version_id=version_id))
         _check_row_count(connection, version_id, version)
@@ -190,7 +190,7 @@ def _store_verdicts(connection: Connection, version_id: int, verdicts: Sequence[
 
 
 def _check_row_count(connection: Connection, version_id: int, version: Version) -> None:
-    expected = len(version.recommendations)
+    expected = version.description["row_count"]
     seen = connection.execute(statement("count_version_rows", version_id=version_id)).scalar_one()
     if seen != expected:
         raise BadInput(

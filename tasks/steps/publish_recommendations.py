@@ -1,5 +1,7 @@
 """Step 7: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +32,14 @@ from tasks.publish.measurements import (
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact, Storage, hash_file
-from tasks.stores.database import Connection, locked, statement
+from tasks.stores.database import ROWS_PER_COPY, Connection, locked, statement
+
+ROWS = pa.schema(
+    {
+        "product_id": pa.string(), "rank": pa.int16(), "related_product_id": pa.string(), "score": pa.float32(),
+        "source": pa.string(),
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,7 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
     rule), and for a model that says not which config trained it; NotReady when an artefact or the database is away.
     What was live before then still is.
     """
-    tonight = _read(night, settings)
-    with locked(settings, "publish") as connection:
+    with _read(night, settings) as tonight, locked(settings, "publish") as connection:
         versions.drop_staged(connection)
         found = versions.find(connection, tonight.version)
         if broken_zero_rules(tonight.measured):
@@ -67,12 +75,14 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
         move = Move("publish", versions.this_user(), "passed the gate")
         is_live = versions.accept(connection, version_id, verdicts, tonight.version, move)
         dropped = versions.drop_old(connection, settings)
-    counts: dict[str, float] = {"version": version_id, "rows": len(tonight.version.recommendations)}
+    counts: dict[str, float] = {"version": version_id, "rows": tonight.version.description["row_count"]}
     counts |= {"products": len(tonight.version.products), "new": int(found is None)}
     return counts | {"live": int(is_live), "versions_dropped": dropped}
 
 
-def _read(night: Night, settings: Settings) -> _Tonight:
+@contextmanager
+def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
+    """The version; most of its rows are read from the night's artefact while they are stored, so it stays open."""
     storage = Storage(settings.storage_url)
     names = ("recommendations", "model", "interactions")
     made, model, interactions = (storage.read(night.artefact(name)) for name in names)
@@ -81,23 +91,22 @@ def _read(night: Night, settings: Settings) -> _Tonight:
         with storage.open(interactions) as inputs:
             file = inputs / "products.parquet"
             products, products_hash = with_histories(pq.read_table(file), folder), hash_file(file)
-    rows = _rows(recommendations)
-    description = {
-        "night": night.day,
-        "recommendations_hash": made.hash,
-        "products_hash": products_hash,
-        "model_hash": made.made_from[model.path],
-        "interactions_hash": interactions.hash,
-        "config_hash": _config_hash(model, night),
-        "model_code_version": model.code_version,
-        "code_version": code_version(),
-        "row_count": len(rows),
-        "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
-    }
-    version = Version(rows, _described(products, recommendations), reasons, description)
-    measured = measure_rows(recommendations, products) | measure_page(figures)
-    even = even_page(recommendations, products, figures.with_session)
-    return _Tonight(night, version, measured, even, read_gate(settings))
+        description = {
+            "night": night.day,
+            "recommendations_hash": made.hash,
+            "products_hash": products_hash,
+            "model_hash": made.made_from[model.path],
+            "interactions_hash": interactions.hash,
+            "config_hash": _config_hash(model, night),
+            "model_code_version": model.code_version,
+            "code_version": code_version(),
+            "row_count": int((recommendations.labels_NK != PAD).sum()),
+            "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
+        }
+        version = Version(_rows(recommendations), _described(products, recommendations), reasons, description)
+        measured = measure_rows(recommendations, products) | measure_page(figures)
+        even = even_page(recommendations, products, figures.with_session)
+        yield _Tonight(night, version, measured, even, read_gate(settings))
 
 
 def _figures(folder: Path, night: Night) -> ListFigures:
@@ -117,19 +126,26 @@ def _config_hash(model: Artefact, night: Night) -> str:
     return model.sources["config"]
 
 
-def _rows(recommendations: Recommendations) -> pa.Table:
-    """One row per point and label, best first."""
-    points, places = np.nonzero(recommendations.labels_NK != PAD)
-    labels = recommendations.labels_NK[points, places]
-    return pa.table(
-        {
-            "product_id": pa.array(recommendations.point_ids_N, pa.string()).take(pa.array(points)),
-            "rank": pa.array(places + 1, pa.int16()),
-            "related_product_id": pa.array(recommendations.label_ids_L, pa.string()).take(pa.array(labels)),
-            "score": pa.array(recommendations.scores_NK[points, places], pa.float32()),
-            "source": pa.array(SOURCES, pa.string()).take(pa.array(recommendations.sources_NK[points, places])),
-        }
-    )
+def _rows(made: Recommendations) -> pa.RecordBatchReader:
+    """One row per point and label, best first, some ROWS_PER_COPY at a time."""
+    point_ids, label_ids = (pa.array(ids, pa.string()) for ids in (made.point_ids_N, made.label_ids_L))
+    sources, points_at_once = pa.array(SOURCES, pa.string()), max(1, ROWS_PER_COPY // max(1, made.labels_NK.shape[1]))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(point_ids), points_at_once):
+            labels_QK = made.labels_NK[start : start + points_at_once]
+            queries, places = np.nonzero(labels_QK != PAD)
+            points = start + queries
+            columns = [
+                point_ids.take(pa.array(points)),
+                pa.array(places + 1, pa.int16()),
+                label_ids.take(pa.array(labels_QK[queries, places])),
+                pa.array(made.scores_NK[points, places], pa.float32()),
+                sources.take(pa.array(made.sources_NK[points, places])),
+            ]
+            yield pa.record_batch(columns, ROWS)
+
+    return pa.RecordBatchReader.from_batches(ROWS, batches())
 
 
 def _described(products: pa.Table, made: Recommendations) -> pa.Table:

@@ -173,16 +173,16 @@ def select(connection: Connection, name: str, **values: object) -> list[dict[str
     return [dict(row) for row in connection.execute(statement(name), values).mappings()]
 
 
-def copy_rows(connection: Connection, table: str, rows: pa.Table) -> None:
+def copy_rows(connection: Connection, table: str, rows: pa.RecordBatchReader) -> None:
     """Append rows to the table's columns of the same names by COPY; null stays null, an empty text stays empty.
 
-    Raises BadInput for a value that PostgreSQL does not take, such as a text with a zero byte.
+    Three batches are in memory at once: one is sent, one is text, one is made. Raises BadInput for a value that PostgreSQL does not take, such as a text with a zero byte.
     """
     quote = connection.dialect.identifier_preparer.quote
-    copy = f"copy {quote(table)} ({', '.join(map(quote, rows.column_names))}) from stdin (format csv)"
+    copy = f"copy {quote(table)} ({', '.join(map(quote, rows.schema.names))}) from stdin (format csv)"
     try:
         with closing(connection.connection.cursor()) as cursor:
-            for text in _prefetch(map(_as_csv, rows.to_batches(max_chunksize=ROWS_PER_COPY))):
+            for text in _prefetch(map(_as_csv, rows)):
                 cursor.copy_expert(copy, text, size=1 << 20)
     except psycopg2.DataError as error:
         raise BadInput(f"{table} takes only what PostgreSQL can store, got: {_on_one_line(error)}") from error

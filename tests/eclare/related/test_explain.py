@@ -1,5 +1,6 @@
 """Why a pair is recommended, against counting by hand and the network itself."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 
 from eclare.arrays.topk import PAD
 from eclare.ranker import Ranker
+from eclare.related import explain
 from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import diversify
-from eclare.related.explain import NEIGHBOURS, reasons_of, score_parts
+from eclare.related.explain import NEIGHBOURS, Reasons, reasons_of, score_parts
 from eclare.related.features import NAMES, SCORE_PARTS
 from eclare.related.list_rules import Catalogue, ListRules
 from eclare.related.ranking import Ranked, rank
@@ -30,6 +32,14 @@ def ranker_of(kind: str) -> Ranker:
         return ranker_from([], "basket", seed=0)
     torch.manual_seed(0)
     return Ranker(NAMES, torch.zeros(len(NAMES)), torch.full((len(NAMES),), 3.0))
+
+
+def all_of(chunks: Iterator[Reasons]) -> Reasons:
+    found = [vars(chunk) for chunk in chunks]
+    return Reasons(**{
+        name: first if name == "views" else np.concatenate([each[name] for each in found])
+        for name, first in found[0].items()
+    })  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["faiss", "clusters"])
@@ -50,7 +60,7 @@ def test_the_parts_of_a_score_sum_to_what_is_published(of_either, weights, rules
     variants, sessions = Variants(EVERYTHING, EVERYTHING), of_either.cooccurrence.popularity()
     catalogue = Catalogue(of_either.titles_PV, EVERYTHING % 8, of_either.allowed_P, variants, sessions)
     labels, scores = diversify(ranked.labels_QK, ranked.scores_QK, catalogue, rules)
-    parts = score_parts(of_either, ranker, ranked, labels, scores)
+    parts = score_parts(of_either, ranker, ranked, EVERYTHING, labels, scores)
     there = labels != PAD
     assert there.any()
     assert np.nansum(parts, axis=-1)[there] == pytest.approx(scores[there], abs=1e-4)
@@ -64,17 +74,19 @@ def test_a_label_that_was_not_ranked_has_no_parts(snapshot):
     ranker = ranker_of("learnt")
     ranked = rank(snapshot, ranker, EVERYTHING, 3)
     foreign = np.array([np.setdiff1d(EVERYTHING, row)[:2] for row in ranked.labels_QK], np.int32)
-    assert np.isnan(score_parts(snapshot, ranker, ranked, foreign, np.zeros(foreign.shape, np.float32))).all()
+    no_scores = np.zeros(foreign.shape, np.float32)
+    assert np.isnan(score_parts(snapshot, ranker, ranked, EVERYTHING, foreign, no_scores)).all()
 
 
-def test_reasons_are_those_of_looking_one_pair_up_after_the_other(snapshot):
+def test_reasons_are_those_of_looking_one_pair_up_after_the_other(snapshot, monkeypatch):
+    monkeypatch.setattr(explain, "CHUNK", 20)
     ranker = ranker_of("learnt")
     best = rank(snapshot, ranker, EVERYTHING, 3)
     labels = best.labels_QK.copy()
     labels[4, 1:] = PAD
     ranked = best.labels_QK[:, :2]  # as if the third came from elsewhere
     first_two = Ranked(ranked, best.scores_QK[:, :2], best.log_partition_Q)
-    reasons = reasons_of(snapshot, ranker, first_two, labels, best.scores_QK)
+    reasons = all_of(reasons_of(snapshot, ranker, first_two, labels, best.scores_QK))
     assert [(q, label) for q, label in zip(reasons.queries_E.tolist(), reasons.labels_E.tolist(), strict=True)] == [
         (query, int(label)) for query in EVERYTHING.tolist() for label in labels[query] if label != PAD
     ]
@@ -98,12 +110,12 @@ def test_reasons_are_those_of_looking_one_pair_up_after_the_other(snapshot):
 def test_nothing_is_explained_where_no_rank_shall_be(snapshot):
     ranker = ranker_of("fixed")
     ranked = rank(snapshot, ranker, EVERYTHING, 5)
-    assert len(reasons_of(snapshot, ranker, ranked, ranked.labels_QK[:, :0], ranked.scores_QK[:, :0])) == 0
+    assert len(all_of(reasons_of(snapshot, ranker, ranked, ranked.labels_QK[:, :0], ranked.scores_QK[:, :0]))) == 0
 
 
 def test_pairs_of_no_session_have_no_last_day(snapshot):
     nothing = Cooccurrence.of_sessions(sp.csr_matrix((0, len(EVERYTHING)), dtype=np.float32), np.zeros(0, int))
     unseen, ranker = replace(snapshot, cooccurrence=nothing), ranker_of("fixed")
     ranked = rank(unseen, ranker, EVERYTHING, 1)
-    reasons = reasons_of(unseen, ranker, ranked, ranked.labels_QK, ranked.scores_QK)
+    reasons = all_of(reasons_of(unseen, ranker, ranked, ranked.labels_QK, ranked.scores_QK))
     assert not reasons.sessions_E.any() and (reasons.age_E == -1).all()

@@ -50,7 +50,7 @@ def publish_with_reasons(settings, day="2017-06-30", related=RELATED, titles=TIT
     with storage.open(made) as old, storage.write(night.artefact("recommendations"), made_from=inputs) as (folder, _):
         for name in ("recommendations.npz", "lists.json", "histories.parquet"):
             (folder / name).write_bytes((old / name).read_bytes())
-        write_reasons(REASONS, np.array(list(titles)), night.day, folder)
+        write_reasons([REASONS], np.array(list(titles)), night.day, folder)
     return publish_recommendations(night, settings)
 
 
@@ -99,10 +99,11 @@ def test_one_partition_is_read(settings):
 
 
 def test_reasons_are_read_back_as_written(settings, tmp_path):
-    write_reasons(REASONS, IDS, date(2017, 6, 30), tmp_path)
-    assert read_reasons(tmp_path).equals(pq.read_table(tmp_path / FILE))
-    assert read_reasons(tmp_path)["last_day"].to_pylist() == [date(2017, 6, 27), None]
-    assert len(read_reasons(tmp_path / "elsewhere")) == 0
+    write_reasons([REASONS], IDS, date(2017, 6, 30), tmp_path)
+    written = read_reasons(tmp_path).read_all()
+    assert written.equals(pq.read_table(tmp_path / FILE))
+    assert written["last_day"].to_pylist() == [date(2017, 6, 27), None]
+    assert len(read_reasons(tmp_path / "elsewhere").read_all()) == 0
     fewer = replace(REASONS, views=("text", "refinement"), attention_EZ=REASONS.attention_EZ[:, :2])
-    write_reasons(fewer, IDS, date(2017, 6, 30), tmp_path)
-    assert read_reasons(tmp_path)["attention_graph"].null_count == 2
+    write_reasons([fewer], IDS, date(2017, 6, 30), tmp_path)
+    assert read_reasons(tmp_path).read_all()["attention_graph"].null_count == 2

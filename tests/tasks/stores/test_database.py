@@ -13,6 +13,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.database import (
+    ROWS_PER_COPY,
     VERSION_TABLE,
     Metric,
     check_database,
@@ -45,7 +46,7 @@ def test_copy_gives_back_every_text_and_null(database_url, texts):
     rows = pa.table({"place": pa.array(range(len(texts)), pa.int64()), "a text": pa.array(texts, pa.string())})
     with sa.create_engine(database_url.replace("postgresql:", "postgresql+psycopg2:")).begin() as connection:
         connection.execute(sa.text('create temporary table copied (place int, "a text" text) on commit drop'))
-        copy_rows(connection, "copied", rows)
+        copy_rows(connection, "copied", rows.to_reader())
         copied = connection.execute(sa.text('select "a text" from copied order by place')).scalars().all()
     assert copied == texts
 
@@ -54,7 +55,7 @@ def test_copy_keeps_numbers_exactly_and_sends_more_than_one_buffer(settings):
     scores = np.arange(250_001, dtype=np.float32) / 7
     with transaction(settings) as connection:
         connection.execute(sa.text("create temporary table copied (score real) on commit drop"))
-        copy_rows(connection, "copied", pa.table({"score": scores}))
+        copy_rows(connection, "copied", pa.table({"score": scores}).to_reader(ROWS_PER_COPY))
         copied = connection.execute(sa.text("select score from copied order by score")).scalars().all()
     assert np.array_equal(np.array(copied, np.float32), scores)
 
@@ -62,7 +63,7 @@ def test_copy_keeps_numbers_exactly_and_sends_more_than_one_buffer(settings):
 def test_copy_names_what_postgresql_cannot_store(settings):
     with pytest.raises(BadInput, match=r"copied.*0x00.*line 2"), transaction(settings) as connection:
         connection.execute(sa.text("create temporary table copied (title text) on commit drop"))
-        copy_rows(connection, "copied", pa.table({"title": ["fine", "zero\0byte"]}))
+        copy_rows(connection, "copied", pa.table({"title": ["fine", "zero\0byte"]}).to_reader())
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
@@ -94,7 +95,7 @@ def select_one(connection: sa.Connection) -> None:
 
 
 def copy_one(connection: sa.Connection) -> None:
-    copy_rows(connection, "metric", pa.table({"night": ["2017-06-30"]}))
+    copy_rows(connection, "metric", pa.table({"night": ["2017-06-30"]}).to_reader())
 
 
 @pytest.mark.parametrize("use", [select_one, copy_one])
