@@ -28,7 +28,8 @@ from tasks.run import run
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
-TO_RECOMMEND = ("build_interactions", "build_label_graph", "train_model", "recommend_products")  # what lists depend on
+# What lists depend on.
+TO_RECOMMEND = ("build_interactions", "build_label_graph", "train_model", "rank_products", "recommend_products")
 OURS = "the night"
 GOALS: tuple[Goal, ...] = get_args(Goal)
 FEWEST_DAYS = 10  # that a process of its own is worth: each looks back at the days before its own

@@ -52,4 +52,4 @@ def _mail(to: str, alert: Any, context: Any) -> None:
 
 
 # Of every task that does not override them.
-DEFAULT_ARGS = {"owner": "recommendations", "on_failure_callback": FailureAlert(), **RETRIES}
+DEFAULT_ARGS = {"owner": "recommendations", "on_failure_callback": [FailureAlert()], **RETRIES}

@@ -16,7 +16,14 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   size in ECLARE_CONFIG, then clear it.
 - **evaluate_model** (GPU) reads `model/`, `label_graph/` and the held-out days of `interactions/`; writes its
   metrics and those of the co-click baseline to `evaluation/` and PostgreSQL. Clear it.
-- **recommend_products** (GPU) reads `model/`, `label_graph/` and `interactions/`; writes `recommendations/`. Clear it.
+- **list_shards** names the RECOMMEND_SHARDS parts of the catalogue that are ranked side by side; a task each follows.
+- **rank_products** (GPU), one task a shard, reads `model/`, `label_graph/` and `interactions/`; writes
+  `ranked/shard=NUMBER-of-SHARDS/`. Clear the shard that failed; the others keep what they ranked. As many run at once
+  as the pool `gpu` has slots and the queue `gpu` has workers. Out of memory: more shards do not help, each holds the
+  whole night's clicks and model; fewer slots on one machine do.
+- **recommend_products** (GPU) reads all shards of `ranked/`, `model/`, `label_graph/` and `interactions/`; writes
+  `recommendations/`. It fails with `NotReady` where a shard is missing, also where RECOMMEND_SHARDS was changed in
+  between: clear the run from `list_shards`. Else clear it.
 - **publish_recommendations** reads `recommendations/`, and in `model/` which config and code trained it; writes a new
   version to PostgreSQL, then moves the live pointer if every rule of the gate passes (thresholds: GATE_CONFIG). Clear
   it once the database answers; until then the former version is live. It fails with `BadInput` where the gate refuses
@@ -73,14 +80,35 @@ def evaluate_model(night: str) -> dict[str, float]:
     return run("evaluate_model", night)
 
 
+@task(task_display_name="Split the catalogue into shards", execution_timeout=timedelta(minutes=10))
+def list_shards() -> list[str]:
+    """Name the shards that RECOMMEND_SHARDS asks for, where settings are read: on a worker."""
+    from tasks.settings import Settings
+    from tasks.shards import shards_of
+
+    return [str(shard) for shard in shards_of(Settings())]
+
+
 @task(
-    task_display_name="Recommend products for the catalogue",
+    task_display_name="Rank candidates, a shard of products each",
+    map_index_template="{{ task.op_kwargs['shard'] }}",
+    doc_md="Rank the candidates of one shard of the catalogue's products.",  # a mapped task has not its docstring's
     pool="gpu",
     queue="gpu",
     execution_timeout=timedelta(hours=4),
 )
+def rank_products(night: str, shard: str) -> dict[str, float]:
+    """Rank the candidates of one shard of the catalogue's products."""
+    from tasks.run import run
+
+    return run("rank_products", night, shard=shard)
+
+
+@task(
+    task_display_name="Choose the lists of the catalogue", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=4)
+)
 def recommend_products(night: str) -> dict[str, float]:
-    """Predict the top-k related products of every product."""
+    """Choose the top-k related products of every product from its ranked candidates."""
     from tasks.run import run
 
     return run("recommend_products", night)
@@ -115,11 +143,14 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["recommendations", "nightly", "gpu"],
 ) as dag:
+    shards = list_shards()
     chain(
         build_interactions(NIGHT),
         build_label_graph(NIGHT),
         train_model(NIGHT),
         evaluate_model(NIGHT),
+        shards,
+        rank_products.partial(night=NIGHT).expand(shard=shards),
         recommend_products(NIGHT),
         publish_recommendations(NIGHT),
         report_night(NIGHT).as_teardown(),  # runs whatever became of the others, and does not hide that they failed

@@ -18,6 +18,7 @@ from tasks.run import INGEST, STEPS, refresh, run
 from tasks.settings import Settings
 
 Day = Annotated[str, typer.Option("--night", help="the night, a UTC day written YYYY-MM-DD")]
+OfShard = Annotated[str, typer.Option("--shard", help="NUMBER-of-SHARDS, such as 2-of-4; without it, all, in turn")]
 Since = Annotated[str, typer.Option(help="also ingest every day from here on that has a folder, oldest first")]
 
 Reason = Annotated[str, typer.Option(help="why; kept in live_version_change")]
@@ -40,8 +41,13 @@ def _command(step: str) -> Callable[[str], None]:
     return command
 
 
+def _rank_products(night: Day, shard: OfShard = "") -> None:
+    """Run the step rank_products alone, of one shard of the catalogue or all (see tasks/steps/rank_products.py)."""
+    run("rank_products", night, shard=shard)
+
+
 for _step in STEPS:
-    app.command(_step)(_command(_step))
+    app.command(_step)(_rank_products if _step == "rank_products" else _command(_step))
 
 
 @app.command()

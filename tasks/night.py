@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from tasks.errors import BadInput
 from tasks.settings import Settings
+from tasks.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,7 @@ class Night:
     def artefact(self, name: str) -> str:
         """Where one of this night's artefacts is stored."""
         return f"nights/night={self}/{name}"
+
+    def ranked(self, shard: Shard) -> str:
+        """Where the ranked candidates of one shard of the catalogue are stored."""
+        return self.artefact(f"ranked/shard={shard}")

@@ -17,6 +17,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import LabelGraph
 from eclare.ranker import Ranker
 from eclare.related.features import NAMES
+from eclare.related.list_rules import ListRules
 from eclare.related.snapshot import Snapshot
 from tasks.errors import BadInput, NotReady
 from tasks.model_config import load_cooccurrence
@@ -56,6 +57,14 @@ def load_ranker(model: Path) -> Ranker:
         return Ranker.load(model / RANKER, NAMES)
     except (OSError, ValueError) as error:
         raise BadInput(f"the night's ranker is not one of this code, run train_model again: {error}") from error
+
+
+def list_rules(settings: Settings) -> ListRules:
+    """The shop's rules of a list."""
+    return ListRules(
+        settings.top_k, settings.max_same_category, settings.diversity,
+        settings.max_variants, settings.max_exposure, settings.fill_with_popular,
+    )  # fmt: skip
 
 
 def recommendable(products: pa.Table) -> npt.NDArray[np.bool_]:

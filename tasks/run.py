@@ -15,6 +15,7 @@ REFRESH = (
     "build_label_graph",
     "train_model",
     "evaluate_model",
+    "rank_products",
     "recommend_products",
     "publish_recommendations",
 )
@@ -24,15 +25,19 @@ STEPS = (*INGEST, *REFRESH, REPORT)
 log = logging.getLogger("tasks")
 
 
-def run(step: str, day: str, settings: Settings | None = None) -> dict[str, float]:
-    """Run one step for the night of a day (YYYY-MM-DD) and return its counts, after logging them on one line."""
+def run(step: str, day: str, settings: Settings | None = None, **part: str) -> dict[str, float]:
+    """Run one step for the night of a day (YYYY-MM-DD) and return its counts, after logging them on one line.
+
+    part: what the step alone knows, of which part of the night it is: shard="2-of-4" of rank_products.
+    """
     settings = settings or Settings()
     night = Night.of(day, settings)
     start = time.perf_counter()
-    log.info("%s of night %s begins", step, night)
-    counts: dict[str, float] = getattr(import_module(f"tasks.steps.{step}"), step)(night, settings)
+    name = " ".join([step, *part.values()])
+    log.info("%s of night %s begins", name, night)
+    counts: dict[str, float] = getattr(import_module(f"tasks.steps.{step}"), step)(night, settings, **part)
     shown = ", ".join(f"{name} {value:,.10g}" for name, value in counts.items())
-    log.info("%s of night %s: %s (%.1f s)", step, night, shown, time.perf_counter() - start)
+    log.info("%s of night %s: %s (%.1f s)", name, night, shown, time.perf_counter() - start)
     return counts
 
 

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
         False, description="whether what sells everywhere fills up lists that are still short"
     )
 
+    recommend_shards: int = Field(
+        1, ge=1, le=1000, description="parts that a night's products are ranked in, side by side where workers are free"
+    )
     explained_ranks: int = Field(5, ge=0, description="first ranks of every list that are published with their reasons")
 
     gate_config: Path | None = Field(None, description="JSON file of thresholds, rule by rule; None: the defaults")

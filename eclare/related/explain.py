@@ -13,7 +13,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, attention_of
 from eclare.ranker import Ranker
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.features import GROUPS, SCORE_PARTS, CandidateSet
+from eclare.related.features import GROUPS, CandidateSet
 from eclare.related.ranking import Ranked
 from eclare.related.snapshot import Snapshot
 
@@ -57,7 +57,8 @@ def reasons_of(
     for start in range(0, len(labels_PR), CHUNK):
         chunk = slice(start, start + CHUNK)
         products, labels_QR = np.arange(len(labels_PR), dtype=np.int32)[chunk], np.ascontiguousarray(labels_PR[chunk])
-        parts = score_parts(snapshot, ranker, ranked.of(chunk), products, labels_QR, scores_PR[chunk])
+        published = CandidateSet(snapshot, products, labels_QR, ranked.log_partition_Q[chunk])
+        parts = score_parts(published, ranker, ranked.of(chunk), scores_PR[chunk])
         queries, places = np.nonzero(labels_QR != PAD)
         labels, met = labels_QR[queries, places], look_up(met_PP, products, labels_QR)[queries, places]
         yield Reasons(
@@ -73,21 +74,19 @@ def reasons_of(
         )
 
 
-def score_parts(
-    snapshot: Snapshot, ranker: Ranker, ranked: Ranked, queries: Rows, labels_QR: Rows, scores_QR: Floats
-) -> Floats:
-    """The SCORE_PARTS of the published scores of Q queries, Q x R x parts; they sum to the score.
+def score_parts(published: CandidateSet, ranker: Ranker, ranked: Ranked, scores_QR: Floats) -> Floats:
+    """The features.SCORE_PARTS of the scores of published labels, Q x R x parts; they sum to the score.
 
-    base: the score of a pair that is average in everything; rules: what choosing the list took off or added. NaN for a
-    label that was not ranked. ranked: of the same queries.
+    ranked: what the ranker gave the same queries. base: the score of a pair that is average in everything; rules: what
+    choosing the list took off or added. NaN for a label that was not ranked.
     """
-    was_ranked, ranked_scores = _look_up(ranked.labels_QK, ranked.scores_QK, labels_QR)
-    features = CandidateSet(snapshot, queries, labels_QR, ranked.log_partition_Q).features_QCF
-    of_ranker = ranker.parts(features.reshape(-1, features.shape[-1]), list(GROUPS.values()))
-    of_rules = (scores_QR - ranked_scores)[..., None]
-    parts = np.concatenate([of_ranker.reshape(*labels_QR.shape, of_ranker.shape[1]), of_rules], axis=2)
+    features_QRF = published.features_QCF
+    was_ranked, ranked_scores = _look_up(ranked.labels_QK, ranked.scores_QK, published.products_QC)
+    of_ranker = ranker.parts(features_QRF.reshape(-1, features_QRF.shape[-1]), list(GROUPS.values()))
+    of_ranker = of_ranker.reshape(*scores_QR.shape, of_ranker.shape[1])
+    parts = np.concatenate([of_ranker, (scores_QR - ranked_scores)[..., None]], axis=2, dtype=np.float32)
     parts[~was_ranked] = np.nan
-    return parts.astype(np.float32)
+    return parts
 
 
 def _look_up(labels_QK: Rows, scores_QK: Floats, wanted_QR: Rows) -> tuple[npt.NDArray[np.bool_], Floats]:

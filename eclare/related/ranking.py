@@ -38,7 +38,7 @@ class Ranked(NamedTuple):
 
     @classmethod
     def load(cls, folders: Sequence[Path]) -> "Ranked":
-        """What `save` wrote into these folders, one below the other; raises ValueError for lists of other lengths."""
+        """What `save` wrote into these folders, one below the other."""
         return cls(*(
             np.concatenate([np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders])
             for name in cls._fields

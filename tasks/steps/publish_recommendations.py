@@ -1,4 +1,4 @@
-"""Step 7: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
+"""Step 8: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -176,7 +176,8 @@ def select(connection: Connection, name: str, **values: object) -> list[dict[str
 def copy_rows(connection: Connection, table: str, rows: pa.RecordBatchReader) -> None:
     """Append rows to the table's columns of the same names by COPY; null stays null, an empty text stays empty.
 
-    Three batches are in memory at once: one is sent, one is text, one is made. Raises BadInput for a value that PostgreSQL does not take, such as a text with a zero byte.
+    Three batches are in memory at once: one is sent, one is text, one is made. Raises BadInput for a value that
+    PostgreSQL does not take, such as a text with a zero byte.
     """
     quote = connection.dialect.identifier_preparer.quote
     copy = f"copy {quote(table)} ({', '.join(map(quote, rows.schema.names))}) from stdin (format csv)"

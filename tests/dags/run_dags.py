@@ -13,6 +13,10 @@ from unittest.mock import patch
 from airflow.dag_processing.dagbag import DagBag
 
 
+def name_of(task):
+    return task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
+
+
 def outcome_of(run):
     dag = DagBag().dags[run["dag_id"]]
     if "retries" in run:
@@ -25,9 +29,9 @@ def outcome_of(run):
     tasks = ended.get_task_instances()
     return {
         "state": str(ended.state),
-        "tasks": {task.task_id: str(task.state) for task in tasks},
-        "tries": {task.task_id: task.try_number for task in tasks},
-        "counts": {task.task_id: task.xcom_pull(task_ids=task.task_id) for task in tasks},
+        "tasks": {name_of(task): str(task.state) for task in tasks},
+        "tries": {name_of(task): task.try_number for task in tasks},
+        "counts": {name_of(task): task.xcom_pull(task_ids=task.task_id, map_indexes=task.map_index) for task in tasks},
     }
 
 

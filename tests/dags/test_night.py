@@ -27,7 +27,7 @@ def published(settings: Settings, run_dags: Any) -> list[dict[str, Any]]:
     names = ("database_url", "storage_url", "click_log_url", "catalogue_url")
     outcomes: list[dict[str, Any]]
     places = {name.upper(): str(getattr(settings, name)) for name in names}
-    outcomes, _ = run_dags(*runs, HELD_OUT_DAYS="1", **places)
+    outcomes, _ = run_dags(*runs, HELD_OUT_DAYS="1", RECOMMEND_SHARDS="2", **places)
     return outcomes
 
 
@@ -38,6 +38,8 @@ def test_the_dags_publish_a_night(settings: Settings, published: list[dict[str, 
     assert all(outcome["counts"]["ingest_catalogue"]["products"] == len(IDS) for outcome in ingested)
     assert all(outcome["counts"]["ingest_clicks"]["accepted"] == 600 for outcome in ingested)
     assert all(outcome["counts"]["aggregate_clicks"]["sessions"] == 150 for outcome in ingested)
+    ranked = [refreshed["counts"][f"rank_products[{place}]"]["products"] for place in (0, 1)]
+    assert refreshed["counts"]["list_shards"] == ["1-of-2", "2-of-2"] and sum(ranked) == len(IDS)
     assert [*refreshed["tasks"]] and set(refreshed["tasks"].values()) == {"success"}
     assert set(refreshed["tries"].values()) == {1}
     assert refreshed["counts"]["publish_recommendations"]["live"] == 1

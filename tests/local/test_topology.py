@@ -17,7 +17,7 @@ from tests.small_shop import IDS, NIGHT
 
 pytestmark = pytest.mark.slow
 
-OF_THE_GPU = {"train_model", "evaluate_model", "recommend_products"}
+OF_THE_GPU = {"train_model", "evaluate_model", "rank_products", "recommend_products"}
 LIVE = "select version_id, count(*) from current_recommendations group by version_id"
 PATIENCE_SECONDS = 150
 

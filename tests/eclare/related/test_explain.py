@@ -15,7 +15,7 @@ from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import diversify
 from eclare.related.explain import NEIGHBOURS, Reasons, reasons_of, score_parts
-from eclare.related.features import NAMES, SCORE_PARTS
+from eclare.related.features import NAMES, SCORE_PARTS, CandidateSet
 from eclare.related.list_rules import Catalogue, ListRules
 from eclare.related.ranking import Ranked, rank
 from eclare.related.variants import Variants
@@ -60,7 +60,8 @@ def test_the_parts_of_a_score_sum_to_what_is_published(of_either, weights, rules
     variants, sessions = Variants(EVERYTHING, EVERYTHING), of_either.cooccurrence.popularity()
     catalogue = Catalogue(of_either.titles_PV, EVERYTHING % 8, of_either.allowed_P, variants, sessions)
     labels, scores = diversify(ranked.labels_QK, ranked.scores_QK, catalogue, rules)
-    parts = score_parts(of_either, ranker, ranked, EVERYTHING, labels, scores)
+    published = CandidateSet(of_either, EVERYTHING, labels, ranked.log_partition_Q)
+    parts = score_parts(published, ranker, ranked, scores)
     there = labels != PAD
     assert there.any()
     assert np.nansum(parts, axis=-1)[there] == pytest.approx(scores[there], abs=1e-4)
@@ -74,8 +75,8 @@ def test_a_label_that_was_not_ranked_has_no_parts(snapshot):
     ranker = ranker_of("learnt")
     ranked = rank(snapshot, ranker, EVERYTHING, 3)
     foreign = np.array([np.setdiff1d(EVERYTHING, row)[:2] for row in ranked.labels_QK], np.int32)
-    no_scores = np.zeros(foreign.shape, np.float32)
-    assert np.isnan(score_parts(snapshot, ranker, ranked, EVERYTHING, foreign, no_scores)).all()
+    published = CandidateSet(snapshot, EVERYTHING, foreign, ranked.log_partition_Q)
+    assert np.isnan(score_parts(published, ranker, ranked, np.zeros(foreign.shape, np.float32))).all()
 
 
 def test_reasons_are_those_of_looking_one_pair_up_after_the_other(snapshot, monkeypatch):

@@ -58,6 +58,7 @@ def make_interactions(shop: DatedShop, settings) -> Night:
 
 def same_group(shop: DatedShop, night: Night, settings) -> tuple[float, float]:
     """The share of recommended products that are of the product's group: of products with clicks, and of new ones."""
+    run("rank_products", DAY, settings)
     run("recommend_products", DAY, settings)
     storage = Storage(settings.storage_url)
     with storage.open(storage.read(night.artefact("recommendations"))) as folder:
