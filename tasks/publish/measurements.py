@@ -17,6 +17,7 @@ _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and h
 Measurements = dict[str, float | None]  # by name of rule; None: there is nothing to measure it on
 OVER_BASELINE = {"precision": "P", "psp": "PSP", "ndcg": "nDCG"}  # ending of a rule's name -> held-out metric
 OVER_LIVE = OVER_BASELINE | {"lift": "lift"}
+POINTS_AT_ONCE = 8192
 
 
 def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measurements:
@@ -24,25 +25,26 @@ def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measur
 
     products: product_id, in_stock and blocked of the night's catalogue.
     """
-    labels_NK = recommendations.labels_NK
-    mask_NK = labels_NK != PAD
-    points, places = np.nonzero(mask_NK)
-    labels = labels_NK[points, places]
+    labels_NK, catalogue = recommendations.labels_NK, max(len(products), 1)
     point_rows_N = rows_in(recommendations.point_ids_N, products["product_id"])
     label_rows_L = rows_in(recommendations.label_ids_L, products["product_id"])
     label_of_point_N = rows_in(recommendations.point_ids_N, recommendations.label_ids_L)
     blocked, in_stock = (products[name].to_numpy().astype(bool) for name in ("blocked", "in_stock"))
-    related, known = label_rows_L[labels], (label_rows_L[labels] >= 0) & (point_rows_N[points] >= 0)
-    list_lengths, catalogue = mask_NK.sum(axis=1)[point_rows_N >= 0], max(len(products), 1)
-    return {
-        "row_count": len(labels),
-        "coverage": int((list_lengths > 0).sum()) / catalogue,
-        "unknown": int((~known).sum()),
-        "itself": int((label_of_point_N[points] == labels).sum()),
-        "repeated": _count_repeated(labels_NK),
-        "blocked": int(blocked[related[related >= 0]].sum()),
-        "out_of_stock": int((~in_stock)[related[related >= 0]].sum()),
-    }
+    count = dict.fromkeys(("row_count", "unknown", "itself", "repeated", "blocked", "out_of_stock"), 0)
+    for start in range(0, len(labels_NK), POINTS_AT_ONCE):
+        labels_QK = labels_NK[start : start + POINTS_AT_ONCE]
+        queries, places = np.nonzero(labels_QK != PAD)
+        labels, points = labels_QK[queries, places], start + queries
+        related = label_rows_L[labels]
+        of_catalogue = related[related >= 0]
+        count["row_count"] += len(labels)
+        count["unknown"] += int(((related < 0) | (point_rows_N[points] < 0)).sum())
+        count["itself"] += int((label_of_point_N[points] == labels).sum())
+        count["repeated"] += _count_repeated(labels_QK)
+        count["blocked"] += int(blocked[of_catalogue].sum())
+        count["out_of_stock"] += int((~in_stock)[of_catalogue].sum())
+    has_list_N = (labels_NK != PAD).any(axis=1) & (point_rows_N >= 0)
+    return {"coverage": int(has_list_N.sum()) / catalogue, **count}
 
 
 def measure_page(figures: ListFigures) -> Measurements:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, strategies
 
 from eclare.arrays.topk import PAD
 from eclare.ranker import Ranker
@@ -8,7 +9,7 @@ from eclare.related import candidates, ranking
 from eclare.related.backtest import ranker_from
 from eclare.related.candidates import candidates_by_group
 from eclare.related.features import GROUPS, NAMES, CandidateSet
-from eclare.related.ranking import rank, rank_and_ablate
+from eclare.related.ranking import rank, rank_and_ablate, rows_of_shard
 from tests.eclare.related.trained_shops import backtested, snapshot_of
 from tests.made_shops import sessions_of_groups
 
@@ -67,3 +68,12 @@ def test_without_a_group_neither_its_features_nor_its_candidates_count(monkeypat
             features[..., GROUPS[group]] = ranker.mean.numpy()[GROUPS[group]]
             best = products[np.argsort(-ranker.scores(features)[0].round(4), kind="stable")][:4]
             assert row == best.tolist() + [PAD] * (4 - len(best))
+
+
+@given(products=strategies.integers(0, 10_000), shards=strategies.integers(1, 20))
+def test_shards_are_all_rows_once_in_whole_chunks_and_nearly_even(products, shards) -> None:
+    parts = [rows_of_shard(products, number, shards) for number in range(1, shards + 1)]
+    assert np.array_equal(np.concatenate(parts), np.arange(products))
+    assert all(part[0] % ranking.CHUNK == 0 for part in parts if len(part))
+    chunks = [-(-len(part) // ranking.CHUNK) for part in parts]
+    assert max(chunks) - min(chunks) <= 1
