@@ -18,6 +18,7 @@ from eclare.model.stages import train
 from eclare.ranker import Ranker
 from eclare.related.backtest import FIXED_WEIGHTS, NOTHING_KNOWN, POPULARITY
 from eclare.related.features import NAMES
+from eclare.related.like_titles import like_titles
 from eclare.related.ranking import rank
 from eclare.related.snapshot import Snapshot
 from tasks.model_config import NIGHT
@@ -49,7 +50,8 @@ def main(
     titles_PV = Vocabulary.of(titles.tolist()).features(titles.tolist())
     clicks = learning_of(settings).clicks(known)
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, NIGHT))
-    snapshot = Snapshot(known, titles_PV, train(clicks, texts, NIGHT, torch.device("cpu")), np.ones(len(titles), bool))
+    model, everything = train(clicks, texts, NIGHT, torch.device("cpu")), np.ones(len(titles), bool)
+    snapshot = Snapshot(known, titles_PV, like_titles(titles_PV), model, everything)
     figures: dict[str, object] = {}
     for power in POWERS:
         weights = FIXED_WEIGHTS["basket"] | {POPULARITY: -power}

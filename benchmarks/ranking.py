@@ -17,6 +17,7 @@ from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
 from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.like_titles import like_titles
 from eclare.related.list_rules import Catalogue, ListRules
 from eclare.related.ranking import Ranked, rank
 from eclare.related.rerank import rerank
@@ -85,7 +86,7 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(targets_of(known, settings), NIGHT))
     made = retrain(known, texts, learning_of(settings), torch.device("cpu"))
     ranker = ranker_from(made.examples, settings.goal, NIGHT.seed)
-    snapshot = Snapshot(cooccurrence, titles_PV, made.ensemble, everything)
+    snapshot = Snapshot(cooccurrence, titles_PV, like_titles(titles_PV), made.ensemble, everything)
     chooses_among = rules_of(max_variants=1, max_exposure=0).candidates
     ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), chooses_among)
     variants = Variants.of(titles.tolist(), unknown, unknown)

@@ -12,6 +12,7 @@ from tasks.settings import Settings
 
 # On dated logs pairs of words bring nothing (benchmarks/README.md), and a best seller is known without a model.
 NIGHT = ECLAREConfig(word_pairs=False, negative_power=0.75)
+LIKE_TITLES = "like_titles.npz"  # beside the label graph
 
 
 def load_cooccurrence(interactions: Path) -> Cooccurrence:
@@ -20,6 +21,14 @@ def load_cooccurrence(interactions: Path) -> Cooccurrence:
         return Cooccurrence.load(interactions)
     except ValueError as error:
         raise BadInput(str(error)) from error
+
+
+def load_like_titles(label_graph: Path) -> sp.csr_matrix:
+    """What build_label_graph found of titles that are alike; raises BadInput where it is of older code."""
+    try:
+        return sp.load_npz(label_graph / LIKE_TITLES).tocsr()
+    except FileNotFoundError as error:
+        raise BadInput(f"label_graph must hold {LIKE_TITLES}, got none: run build_label_graph again") from error
 
 
 def targets_of(known: Cooccurrence, settings: Settings) -> sp.csr_matrix:

@@ -20,7 +20,7 @@ from eclare.related.features import NAMES
 from eclare.related.list_rules import ListRules
 from eclare.related.snapshot import Snapshot
 from tasks.errors import BadInput, NotReady
-from tasks.model_config import load_cooccurrence
+from tasks.model_config import load_cooccurrence, load_like_titles
 from tasks.settings import Settings
 
 RANKER = "ranker.safetensors"  # beside the model
@@ -45,10 +45,10 @@ def load_snapshot(inputs: Path, texts: Path, model: Path, settings: Settings, *,
 
     inputs, texts, model: what build_interactions, build_label_graph and train_model wrote.
     """
-    titles = load_texts(texts).labels_LV
+    titles, like = load_texts(texts).labels_LV, load_like_titles(texts)
     ensemble = Ensemble.load(model, titles, choose_device(settings))
     allowed = recommendable(pq.read_table(inputs / "products.parquet"))
-    return Snapshot(load_cooccurrence(inputs).until(known_until), titles, ensemble, allowed)
+    return Snapshot(load_cooccurrence(inputs).until(known_until), titles, like, ensemble, allowed)
 
 
 def load_ranker(model: Path) -> Ranker:

@@ -125,12 +125,12 @@ def queries_to_learn_from(relevance_PP: sp.csr_matrix, seed: int) -> Rows:
     return np.sort(np.random.default_rng(seed).permutation(queries)[:MOST_QUERIES])
 
 
-def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, ensemble: Ensemble) -> Examples:
+def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, like_PP: sp.csr_matrix, ensemble: Ensemble) -> Examples:
     """Features as of a cut-off, beside what followed; queries without a relevant candidate are left out.
 
-    ensemble: trained on what was known then.
+    like_PP: which titles are alike; ensemble: trained on what was known then.
     """
-    snapshot = Snapshot(cutoff.known, titles_PV, ensemble, np.ones(len(cutoff.known), bool))
+    snapshot = Snapshot(cutoff.known, titles_PV, like_PP, ensemble, np.ones(len(cutoff.known), bool))
     candidates = CandidateSet(snapshot, cutoff.queries, candidates_of(snapshot, cutoff.queries))
     relevance_PP = cutoff.relevance_PP
     stack = CSRStack.of(relevance_PP, relevance_PP.data[:, None])

@@ -29,7 +29,7 @@ class Ranked(NamedTuple):
 
     def of(self, queries: slice) -> "Ranked":
         """Those of some of the queries."""
-        return Ranked(*(values[queries] for values in self))
+        return Ranked(self.labels_QK[queries], self.scores_QK[queries], self.log_partition_Q[queries])
 
     def save(self, folder: Path) -> None:
         """Write a plain array for each field."""

@@ -20,6 +20,7 @@ from eclare.model.stages import Training
 from eclare.ranker import Examples
 from eclare.related.backtest import cutoffs, examples_at
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.like_titles import like_titles
 from eclare.related.targets import Goal, model_targets
 
 # Of the epochs of a model that is trained once: from scratch, and started from an earlier one.
@@ -58,7 +59,7 @@ def retrain(
     folder from which a killed training goes on. Raises ValueError without a single click, FloatingPointError when a
     loss stops being a number.
     """
-    config, examples = learning.config, list[Examples]()
+    config, examples, like_PP = learning.config, list[Examples](), like_titles(texts.labels_LV)
     earlier: tuple[Training, Ensemble] | None = None
     for cutoff in reversed(list(cutoffs(known, learning.goal, config.seed))):
         clicks_PP = learning.clicks(cutoff.known)
@@ -66,7 +67,7 @@ def retrain(
         below = checkpoints and checkpoints / f"known_for_{cutoff.known.days}_days"
         training = Training(clicks_PP, of_then, device, below)
         earlier = training, _train(training, config, earlier, PAST)
-        examples.insert(0, examples_at(cutoff, texts.labels_LV, earlier[1]))
+        examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1]))
     training = Training(learning.clicks(known), texts, device, checkpoints)
     ensemble = _train(training, config, earlier, OF_THE_NIGHT)
     return Retrained(ensemble, training.history, examples)

@@ -10,7 +10,6 @@ import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, CSRStack, Floats, Rows, with_sum_one
 from eclare.arrays.inner_products import LEAST_LOG_SHARE, inner_products, log_shares
-from eclare.arrays.knn import Nearest
 from eclare.arrays.products import heaviest_of_product, keep_heaviest
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
@@ -19,7 +18,6 @@ from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import EVER, HALF_LIVES, LATELY
 from eclare.related.item_embeddings import item_embeddings
 
-NEIGHBOURS, LEAST_COSINE, SHARPNESS = 20, 0.4, 8  # weighted nearest titles: how many, how near, power of the cosine
 HEAVIEST_TO_LIKE = 200  # sums of sessions kept of each product
 HEAVIEST_HOPS = 100  # transitions kept of each product
 BESTSELLERS = 50
@@ -30,11 +28,13 @@ DAMPED_BY = (0.5, 0.9)  # powers of popularity that candidates are found by
 class Snapshot:
     """P products on one day: their co-occurrence until then, their titles, and a model trained until then or before.
 
-    titles_PV: CSR TF-IDF with rows of norm 1 or 0; allowed_P: products that may be recommended.
+    titles_PV: CSR TF-IDF with rows of norm 1 or 0; like_PP: which of them are alike (like_titles); allowed_P: products
+    that may be recommended.
     """
 
     cooccurrence: Cooccurrence
     titles_PV: sp.csr_matrix
+    like_PP: sp.csr_matrix
     ensemble: Ensemble
     allowed_P: npt.NDArray[np.bool_]
 
@@ -139,15 +139,6 @@ class Snapshot:
     def titles(self) -> CSR:
         """titles_PV as CSR."""
         return CSR.of(self.titles_PV)
-
-    @cached_property
-    def like_PP(self) -> sp.csr_matrix:
-        """Cosines of the nearest titles to the power SHARPNESS; a product is not like itself."""
-        found, cosines = Nearest(self.titles_PV).to(self.titles_PV, NEIGHBOURS + 1, LEAST_COSINE)
-        cosines = np.where(found == np.arange(len(found))[:, None], 0, np.minimum(cosines, 1))
-        row, place = np.nonzero(cosines)
-        like = sp.csr_matrix((cosines[row, place] ** SHARPNESS, (row, found[row, place])), shape=(len(self), len(self)))
-        return sp.csr_matrix(like, dtype=np.float32)
 
     @cached_property
     def sessions_with_like(self) -> CSR:

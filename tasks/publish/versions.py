@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,7 +28,7 @@ class Version:
     recommendations: pa.RecordBatchReader
     products: pa.Table
     reasons: pa.RecordBatchReader
-    description: dict[str, object]
+    description: dict[str, Any]
 
 
 @dataclass(frozen=True)

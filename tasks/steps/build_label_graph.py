@@ -5,7 +5,8 @@ import scipy.sparse as sp
 
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.label_graph import build_label_graph as walk_label_graph
-from tasks.model_config import load_cooccurrence, read_config, targets_of
+from eclare.related.like_titles import like_titles
+from tasks.model_config import LIKE_TITLES, load_cooccurrence, read_config, targets_of
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
@@ -14,7 +15,8 @@ from tasks.stores.artefacts import Storage
 def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
     """Walk the label graph of the night's training clicks and weigh the words of its titles.
 
-    Writes label_graph.npz, vocabulary.npz and titles.npz (products x tokens). Raises BadInput for a config that cannot
+    Writes label_graph.npz, vocabulary.npz, titles.npz (products x tokens) and like_titles.npz, which the steps after it
+    would else find anew, each of them and each shard. Raises BadInput for a config that cannot
     work.
     """
     storage, config = Storage(settings.storage_url), read_config(settings)
@@ -26,7 +28,9 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         titles = pq.read_table(inputs / "products.parquet", columns=["title"])["title"].to_pylist()
         vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs)
         vocabulary.save(folder)
-        sp.save_npz(folder / "titles.npz", vocabulary.features(titles))
+        titles_PV = vocabulary.features(titles)
+        sp.save_npz(folder / "titles.npz", titles_PV)
+        sp.save_npz(folder / LIKE_TITLES, like_titles(titles_PV), compressed=False)
         known = load_cooccurrence(inputs).until(night.held_out_days)
         graph = walk_label_graph(targets_of(known, settings), config)
         graph.save(folder)

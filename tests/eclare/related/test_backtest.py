@@ -36,7 +36,7 @@ def test_examples_are_what_was_known_then_and_what_was_shared_later() -> None:
     assert queries.tolist() == np.flatnonzero((relevance > 0).sum(axis=1) >= 5).tolist()
     assert len(queries) == 14
     cutoff = Cutoff(known, relevant_products(later, "basket"), queries)
-    examples = examples_at(cutoff, snapshot.titles_PV, snapshot.ensemble)
+    examples = examples_at(cutoff, snapshot.titles_PV, snapshot.like_PP, snapshot.ensemble)
     products = candidates_of(snapshot, queries)
     assert np.array_equal(examples.features_QCF, CandidateSet(snapshot, queries, products).features_QCF)
     expected = np.where(products == PAD, 0, np.take_along_axis(relevance[queries], products, axis=1))

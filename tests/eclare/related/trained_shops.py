@@ -15,6 +15,7 @@ from eclare.model.stages import train
 from eclare.ranker import Ranker
 from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.like_titles import like_titles
 from eclare.related.retraining import Learning, Retrained, retrain
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
@@ -37,7 +38,8 @@ def snapshot_of(
 ) -> Snapshot:
     titles_PV = tfidf(titles)
     everything = np.ones(len(known), bool)
-    return Snapshot(known, titles_PV, trained(known, titles_PV, config), everything if allowed is None else allowed)
+    allowed = everything if allowed is None else allowed
+    return Snapshot(known, titles_PV, like_titles(titles_PV), trained(known, titles_PV, config), allowed)
 
 
 def backtested(known: Cooccurrence, titles: list[str], goal: Goal = "basket") -> Ranker:
