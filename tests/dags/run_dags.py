@@ -14,7 +14,8 @@ from airflow.dag_processing.dagbag import DagBag
 
 
 def name_of(task):
-    return task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
+    """As operators see it: of a mapped task, each by its name."""
+    return task.task_id if task.map_index < 0 else f"{task.task_id} {task.rendered_map_index}"
 
 
 def outcome_of(run):

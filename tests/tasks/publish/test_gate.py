@@ -44,6 +44,11 @@ ANY_VALUE = strategies.none() | strategies.floats() | strategies.integers(-(10**
 THRESHOLDS = {rule.name: strategies.floats(rule.lowest, rule.lowest + 1) for rule in RULES if not rule.is_zero_rule}
 
 
+@pytest.fixture(autouse=True)
+def few_products_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.publish.measurements.POINTS_AT_ONCE", 3)
+
+
 def failed(measured: dict, *, has_live: bool = True) -> list[str]:
     return [verdict.rule for verdict in judge(measured, GateConfig(), has_live=has_live) if not verdict.passed]
 

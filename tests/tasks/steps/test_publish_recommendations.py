@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, strategies
@@ -68,6 +69,24 @@ def test_what_is_published_is_read_back_with_titles_night_and_scores(settings):
     described = rows_of(settings, "select status, row_count, product_count, model_hash from recommendation_version")
     model = Storage(settings.storage_url).read(night.artefact("model"))
     assert described == [("live", 5, 3, model.hash)]
+
+
+def test_rows_are_made_and_sent_a_few_products_at_a_time(settings, monkeypatch):
+    sizes, original = [], versions.copy_rows
+
+    def watched(connection: sa.Connection, table: str, rows: pa.RecordBatchReader) -> None:
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in rows:
+                sizes.append(batch.num_rows)
+                yield batch
+
+        original(connection, table, pa.RecordBatchReader.from_batches(rows.schema, batches()))
+
+    monkeypatch.setattr(versions, "copy_rows", watched)
+    monkeypatch.setattr("tasks.steps.publish_recommendations.ROWS_PER_COPY", 3)  # a list of as many places
+    publish_recommendations(make_night("2017-06-30", settings), settings)
+    assert rows_of(settings, LIVE) == expected(RELATED)
+    assert sizes == [2, 1, 0, 2, len(TITLES)]  # the lists of RELATED, then the products, and no reasons
 
 
 def test_a_version_keeps_the_config_and_the_code_that_trained_its_model(settings, monkeypatch, tmp_path):
