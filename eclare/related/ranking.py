@@ -1,6 +1,7 @@
 """One night's ranking: candidates -> features -> ranker; re-ranking into lists follows (rerank)."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from eclare.related.features import GROUPS, NAMES, CandidateSet
 from eclare.related.snapshot import Snapshot
 
 CHUNK = 1024  # queries in memory at a time
+FILE = "ranked.npz"
 
 
 class Ranked(NamedTuple):
@@ -32,17 +34,15 @@ class Ranked(NamedTuple):
         return Ranked(self.labels_QK[queries], self.scores_QK[queries], self.log_partition_Q[queries])
 
     def save(self, folder: Path) -> None:
-        """Write a plain array for each field."""
-        for name, values in self._asdict().items():
-            np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        """Write ranked.npz: plain arrays, no pickle."""
+        np.savez(folder / FILE, **self._asdict())
 
     @classmethod
     def load(cls, folders: Sequence[Path]) -> "Ranked":
         """What `save` wrote into these folders, one below the other."""
-        return cls(*(
-            np.concatenate([np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders])
-            for name in cls._fields
-        ))  # fmt: skip
+        with ExitStack() as opened:
+            files = [opened.enter_context(np.load(folder / FILE, allow_pickle=False)) for folder in folders]
+            return cls(*(np.concatenate([file[name] for file in files]) for name in cls._fields))
 
 
 def rows_of_shard(products: int, number: int, shards: int) -> Rows:
