@@ -15,9 +15,8 @@ from tasks.stores.artefacts import Storage
 def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
     """Walk the label graph of the night's training clicks and weigh the words of its titles.
 
-    Writes label_graph.npz, vocabulary.npz, titles.npz (products x tokens) and like_titles.npz, which the steps after it
-    would else find anew, each of them and each shard. Raises BadInput for a config that cannot
-    work.
+    Writes label_graph.npz, vocabulary.npz, titles.npz (products x tokens) and like_titles.npz, which each step that
+    ranks, and each shard, would else find anew. Raises BadInput for a config that cannot work.
     """
     storage, config = Storage(settings.storage_url), read_config(settings)
     interactions = storage.read(night.artefact("interactions"))
