@@ -151,8 +151,9 @@ def _rows(made: Recommendations) -> pa.RecordBatchReader:
 def _described(products: pa.Table, made: Recommendations) -> pa.Table:
     """The text and the history of the products that occur, on either side."""
     points = made.point_ids_N[(made.labels_NK != PAD).any(axis=1)]
-    labels = made.label_ids_L[np.unique(made.labels_NK[made.labels_NK != PAD])]
-    mentioned = pa.array(np.concatenate([points, labels]), pa.string())
+    is_shown_L = np.zeros(len(made.label_ids_L), np.bool_)
+    is_shown_L[made.labels_NK[made.labels_NK != PAD]] = True
+    mentioned = pa.array(np.concatenate([points, made.label_ids_L[is_shown_L]]), pa.string())
     columns = ["product_id", "title", "category", "brand", "sessions", "segment"]
     return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
 
