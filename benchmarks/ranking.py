@@ -84,9 +84,10 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
     known = cooccurrence.until(settings.held_out_days)
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(targets_of(known, settings), NIGHT))
-    made = retrain(known, texts, learning_of(settings), torch.device("cpu"))
+    like_PP = like_titles(titles_PV)
+    made = retrain(known, texts, like_PP, learning_of(settings), torch.device("cpu"))
     ranker = ranker_from(made.examples, settings.goal, NIGHT.seed)
-    snapshot = Snapshot(cooccurrence, titles_PV, like_titles(titles_PV), made.ensemble, everything)
+    snapshot = Snapshot(cooccurrence, titles_PV, like_PP, made.ensemble, everything)
     chooses_among = rules_of(max_variants=1, max_exposure=0).candidates
     ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), chooses_among)
     variants = Variants.of(titles.tolist(), unknown, unknown)

@@ -20,7 +20,6 @@ from eclare.model.stages import Training
 from eclare.ranker import Examples
 from eclare.related.backtest import cutoffs, examples_at
 from eclare.related.cooccurrence import Cooccurrence
-from eclare.related.like_titles import like_titles
 from eclare.related.targets import Goal, model_targets
 
 # Of the epochs of a model that is trained once: from scratch, and started from an earlier one.
@@ -51,15 +50,21 @@ class Retrained:
 
 
 def retrain(
-    known: Cooccurrence, texts: Texts, learning: Learning, device: torch.device, checkpoints: Path | None = None
+    known: Cooccurrence,
+    texts: Texts,
+    like_PP: sp.csr_matrix,
+    learning: Learning,
+    device: torch.device,
+    *,
+    checkpoints: Path | None = None,
 ) -> Retrained:
     """Train at every earlier cut-off of what is known, the earliest first, and last on all of it.
 
-    texts: titles of the products, which are points and labels alike, over the graph of all that is known. checkpoints:
-    folder from which a killed training goes on. Raises ValueError without a single click, FloatingPointError when a
-    loss stops being a number.
+    texts: titles of the products, which are points and labels alike, over the graph of all that is known; like_PP:
+    which titles are alike (like_titles). checkpoints: folder from which a killed training goes on. Raises ValueError
+    without a single click, FloatingPointError when a loss stops being a number.
     """
-    config, examples, like_PP = learning.config, list[Examples](), like_titles(texts.labels_LV)
+    config, examples = learning.config, list[Examples]()
     earlier: tuple[Training, Ensemble] | None = None
     for cutoff in reversed(list(cutoffs(known, learning.goal, config.seed))):
         clicks_PP = learning.clicks(cutoff.known)

@@ -4,7 +4,7 @@ import json
 import shutil
 
 from tasks.errors import BadInput
-from tasks.model_config import load_cooccurrence, read_config
+from tasks.model_config import load_cooccurrence, load_like_titles, read_config
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
@@ -35,7 +35,7 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
         known = load_cooccurrence(inputs).until(night.held_out_days)
         learning = Learning(config, settings.goal, settings.half_life_days, settings.max_related)
         try:
-            made = retrain(known, load_texts(texts), learning, device, checkpoints)
+            made = retrain(known, load_texts(texts), load_like_titles(texts), learning, device, checkpoints=checkpoints)
         except FloatingPointError as error:
             raise BadInput(f"the model of night {night} did not learn: {error}") from error
         made.ensemble.save(folder)

@@ -57,4 +57,4 @@ def retrained(
     """As train_model does it."""
     titles_PV, learning = tfidf(titles), Learning(config, goal, np.inf, len(titles))
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), config))
-    return retrain(known, texts, learning, torch.device("cpu"), checkpoints)
+    return retrain(known, texts, like_titles(titles_PV), learning, torch.device("cpu"), checkpoints=checkpoints)
