@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import faiss
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -16,6 +15,7 @@ from eclare.arrays.tfidf import normalise_rows
 from eclare.model.clusters import Clusters
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
+from eclare.model.exact_index import Index
 from eclare.model.inference import build_index, build_quick_index, classifiers_of, encoded_by
 from eclare.model.label_graph import LabelGraph, normalised_edges
 from eclare.model.network import ECLARE
@@ -36,7 +36,7 @@ class Trained:
         return classifiers_of(self.model, self.texts)
 
     @cached_property
-    def index(self) -> faiss.Index:
+    def index(self) -> Index:
         """Inner-product search over them."""
         return build_index(self.classifiers_LD, self.model.device)
 
@@ -116,12 +116,12 @@ class Ensemble:
         return np.hstack([member.classifier.classifiers_LD for member in self.members]) / np.float32(len(self.members))
 
     @cached_property
-    def index(self) -> faiss.Index:
+    def index(self) -> Index:
         """Inner-product search over them."""
         return build_index(self.classifiers_LD, self.device)
 
     @cached_property
-    def quick_index(self) -> faiss.Index:
+    def quick_index(self) -> Index:
         """The same over quantised classifiers, for scores that are computed again."""
         return build_quick_index(self.classifiers_LD, self.device)
 

@@ -1,9 +1,8 @@
-"""What a trained model computes: encoded points, label classifiers, and indexes over them (faiss)."""
+"""What a trained model computes: encoded points, label classifiers, and indexes over them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import faiss
 import numba
 import numpy as np
 import scipy.sparse as sp
@@ -11,13 +10,12 @@ import torch
 
 from eclare.arrays.csr import Floats, Rows
 from eclare.model.data import Texts
+from eclare.model.exact_index import ExactIndex, Index
 from eclare.model.network import ECLARE, Bags, LabelRows
 
 CHUNK = 8192  # rows in memory at a time
-EXACT_BELOW = 500_000  # classifiers
-QUICK_EXACT_BELOW = 10_000  # the same where reading them all would take a title milliseconds
+QUICK_EXACT_BELOW = 10_000  # classifiers; reading more of them would take a title milliseconds
 QUANTISED_FROM = 4096  # classifiers that the levels of product quantisation are learnt from
-SEARCHED_LISTS = 0.05  # share of the lists of an approximate index that a search reads
 
 
 @torch.no_grad()
@@ -80,37 +78,30 @@ def top_rows(model: ECLARE, texts: Texts, points_NV: sp.csr_matrix, k: int) -> R
     return found_NK
 
 
-def build_index(classifiers_CD: Floats, device: torch.device) -> faiss.Index:
-    """A maximum-inner-product index: exact up to EXACT_BELOW classifiers, then inverted lists (IVF), seeded.
+def build_index(classifiers_CD: Floats, device: torch.device) -> Index:
+    """Exact maximum-inner-product search: on a GPU where the model is on one, by faiss on a CPU."""
+    if device.type == "cuda":
+        return ExactIndex(classifiers_CD, device)
+    import faiss  # here: a host with a GPU needs none
 
-    On the GPU where the model is on one and faiss has a GPU build.
-    """
-    labels, dim = classifiers_CD.shape
-    index: faiss.Index = faiss.IndexFlatIP(dim)
-    if labels > EXACT_BELOW:
-        lists = int(4 * labels**0.5)
-        index = faiss.IndexIVFFlat(index, dim, lists, faiss.METRIC_INNER_PRODUCT)
-        index.nprobe = max(1, int(lists * SEARCHED_LISTS))
-        index.train(classifiers_CD)
+    index = faiss.IndexFlatIP(classifiers_CD.shape[1])
     index.add(classifiers_CD)
-    on_gpu = device.type == "cuda" and hasattr(faiss, "get_num_gpus") and faiss.get_num_gpus()
-    return faiss.index_cpu_to_all_gpus(index) if on_gpu else index
+    return index
 
 
-def build_quick_index(classifiers_LD: Floats, device: torch.device) -> faiss.Index:
+def build_quick_index(classifiers_LD: Floats, device: torch.device) -> Index:
     """An index whose scores are computed again, for more labels than wanted, so that quantisation loses next to none.
 
     Exact up to QUICK_EXACT_BELOW classifiers and on a GPU; above, product quantisation of one number each to one of 16
     levels, so that a search reads an eighth.
     """
-    if device.type == "cuda":
+    if device.type == "cuda" or len(classifiers_LD) <= QUICK_EXACT_BELOW:
         return build_index(classifiers_LD, device)
+    import faiss
+
     labels, dim = classifiers_LD.shape
-    if labels <= QUICK_EXACT_BELOW:
-        index: faiss.Index = faiss.IndexFlatIP(dim)
-    else:
-        index = faiss.IndexPQFastScan(dim, dim, 4, faiss.METRIC_INNER_PRODUCT)
-        drawn = np.random.default_rng(0).choice(labels, QUANTISED_FROM, replace=False)
-        index.train(classifiers_LD[drawn])
+    index = faiss.IndexPQFastScan(dim, dim, 4, faiss.METRIC_INNER_PRODUCT)
+    drawn = np.random.default_rng(0).choice(labels, QUANTISED_FROM, replace=False)
+    index.train(classifiers_LD[drawn])
     index.add(classifiers_LD)
     return index

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -13,6 +12,7 @@ from eclare.arrays.products import keep_heaviest
 from eclare.arrays.topk import PAD, best_per_row
 from eclare.model.config import ECLAREConfig
 from eclare.model.ensemble import Ensemble, Member, Trained
+from eclare.model.exact_index import Index
 from eclare.model.inference import CHUNK, build_index, encoded_by
 
 KEPT_LABELS = 200  # heaviest labels of p G that take part in a prediction over clusters
@@ -23,9 +23,8 @@ def search_classifiers(
 ) -> tuple[Rows, Floats]:
     """The k allowed labels with the highest inner products of every point, N x k, best first, ties by lower label row.
 
-    Exact up to inference.EXACT_BELOW allowed labels, approximate above. Ours: the paper scores no label outside the
-    beam. own_N: the label that is the point itself and must not come back, if there is one. Where fewer than k labels
-    are left, a row ends with PAD and score 0.
+    Exact. Ours: the paper scores no label outside the beam. own_N: the label that is the point itself and must not come
+    back, if there is one. Where fewer than k labels are left, a row ends with PAD and score 0.
     """
     labels = np.flatnonzero(allowed_L).astype(np.int32)
     index = build_index(ensemble.classifiers_LD[labels], ensemble.device)
@@ -62,7 +61,7 @@ class Scored(NamedTuple):
     score: Floats
 
 
-def search(index: faiss.Index, labels: Rows, encoded_ND: Floats, k: int) -> Scored:
+def search(index: Index, labels: Rows, encoded_ND: Floats, k: int) -> Scored:
     """The k best-scored of the indexed labels for every encoded point."""
     scores_NK, positions_NK = index.search(encoded_ND, k)
     row, place = np.nonzero(positions_NK != PAD)

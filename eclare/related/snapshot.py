@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -13,6 +12,7 @@ from eclare.arrays.inner_products import LEAST_LOG_SHARE, inner_products, log_sh
 from eclare.arrays.products import heaviest_of_product, keep_heaviest
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
+from eclare.model.exact_index import Index
 from eclare.model.inference import CHUNK, build_quick_index
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import EVER, HALF_LIVES, LATELY
@@ -67,7 +67,7 @@ class Snapshot:
         return np.concatenate([self.ensemble.encode(self.titles_PV[start : start + CHUNK]) for start in chunks])
 
     @cached_property
-    def model_index(self) -> tuple[Rows, faiss.Index]:
+    def model_index(self) -> tuple[Rows, Index]:
         """The allowed products, and the index of their classifiers."""
         allowed = np.flatnonzero(self.allowed_P).astype(np.int32)
         return allowed, build_quick_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)

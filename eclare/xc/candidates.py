@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import faiss
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.inner_products import inner_product, inner_products
 from eclare.arrays.topk import PAD, best_of_row
 from eclare.model.ensemble import Ensemble
+from eclare.model.exact_index import Index
 from eclare.xc.co_clicks import CoClickScores
 
 SPARE = 100  # further labels that are looked up for a single title; a search over quantised classifiers then loses few
@@ -56,7 +56,7 @@ class EncodedPoints:
         return self.co_clicks.scores(self.similar_labels)
 
 
-def candidates(points: EncodedPoints, count: int, spare: int, co_click_weight: float, index: faiss.Index) -> TopLabels:
+def candidates(points: EncodedPoints, count: int, spare: int, co_click_weight: float, index: Index) -> TopLabels:
     """The `count` best labels of every point, or all where there are fewer, by model score and co-click bonus.
 
     index: inner-product search over the ensemble's classifiers; it is searched for `spare` labels more than wanted, and

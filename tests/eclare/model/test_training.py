@@ -6,12 +6,11 @@ import torch
 from eclare.arrays.tfidf import Vocabulary
 from eclare.evaluation.baselines import co_clicks
 from eclare.evaluation.metrics import evaluate, inverse_propensities
-from eclare.model import inference
 from eclare.model.batches import Batches
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Interactions, Texts
 from eclare.model.ensemble import Ensemble
-from eclare.model.inference import attention_of, build_index, build_quick_index
+from eclare.model.inference import attention_of
 from eclare.model.label_graph import build_label_graph
 from eclare.model.network import ECLARE
 from eclare.model.search import search_classifiers
@@ -194,25 +193,6 @@ def test_titles_and_graph_of_different_sizes_are_refused() -> None:
 def test_ids_that_occur_twice_are_refused() -> None:
     with pytest.raises(ValueError, match="must be unique, got 'a' 2 times"):
         Interactions(sp.csr_matrix((2, 2), dtype=np.float32), np.array(["a", "a"]), np.array(["a", "b"]))
-
-
-def test_an_index_above_the_size_for_exact_search_still_finds_nearly_all(monkeypatch) -> None:
-    random = np.random.default_rng(0)
-    centres = random.normal(size=(40, 16))
-    vectors = (centres[random.integers(40, size=4000)] + 0.3 * random.normal(size=(4000, 16))).astype(np.float32)
-    questions = vectors[:200] + 0.1
-    exact = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
-    monkeypatch.setattr(inference, "EXACT_BELOW", 1000)
-    monkeypatch.setattr(inference, "QUICK_EXACT_BELOW", 1000)
-    monkeypatch.setattr(inference, "QUANTISED_FROM", 1000)
-    for index, k in (
-        (build_index(vectors, torch.device("cpu")), 10),
-        (build_quick_index(vectors, torch.device("cpu")), 100),
-    ):
-        found = index.search(questions, k)[1]
-        assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(exact, found, strict=True)]) > 0.95
-    again = build_index(vectors, torch.device("cpu")).search(questions, 10)[1]
-    assert np.array_equal(again, build_index(vectors, torch.device("cpu")).search(questions, 10)[1])
 
 
 def test_attention_of_every_label_sums_to_one() -> None:
