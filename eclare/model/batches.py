@@ -29,26 +29,28 @@ class Shortlist:
     members_CL: sp.csr_matrix
     edges_LL: sp.csr_matrix
 
-    def of(self, points_B: Rows) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        """The S labels that any of the points has, sorted, and which point has which, B x S."""
+    def of(self, points_B: Rows) -> tuple[Rows, sp.csr_matrix]:
+        """The S labels that any of the points has, sorted, and a positive entry where a point has one, B x S."""
         has_BL = sp.csr_matrix(self.clusters_NC[points_B] @ self.members_CL @ self.edges_LL)
         labels_S = np.unique(has_BL.indices).astype(np.int64)
-        return labels_S, has_BL[:, labels_S].toarray() > 0
+        has_BS = has_BL[:, labels_S]
+        has_BS.eliminate_zeros()
+        return labels_S, has_BS
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B points, S labels, and the click weight of every pair (0: not clicked).
+    """B points, S labels, and the click weight of every clicked pair, CSR.
 
-    share: points here over the mean number of points that the processes of a step have. scored_BS: which labels each
-    point is scored against, all of them where it is None.
+    share: points here over the mean number of points that the processes of a step have. scored_BS: CSR with an entry
+    for every label that a point is scored against, all of them where it is None.
     """
 
     points_B: Rows
     labels_S: Rows
-    weights_BS: npt.NDArray[np.float32]
+    weights_BS: sp.csr_matrix
     share: float = 1.0
-    scored_BS: npt.NDArray[np.bool_] | None = None
+    scored_BS: sp.csr_matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,13 @@ class Batches:
     def _batch(self, points_B: Rows, share: float, hardest: Rows, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
         if self.every_label:
-            return Batch(points_B, np.arange(clicked.shape[1]), clicked.toarray(), share)
+            return Batch(points_B, np.arange(clicked.shape[1]), clicked, share)
         if self.shortlist:
             labels_S, scored_BS = self.shortlist.of(points_B)
-            return Batch(points_B, labels_S, clicked[:, labels_S].toarray(), share, scored_BS)
+            return Batch(points_B, labels_S, clicked[:, labels_S], share, scored_BS)
         positives = clicked.indices[self._drawn(clicked, random)]
         labels_S = np.union1d(positives, self._negatives(hardest, random))
-        return Batch(points_B, labels_S, clicked[:, labels_S].toarray(), share)
+        return Batch(points_B, labels_S, clicked[:, labels_S], share)
 
     def _negatives(self, hardest: Rows, random: np.random.Generator) -> Rows:
         labels, wanted = self.weights_NL.shape[1], self.config.negatives_per_batch

@@ -1,16 +1,18 @@
 """Where training stands after an epoch, so that a run that was killed goes on and ends with the same model."""
 
 import json
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
+MINUTES = 5.0  # of training that a kill may cost, beside the epoch under way
 
 
 class Epoch(NamedTuple):
@@ -35,29 +37,51 @@ class Progress:
         return len(values) - 1 - values.index(max(values)) if values else 0
 
 
+class State(NamedTuple):
+    """Where a stage stood at the end of an epoch: a copy on the CPU, which training does not change."""
+
+    tensors: Tensors
+    epochs: list[Epoch]
+
+    @classmethod
+    def of(cls, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> "State":
+        """As it is now."""
+        tensors = {f"model.{name}": _copied(value) for name, value in model.state_dict().items()}
+        tensors |= {f"best.{name}": value.cpu().contiguous() for name, value in progress.best.items()}
+        for number, optimiser in enumerate(optimisers):
+            for parameter, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{number}.{parameter}.{name}": _copied(value) for name, value in state.items()}
+        return cls(tensors, list(progress.epochs))
+
+
+def _copied(value: Tensor | float) -> Tensor:
+    return torch.as_tensor(value).detach().to("cpu", copy=True).contiguous()
+
+
 class Checkpoint(NamedTuple):
-    """A file that belongs to one training: `fingerprint` tells the config and the data that it was made from."""
+    """A file that belongs to one training: `fingerprint` tells the config and the data that it was made from.
+
+    minutes: that pass at least between two that are written, but for the end of a stage.
+    """
 
     file: Path
     fingerprint: str
+    minutes: float = MINUTES
 
-    def write(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> None:
+    def write(self, state: State) -> None:
         """Replace the file at once: a kill leaves the old one or the new one."""
-        tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
-        tensors |= {f"best.{name}": value.contiguous() for name, value in progress.best.items()}
-        for number, optimiser in enumerate(optimisers):
-            for parameter, state in optimiser.state_dict()["state"].items():
-                tensors |= {
-                    f"optimiser.{number}.{parameter}.{name}": torch.as_tensor(value) for name, value in state.items()
-                }
-        epochs = json.dumps(progress.epochs)
+        from safetensors.torch import save
+
+        metadata = {"fingerprint": self.fingerprint, "epochs": json.dumps(state.epochs)}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         staging = self.file.with_suffix(".writing")
-        staging.write_bytes(save(tensors, {"fingerprint": self.fingerprint, "epochs": epochs}))
+        staging.write_bytes(save(state.tensors, metadata))
         staging.replace(self.file)
 
     def read(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer]) -> Progress:
         """Set model and optimisers back to the last epoch written; a file of another training is passed over."""
+        from safetensors import safe_open
+
         if not self.file.exists():
             return Progress()
         with safe_open(self.file, framework="pt") as file:
@@ -78,3 +102,46 @@ class Checkpoint(NamedTuple):
 
 def _under(prefix: str, tensors: Tensors) -> Tensors:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of a stage while it goes on: one at a time, and where one was written lately, none.
+
+    On leaving, it waits for the one under way. What fails in writing is raised when the next is begun, or at the end.
+    checkpoint: None writes nothing.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        self._checkpoint = checkpoint
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+        self._last_at = time.monotonic()
+        self._written_epochs = 0
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._thread.shutdown()
+
+    def after_epoch(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> None:
+        """Begin to write, where the last one is long enough ago and written; training waits for the copy alone."""
+        if self._checkpoint is None or time.monotonic() - self._last_at < 60 * self._checkpoint.minutes:
+            return
+        if self._writing is None or self._writing.done():
+            self._begin(self._checkpoint, State.of(model, optimisers, progress))
+
+    def at_end(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> None:
+        """Write the last epoch, where it is not yet, and wait for it."""
+        if self._checkpoint is None:
+            return
+        if len(progress.epochs) > self._written_epochs:
+            self._begin(self._checkpoint, State.of(model, optimisers, progress))
+        if self._writing is not None:
+            self._writing.result()
+
+    def _begin(self, checkpoint: Checkpoint, state: State) -> None:
+        if self._writing is not None:
+            self._writing.result()
+        self._last_at, self._written_epochs = time.monotonic(), len(state.epochs)
+        self._writing = self._thread.submit(checkpoint.write, state)

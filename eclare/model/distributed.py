@@ -14,6 +14,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     if not dist.is_torchelastic_launched():
         yield
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # NCCL, and what names no device, would all use the first
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
@@ -38,7 +40,10 @@ def choose_device(wanted: str) -> torch.device:
         raise ValueError(f"device must be auto, cpu or cuda, got {wanted!r}")
     if wanted == "cuda" and not found:
         raise ValueError("device cuda needs a GPU, torch sees none here: use auto or cpu")
-    return device_of_process("cuda" if found and wanted != "cpu" else "cpu")
+    if wanted == "cpu" or not found:
+        return device_of_process("cpu")
+    torch.set_float32_matmul_precision("highest")  # some images ask for TF32, with 10 bits of a number
+    return device_of_process("cuda")
 
 
 def device_of_process(kind: str) -> torch.device:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -18,6 +19,7 @@ class Bags(NamedTuple):
     tokens: Tensor  # int64, all rows behind each other
     offsets: Tensor  # int64, where each row begins
     weights: Tensor  # float32, beside tokens
+    used_U: Tensor | None = None  # int64, the rows of the table that `tokens` counts; None: all of them
 
     @classmethod
     def of(cls, matrix: sp.csr_matrix, device: torch.device) -> "Bags":
@@ -28,6 +30,30 @@ class Bags(NamedTuple):
             torch.from_numpy(matrix.data).to(device),
         )
 
+    @classmethod
+    def of_used(cls, matrix: sp.csr_matrix) -> "Bags":
+        """The same on the CPU, over the columns that have an entry.
+
+        For a gradient of those rows alone: that of a whole table would cost more than a step.
+        """
+        used = distinct(matrix.indices, matrix.shape[1])
+        bags = cls.of(matrix, torch.device("cpu"))
+        return bags._replace(tokens=torch.from_numpy(used.place_E), used_U=torch.from_numpy(used.values_U))
+
+
+class Distinct(NamedTuple):
+    """Sorted values without repetition, and where each of E entries is among them."""
+
+    values_U: npt.NDArray[np.int64]
+    place_E: npt.NDArray[np.int64]
+
+
+def distinct(values_E: npt.NDArray[np.integer], end: int) -> Distinct:
+    """As np.unique with return_inverse, without sorting: for values from 0 to end - 1 of which there are many."""
+    is_used = np.zeros(end, dtype=bool)
+    is_used[values_E] = True
+    return Distinct(np.flatnonzero(is_used), (np.cumsum(is_used, dtype=np.int64) - 1)[values_E])
+
 
 class LabelRows(NamedTuple):
     """S labels, and where to find their texts in a table of U embedded ones."""
@@ -37,9 +63,24 @@ class LabelRows(NamedTuple):
     neighbours: Bags  # the rows of its graph neighbours' texts, weighted by edge
 
 
+class NormalisedLinear(nn.Linear):
+    """A linear layer whose spectral norm is computed in float32, also where its product is in bfloat16."""
+
+    def forward(self, v_BD: Tensor) -> Tensor:
+        """B x in, B x out."""
+        with in_float32(v_BD):
+            weight = self.weight
+        return nn.functional.linear(v_BD, weight, self.bias)
+
+
+def in_float32(beside: Tensor) -> torch.autocast:
+    """No automatic bfloat16 on the device of a tensor."""
+    return torch.autocast(beside.device.type, enabled=False)
+
+
 def identity_linear(dim: int) -> nn.Module:
     """A square linear layer that starts as the identity and keeps spectral norm 1."""
-    linear = nn.Linear(dim, dim)
+    linear = NormalisedLinear(dim, dim)
     nn.init.eye_(linear.weight)
     nn.init.zeros_(linear.bias)
     return spectral_norm(linear)
@@ -47,7 +88,7 @@ def identity_linear(dim: int) -> nn.Module:
 
 def xavier_linear(dim: int, out: int, *, bias: bool = True) -> nn.Module:
     """A linear layer with Xavier's uniform start (Glorot, Bengio, AISTATS 2010), spectral norm 1 and bias 0 if any."""
-    linear = nn.Linear(dim, out, bias=bias)
+    linear = NormalisedLinear(dim, out, bias=bias)
     nn.init.xavier_uniform_(linear.weight)
     if bias:
         nn.init.zeros_(linear.bias)
@@ -79,12 +120,13 @@ class Attention(nn.Module):
         each = xavier_linear(dim, dim) if xavier else identity_linear(dim)
         self.each = nn.Sequential(nn.Dropout(dropout), nn.ReLU(), each)
         every = views * dim
-        self.all = xavier_linear(every, views, bias=False) if xavier else spectral_norm(nn.Linear(every, views))
+        self.all = xavier_linear(every, views, bias=False) if xavier else spectral_norm(NormalisedLinear(every, views))
 
     def forward(self, views_SZD: Tensor) -> tuple[Tensor, Tensor]:
         """The mixed label S x D and the weight of each view S x Z."""
-        weights_SZ = torch.softmax(self.all(self.each(views_SZD).flatten(1)), dim=1)
-        return torch.einsum("sz,szd->sd", weights_SZ, views_SZD), weights_SZ
+        weights_SZ = torch.softmax(self.all(self.each(views_SZD).flatten(1)).float(), dim=1)
+        with in_float32(views_SZD):
+            return torch.einsum("sz,szd->sd", weights_SZ, views_SZD), weights_SZ
 
 
 def _sum_rows(table_UD: Tensor, bags: Bags) -> Tensor:
@@ -120,11 +162,7 @@ class ECLARE(nn.Module):
 
     def embed(self, bags: Bags) -> Tensor:
         """Token embeddings summed by TF-IDF weight, B x D."""
-        if not torch.is_grad_enabled():
-            return _sum_rows(self.tokens.weight, bags)
-        # A gradient for the tokens of this step alone: that of the whole table would cost more than the step.
-        used_U, place = torch.unique(bags.tokens, return_inverse=True)
-        return _sum_rows(self.tokens(used_U), bags._replace(tokens=place))
+        return _sum_rows(self.tokens.weight if bags.used_U is None else self.tokens(bags.used_U), bags)
 
     def encode(self, points: Bags) -> Tensor:
         """Points from their titles, B x D."""
@@ -153,6 +191,8 @@ class ECLARE(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and config.json."""
+        from safetensors.torch import save
+
         state = {name: value.contiguous() for name, value in self.state_dict().items()}
         # Not save_file: its errors hide that the disk is full.
         (folder / "model.safetensors").write_bytes(save(state))
@@ -161,6 +201,8 @@ class ECLARE(nn.Module):
     @classmethod
     def load(cls, folder: Path) -> "ECLARE":
         """Read what `save` wrote, ready to predict; raises RuntimeError where weights and config disagree."""
+        from safetensors.torch import load_file
+
         state = load_file(folder / "model.safetensors")
         config = ECLAREConfig.load(folder / "config.json")
         model = cls(len(state["tokens.weight"]), len(state["refinement.weight"]), config)

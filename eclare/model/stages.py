@@ -19,7 +19,7 @@ from eclare.arrays.fingerprint import hash_of_bytes, hash_of_matrices
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model import distributed
 from eclare.model.batches import Shortlist
-from eclare.model.checkpoint import Checkpoint, Epoch
+from eclare.model.checkpoint import MINUTES, Checkpoint, Epoch
 from eclare.model.clusters import Clusters, build_clusters, smoothed_centroids
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts, weighted
@@ -38,8 +38,9 @@ class Training:
     """One training of one ensemble: what is learnt, where, and where it can be taken up again after a kill.
 
     clicks_NL: weighted clicks of the training points; texts: their titles and the labels' over the walked graph.
-    checkpoints: folder for one file per stage. starts: warm starts of the members, none for a cold one; origin: the
-    hash of what they come from. history: every epoch run so far.
+    checkpoints: folder for one file per stage, written at its end and, every `checkpoint_minutes` at most, after an
+    epoch. starts: warm starts of the members, none for a cold one; origin: the hash of what they come from. history:
+    every epoch run so far.
     """
 
     clicks_NL: sp.csr_matrix
@@ -48,6 +49,7 @@ class Training:
     checkpoints: Path | None = None
     starts: tuple[Start, ...] = ()
     origin: str = ""
+    checkpoint_minutes: float = MINUTES
     history: list[Epoch] = field(default_factory=list)
 
     def ensemble(self, config: ECLAREConfig) -> Ensemble:
@@ -65,7 +67,7 @@ class Training:
         checkpoint = None
         if self.checkpoints:
             fingerprint = f"{model.config.hash} {self.data_hash} {self.origin} {stage}"
-            checkpoint = Checkpoint(self.checkpoints / f"{name}.safetensors", fingerprint)
+            checkpoint = Checkpoint(self.checkpoints / f"{name}.safetensors", fingerprint, self.checkpoint_minutes)
         self.history.extend(run_stage(model, data, stage._replace(name=name), checkpoint))
         return Trained(model, data.texts.without_points())
 

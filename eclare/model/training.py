@@ -1,6 +1,7 @@
 """One stage of training: epochs of steps over points and drawn labels, resumable, in one process or several."""
 
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -10,20 +11,23 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from eclare.evaluation.metrics import evaluate
 from eclare.model import distributed
 from eclare.model.batches import Batch, Batches, Shortlist
-from eclare.model.checkpoint import Checkpoint, Epoch, Progress
+from eclare.model.checkpoint import Checkpoint, CheckpointWriter, Epoch, Progress
 from eclare.model.data import Texts
 from eclare.model.inference import top_rows
-from eclare.model.network import ECLARE, Bags, LabelRows
+from eclare.model.network import ECLARE
+from eclare.model.prefetch import ahead
 from eclare.model.row_adam import RowAdam
+from eclare.model.step_inputs import LabelInputs, StepInputs, moved, pinned
 
 log = logging.getLogger(__name__)
 
 JUDGED_AT = 5  # nDCG@5 on validation points decides when to stop
+BFLOAT16_ON = ("cuda",)  # devices whose layers compute in bfloat16, which rounds a score of 16 by up to 0.06
+PREFETCH_ON = ("cuda",)  # devices that would wait for their batches; on a CPU the threads would take a step's own cores
 
 
 class Stage(NamedTuple):
@@ -63,22 +67,26 @@ def run_stage(model: ECLARE, data: TrainingData, stage: Stage, checkpoint: Check
     The same seed gives the same model on one device, interrupted or not. Raises ValueError without a single click,
     FloatingPointError when the loss stops being a number.
     """
-    model.tokens.weight.requires_grad_(not stage.frozen_tokens)
-    run = _Run(model, data, stage, _optimisers(model))
+    from tqdm import tqdm
+
+    run = StageRun(model, data, stage)
     progress = checkpoint.read(model, run.optimisers) if checkpoint else Progress()
     first = len(progress.epochs) + 1
     if progress.epochs:
         log.info("%s goes on after epoch %d of %d, where an earlier try ended", stage.name, first - 1, stage.epochs)
     total, done = (epochs * run.batches.steps_per_epoch for epochs in (stage.epochs, first - 1))
-    with tqdm(total=total, initial=done, unit="step", desc=stage.name, disable=None) as bar:
+    bar = tqdm(total=total, initial=done, unit="step", desc=stage.name, disable=None)
+    with bar, CheckpointWriter(None if distributed.rank() else checkpoint) as writer:
         for number in range(first, stage.epochs + 1):
             if data.validation and progress.epochs_without_better() >= model.config.patience:
                 break
-            progress.epochs.append(run.epoch(number, bar))
+            progress.epochs.append(run.epoch(number, bar.update))
+            bar.set_postfix(loss=f"{progress.epochs[-1].loss:.4f}")
             if data.validation and not progress.epochs_without_better():
                 progress.best = {name: value.clone() for name, value in model.state_dict().items()}
-            if checkpoint and not distributed.rank():
-                checkpoint.write(model, run.optimisers, progress)
+            writer.after_epoch(model, run.optimisers, progress)
+        if len(progress.epochs) >= first:
+            writer.at_end(model, run.optimisers, progress)
     if progress.best:
         model.load_state_dict(progress.best)
     model.eval()
@@ -86,53 +94,87 @@ def run_stage(model: ECLARE, data: TrainingData, stage: Stage, checkpoint: Check
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
+class StageRun:
+    """One stage under way, epoch by epoch and step by step."""
+
     model: ECLARE
     data: TrainingData
     stage: Stage
-    optimisers: list[torch.optim.Optimizer]
+
+    def __post_init__(self) -> None:
+        self.model.tokens.weight.requires_grad_(not self.stage.frozen_tokens)
 
     @cached_property
     def batches(self) -> Batches:
+        """What each step looks at, of this process."""
         data, config = self.data, self.model.config
         processes = distributed.rank(), distributed.world_size()
         return Batches(data.clicks_NL, config, *processes, data.every_label, data.shortlist)
 
-    def epoch(self, number: int, bar: tqdm) -> Epoch:
+    @cached_property
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        """Adam; its sparse form for the two tables of which a step sees few rows."""
+        model = self.model
+        tables = [table.weight for table in (model.refinement, model.tokens) if table.weight.requires_grad]
+        blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
+        return [RowAdam(tables), torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()])]
+
+    def epoch(self, number: int, after_step: Callable[[], object] = lambda: None) -> Epoch:
+        """Every point once, then a look at the validation points; epochs count from 1."""
+        losses = []
+        for loss in self.steps(number):
+            losses.append(loss)
+            after_step()
+        mean = float(torch.stack(losses).mean())
+        if not np.isfinite(mean):
+            raise FloatingPointError(f"the loss of {self.stage.name}, epoch {number}, is {mean}: lower learning_rate")
+        epoch = Epoch(self.stage.name, number, mean, self._judge())
+        log.info("%s, epoch %d of %d: loss %.4f", self.stage.name, number, self.stage.epochs, mean)
+        return epoch
+
+    def steps(self, number: int) -> Iterator[Tensor]:
+        """The loss of each step of an epoch, where the model is, which then need not have ended."""
         # Every epoch draws afresh, so that one that follows a restart draws what it would have drawn.
         seeds = np.random.SeedSequence([self.model.config.seed, number, distributed.rank()])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = self.stage.learning_rate_of(number)
-        hardest_NK = self._hardest(number)
+        batches = self.batches.epoch(number, self._hardest(number))
         self.model.train()
-        losses = []
-        for batch in self.batches.epoch(number, hardest_NK):
-            losses.append(self._step(batch))
-            bar.update()
-        mean = float(torch.stack(losses).mean())
-        if not np.isfinite(mean):
-            raise FloatingPointError(f"the loss of {self.stage.name}, epoch {number}, is {mean}: lower learning_rate")
-        epoch = Epoch(self.stage.name, number, mean, self._judge())
-        bar.set_postfix(loss=f"{mean:.4f}")
-        log.info("%s, epoch %d of %d: loss %.4f", self.stage.name, number, self.stage.epochs, mean)
-        return epoch
+        device = self.model.device
+        for inputs in (ahead if device.type in PREFETCH_ON else map)(self._inputs, batches):
+            yield self._step(moved(inputs, device))
 
-    def _step(self, batch: Batch) -> Tensor:
-        model, texts = self.model, self.data.texts
-        points = Bags.of(texts.points_NV[batch.points_B], model.device)
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
-            scores_BS = model.encode(points) @ model.classifiers(*_label_rows(model, texts, batch.labels_S)).T
-        clicked_BS = torch.from_numpy(batch.weights_BS).to(model.device)
-        scored_BS = None if batch.scored_BS is None else torch.from_numpy(batch.scored_BS).to(model.device)
-        loss = loss_of(scores_BS.float(), clicked_BS, model.config.loss, scored_BS) * batch.share
+    def _inputs(self, batch: Batch) -> StepInputs:
+        inputs = StepInputs.of(self.data.texts, batch, every_label=self.data.every_label)
+        device = self.model.device
+        return pinned(inputs, device) if device.type == "cuda" else inputs
+
+    @cached_property
+    def _every_label(self) -> LabelInputs:
+        labels = np.arange(self.data.texts.labels_LV.shape[0])
+        return moved(LabelInputs.of(self.data.texts, labels), self.model.device)
+
+    def _step(self, inputs: StepInputs) -> Tensor:
+        loss = self.loss(inputs)
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        distributed.average_gradients(model)
+        distributed.average_gradients(self.model)
         for optimiser in self.optimisers:
             optimiser.step()
         return loss.detach()
+
+    def loss(self, inputs: StepInputs) -> Tensor:
+        """Of inputs on the model's device; layers compute in bfloat16 on a GPU, scores in float32."""
+        model, labels = self.model, inputs.labels or self._every_label
+        kind = model.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=kind in BFLOAT16_ON):
+            points_BD = model.encode(inputs.points)
+            classifiers_SD = model.classifiers(labels.rows, model.embed(labels.texts))
+        scores_BS = points_BD.float() @ classifiers_SD.float().T
+        scored_BS = None if inputs.scored is None else inputs.scored.dense() > 0
+        return loss_of(scores_BS, inputs.clicked.dense(), model.config.loss, scored_BS) * inputs.share
 
     def _hardest(self, number: int) -> npt.NDArray[np.int32] | None:
         """The labels that the model scores highest for each point; before the first epoch it knows none."""
@@ -152,26 +194,6 @@ class _Run:
         found_NK = top_rows(self.model, self.data.texts, points_NV, JUDGED_AT)
         metrics = evaluate(found_NK, clicks_NL, np.ones(clicks_NL.shape[1]), [found_NK.shape[1]])
         return {metric.name: metric.value for metric in metrics}["nDCG"]
-
-
-def _label_rows(model: ECLARE, texts: Texts, labels_S: npt.NDArray[np.int64]) -> tuple[LabelRows, Tensor]:
-    """S labels and the embedded texts that their classifiers need: their own and their neighbours', U x D."""
-    edges = texts.edges_LL[labels_S]
-    labels_U, position = np.unique(edges.indices, return_inverse=True)
-    edges = sp.csr_matrix((edges.data, position, edges.indptr), shape=(len(labels_S), len(labels_U)))
-    rows = LabelRows(
-        torch.from_numpy(labels_S).to(model.device),
-        torch.from_numpy(np.searchsorted(labels_U, labels_S)).to(model.device),
-        Bags.of(edges, model.device),
-    )
-    return rows, model.embed(Bags.of(texts.labels_LV[labels_U], model.device))
-
-
-def _optimisers(model: ECLARE) -> list[torch.optim.Optimizer]:
-    """Adam; its sparse form for the two tables of which a step sees few rows."""
-    tables = [table.weight for table in (model.refinement, model.tokens) if table.weight.requires_grad]
-    blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
-    return [RowAdam(tables), torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()])]
 
 
 def loss_of(scores_BS: Tensor, weights_BS: Tensor, loss: str, scored_BS: Tensor | None = None) -> Tensor:
