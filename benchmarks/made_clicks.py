@@ -1,9 +1,28 @@
 """Clicks and titles of any size, drawn from the laws that real ones follow."""
 
+from enum import StrEnum
+
 import numpy as np
 import scipy.sparse as sp
 
 WORDS, WORDS_PER_TITLE = 40_000, 6
+
+
+class Shape(StrEnum):
+    """Points, labels and clicks a point of the data sets of the Extreme Classification Repository."""
+
+    SMALL = "small"
+    LF_AMAZON_TITLES_131K = "131k"
+    LF_WIKI_SEE_ALSO_TITLES_320K = "320k"
+    LF_AMAZON_TITLES_1_3M = "1.3m"
+
+
+SIZES = {
+    Shape.SMALL: (7_000, 3_800, 8.0),
+    Shape.LF_AMAZON_TITLES_131K: (294_805, 131_073, 2.29),
+    Shape.LF_WIKI_SEE_ALSO_TITLES_320K: (693_082, 312_330, 2.11),
+    Shape.LF_AMAZON_TITLES_1_3M: (2_248_619, 1_305_265, 22.2),
+}
 
 
 def clicks(points: int, labels: int, per_point: float, seed: int = 0) -> sp.csr_matrix:

@@ -2,13 +2,12 @@
 
 import json
 import time
-from enum import StrEnum
 from typing import Annotated
 
 import torch
 import typer
 
-from benchmarks.made_clicks import clicks, titles
+from benchmarks.made_clicks import SIZES, Shape, clicks, titles
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
@@ -16,23 +15,6 @@ from eclare.model.distributed import choose_device
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training, fresh_model, training_data_of
 from eclare.model.training import Stage, run_stage
-
-
-class Shape(StrEnum):
-    """Points, labels and clicks a point of the data sets of the Extreme Classification Repository."""
-
-    SMALL = "small"
-    LF_AMAZON_TITLES_131K = "131k"
-    LF_WIKI_SEE_ALSO_TITLES_320K = "320k"
-    LF_AMAZON_TITLES_1_3M = "1.3m"
-
-
-SIZES = {
-    Shape.SMALL: (7_000, 3_800, 8.0),
-    Shape.LF_AMAZON_TITLES_131K: (294_805, 131_073, 2.29),
-    Shape.LF_WIKI_SEE_ALSO_TITLES_320K: (693_082, 312_330, 2.11),
-    Shape.LF_AMAZON_TITLES_1_3M: (2_248_619, 1_305_265, 22.2),
-}
 
 
 def main(

@@ -52,7 +52,10 @@ def distinct(values_E: npt.NDArray[np.integer], end: int) -> Distinct:
     """As np.unique with return_inverse, without sorting: for values from 0 to end - 1 of which there are many."""
     is_used = np.zeros(end, dtype=bool)
     is_used[values_E] = True
-    return Distinct(np.flatnonzero(is_used), (np.cumsum(is_used, dtype=np.int64) - 1)[values_E])
+    values_U = np.flatnonzero(is_used)
+    place = np.empty(end, np.int64)
+    place[values_U] = np.arange(len(values_U))
+    return Distinct(values_U, place[values_E])
 
 
 class LabelRows(NamedTuple):

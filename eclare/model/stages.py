@@ -157,7 +157,7 @@ def fresh_model(texts: Texts, config: ECLAREConfig, device: torch.device, tokens
 
 def train_surrogate(training: Training, data: TrainingData, clusters: Clusters, config: ECLAREConfig) -> ECLARE:
     """Stage I: learn token embeddings by finding meta-labels, without refinement where there is another view."""
-    over_clusters = _over_clusters(data, clusters)
+    meta = over_clusters(data, clusters)
     only_refinement = config.views == ("refinement",)
     stage = Stage(
         "surrogate",
@@ -166,8 +166,8 @@ def train_surrogate(training: Training, data: TrainingData, clusters: Clusters, 
         config.halve_learning_rate_every,
         kept_at_first=config.halve_learning_rate_every,
     )
-    model = fresh_model(over_clusters.texts, replace(config, use_refinement=only_refinement), training.device)
-    return training.run(model, over_clusters, stage).model
+    model = fresh_model(meta.texts, replace(config, use_refinement=only_refinement), training.device)
+    return training.run(model, meta, stage).model
 
 
 def prune_graph(training: Training, surrogate: ECLARE, config: ECLAREConfig) -> LabelGraph:
@@ -189,26 +189,32 @@ def train_shortlister(
     training: Training, data: TrainingData, clusters: Clusters, surrogate: ECLARE, config: ECLAREConfig
 ) -> Trained:
     """Stage III: find the new meta-labels, token embeddings kept."""
-    over_clusters = _over_clusters(data, clusters)
-    model = fresh_model(over_clusters.texts, config, training.device, surrogate)
-    return training.run(model, over_clusters, _fine("shortlister", config))
+    meta = over_clusters(data, clusters)
+    model = fresh_model(meta.texts, config, training.device, surrogate)
+    return training.run(model, meta, _fine("shortlister", config))
 
 
 def train_ranker(training: Training, data: TrainingData, clusters: Clusters, shortlister: Trained) -> Trained:
     """Stage IV, the paper's ranker: classifiers of labels. What a point clicked outside its shortlist is not learnt."""
     config = shortlister.model.config
-    chunks = [data.texts.points_NV[chunk] for chunk in chunks_of(data.texts.points_NV.shape[0])]
-    clusters_NC = sp.vstack([best_clusters(shortlister, points_NV, config) for points_NV in chunks], format="csr")
-    shortlist = Shortlist(clusters_NC, clusters.members_CL, data.texts.edges_LL)
     model = fresh_model(data.texts, config, training.device, shortlister.model)
-    return training.run(model, replace(data, shortlist=shortlist), _fine("ranker", config))
+    return training.run(model, over_shortlists(data, clusters, shortlister), _fine("ranker", config))
+
+
+def over_shortlists(data: TrainingData, clusters: Clusters, shortlister: Trained) -> TrainingData:
+    """The same points, each scored against its own shortlist."""
+    chunks = [data.texts.points_NV[chunk] for chunk in chunks_of(data.texts.points_NV.shape[0])]
+    best = [best_clusters(shortlister, points_NV, shortlister.model.config) for points_NV in chunks]
+    shortlist = Shortlist(sp.vstack(best, format="csr"), clusters.members_CL, data.texts.edges_LL)
+    return replace(data, shortlist=shortlist)
 
 
 def _fine(name: str, config: ECLAREConfig) -> Stage:
     return Stage(name, config.epochs, config.learning_rate, config.halve_learning_rate_every, config.freeze_tokens)
 
 
-def _over_clusters(data: TrainingData, clusters: Clusters) -> TrainingData:
+def over_clusters(data: TrainingData, clusters: Clusters) -> TrainingData:
+    """The same points and clicks over meta-labels, all of which are scored."""
     clicks_NC = sp.csr_matrix(data.clicks_NL @ clusters.members_CL.T, dtype=np.float32)
     clicks_NC.sort_indices()
     return TrainingData(clicks_NC, meta_texts(data.texts, clusters), every_label=True)

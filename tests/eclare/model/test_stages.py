@@ -107,7 +107,7 @@ def test_the_surrogate_learns_tokens_and_blocks_and_no_refinement() -> None:
     config = replace(PAPER, surrogate_epochs=2)
     _, data, surrogate = surrogate_of(shop, config)
     assert surrogate.config.views == ("text", "graph")
-    over_clusters = stages._over_clusters(data, Clusters(shop.group_of_P.astype(np.int32)))
+    over_clusters = stages.over_clusters(data, Clusters(shop.group_of_P.astype(np.int32)))
     start = stages.fresh_model(over_clusters.texts, surrogate.config, CPU)
     assert torch.equal(surrogate.refinement.weight, start.refinement.weight)
     assert not torch.allclose(surrogate.tokens.weight, start.tokens.weight, atol=1e-3)
