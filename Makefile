@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(LOCK)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check up down psql bench night lock
+.PHONY: help demo test test-fast check up down psql bench gpu-check night lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 17
@@ -51,6 +51,10 @@ psql: $(INSTALLED) ## Open psql on the recommendation tables
 bench: $(INSTALLED) ## Seconds and peak memory of every step of a night
 	@$(RUN) -m benchmarks.night
 
+# By the host's own Python: where there is no network, torch is there and nothing can be installed.
+gpu-check: ## Results, speed and use of this host's GPU in under 10 minutes: make gpu-check [PYTHON=...] [CHECK="--minutes 5"]
+	@$(PYTHON) -m benchmarks.gpu_check $(CHECK)
+
 night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [SINCE=2017-05-01]
 	@$(RUN) -m local night --night "$(NIGHT)" $(if $(SINCE),--since "$(SINCE)")
 
@@ -58,5 +62,5 @@ night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [S
 # the local version of that wheel is cut off, because the index has none of that name.
 COMPILE = $(RUN) -m uv pip compile pyproject.toml -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links
 lock: $(INSTALLED) ## Compile both locks from pyproject.toml
-	$(COMPILE) --extra cpu --extra demo --extra dev --extra spark --extra s3 --extra gcs $(addprefix --find-links ,$(PIP_FIND_LINKS)) | sed 's/+cpu//' > requirements-cpu.lock
-	$(COMPILE) --extra gpu --extra demo --extra dev --extra spark --extra s3 --extra gcs > requirements-gpu.lock
+	$(COMPILE) --extra demo --extra dev --extra spark --extra s3 --extra gcs $(addprefix --find-links ,$(PIP_FIND_LINKS)) | sed 's/+cpu//' > requirements-cpu.lock
+	$(COMPILE) --extra demo --extra dev --extra spark --extra s3 --extra gcs > requirements-gpu.lock

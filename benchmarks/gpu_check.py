@@ -26,10 +26,6 @@ class TooLate(Exception):
     """The minutes are over."""
 
 
-class Missing(Exception):
-    """What a part needs and this host has not."""
-
-
 @dataclass
 class Check:
     """What every part gets. scale: of every shape, 1 for the real ones; ends_at: of all parts together."""
@@ -111,7 +107,7 @@ def outcome_of(part: Callable[[Check], Iterator[Figures]], check: Check) -> Figu
                 figures |= more
     except TooLate:
         figures["stopped"] = "the minutes are over"
-    except (ImportError, Missing) as error:
+    except ImportError as error:
         figures["skipped"] = str(error)
     except Exception as error:
         figures["failed"] = f"{type(error).__name__}: {error}"

@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from benchmarks.gpu_check import Check, Figures, Missing, is_there
+from benchmarks.gpu_check import Check, Figures, is_there
 from benchmarks.gpu_made import data_of, titles
 from benchmarks.gpu_usage import utilisation
 from benchmarks.made_clicks import Shape
@@ -66,7 +66,7 @@ def libraries(check: Check) -> Iterator[Figures]:
     if check.on_gpu:
         yield {"gpu": torch.cuda.get_device_name(), "gpu_gib": torch.cuda.mem_get_info()[1] / 2**30}
     if not is_there("faiss"):
-        raise Missing("faiss is not here; on a GPU nothing needs it")
+        raise ImportError("faiss is not here; on a GPU nothing needs it")
     run = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, timeout=120, check=False)
     if run.returncode:
         yield {"with_faiss": f"ended with {run.returncode}: {(run.stderr.strip() or 'nothing said').splitlines()[-1]}"}
@@ -281,18 +281,22 @@ def checkpoint(check: Check) -> Iterator[Figures]:
 
 
 def tests(check: Check) -> Iterator[Figures]:
-    """The tests of the device, in a process of their own."""
-    files = [f"tests/eclare/model/test_{name}.py" for name in ("training", "exact_index")]
+    """The tests of the device, in a process of their own; files whose packages are missing are left out."""
+    on_cpu = () if check.on_gpu else ("faiss",)
+    needs = {"exact_index": ("pytest",), "training": ("pytest", "tqdm", *on_cpu)}
+    missing = {name: [each for each in of if not is_there(each)] for name, of in needs.items()}
+    yield {f"test_{name}": f"left out without {', '.join(of)}" for name, of in missing.items() if of}
+    files = [f"tests/eclare/model/test_{name}.py" for name, of in missing.items() if not of]
+    if not files:
+        raise ImportError("pytest is not here")
     options = ["--noconftest", "-q", "-p", "no:cacheprovider", "-k", check.device.type]
-    if not is_there("pytest"):
-        raise Missing("pytest is not here")
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *files],
         cwd=ROOT, capture_output=True, text=True, timeout=max(1.0, check.seconds_left()), check=False,
     )  # fmt: skip
     away = re.search(r"No module named '?([\w.]+)", run.stdout + run.stderr)
     if run.returncode and away:
-        raise Missing(f"the tests need {away[1]}")
+        raise ImportError(f"the tests need {away[1]}")
     lines = (run.stdout or run.stderr).strip().splitlines()
     if run.returncode:
         check.wrong.append(f"pytest ended with {run.returncode}")
