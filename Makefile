@@ -52,7 +52,7 @@ bench: $(INSTALLED) ## Seconds and peak memory of every step of a night
 	@$(RUN) -m benchmarks.night
 
 # By the host's own Python: where there is no network, torch is there and nothing can be installed.
-gpu-check: ## Results, speed and use of this host's GPU in under 10 minutes: make gpu-check [PYTHON=...] [CHECK="--minutes 5"]
+gpu-check: ## Is this host's GPU right, fast and busy? Under 10 minutes: make gpu-check [CHECK="--minutes 5"]
 	@$(PYTHON) -m benchmarks.gpu_check $(CHECK)
 
 night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [SINCE=2017-05-01]

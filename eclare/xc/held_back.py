@@ -41,7 +41,8 @@ def fit_held_back_ranker(training: Training, config: RecommenderConfig) -> Ranke
         return None
     texts = Texts.of(points_NV[kept], labels_LV, build_label_graph(clicks_NL[kept], config.model))
     checkpoints = training.checkpoints / "held_back" if training.checkpoints else None
-    first = Training(clicks_NL[kept], texts, training.device, checkpoints)
+    minutes = training.checkpoint_minutes
+    first = Training(clicks_NL[kept], texts, training.device, checkpoints, checkpoint_minutes=minutes)
     ensemble = first.ensemble(replace(config.model, ensemble=1))
     co_clicks = CoClickScores.of(clicks_NL[kept], labels_LV, points_NV[kept])
     points = EncodedPoints(points_NV[held], ensemble, co_clicks)

@@ -8,6 +8,7 @@ import torch
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model import stages
 from eclare.model.batches import Batches, Shortlist
+from eclare.model.checkpoint import Checkpoint
 from eclare.model.clusters import Clusters
 from eclare.model.config import PRESETS, ECLAREConfig
 from eclare.model.data import Texts
@@ -291,6 +292,15 @@ def test_a_training_that_was_killed_goes_on_to_the_same_model(tmp_path, monkeypa
     again = training_of(shop, config, checkpoints=tmp_path)
     assert same_weights(again.ensemble(config), whole)
     assert [epoch.epoch for epoch in again.history][:2] == [1, 2]
+
+
+def test_of_epochs_shorter_than_the_minutes_the_last_alone_is_written(tmp_path, monkeypatch) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(Checkpoint, "write", lambda _, state: written.append(len(state.epochs)))
+    for minutes in (5, 0):
+        written.clear()
+        learn(shop_of_groups(groups=2), QUICK, checkpoints=tmp_path, checkpoint_minutes=minutes)
+        assert written == [4] if minutes else written[0] == 1 and written[-1] == 4
 
 
 def test_a_checkpoint_of_other_clicks_is_passed_over(tmp_path) -> None:

@@ -24,7 +24,7 @@ def load_what_tasks_load():
 
 
 def hold_training_while(file):
-    """A training waits after each checkpoint while the file is there, and takes nothing of the cores meanwhile."""
+    """What writes a checkpoint waits while the file is there, and so does the end of each stage of a training."""
     import time
     from pathlib import Path
 
