@@ -19,6 +19,7 @@ from typing import Any
 
 Figures = dict[str, Any]
 WANTED = ("faiss", "safetensors", "tqdm", "pynvml", "pytest", "pandas", "pyarrow", "typer", "rich")
+IN_JSON_ALONE = ("part_s", "peak_gib", "steps", "s_a_step", "steps_an_epoch", "loss_first", "loss_last", "labels")
 LEAST_SECONDS = 10  # that a part is begun with
 
 
@@ -155,10 +156,10 @@ def _peak_gib(check: Check) -> float:
 
 
 def table(outcomes: dict[str, Figures], missing: list[str], wrong: list[str]) -> str:
-    """A line a part, with what was left out and why."""
+    """A line a part with its first figures, and what was left out and why."""
     lines = []
     for name, figures in outcomes.items():
-        told = [f"{key} {value}" for key, value in figures.items() if key not in ("part_s", "peak_gib")]
+        told = [f"{key} {value}" for key, value in figures.items() if not key.endswith(IN_JSON_ALONE)]
         lines.append(f"{name:12} {figures['part_s']:7.1f} s {figures['peak_gib']:7.2f} GiB  {'; '.join(told)}")
     lines.append(f"missing on this host: {', '.join(missing) or 'nothing'}")
     lines.extend(f"WRONG: {each}" for each in wrong)

@@ -39,6 +39,7 @@ STAGE = Stage("train", 10, 0.01, 5)
 OF_FLOAT32, OF_BFLOAT16 = 1e-4, 0.05
 LEAST_RECALL = 0.999  # scores that are equal but for rounding may change places
 QUERIES, JUDGED, TOP, OVER_FAISS = 8192, 100, 100, 2100
+FAISS_SECONDS = 120
 WARM_UP = 5  # steps, in which memory is taken and moments are made
 TOGETHER = """
 import json, torch
@@ -67,7 +68,12 @@ def libraries(check: Check) -> Iterator[Figures]:
         yield {"gpu": torch.cuda.get_device_name(), "gpu_gib": torch.cuda.mem_get_info()[1] / 2**30}
     if not is_there("faiss"):
         raise ImportError("faiss is not here; on a GPU nothing needs it")
-    run = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-c", TOGETHER]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=FAISS_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        yield {"with_faiss": f"no answer in {FAISS_SECONDS} seconds"}
+        return
     if run.returncode:
         yield {"with_faiss": f"ended with {run.returncode}: {(run.stderr.strip() or 'nothing said').splitlines()[-1]}"}
     else:
