@@ -1,5 +1,6 @@
 """ECLARE's network: an encoder of titles and, for every label, a classifier that mixes three views of it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,9 +77,10 @@ class NormalisedLinear(nn.Linear):
         return nn.functional.linear(v_BD, weight, self.bias)
 
 
-def in_float32(beside: Tensor) -> torch.autocast:
-    """No automatic bfloat16 on the device of a tensor."""
-    return torch.autocast(beside.device.type, enabled=False)
+def in_float32(beside: Tensor) -> AbstractContextManager[object]:
+    """No automatic bfloat16 on the device of a tensor; where there is none, a single title need not wait for this."""
+    kind = beside.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def identity_linear(dim: int) -> nn.Module:
