@@ -12,6 +12,7 @@ from eclare.model.search import beam_search
 from eclare.related.snapshot import Snapshot
 
 FROM_COOCCURRENCE, FROM_LIKE_TITLES, FROM_MODEL = 150, 100, 100  # candidates of a query
+SHORTLISTS_FROM = 200_000  # products, of which searching all for each query takes longer than all other features
 FROM_LIFT = 100  # for each power of popularity that co-occurrence is divided by
 
 
@@ -23,13 +24,19 @@ def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL)
     return joined(candidates_by_group(snapshot, queries, at_least).values(), queries)
 
 
-def candidates_by_group(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL) -> dict[str, Rows]:
-    """What the generators find, Q x any number, by the group of features (features.GROUPS) that knows the same."""
+def candidates_by_group(
+    snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL, *, by_tokens: bool = False
+) -> dict[str, Rows]:
+    """What the generators find, Q x any number, by the group of features (features.GROUPS) that knows the same.
+
+    by_tokens: the model's candidates are those of the tokens of each title (worth_shortlists).
+    """
+    find = by_token_shortlists if by_tokens else by_model
     lifted = [by_lift(snapshot, queries, power) for power in snapshot.allowed_sessions_damped]
     return {
         "co_clicks": np.hstack([by_cooccurrence(snapshot, queries), *lifted]),
         "like_products": by_like_titles(snapshot, queries),
-        "model": by_model(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
+        "model": find(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
         "popularity": by_popularity(snapshot, queries),
     }
 
@@ -63,6 +70,17 @@ def by_model(snapshot: Snapshot, queries: Rows, k: int) -> Rows:
     allowed, index = snapshot.model_index
     found: Rows = allowed[index.search(snapshot.encoded_PD[queries], min(k, index.ntotal))[1]]
     return found
+
+
+def worth_shortlists(snapshot: Snapshot) -> bool:
+    """Whether finding the best labels of every token costs less than searching all labels for every product."""
+    searches_all = snapshot.ensemble.config.shortlister == "faiss" and snapshot.ensemble.device.type == "cpu"
+    return searches_all and len(snapshot) > max(SHORTLISTS_FROM, 2 * snapshot.titles_PV.shape[1])
+
+
+def by_token_shortlists(snapshot: Snapshot, queries: Rows, k: int) -> Rows:
+    """The k products that the model scores highest among those that it scores highest for a token of the title."""
+    return snapshot.token_shortlists.search(snapshot.titles_PV[queries], snapshot.encoded_PD[queries], k)
 
 
 def by_popularity(snapshot: Snapshot, queries: Rows) -> Rows:

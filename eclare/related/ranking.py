@@ -11,7 +11,7 @@ from tqdm import tqdm
 from eclare.arrays.csr import Floats, Rows
 from eclare.arrays.topk import PAD, best_of_rows, only_among
 from eclare.ranker import Ranker
-from eclare.related.candidates import candidates_by_group, joined
+from eclare.related.candidates import candidates_by_group, joined, worth_shortlists
 from eclare.related.features import GROUPS, NAMES, CandidateSet
 from eclare.related.snapshot import Snapshot
 
@@ -73,9 +73,10 @@ def rank_and_ablate(
     ablated = {group: np.full((len(queries), k), PAD, np.int32) for group in groups}
     labels_QK, scores_QK = np.full((len(queries), k), PAD, np.int32), np.zeros((len(queries), k), np.float32)
     log_partition_Q = np.zeros(len(queries), np.float32)
+    by_tokens = worth_shortlists(snapshot)
     for start in tqdm(range(0, len(queries), CHUNK), desc="rank", unit="chunk", disable=None):
         chunk = slice(start, start + CHUNK)
-        found = candidates_by_group(snapshot, queries[chunk], k)
+        found = candidates_by_group(snapshot, queries[chunk], k, by_tokens=by_tokens)
         candidates = CandidateSet(snapshot, queries[chunk], joined(found.values(), queries[chunk]))
         scores_QC = ranker.scores(candidates.features_QCF)
         labels_QK[chunk], scores_QK[chunk] = best_of_rows(candidates.products_QC, scores_QC, k)

@@ -14,6 +14,7 @@ from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
 from eclare.model.exact_index import Index
 from eclare.model.inference import CHUNK, build_quick_index
+from eclare.model.token_shortlists import TokenShortlists
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import EVER, HALF_LIVES, LATELY
 from eclare.related.item_embeddings import item_embeddings
@@ -71,6 +72,12 @@ class Snapshot:
         """The allowed products, and the index of their classifiers."""
         allowed = np.flatnonzero(self.allowed_P).astype(np.int32)
         return allowed, build_quick_index(self.ensemble.classifiers_LD[allowed], self.ensemble.device)
+
+    @cached_property
+    def token_shortlists(self) -> TokenShortlists:
+        """The best allowed products of every token of the titles."""
+        allowed, index = self.model_index
+        return TokenShortlists.of(self.ensemble, index, allowed, self.titles_PV)
 
     @cached_property
     def sessions_by_half_life(self) -> CSRStack:
