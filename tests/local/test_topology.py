@@ -43,7 +43,8 @@ class DyingNight:
     def __init__(self, topology: Topology) -> None:
         self.topology, self.settings = topology, topology.settings
         assert self.settings.eclare_config
-        self.settings.eclare_config.write_text('{"epochs": 5}')  # another model than the live version's
+        # Another model than the live one, of more epochs than attempts: each attempt waits at its next epoch.
+        self.settings.eclare_config.write_text('{"epochs": 20}')
         topology.hold_training.touch()
         self.before, self.live = rows_of(self.settings, LIVE), set()
         request = {"logical_date": None, "conf": {"night": str(NIGHT)}}

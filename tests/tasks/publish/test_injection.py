@@ -94,7 +94,7 @@ def test_no_statement_is_put_together_from_text(file):
             isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod)
         )
         if built and SQL_WORDS.match("".join(text_in(node)).strip()):
-            quoted = "map(quote, rows.column_names)" in ast.unparse(node)
+            quoted = "map(quote, rows.schema.names)" in ast.unparse(node)
             assert quoted, f"{file}:{node.lineno} puts SQL together: bind parameters, or name a file of sql/queries"
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "statement":
             filled = {keyword.arg for keyword in node.keywords}
