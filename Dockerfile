@@ -6,11 +6,12 @@ ENV PYTHONUNBUFFERED=1 \
     AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/recommendations/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/recommendations/plugins \
-    AIRFLOW__CORE__LOAD_EXAMPLES=False
+    AIRFLOW__CORE__LOAD_EXAMPLES=False \
+    STATE_FOLDER=/data/state
 # A named volume takes the owner of the folder it is mounted on.
 RUN useradd --uid 50000 --create-home airflow \
     && install --directory --owner airflow --mode 700 /opt/airflow/passwords \
-    && install --directory --owner airflow /opt/airflow /opt/airflow/logs /data/storage
+    && install --directory --owner airflow /opt/airflow /opt/airflow/logs /data/state /data/storage
 WORKDIR /opt/recommendations
 
 FROM base AS cpu

@@ -3,6 +3,7 @@ import re
 import secrets
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,15 @@ def test_the_image_runs_as_nobody_special_and_installs_the_locks() -> None:
         [stage] = [stage for stage in stages if stage.startswith(f"base AS {target}\n")]
         assert f"-r requirements-{target}.lock" in stage
         assert stage.rstrip().endswith("USER airflow")
+
+
+def test_the_image_has_what_is_installed_and_a_folder_for_checkpoints(tmp_path: Path) -> None:
+    shipped = (ROOT / ".dockerignore").read_text().split()
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    for folder in {name.partition(".")[0] for name in packages} | {"dags", "plugins", "sql"}:
+        assert f"!{folder}" in shipped
+    # The checkout belongs to root there, so the default, var/ below it, cannot be made.
+    [state] = re.findall(r"\bSTATE_FOLDER=(\S+)", (ROOT / "Dockerfile").read_text())
+    assert re.search(rf"install --directory --owner airflow [^&]*{state}\b", (ROOT / "Dockerfile").read_text())
+    gpu_worker = services(filled_in(tmp_path, COMPOSE_PROFILES="gpu"))["gpu-worker"]
+    assert state in [volume["target"] for volume in gpu_worker["volumes"]]
