@@ -62,5 +62,5 @@ night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [S
 # the local version of that wheel is cut off, because the index has none of that name.
 COMPILE = $(RUN) -m uv pip compile pyproject.toml -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links
 lock: $(INSTALLED) ## Compile both locks from pyproject.toml
-	$(COMPILE) --extra cpu --extra demo --extra dev --extra spark --extra s3 --extra gcs $(addprefix --find-links ,$(PIP_FIND_LINKS)) | sed 's/+cpu//' > requirements-cpu.lock
-	$(COMPILE) --extra gpu --extra demo --extra dev --extra spark --extra s3 --extra gcs > requirements-gpu.lock
+	$(COMPILE) --extra cpu --extra demo --extra dev --extra spark --extra s3 --extra gcs --extra kubernetes $(addprefix --find-links ,$(PIP_FIND_LINKS)) | sed 's/+cpu//' > requirements-cpu.lock
+	$(COMPILE) --extra gpu --extra demo --extra dev --extra spark --extra s3 --extra gcs --extra kubernetes > requirements-gpu.lock
