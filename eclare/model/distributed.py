@@ -2,25 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from datetime import timedelta
+
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started (NCCL on GPUs, gloo on CPUs); without torchrun, nothing to join."""
+def process_group(device: torch.device, patience: "timedelta | None" = None) -> Iterator[None]:
+    """Join the processes that torchrun started (NCCL on GPUs, gloo on CPUs); without torchrun, nothing to join.
+
+    patience: how long one waits for the others before it fails; None: torch's, of 10 to 30 minutes. All leave together.
+    """
     if not dist.is_torchelastic_launched():
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)  # NCCL, and what names no device, would all use the first
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
+    yield
+    # Not after an error: to leave is to wait for the others, which may wait elsewhere for this one.
+    mean_of_all(torch.zeros(1, device=device))
+    dist.destroy_process_group()
 
 
 def world_size() -> int:
@@ -59,12 +66,15 @@ def average_gradients(model: torch.nn.Module) -> None:
         return
     for parameter in model.parameters():
         if parameter.grad is not None:
-            parameter.grad = _mean_sparse(parameter.grad) if parameter.grad.is_sparse else _mean(parameter.grad)
+            parameter.grad = _mean_sparse(parameter.grad) if parameter.grad.is_sparse else mean_of_all(parameter.grad)
 
 
-def _mean(gradient: Tensor) -> Tensor:
-    dist.all_reduce(gradient)
-    return gradient.div_(dist.get_world_size())
+def mean_of_all(values: Tensor) -> Tensor:
+    """The mean of what all processes have, in place; alone, what it has."""
+    if not dist.is_initialized():
+        return values
+    dist.all_reduce(values)
+    return values.div_(dist.get_world_size())
 
 
 def _mean_sparse(gradient: Tensor) -> Tensor:

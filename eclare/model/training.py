@@ -125,7 +125,7 @@ class StageRun:
         for loss in self.steps(number):
             losses.append(loss)
             after_step()
-        mean = float(torch.stack(losses).mean())
+        mean = float(distributed.mean_of_all(torch.stack(losses).mean()))  # so that all go on, or none
         if not np.isfinite(mean):
             raise FloatingPointError(f"the loss of {self.stage.name}, epoch {number}, is {mean}: lower learning_rate")
         epoch = Epoch(self.stage.name, number, mean, self._judge())

@@ -11,6 +11,7 @@ from pathlib import Path
 import scipy.sparse as sp
 import torch
 
+from eclare.model import distributed
 from eclare.model.checkpoint import Epoch
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts, weighted
@@ -42,7 +43,10 @@ class Learning:
 
 @dataclass(frozen=True, eq=False)
 class Retrained:
-    """The night's model, its epochs, and what its ranker is fitted on, the latest cut-off first."""
+    """The night's model, its epochs, and what its ranker is fitted on, the latest cut-off first.
+
+    Of several processes that train together, the first alone has examples.
+    """
 
     ensemble: Ensemble
     history: Sequence[Epoch]
@@ -72,7 +76,8 @@ def retrain(
         below = checkpoints and checkpoints / f"known_for_{cutoff.known.days}_days"
         training = Training(clicks_PP, of_then, device, below)
         earlier = training, _train(training, config, earlier, PAST)
-        examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1]))
+        if not distributed.rank():  # the others wait in the next training
+            examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1]))
     training = Training(learning.clicks(known), texts, device, checkpoints)
     ensemble = _train(training, config, earlier, OF_THE_NIGHT)
     return Retrained(ensemble, training.history, examples)

@@ -52,6 +52,7 @@ def test_a_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path, mon
     [
         ("WINDOW_DAYS", "1"),
         ("TOP_K", "0"),
+        ("TRAIN_PROCESSES", "-1"),
         ("MIN_SUPPORT", "zero"),
         ("HALF_LIFE_DAYS", "0"),
         ("DEVICE", "tpu"),
