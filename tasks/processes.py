@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,20 +36,20 @@ def start(module: str, folder: Path, processes: int) -> None:
     threads = {"OMP_NUM_THREADS": torch.get_num_threads(), "NUMBA_NUM_THREADS": numba.config.NUMBA_NUM_THREADS}
     shares = {name: str(max(1, all_of_them // processes)) for name, all_of_them in threads.items()}
     with tempfile.TemporaryDirectory() as logs:
-        failure = Path(logs, FAILURE)
+        failure, said = Path(logs, FAILURE), Path(logs, "torchrun.log")
         command = [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1",
-            "--nproc-per-node", str(processes), "--local-ranks-filter", "0", "--log-dir", logs, "-m", module, str(folder),
+            "--nproc-per-node", str(processes), "--local-ranks-filter", "0", "--log-dir", logs,
+            "-m", module, str(folder),
         ]  # fmt: skip
-        with subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | shares | {"TORCHELASTIC_ERROR_FILE": str(failure)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as launcher:
+        environment = os.environ | shares | {"TORCHELASTIC_ERROR_FILE": str(failure)}
+        pipe = subprocess.PIPE
+        with (
+            said.open("w") as errors,
+            subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=errors, text=True
+            ) as launcher,
+        ):
             try:
                 for line in launcher.stdout or ():
                     log.info("%s", line.rstrip())
@@ -57,34 +57,37 @@ def start(module: str, folder: Path, processes: int) -> None:
                 launcher.terminate()  # it ends its processes
                 raise
         if launcher.returncode:
-            raise _failure(failure, processes)
+            raise _failure(failure, said, processes)
 
 
-def _failure(file: Path, processes: int) -> Exception:
+def _failure(file: Path, said: Path, processes: int) -> Exception:
     if not file.exists():
+        log.error("%s", said.read_text())
         return NotReady(
-            f"one of {processes} processes was killed, as a machine short of memory does, and the others were ended: "
-            "look at the log above, then run the step again, which goes on at its last checkpoint"
+            f"one of {processes} processes died without a word, as one does that the machine kills for its memory, and "
+            "the others were ended: see the log above, then run the step again, which goes on at its last checkpoint"
         )
-    message = json.loads(file.read_text())["message"]
-    kind, _, words = str(message["message"] if isinstance(message, dict) else message).partition(": ")
+    failed = json.loads(file.read_text())["message"]
+    kind, _, words = failed["message"].partition(": ")
     for known in (BadInput, NotReady):
         if kind == known.__name__:
             return known(words)
+    log.error("%s", failed["extraInfo"]["py_callstack"])
     return RuntimeError(f"one of {processes} processes failed, see the log above: {kind}: {words}")
 
 
 def work(part: Callable[[Path], None]) -> None:
     """What the module that `start` names does: its part of the work in the folder that it was given, and no more."""
     threading.Thread(target=_end_with_the_step, daemon=True).start()
+    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # beside torchrun's words, which are many
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     for package in ("tasks", "eclare"):  # not of the libraries
         logging.getLogger(package).setLevel(logging.INFO)
     try:
         record(part)(Path(sys.argv[1]))
-    except Exception:
-        traceback.print_exc()
+    except Exception:  # which torchrun tells the step
         sys.stdout.flush()
+        time.sleep(1)  # where this one failed because another is gone, torchrun is to see that one first
         os._exit(1)  # a GPU's process group would wait for the others
 
 

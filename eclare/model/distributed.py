@@ -80,7 +80,7 @@ def mean_of_all(values: Tensor) -> Tensor:
 def _mean_sparse(gradient: Tensor) -> Tensor:
     gradient = gradient.coalesce()
     rows, values = _gathered(gradient.indices()[0]), _gathered(gradient.values())
-    return torch.sparse_coo_tensor(rows[None], values / dist.get_world_size(), gradient.shape)
+    return torch.sparse_coo_tensor(rows[None], values / dist.get_world_size(), gradient.shape, check_invariants=False)
 
 
 def _gathered(rows: Tensor) -> Tensor:

@@ -27,10 +27,11 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
 
     processes, checkpoints = processes_of(settings), settings.state_folder / "checkpoints" / str(night)
     learning = Learning(config, settings.goal, settings.half_life_days, settings.max_related)
+    sources = {"config": config.hash}
     with (
         storage.open(made_from[0]) as inputs,
         storage.open(made_from[1]) as texts,
-        storage.write(night.artefact("model"), made_from=made_from, sources={"config": config.hash}) as (folder, counts),
+        storage.write(night.artefact("model"), made_from=made_from, sources=sources) as (folder, counts),
     ):
         job = Job(night, inputs, texts, folder, checkpoints, learning, settings.device)
         if processes == 1:
