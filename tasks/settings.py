@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     eclare_config: Path | None = Field(None, description="JSON file of ECLAREConfig options that differ from a night's")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     train_processes: int = Field(
-        0, ge=0, description="processes that train together, each on a GPU of its own; 0: one for each GPU, 1 on a CPU"
+        1, ge=0, description="processes that train together, each on a GPU of its own; 0: one for each GPU, 1 on a CPU"
     )
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="what computes over clicks")
     memory_limit_gib: float = Field(2.5, ge=0.25, description="memory of the engine; beyond it, it works on disk")
