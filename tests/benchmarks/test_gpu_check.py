@@ -47,10 +47,10 @@ def test_a_bare_host_skips_what_needs_more_and_names_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_whole_host_leaves_nothing_out() -> None:
-    figures, told = printed(f"results,{NEEDS_MORE}")
+    figures, told = printed("libraries,results,checkpoint,predict_131k,paper_131k")  # this suite is the tests
     assert figures["right"] and not [part for part in figures["parts"].values() if "skipped" in part]
     assert figures["parts"]["predict_131k"]["recall_of_100"] == 1
-    assert " passed" in figures["parts"]["tests"]["pytest"] and "results" in told
+    assert "results" in told
 
 
 def test_a_result_outside_its_tolerance_is_wrong_also_one_that_is_no_number() -> None:
