@@ -10,7 +10,7 @@ import torch
 import typer
 
 from benchmarks.judge import Judge, K
-from benchmarks.ranking import cooccurrence_of, learning_of
+from benchmarks.ranking import cooccurrence_of
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
@@ -23,6 +23,7 @@ from eclare.related.ranking import rank
 from eclare.related.snapshot import Snapshot
 from tasks.model_config import NIGHT
 from tasks.settings import Settings
+from tasks.training import learning_of
 
 POWERS = (-1.0, -0.5, 0.0, 0.3, 0.5, 1.0)
 METRICS = ("P", "nDCG", "lift")
@@ -48,7 +49,7 @@ def main(
     settings = Settings(_env_file=None, goal="basket")
     known = cooccurrence_of(in_days[in_days["event_time"] < middle], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist()).features(titles.tolist())
-    clicks = learning_of(settings).clicks(known)
+    clicks = learning_of(settings, NIGHT).clicks(known)
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, NIGHT))
     model, everything = train(clicks, texts, NIGHT, torch.device("cpu")), np.ones(len(titles), bool)
     snapshot = Snapshot(known, titles_PV, like_titles(titles_PV), model, everything)

@@ -21,12 +21,13 @@ from eclare.related.like_titles import like_titles
 from eclare.related.list_rules import Catalogue, ListRules
 from eclare.related.ranking import Ranked, rank
 from eclare.related.rerank import rerank
-from eclare.related.retraining import Learning, retrain
+from eclare.related.retraining import retrain
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
 from eclare.related.variants import Variants
-from tasks.model_config import NIGHT, targets_of
+from tasks.model_config import NIGHT
 from tasks.settings import Settings
+from tasks.training import learning_of
 
 
 def main(
@@ -65,11 +66,6 @@ class Ranking(NamedTuple):
         return rerank(self.ranked.labels_QK, self.ranked.scores_QK, self.catalogue, self.cooccurrence, rules).labels_PK
 
 
-def learning_of(settings: Settings) -> Learning:
-    """As train_model has it."""
-    return Learning(NIGHT, settings.goal, settings.half_life_days, settings.max_related)
-
-
 def rules_of(max_variants: int, max_exposure: float) -> ListRules:
     """Rules of lists of the default TOP_K."""
     top_k = Settings.model_fields["top_k"].default
@@ -83,9 +79,9 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
     known = cooccurrence.until(settings.held_out_days)
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(targets_of(known, settings), NIGHT))
-    like_PP = like_titles(titles_PV)
-    made = retrain(known, texts, like_PP, learning_of(settings), torch.device("cpu"))
+    learning, like_PP = learning_of(settings, NIGHT), like_titles(titles_PV)
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), NIGHT))
+    made = retrain(known, texts, like_PP, learning, torch.device("cpu"))
     ranker = ranker_from(made.examples, settings.goal, NIGHT.seed)
     snapshot = Snapshot(cooccurrence, titles_PV, like_PP, made.ensemble, everything)
     chooses_among = rules_of(max_variants=1, max_exposure=0).candidates

@@ -5,6 +5,7 @@ from pathlib import Path
 import scipy.sparse as sp
 
 from eclare.model.config import ECLAREConfig
+from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.targets import model_targets
 from tasks.errors import BadInput
@@ -21,6 +22,14 @@ def load_cooccurrence(interactions: Path) -> Cooccurrence:
         return Cooccurrence.load(interactions)
     except ValueError as error:
         raise BadInput(str(error)) from error
+
+
+def load_interactions(folder: Path) -> Interactions:
+    """Weighted clicks of training or held-out days; raises BadInput where they are of older code."""
+    try:
+        return Interactions.load(folder)
+    except ValueError as error:
+        raise BadInput(f"{folder.name} interactions: {error}") from error
 
 
 def load_like_titles(label_graph: Path) -> sp.csr_matrix:

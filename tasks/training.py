@@ -53,6 +53,11 @@ class Job:
         return cls(night=Night(**night), learning=Learning(**learning), device=device, **folders)
 
 
+def learning_of(settings: Settings, config: ECLAREConfig) -> Learning:
+    """How the models of this installation's nights learn."""
+    return Learning(config, settings.goal, settings.half_life_days, settings.max_related)
+
+
 def processes_of(settings: Settings) -> int:
     """How many train: TRAIN_PROCESSES, or one for each GPU that torch sees; raises NotReady where GPUs are missing."""
     wanted, device = settings.train_processes, choose_device(settings)

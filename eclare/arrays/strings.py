@@ -21,9 +21,9 @@ def pack(name: str, texts: Strings) -> dict[str, npt.NDArray[Any]]:
     return {f"{name}_bytes": np.frombuffer(b"".join(encoded), np.uint8), f"{name}_ends": ends}
 
 
-def unpack(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Strings:
-    """What `pack` made; raises ValueError where it is not there."""
+def unpack(name: str, arrays: Mapping[str, npt.NDArray[Any]], again: str) -> Strings:
+    """What `pack` made; raises ValueError, with what to do, where it is not there."""
     if f"{name}_ends" not in arrays:
-        raise ValueError(f"the file must hold {name}_bytes and {name}_ends, got an older layout: run its step again")
+        raise ValueError(f"the file must hold {name}_bytes and {name}_ends, but is of older code: {again}")
     whole, ends = arrays[f"{name}_bytes"].tobytes(), arrays[f"{name}_ends"].tolist()
     return strings(whole[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))

@@ -90,9 +90,9 @@ class Vocabulary:
 
     @classmethod
     def load(cls, folder: Path) -> "Vocabulary":
-        """Read what `save` wrote."""
+        """Read what `save` wrote; raises ValueError where it is of older code."""
         with np.load(folder / "vocabulary.npz", allow_pickle=False) as file:
-            return cls(unpack("tokens", file), file["idf"])
+            return cls(unpack("tokens", file, "fit the model again"), file["idf"])
 
 
 def normalise_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:

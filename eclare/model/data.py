@@ -62,7 +62,8 @@ class Interactions:
     def load(cls, folder: Path) -> "Interactions":
         """Read what `save` wrote; raises ValueError where it does not hold together."""
         with np.load(folder / "interactions.npz", allow_pickle=False) as file:
-            points, labels = unpack("point_ids", file), unpack("label_ids", file)
+            again = "run build_interactions for this night again"
+            points, labels = (unpack(name, file, again) for name in ("point_ids", "label_ids"))
             parts = (file["data"], file["indices"], file["indptr"])
             return cls(sp.csr_matrix(parts, shape=(len(points), len(labels))), points, labels)
 

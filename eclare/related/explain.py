@@ -12,7 +12,6 @@ from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, attention_of
 from eclare.ranker import Ranker
-from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import GROUPS, CandidateSet
 from eclare.related.ranking import Ranked
 from eclare.related.snapshot import Snapshot
@@ -51,7 +50,7 @@ def reasons_of(
 
     ranked: the labels that the ranker gave them before the lists were chosen.
     """
-    met_PP, trained = _met(snapshot.cooccurrence), snapshot.ensemble.members[0].classifier
+    met_PP, trained = _met(snapshot), snapshot.ensemble.members[0].classifier
     attention_LZ = attention_of(trained.model, trained.texts)
     neighbours_LM, edges_LM = _neighbours(snapshot.ensemble)
     for start in range(0, len(labels_PR), CHUNK):
@@ -95,9 +94,9 @@ def _look_up(labels_QK: Rows, scores_QK: Floats, wanted_QR: Rows) -> tuple[npt.N
     return same.any(axis=2), np.take_along_axis(scores_QK, same.argmax(axis=2), axis=1)
 
 
-def _met(cooccurrence: Cooccurrence) -> CSRStack:
+def _met(snapshot: Snapshot) -> CSRStack:
     """The sessions of every pair and the age of the last one, P x P x 2."""
-    together, dated = cooccurrence.matrix(), cooccurrence.counts
+    together, dated = snapshot.sessions_PP, snapshot.cooccurrence.counts
     youngest = np.minimum.reduceat(dated.age_E, dated.starts) if len(dated.key_E) else np.zeros(0)
     data = np.column_stack([together.data, youngest]).astype(np.float32)
     return CSRStack.of(together, data)

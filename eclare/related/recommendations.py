@@ -68,5 +68,5 @@ class Recommendations:
     def load(cls, folder: Path) -> "Recommendations":
         """Read what `save` wrote; raises ValueError where it does not hold together."""
         with np.load(folder / "recommendations.npz", allow_pickle=False) as file:
-            ids = unpack("point_ids", file), unpack("label_ids", file)
+            ids = (unpack(name, file, "its lists must be chosen again") for name in ("point_ids", "label_ids"))
             return cls(file["labels"], file["scores"], file["sources"], *ids)

@@ -211,7 +211,7 @@ class Recommender:
                 raise ValueError(f"{folder / name} is not the file that fit wrote: fit the model again")
         labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
-            ids = unpack("ids", file)
+            ids = unpack("ids", file, "fit the model again")
         return cls(
             RecommenderConfig.load(folder / "config.json"),
             Ensemble.load(folder, labels_LV, choose_device(device)),

@@ -57,7 +57,7 @@ def live_lists(night: Night, ids_P: Strings, allowed_P: npt.NDArray[np.bool_], s
         if not (folder / FILE).exists():
             return f"the evaluation of the live night {live} is of older code and holds no lists"
         with np.load(folder / FILE, allow_pickle=False) as file:
-            cut, ids = date.fromisoformat(str(file["cut"])), unpack("ids", file)
+            cut, ids = (date.fromisoformat(str(file["cut"])), unpack("ids", file, "run its evaluate_model again"))
             lists = Lists(file["queries"], file["related"])
     if cut > night.first_held_out_day:
         return f"the live version knows the clicks before {cut}, among them days that night {night} is judged on"

@@ -14,10 +14,9 @@ from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
 from eclare.evaluation.bootstrap import Resampled
 from eclare.evaluation.metrics import PointMetric, inverse_propensities, point_metrics, related_gains
-from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 from tasks.errors import TaskError
-from tasks.model_config import load_cooccurrence
+from tasks.model_config import load_cooccurrence, load_interactions
 from tasks.night import Night
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Connection, select, statement
@@ -68,7 +67,7 @@ def _said(row: Row, why: str) -> str:
 def _known(night: Night, storage: Storage) -> _Known:
     """What the night's interactions say; raises NotReady where they are missing, BadInput where of older code."""
     with storage.open(storage.read(night.artefact("interactions"))) as folder:
-        training = Interactions.load(Path(folder) / "training")
+        training = load_interactions(Path(folder) / "training")
         ids = pa.array(training.label_ids_L, pa.string())
         return _Known(ids, load_cooccurrence(Path(folder)), inverse_propensities(training.weights_NL))
 

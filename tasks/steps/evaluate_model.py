@@ -19,8 +19,8 @@ from eclare.evaluation.jackknife import Jackknife
 from eclare.evaluation.list_segments import HISTORY
 from eclare.evaluation.metrics import coverage
 from eclare.evaluation.session_groups import SessionGroups
-from eclare.model.data import Interactions
 from tasks.errors import BadInput
+from tasks.model_config import load_interactions
 from tasks.night import Night
 from tasks.publish.live_lists import Lists, live_lists, save_lists
 from tasks.report.figures import best_rivals, over
@@ -69,7 +69,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.open(trained) as model,
         storage.write(night.artefact("evaluation"), made_from=artefacts) as (folder, counts),
     ):
-        training_PP = Interactions.load(inputs / "training").weights_NL
+        training_PP = load_interactions(inputs / "training").weights_NL
         snapshot = load_snapshot(inputs, texts, model, settings, known_until=night.held_out_days)
         held_out = _held_out(inputs, training_PP, snapshot.cooccurrence.popularity(), night)
         lists = _lists(snapshot, load_ranker(model), training_PP, held_out.queries)

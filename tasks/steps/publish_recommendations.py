@@ -87,7 +87,7 @@ def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
     names = ("recommendations", "model", "interactions")
     made, model, interactions = (storage.read(night.artefact(name)) for name in names)
     with storage.open(made) as folder:
-        recommendations, reasons, figures = Recommendations.load(folder), read_reasons(folder), _figures(folder, night)
+        (recommendations, figures), reasons = _lists(folder, night), read_reasons(folder)
         with storage.open(interactions) as inputs:
             file = inputs / "products.parquet"
             products, products_hash = with_histories(pq.read_table(file), folder), hash_file(file)
@@ -109,9 +109,9 @@ def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
         yield _Tonight(night, version, measured, even, read_gate(settings))
 
 
-def _figures(folder: Path, night: Night) -> ListFigures:
+def _lists(folder: Path, night: Night) -> tuple[Recommendations, ListFigures]:
     try:
-        return PageFigures.load(folder).all
+        return Recommendations.load(folder), PageFigures.load(folder).all
     except ValueError as error:
         raise BadInput(f"{error}: run recommend_products --night {night} again, then this step") from error
 

@@ -1,4 +1,4 @@
-"""Step 4: ECLARE learns from the training clicks, on the GPUs where there are some, and the ranker from a backtest."""
+"""Step 4: ECLARE learns from the training clicks, on a GPU where there is one, and the ranker from a backtest."""
 
 import json
 import tempfile
@@ -14,19 +14,18 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     """Train on the days before the cut, after earlier cut-offs of the same days, on which the ranker is fitted.
 
     Writes member_1/ with model.safetensors, config.json and label_graph.npz; ranker.safetensors; training.json and
-    losses.png. A retry on the same machine goes on where a kill ended the last try. Where TRAIN_PROCESSES or the GPUs
-    are several, so many processes train. Raises BadInput for a config that cannot work and for a training that
+    losses.png. A retry on the same machine goes on where a kill ended the last try. TRAIN_PROCESSES processes train, or
+    one for each GPU where it is 0. Raises BadInput for a config that cannot work and for a training that
     diverges, NotReady where a GPU is missing and where one of several processes was killed.
     """
     storage, config = Storage(settings.storage_url), read_config(settings)
     made_from = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph")]
     # What takes seconds to load, once nothing is missing.
-    from eclare.related.retraining import Learning
     from tasks.processes import start
-    from tasks.training import COUNTS, Job, processes_of, train
+    from tasks.training import COUNTS, Job, learning_of, processes_of, train
 
     processes, checkpoints = processes_of(settings), settings.state_folder / "checkpoints" / str(night)
-    learning = Learning(config, settings.goal, settings.half_life_days, settings.max_related)
+    learning = learning_of(settings, config)
     sources = {"config": config.hash}
     with (
         storage.open(made_from[0]) as inputs,

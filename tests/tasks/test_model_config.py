@@ -6,7 +6,7 @@ import pytest
 
 from eclare.model.config import ECLAREConfig
 from tasks.errors import BadInput
-from tasks.model_config import NIGHT, load_cooccurrence, read_config
+from tasks.model_config import NIGHT, load_cooccurrence, load_interactions, read_config
 
 
 def with_file(settings, tmp_path, options):
@@ -48,3 +48,9 @@ def test_cooccurrence_of_older_code_is_refused_with_the_step_to_run(tmp_path):
     np.savez(tmp_path / "cooccurrence.npz", products=3)
     with pytest.raises(BadInput, match=r"must hold min_support .*run build_interactions for this night again"):
         load_cooccurrence(tmp_path)
+
+
+def test_interactions_of_older_code_are_refused_with_the_step_to_run(tmp_path):
+    np.savez(tmp_path / "interactions.npz", data=[], indices=[], indptr=[0], point_ids=["a"], label_ids=["a"])
+    with pytest.raises(BadInput, match=r"must hold point_ids_bytes .*run build_interactions for this night again"):
+        load_interactions(tmp_path)

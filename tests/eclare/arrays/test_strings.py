@@ -9,7 +9,7 @@ from eclare.arrays.tfidf import Vocabulary
 
 @given(st.lists(st.text()))
 def test_texts_are_read_as_they_were_packed(texts) -> None:
-    assert unpack("ids", pack("ids", strings(texts))).tolist() == texts
+    assert unpack("ids", pack("ids", strings(texts)), "").tolist() == texts
 
 
 def test_one_long_text_does_not_make_room_in_all_others() -> None:
@@ -20,8 +20,8 @@ def test_one_long_text_does_not_make_room_in_all_others() -> None:
 
 
 def test_a_file_of_an_older_layout_is_refused() -> None:
-    with pytest.raises(ValueError, match="older layout: run its step again"):
-        unpack("ids", {"ids": np.array(["a"])})
+    with pytest.raises(ValueError, match="is of older code: run the step again"):
+        unpack("ids", {"ids": np.array(["a"])}, "run the step again")
 
 
 def test_a_vocabulary_knows_a_word_of_any_length(tmp_path) -> None:

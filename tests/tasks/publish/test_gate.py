@@ -311,6 +311,16 @@ def test_lists_without_their_figures_are_refused(settings: Settings):
         publish_recommendations(night, settings)
 
 
+def test_lists_of_older_code_are_refused(settings: Settings):
+    night = make_night("2017-06-30", settings)
+    storage = Storage(settings.storage_url)
+    inputs = [storage.read(night.artefact(name)) for name in ("interactions", "model")]
+    with storage.write(night.artefact("recommendations"), made_from=inputs) as (folder, _):
+        np.savez(folder / "recommendations.npz", labels=[], scores=[], sources=[], point_ids=["a"], label_ids=["a"])
+    with pytest.raises(BadInput, match=r"must hold point_ids_bytes.*run recommend_products --night 2017-06-30 again"):
+        publish_recommendations(night, settings)
+
+
 def test_sql_and_documents_name_the_rules_of_the_table():
     names = {rule.name for rule in RULES}
     quoted = set()
