@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,9 +38,22 @@ def settings(settings):
 
 
 def started_by(process: psutil.Process) -> list[psutil.Process]:
-    """torchrun and the two that train, in this order, once they are all there."""
-    until(lambda: len(process.children(recursive=True)) == 3)
-    return process.children(recursive=True)
+    """torchrun and the two that train, in this order, once they are all there; other children are none of them."""
+    found: list[psutil.Process] = []
+
+    def are_there() -> bool:
+        found[:] = [child for child in process.children(recursive=True) if trains(child)]
+        return len(found) == 3
+
+    until(are_there)
+    return found
+
+
+def trains(process: psutil.Process) -> bool:
+    try:
+        return "tasks.training" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def until(holds: Callable[[], bool], seconds: float = 60) -> None:
@@ -62,10 +75,9 @@ def is_absent(night: Night, settings) -> bool:
     return not list(Path(settings.storage_url, night.artefact("model")).parent.glob("model*"))
 
 
-def meanwhile(act: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=act)
-    thread.start()
-    return thread
+def meanwhile(act: Callable[[], None]) -> Future[None]:
+    """An act beside the test, whose failure is the test's once it asks for its result."""
+    return ThreadPoolExecutor(1).submit(act)
 
 
 @pytest.mark.slow
@@ -97,7 +109,7 @@ def test_a_killed_process_ends_the_step_and_the_next_try_goes_on_where_it_was(se
     killer = meanwhile(kill_the_last)
     with pytest.raises(NotReady, match=r"one of 2 processes died without a word.*run the step again"):
         run("train_model", DAY, settings)
-    killer.join()
+    killer.result()
     assert all(map(has_ended, started)) and is_absent(night, settings)
     assert "SIGKILL" in caplog.text and "goes on after" not in caplog.text
     run("train_model", DAY, settings)
@@ -132,8 +144,10 @@ def test_a_step_that_is_told_to_end_ends_its_processes(settings) -> None:
         raise Ended
 
     def tell() -> None:
-        started.extend(started_by(psutil.Process()))
-        os.kill(os.getpid(), signal.SIGUSR1)
+        try:
+            started.extend(started_by(psutil.Process()))
+        finally:
+            os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, raise_ended)  # as Airflow ends a task
     teller = meanwhile(tell)
@@ -142,7 +156,7 @@ def test_a_step_that_is_told_to_end_ends_its_processes(settings) -> None:
             run("train_model", DAY, settings)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    teller.join()
+    teller.result()
     assert all(map(has_ended, started)) and is_absent(night, settings)
 
 
