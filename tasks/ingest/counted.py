@@ -7,10 +7,8 @@ from pathlib import Path
 
 import ibis
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eclare.arrays.csr import Rows
 from eclare.related.daily_cooccurrence import DayCooccurrence
 from tasks.ingest import cooccurrence as pairs
 from tasks.ingest.engine import Int64s, count_rows, value_counts
@@ -50,12 +48,6 @@ def read_pairs(folder: Path, age: int) -> Iterator[DayCooccurrence]:
     for name in ("together", "followed"):
         columns = [column.to_numpy() for column in pq.read_table(folder / f"{name}.parquet").columns]
         yield DayCooccurrence(age, name == "together", *columns)
-
-
-def rows_in(ids: pa.ChunkedArray, product_ids: pa.ChunkedArray) -> Rows:
-    """The row of each product among ids, -1 where it has none."""
-    rows: Rows = pc.index_in(product_ids, value_set=ids).fill_null(-1).to_numpy()
-    return rows
 
 
 def _write_products(products: ibis.Table, sessions: ibis.Table, folder: Path) -> None:

@@ -12,10 +12,10 @@ from eclare.arrays.strings import Strings, pack, unpack
 from eclare.arrays.topk import PAD
 from tasks.errors import TaskError
 from tasks.night import Night
-from tasks.publish.measurements import rows_in
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import select, transaction
+from tasks.stores.rows import rows_in
 
 FILE = "judged_lists.npz"
 
@@ -61,7 +61,7 @@ def live_lists(night: Night, ids_P: Strings, allowed_P: npt.NDArray[np.bool_], s
             lists = Lists(file["queries"], file["related"])
     if cut > night.first_held_out_day:
         return f"the live version knows the clicks before {cut}, among them days that night {night} is judged on"
-    return _in_catalogue(lists, rows_in(ids, ids_P).astype(np.int32), allowed_P)
+    return _in_catalogue(lists, rows_in(ids_P, ids), allowed_P)
 
 
 def _in_catalogue(lists: Lists, row_of: Rows, allowed_P: npt.NDArray[np.bool_]) -> Lists:

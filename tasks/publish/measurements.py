@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eclare.arrays.strings import Strings
 from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import ListFigures, first_places
 from eclare.related.recommendations import Recommendations
 from tasks.stores.database import LIVE, OURS, Connection, statement
+from tasks.stores.rows import rows_in
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
 Measurements = dict[str, float | None]  # by name of rule; None: there is nothing to measure it on
@@ -26,9 +26,9 @@ def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measur
     products: product_id, in_stock and blocked of the night's catalogue.
     """
     labels_NK, catalogue = recommendations.labels_NK, max(len(products), 1)
-    point_rows_N = rows_in(recommendations.point_ids_N, products["product_id"])
-    label_rows_L = rows_in(recommendations.label_ids_L, products["product_id"])
-    label_of_point_N = rows_in(recommendations.point_ids_N, recommendations.label_ids_L)
+    point_rows_N = rows_in(products["product_id"], recommendations.point_ids_N)
+    label_rows_L = rows_in(products["product_id"], recommendations.label_ids_L)
+    label_of_point_N = rows_in(recommendations.label_ids_L, recommendations.point_ids_N)
     blocked, in_stock = (products[name].to_numpy().astype(bool) for name in ("blocked", "in_stock"))
     count = dict.fromkeys(("row_count", "unknown", "itself", "repeated", "blocked", "out_of_stock"), 0)
     for start in range(0, len(labels_NK), POINTS_AT_ONCE):
@@ -106,12 +106,6 @@ def _count_repeated(labels_NK: npt.NDArray[np.int32]) -> int:
     """Labels that their list has already."""
     in_order = np.sort(labels_NK, axis=1)
     return int(((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != PAD)).sum())
-
-
-def rows_in(ids: Strings, among: Strings | pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """The first row of each id among others, -1 for none."""
-    found = pc.index_in(pa.array(ids, pa.string()), value_set=pa.array(among, pa.string()))
-    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
 
 
 def _held_out_metrics(connection: Connection, night: date, model_hash: str) -> _HeldOut:

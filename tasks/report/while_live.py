@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
@@ -20,6 +19,7 @@ from tasks.model_config import load_cooccurrence, load_interactions
 from tasks.night import Night
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Connection, select, statement
+from tasks.stores.rows import rows_in
 
 K = 10
 METRICS = ("P", "PSP", "nDCG", "lift")
@@ -106,11 +106,10 @@ def _lists(connection: Connection, version_id: int, queries: Rows, known: _Known
     wanted = {"version_id": version_id, "product_ids": asked.to_pylist(), "k": K}
     rows = connection.execute(statement("first_places"), wanted).all()
     products, ranks, related = zip(*rows, strict=True) if rows else ((), (), ())
-    query = pc.index_in(pa.array(products, pa.string()), value_set=asked).to_numpy(zero_copy_only=False)
-    label = pc.index_in(pa.array(related, pa.string()), value_set=known.ids_P).fill_null(PAD)
+    query = rows_in(asked, products)
     labels_QK, has_list_Q = np.full((len(queries), K), PAD, np.int32), np.zeros(len(queries), bool)
-    labels_QK[query.astype(int), np.array(ranks, int) - 1] = label.to_numpy(zero_copy_only=False)
-    has_list_Q[query.astype(int)] = True
+    labels_QK[query, np.array(ranks, int) - 1] = rows_in(known.ids_P, related)
+    has_list_Q[query] = True
     return labels_QK, has_list_Q
 
 

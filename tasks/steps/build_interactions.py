@@ -19,7 +19,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.clicks import Piece, counted_pieces
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.counted import read_pairs, rows_in
+from tasks.ingest.counted import read_pairs
 from tasks.ingest.log_format import EVENT_TYPES
 from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
@@ -27,6 +27,7 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.database import check_database
 from tasks.stores.ledger import record_build
+from tasks.stores.rows import rows_in
 
 
 def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
