@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from eclare.evaluation.bootstrap import PERCENT, Estimate
 
@@ -33,7 +33,7 @@ class Jackknife(Generic[Name]):
             raise ValueError(f"intervals need 2 groups of sessions or more, got {len(without_G)}")
         self._figures = figures
         self._without = {name: np.array([each.get(name, 0.0) for each in without_G]) for name in figures}
-        self._errors = float(t.ppf(PERCENT[1] / 100, len(without_G) - 1))
+        self._errors = float(stdtrit(len(without_G) - 1, PERCENT[1] / 100))
 
     @property
     def names(self) -> Collection[Name]:

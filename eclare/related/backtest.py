@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from eclare.arrays.csr import CSRStack, Rows
 from eclare.arrays.products import look_up
@@ -200,7 +200,7 @@ def _is_ahead(differences: Sequence[npt.NDArray[np.float64]]) -> bool:
     """
     all_Q = np.concatenate(differences)
     error = sum(len(each) * float(_standard_error(each)) for each in differences) / len(all_Q)
-    return bool(all_Q.mean() > t.ppf(0.975, len(all_Q) - 1) * error)
+    return bool(all_Q.mean() > stdtrit(len(all_Q) - 1, 0.975) * error)
 
 
 def _standard_error(values_Q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,27 +1,21 @@
 """`python -m tasks`, as typed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tasks.run import INGEST, REFRESH, STEPS
-from tasks.settings import ROOT, Settings
+from tasks.settings import Settings
 from tasks.stores.database import migrate
+from tests.command_line import in_a_process, in_this_process
 from tests.small_shop import FIRST, NIGHT, deliver_catalogue, deliver_log
-
-
-def tasks(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tasks", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
 def test_a_whole_night_logs_each_step_and_ends_with_the_metrics_beside_the_baseline(settings: Settings) -> None:
     deliver_log(Path(settings.click_log_url))
     deliver_catalogue(Path(settings.catalogue_url))
-    ended = tasks("night", "--night", str(NIGHT), "--since", str(FIRST))
+    ended = in_a_process("tasks", "night", "--night", str(NIGHT), "--since", str(FIRST))
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("ingest_clicks of night") == 2 * 12  # it begins, it ends
     assert all(f"{step} of night {NIGHT}: " in ended.stderr for step in STEPS)
@@ -37,8 +31,9 @@ def test_a_whole_night_logs_each_step_and_ends_with_the_metrics_beside_the_basel
 
 @pytest.mark.slow
 def test_each_step_runs_alone_and_is_refused_in_one_line(settings: Settings) -> None:
-    for step in (*INGEST, *REFRESH):
-        ended = tasks(step, "--night", "2017-06-30")
+    for place, step in enumerate((*INGEST, *REFRESH)):
+        run = in_this_process if place else in_a_process
+        ended = run("tasks", step, "--night", "2017-06-30")
         assert ended.returncode == 1
         assert ended.stderr.splitlines()[-1].startswith("NotReady: ")
         assert "Traceback" not in ended.stderr
@@ -53,7 +48,7 @@ def test_without_a_database_each_use_of_it_is_refused_and_no_server_is_started(
     monkeypatch.setenv("DATABASE_URL", "")
     rollback = ("rollback", "--reason", "odd titles")
     for words in (("migrate",), ("night", "--night", str(NIGHT)), ("ingest_clicks", "--night", str(NIGHT)), rollback):
-        ended = tasks(*words)
+        ended = in_this_process("tasks", *words)
         assert ended.returncode == 1
         assert ended.stderr.splitlines()[-1].startswith("BadInput: DATABASE_URL must name the PostgreSQL server")
         assert "Traceback" not in ended.stderr
@@ -65,17 +60,17 @@ def test_without_a_database_each_use_of_it_is_refused_and_no_server_is_started(
 def test_a_fresh_database_is_refused_until_it_is_migrated(fresh_settings: Settings) -> None:
     deliver_catalogue(Path(fresh_settings.catalogue_url))
     step = ("ingest_catalogue", "--night", str(NIGHT))
-    ended = tasks(*step)
+    ended = in_this_process("tasks", *step)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].endswith("run `python -m tasks migrate`")
-    migrated = tasks("migrate")
+    migrated = in_a_process("tasks", "migrate")
     assert (migrated.returncode, migrated.stdout) == (0, f"the schema is at revision {migrate(fresh_settings)}\n")
-    assert tasks(*step).returncode == 0
+    assert in_this_process("tasks", *step).returncode == 0
 
 
 @pytest.mark.parametrize(("night", "said"), [("2999-12-31", "is in the future"), ("yesterday", "YYYY-MM-DD")])
 def test_a_night_that_cannot_be_is_refused(settings: Settings, night: str, said: str) -> None:
-    ended = tasks("night", "--night", night)
+    ended = in_this_process("tasks", "night", "--night", night)
     assert ended.returncode == 1
     assert ended.stderr.startswith("BadInput: ")
     assert said in ended.stderr

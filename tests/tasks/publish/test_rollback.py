@@ -1,8 +1,6 @@
 """Moves of the live pointer by people: back, and on past the gate; and rows that go when they are old."""
 
 import json
-import subprocess
-import sys
 from contextlib import closing
 
 import psycopg2
@@ -11,9 +9,10 @@ import sqlalchemy as sa
 
 from tasks.errors import BadInput
 from tasks.publish.rollback import approve, rollback
-from tasks.settings import ROOT, Settings
+from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import database_engine, transaction
+from tests.command_line import in_this_process
 from tests.nights import (
     LENIENT,
     LIVE,
@@ -206,18 +205,12 @@ def test_caches_hear_of_every_change(settings):
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_the_command_line_rolls_back_and_approves(settings):
     publish("2017-06-29", settings)
     publish("2017-06-30", settings, OTHER)
-
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tasks", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    ended = command("rollback", "--reason", "'; drop table recommendation; --", "--by", "Robert'); --")
+    ended = in_this_process("tasks", "rollback", "--reason", "'; drop table recommendation; --", "--by", "Robert'); --")
     assert (ended.returncode, ended.stdout) == (0, "version 1, night 2017-06-29, by Robert'); --\n")
     assert rows_of(settings, LIVE) == expected(RELATED)
-    ended = command("approve", "--version", "2", "--reason", "why not")
+    ended = in_this_process("tasks", "approve", "--version", "2", "--reason", "why not")
     assert ended.returncode == 1
     assert "version 2 must be rejected and have its rows to be approved, got one that is retired" in ended.stderr
