@@ -41,6 +41,11 @@ TOGETHER = [
 ]
 
 
+# The first compiles what nights compute with, which takes a core more than a minute; beside it begin long files that
+# come to that later or never. Three processes that all begin with nights would compile everything three times.
+FIRST = ["tests/test_night.py", "tests/tasks/ingest/test_engines.py", "tests/local/test_browser.py"]
+
+
 class FilesTogether(LoadFileScheduling):  # type: ignore[misc]
     """A process gets whole files, and with one all that share something with it."""
 
@@ -55,11 +60,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesToge
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of slow tests first: of two processes, neither is left with the longest when the other has ended.
+    """Files of slow tests first: of several processes, none is left with the longest when the others have ended.
 
     Slow are, besides those that say so, what runs on a second server too and properties of many examples.
     """
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    files = {file: place for place, file in enumerate(FIRST)}
+
+    def when(item: pytest.Item) -> tuple[bool, int]:
+        return item.get_closest_marker("slow") is None, files.get(item.nodeid.partition("::")[0], len(files))
+
+    items.sort(key=when)
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if parameters.get("server") == "given" or getattr(item.obj, "is_hypothesis_test", False):
