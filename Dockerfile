@@ -1,4 +1,5 @@
-# One image for every Airflow process and worker: target cpu, or target gpu for hosts with an NVIDIA card.
+# One image for every Airflow process and worker: target cpu, or gpu for hosts with an NVIDIA card, or spark, which is cpu
+# with the Java that ENGINE=spark needs.
 # Where an index holds CPU wheels of torch, name it: --build-arg PIP_EXTRA_INDEX_URL=...
 FROM python:3.11.13-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 \
@@ -20,6 +21,13 @@ COPY requirements-cpu.lock .
 RUN pip install --no-cache-dir -r requirements-cpu.lock
 COPY . .
 RUN pip install --no-cache-dir --no-deps --editable .
+USER airflow
+
+FROM cpu AS spark
+USER root
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
+    && rm -rf /var/lib/apt/lists/*
 USER airflow
 
 FROM base AS gpu

@@ -110,6 +110,15 @@ def test_the_image_runs_as_nobody_special_and_installs_the_locks() -> None:
         assert stage.rstrip().endswith("USER airflow")
 
 
+def test_the_image_with_java_is_the_one_that_runs_where_it_is_asked_for(tmp_path: Path) -> None:
+    [stage] = [each for each in (ROOT / "Dockerfile").read_text().split("\nFROM ") if each.startswith("cpu AS spark\n")]
+    assert "openjdk-17-jre-headless" in stage and stage.rstrip().endswith("USER airflow")
+    worker = services(filled_in(tmp_path, IMAGE_TARGET="spark", ENGINE="spark"))["worker"]
+    assert (worker["image"], worker["build"]["target"]) == ("eclare-nightly:spark", "spark")
+    assert worker["environment"]["ENGINE"] == "spark"
+    assert services(filled_in(tmp_path))["worker"]["build"]["target"] == "cpu"
+
+
 def test_the_image_has_what_is_installed_and_a_folder_for_checkpoints(tmp_path: Path) -> None:
     shipped = (ROOT / ".dockerignore").read_text().split()
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
