@@ -2,16 +2,14 @@
 
 import gzip
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from eclare.xc.recommender import Recommender
+from tests.command_line import Ended, in_a_process, in_this_process
 from tests.made_shops import shop_of_groups
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +29,11 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def fit(data: Path, model: Path, *launcher: str) -> Recommender:
+def fit(run: Callable[..., Ended], data: Path, model: Path, *launcher: str) -> Recommender:
     words = ["eclare", "fit", "--data", data, "--model", model, "--config", data / "options.json", "--device", "cpu"]
-    command = [sys.executable, "-m", *launcher, *map(str, words)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.count("written to") == 1, "the first process alone writes"
+    ended = run(*launcher, *map(str, words))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("written to") == 1, "the first process alone writes"
     return Recommender.load(model, "cpu")
 
 
@@ -48,8 +45,8 @@ def share_of_own_group(recommender: Recommender) -> float:
 
 @pytest.mark.slow
 def test_two_processes_learn_as_well_as_one(data, tmp_path) -> None:
-    together = fit(data, tmp_path / "two", "torch.distributed.run", "--nproc-per-node", "2", "-m")
-    alone = fit(data, tmp_path / "one")
+    together = fit(in_a_process, data, tmp_path / "two", "torch.distributed.run", "--nproc-per-node", "2", "-m")
+    alone = fit(in_this_process, data, tmp_path / "one")
     assert share_of_own_group(together) > 0.95
     assert share_of_own_group(together) == pytest.approx(share_of_own_group(alone), abs=0.03)
     losses = [[epoch.loss for epoch in each.history] for each in (together, alone)]
