@@ -168,13 +168,14 @@ def _validate(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
         (ibis.or_(*map(_has_zero_byte, texts)), "unfit_text"),
     )
     refused = rows.mutate(reason=reason).filter(reason.notnull()).select("product_id", "reason")
-    products = rows.filter(reason.isnull()).select(
+    good = rows.filter(reason.isnull()).select(
         "product_id", title=rows.title.strip(), category=_text(rows, "category"), brand=_text(rows, "brand"),
         in_stock=_flag(rows, "in_stock", path, absent=True), blocked=_flag(rows, "blocked", path, absent=False),
     )  # fmt: skip
-    if not count_rows(products):
+    products = good.order_by("product_id").to_pyarrow()
+    if not len(products):
         raise BadInput(f"the catalogue {path} holds no product with an id and a title: deliver it again")
-    return products.order_by("product_id").to_pyarrow(), refused.order_by("product_id", "reason").to_pyarrow()
+    return products, refused.order_by("product_id", "reason").to_pyarrow()
 
 
 def _has_zero_byte(text: ibis.Value) -> ibis.Value:

@@ -109,6 +109,11 @@ def _spark_table(engine: BaseBackend, frame: Any) -> ibis.Table:
     return engine.table(name)
 
 
+def named(table: ibis.Table) -> ibis.Table:
+    """The same table, computed by whoever reads it, as a view: ibis writes a long expression once, not for each use."""
+    return table.get_backend().create_view(f"rows_{uuid4().hex}", table)
+
+
 def materialise(table: ibis.Table) -> ibis.Table:
     """Compute a table once and keep it in the engine."""
     engine = table.get_backend()
@@ -127,18 +132,22 @@ def text_hash(text: str) -> dt.uint64:
     """The engine's own number for a text: by way of ibis, DuckDB would write each as 64 characters first."""
 
 
-def more_frequent_than(times: int, keys: ibis.Table) -> ibis.Table:
-    """(key,): the 64-bit numbers of the column `key`, kept in the engine, that occur more than so many times."""
+def more_frequent_than(times: int, keys: ibis.Table) -> ibis.Table | None:
+    """(key,): the 64-bit numbers of the column `key`, kept in the engine, that occur more than so many times.
+
+    None where no number does.
+    """
     engine, keys = keys.get_backend(), keys.filter(keys.key.notnull())
     if engine.name != "duckdb":
-        return materialise(keys.group_by("key").having(ibis._.count() > times).agg())
+        found = materialise(keys.group_by("key").having(ibis._.count() > times).agg())
+        return found if count_rows(found) else None
     window = np.empty(0, keys.key.type().to_numpy())
     frequent = [window]
     for batch in _sorted(keys):
         window = np.concatenate([window[-times:], batch])
         frequent.append(window[times:][window[times:] == window[:-times]])
     numbers = np.unique(np.concatenate(frequent))
-    return engine.create_table(f"rows_{uuid4().hex}", pa.table({"key": numbers}), temp=True)
+    return engine.create_table(f"rows_{uuid4().hex}", pa.table({"key": numbers}), temp=True) if len(numbers) else None
 
 
 def value_counts(keys: ibis.Table) -> Iterator[tuple[Int64s, Int64s]]:

@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, open_parquet
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
 from tasks.ingest.input_files import as_text, check_parquet, delivered_files, open_filesystem, suffix_of
 from tasks.ingest.log_format import COLUMNS, REQUIRED, LogFormat
 from tasks.ingest.text_files import LINE, REST, Unreadable, text_to_parquet
@@ -141,7 +141,7 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     for file in log.parquet:
         by_schema.setdefault(str(pq.read_schema(file).remove_metadata()), []).append(file)
     tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in by_schema.values()]
-    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+    return named(ibis.union(*tables) if len(tables) > 1 else tables[0])
 
 
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:

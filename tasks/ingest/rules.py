@@ -92,7 +92,7 @@ def _may_break_a_rule_across_rows(rows: ibis.Table, settings: Settings) -> list[
     if count_rows(hashes.filter(hashes.event.isnull())):
         without_id = materialise(rows.filter(rows.event_id.isnull()).select(key=by_row))
         found.append((by_row, more_frequent_than(1, without_id)))
-    return [key.isin(keys.key).fill_null(False) for key, keys in found if count_rows(keys)]
+    return [key.isin(keys.key).fill_null(False) for key, keys in found if keys is not None]
 
 
 def _apply_rules_across_rows(good: ibis.Table, settings: Settings) -> ibis.Table:
