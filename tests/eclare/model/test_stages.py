@@ -58,7 +58,7 @@ def same_weights(one: Ensemble, other: Ensemble) -> bool:
 
 @pytest.mark.slow
 def test_the_paper_from_surrogate_to_ranker_learns_the_groups() -> None:
-    shop = shop_of_groups()
+    shop = shop_of_groups(groups=5)
     training = training_of(shop, PAPER)
     ensemble = training.ensemble(PAPER)
     labels, scores = answers(ensemble)
@@ -89,9 +89,9 @@ def test_every_preset_of_the_paper_learns_the_groups(preset) -> None:
 
 @pytest.mark.slow
 def test_the_fine_stages_keep_the_tokens_of_the_surrogate_where_the_config_freezes_them() -> None:
-    shop = shop_of_groups(groups=3)
+    shop, config = shop_of_groups(groups=3), replace(PAPER, ensemble=1, epochs=2, surrogate_epochs=2)
     for frozen in (True, False):
-        (member,) = learn(shop, replace(PAPER, ensemble=1, freeze_tokens=frozen)).members
+        (member,) = learn(shop, replace(config, freeze_tokens=frozen)).members
         tokens = [each.model.tokens.weight for each in (member.shortlister, member.classifier)]
         assert torch.equal(*tokens) == frozen
 

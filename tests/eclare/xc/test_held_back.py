@@ -34,14 +34,14 @@ def test_held_back_points_have_clicks_and_are_drawn_by_the_seed() -> None:
     assert np.array_equal(held, hold_back(clicks, config)[0])
 
 
-def shop_of_steps() -> tuple[list[str], sp.csr_matrix]:
-    """480 products in groups of 12, each clicked with the next three of its group, and titles that tell the group."""
+def shop_of_steps(products: int = 480) -> tuple[list[str], sp.csr_matrix]:
+    """Products in groups of 12, each clicked with the next three of its group, and titles that tell the group."""
     random = np.random.default_rng(0)
-    product, size = np.arange(480), 12
+    product, size = np.arange(products), 12
     titles = [f"group{p // size} item{p} noise{random.integers(5)}" for p in product]
     label = product[:, None] // size * size + (product[:, None] % size + np.array([1, 2, 3])) % size
-    clicks = sp.csr_matrix((np.ones(label.size, np.float32), (np.repeat(product, 3), label.ravel())), shape=(480, 480))
-    return titles, clicks
+    places = (np.repeat(product, 3), label.ravel())
+    return titles, sp.csr_matrix((np.ones(label.size, np.float32), places), shape=(products, products))
 
 
 @pytest.mark.slow
@@ -75,8 +75,9 @@ def test_held_back_points_without_a_clicked_candidate_are_no_ground_for_a_ranker
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_in_the_held_back_part_too(tmp_path) -> None:
-    titles, clicks = shop_of_steps()
+def test_a_killed_training_goes_on_in_the_held_back_part_too(monkeypatch, tmp_path) -> None:
+    titles, clicks = shop_of_steps(120)
+    monkeypatch.setattr(held_back, "FEWEST_HELD_BACK", 30)
     config = RecommenderConfig(QUICK)
     first = Recommender.fit(titles, titles, clicks, config, checkpoints=tmp_path)
     assert list(tmp_path.glob("held_back/*.safetensors")) and list(tmp_path.glob("*.safetensors"))

@@ -92,7 +92,7 @@ def test_rows_end_with_nothing_where_there_are_fewer_labels(ranker) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_learns_the_groups_and_is_saved(tmp_path, preset) -> None:
-    shop = shop_of_groups(groups=6)
+    shop = shop_of_groups(groups=4)
     config = RecommenderConfig.preset(preset)
     model = replace(config.model, embedding_dim=32, batch_size=16, ensemble=min(config.model.ensemble, 2))
     config = replace(config, model=model)
