@@ -118,14 +118,16 @@ def _lines(log: Path) -> pd.DataFrame:
 def _base_days(lines: pd.DataFrame) -> Iterator[BaseDay]:
     for day in sorted(set(lines["day"])):
         of_day = lines[lines["day"] == day]
-        products, sessions = np.unique(of_day["product"].to_numpy(), return_counts=True)
+        products = np.unique(of_day["product"].to_numpy())
         baskets = [np.sort(basket.to_numpy()) for _, basket in of_day.groupby("session")["product"]]
         fits = [basket for basket in baskets if len(basket) <= SETTINGS.max_session_products]
         pairs = np.concatenate(
             [np.stack(np.triu_indices(0)), *(b[np.stack(np.triu_indices(len(b), 1))] for b in fits)], 1
         )
+        held = np.concatenate([np.empty(0, products.dtype), *fits])
+        sessions = np.bincount(np.searchsorted(products, held), minlength=len(products))
         (one, other), together = np.unique(pairs, axis=1, return_counts=True)
-        counts = {"sessions": len(baskets), "too_large_sessions": len(baskets) - len(fits)}
+        counts = {"sessions": len(fits), "too_large_sessions": len(baskets) - len(fits)}
         yield BaseDay(day, products, sessions, one, other, together, counts, of_day)
 
 

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     held_out_days: int = Field(7, ge=1, description="last days of the window, kept from training, to evaluate on")
     pair_minutes: int = Field(1440, ge=1, description="clicks of a session further apart make no pair")
     pair_direction: Literal["both", "later"] = Field("both", description="pair both ways, or earlier with later alone")
-    max_session_products: int = Field(60, ge=2, description="sessions with more products make no pairs")
+    max_session_products: int = Field(60, ge=2, description="sessions with more products count for nothing")
     weight_of: dict[str, float] = Field(
         {"view": 1.0, "add_to_cart": 1.0, "purchase": 1.0}, description="what a session counts by its type of click"
     )

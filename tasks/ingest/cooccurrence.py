@@ -2,7 +2,7 @@
 
 import ibis
 
-from tasks.ingest.engine import Int64s, count_rows, materialise
+from tasks.ingest.engine import Int64s, count_rows, materialise, more_frequent_than, text_hash
 from tasks.ingest.log_format import EVENT_TYPES
 from tasks.settings import Settings
 
@@ -15,7 +15,25 @@ FOLLOWED = 0  # the rank of a product that was reached from another product's pa
 
 def pairing(settings: Settings) -> str:
     """The settings that shape a day's pairs, as a text to compare."""
-    return f"{settings.pair_minutes} minutes, {settings.pair_direction}, {settings.max_session_products} products"
+    return f"{settings.pair_minutes} minutes, {settings.pair_direction}, up to {settings.max_session_products} products"
+
+
+def without_large_sessions(clicks: ibis.Table, settings: Settings) -> tuple[ibis.Table, int]:
+    """The clicks of sessions of at most MAX_SESSION_PRODUCTS products, and the number of sessions that have more.
+
+    Products reached from another's page are not counted. What makes no pairs must not count a product either: lift
+    compares a pair's sessions with those that chance would bring together of the sessions counted.
+    """
+    most = settings.max_session_products
+    frequent = more_frequent_than(most, materialise(clicks.select(key=text_hash(clicks.session_id))))
+    if frequent is None:
+        return clicks, 0
+    may_be_large = clicks.filter(text_hash(clicks.session_id).isin(frequent.key))
+    reached = may_be_large.source_product_id.notnull().any()
+    products = may_be_large.group_by("session_id", "product_id").agg(reached=reached).filter(~ibis._.reached)
+    large = materialise(products.group_by("session_id").having(ibis._.count() > most).agg())
+    too_large = count_rows(large)
+    return (clicks.anti_join(large, "session_id"), too_large) if too_large else (clicks, 0)
 
 
 def products_of(clicks: ibis.Table) -> ibis.Table:
@@ -50,12 +68,10 @@ def count_products(sessions: ibis.Table) -> ibis.Table:
     return held.group_by(product=_product(held.code)).agg(sessions=ibis._.count()).order_by("product")
 
 
-def baskets_of(sessions: ibis.Table, settings: Settings) -> tuple[ibis.Table, int]:
-    """(codes,): the products of each session that pair with one another; and the number of sessions with too many."""
+def baskets_of(sessions: ibis.Table) -> ibis.Table:
+    """(codes,): the products of each session that pair with one another."""
     baskets = sessions.select(codes=sessions.codes.filter(lambda code: _rank(code) != FOLLOWED))
-    fits = baskets.codes.length() <= settings.max_session_products
-    too_large = count_rows(baskets.filter(~fits))
-    return baskets.filter(fits & (baskets.codes.length() > 1)), too_large
+    return baskets.filter(baskets.codes.length() > 1)
 
 
 def together(baskets: ibis.Table, products: int, settings: Settings) -> ibis.Table:

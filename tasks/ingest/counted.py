@@ -23,15 +23,17 @@ FOLLOWED = pa.schema(list(zip(("query", "related", "event_type", "sessions"), PA
 
 
 def write_counted(clicks: ibis.Table, folder: Path, settings: Settings) -> dict[str, int]:
-    """Count products and pairs of clicks whose sessions are whole; returns sessions, products, pairs.
+    """Count products and pairs of clicks whose sessions are whole; returns how many there are of each.
 
-    Writes products.parquet (product_id, sessions), together.parquet (pairs that lead both ways, product_i < product_j)
-    and followed.parquet (query to related); products are rows of products.parquet, event_type a place in EVENT_TYPES.
+    Sessions that are too large count for nothing; their products are listed all the same. Writes products.parquet
+    (product_id, sessions), together.parquet (pairs that lead both ways, product_i < product_j) and followed.parquet
+    (query to related); products are rows of products.parquet, event_type a place in EVENT_TYPES.
     """
     products = pairs.products_of(clicks)
     count = count_rows(products)
+    clicks, too_large = pairs.without_large_sessions(clicks, settings)
     sessions = pairs.sessions_of(clicks, products)
-    baskets, too_large = pairs.baskets_of(sessions, settings)
+    baskets = pairs.baskets_of(sessions)
     both_ways, one_way = pairs.together(baskets, count, settings), pairs.followed(clicks, products, count)
     if settings.pair_direction == "later":
         one_way = one_way.union(pairs.later(baskets, count, settings))

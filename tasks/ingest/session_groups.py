@@ -16,7 +16,7 @@ from eclare.arrays.csr import Rows
 from eclare.evaluation.session_groups import SessionGroups
 from eclare.related.daily_cooccurrence import DayCooccurrence, Weighting, WindowCooccurrence
 from tasks.ingest.clicks import Piece, opened
-from tasks.ingest.cooccurrence import DAY_SECONDS
+from tasks.ingest.cooccurrence import DAY_SECONDS, without_large_sessions
 from tasks.ingest.counted import read_pairs, write_counted
 from tasks.ingest.engine import open_engine, read_parquet
 from tasks.settings import Settings
@@ -38,7 +38,7 @@ def count_groups(
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with opened(pieces, storage) as files, open_engine(settings) as engine:
-            clicks = in_groups(read_parquet(engine, files))
+            clicks, _ = without_large_sessions(in_groups(read_parquet(engine, files)), settings)
             write_counted(clicks, folder, settings)
             counted = clicks.group_by("session_group").agg(sessions=clicks.session_id.nunique()).to_pyarrow()
         return _added_up(folder, counted, ids, weighting)

@@ -184,6 +184,8 @@ def reference(clicks: list[Click], settings: Settings) -> tuple[dict[str, int], 
         best: dict[str, tuple[int, int]] = {}
         steps: dict[tuple[str, str], int] = {}
         reached = {product for _, product, source, *_ in of_session if source}
+        if len({product for _, product, *_ in of_session} - reached) > settings.max_session_products:
+            continue
         for _, product, source, kind, second in of_session:
             rank = strength.get(kind or "view", 0)
             best[product] = min(best.get(product, (9, 0)), (2 - rank, second))
@@ -194,8 +196,6 @@ def reference(clicks: list[Click], settings: Settings) -> tuple[dict[str, int], 
         for (source, product), rank in steps.items():
             one_way[source, product, EVENT_TYPES[rank]] += 1
         basket = {product: at for product, at in best.items() if product not in reached}
-        if len(basket) > settings.max_session_products:
-            continue
         for one, other in permutations(basket, 2):
             kind = EVENT_TYPES[2 - max(basket[one][0], basket[other][0])]
             apart = basket[other][1] - basket[one][1]

@@ -73,17 +73,18 @@ def aggregate(settings: Settings, clicks: Iterable[tuple]) -> None:
     clicks = [Click(*click) for click in clicks]
     for days_ago in {click.days_ago for click in clicks}:
         of_day = [click for click in clicks if click.days_ago == days_ago]
-        sessions = Counter(product for _, product in {(click.session, click.product) for click in of_day})
-        ids = sorted({*sessions, *(click.source for click in of_day if click.source)}, key=str.encode)
+        fitting, too_large = without_large_sessions(of_day, settings.max_session_products)
+        sessions = Counter(product for _, product in {(click.session, click.product) for click in fitting})
+        ids = sorted({end for click in of_day for end in (click.product, click.source) if end}, key=str.encode)
         sources = store_clicks(settings, days_ago, of_day)
         with Storage(settings.storage_url).write(day_of(days_ago), sources=sources) as (folder, counts):
             listed = {"product_id": ids, "sessions": pa.array([sessions[id_] for id_ in ids], pa.int32())}
             pq.write_table(pa.table(listed), folder / "products.parquet")
-            found, too_large = pairs_of_day(of_day, settings.max_session_products)
+            found = pairs_of_day(fitting)
             for name, ends in COLUMNS:
                 write_pairs(folder / f"{name}.parquet", ends, found[name], ids)
             counted = {"products": len(ids), "pairs": sum(map(len, found.values())), "too_large_sessions": too_large}
-            counts |= {"sessions": len({click.session for click in of_day})} | counted
+            counts |= {"sessions": len({click.session for click in fitting})} | counted
 
 
 def store_clicks(settings: Settings, days_ago: int, clicks: Iterable[Click]) -> dict[str, str]:
@@ -111,9 +112,18 @@ def day_of(days_ago: int) -> str:
     return Night.aggregate(NIGHT - timedelta(days=days_ago))
 
 
-def pairs_of_day(clicks: list[Click], max_session_products: int) -> tuple[dict[str, Counter], int]:
-    """By name of their file, sessions of (product, product, type); and how many sessions are too large."""
-    found, too_large = {"together": Counter(), "followed": Counter()}, 0
+def without_large_sessions(clicks: list[Click], max_session_products: int) -> tuple[list[Click], int]:
+    """The clicks of the other sessions, and how many are too large; products reached from a page are not counted."""
+    of, reached = defaultdict(set), {(click.session, click.product) for click in clicks if click.source}
+    for click in clicks:
+        of[click.session] |= {click.product} if (click.session, click.product) not in reached else set()
+    large = {session for session, products in of.items() if len(products) > max_session_products}
+    return [click for click in clicks if click.session not in large], len(large)
+
+
+def pairs_of_day(clicks: list[Click]) -> dict[str, Counter]:
+    """By name of their file, sessions of (product, product, type)."""
+    found = {"together": Counter(), "followed": Counter()}
     for session in {click.session for click in clicks}:
         mine = [click for click in clicks if click.session == session]
         followed, basket = {}, {}
@@ -123,11 +133,9 @@ def pairs_of_day(clicks: list[Click], max_session_products: int) -> tuple[dict[s
         reached = {related for _, related in followed}
         basket = {product: kind for product, kind in basket.items() if product not in reached}
         found["followed"].update((*pair, kind) for pair, kind in followed.items() if pair[0] != pair[1])
-        too_large += len(basket) > max_session_products
-        if len(basket) <= max_session_products:
-            pairs = combinations(sorted(basket, key=str.encode), 2)
-            found["together"].update((*pair, min(basket[pair[0]], basket[pair[1]])) for pair in pairs)
-    return found, too_large
+        pairs = combinations(sorted(basket, key=str.encode), 2)
+        found["together"].update((*pair, min(basket[pair[0]], basket[pair[1]])) for pair in pairs)
+    return found
 
 
 def write_pairs(file: Path, ends: tuple[str, str], pairs: Counter, ids: list[str]) -> None:
@@ -262,14 +270,19 @@ def test_a_type_without_a_weight_is_refused(place: Settings, weight_of: dict[str
         build(place.model_copy(update={"weight_of": weight_of}))
 
 
-def test_large_sessions_make_no_pairs(place: Settings) -> None:
+def test_large_sessions_count_for_nothing(place: Settings) -> None:
     small = place.model_copy(update={"max_session_products": 3})
     fits = [(3, "fits", product, None) for product in "abc"]
     bot = [(3, "bot", product, None) for product in "cdef"]
     aggregate(small, [(0, "s", "a", "b"), *fits, *bot, (3, "bot", "b", "e")])
     counts = build(small)
     assert (counts["training_too_large_sessions"], counts["held_out_too_large_sessions"]) == (1, 0)
-    assert stored_pairs(small, "training").keys() == set(permutations("abc", 2)) | {("e", "b")}
+    assert stored_pairs(small, "training").keys() == set(permutations("abc", 2))
+    storage = Storage(small.storage_url)
+    with storage.open(storage.read(f"nights/night={NIGHT}/interactions")) as folder:
+        known = Cooccurrence.load(folder)
+    assert known.popularity().tolist() == [2, 1, 1, 0, 0, 0, 0, 0]
+    assert (known.session_count, known.sessions_A[3]) == (2, 1)
 
 
 def test_the_heaviest_related_products_are_kept_for_training_alone(place: Settings) -> None:
@@ -463,9 +476,8 @@ def sessions_by_pair(clicks: list[Click], ids: str, days: range, settings: Setti
     """The slow and obvious way: of every pair, its sessions by age and type."""
     found = defaultdict(Counter)
     for days_ago in days:
-        pairs, _ = pairs_of_day(
-            [click for click in clicks if click.days_ago == days_ago], settings.max_session_products
-        )
+        of_day = [click for click in clicks if click.days_ago == days_ago]
+        pairs = pairs_of_day(without_large_sessions(of_day, settings.max_session_products)[0])
         both_ways = {(other, one, kind): sessions for (one, other, kind), sessions in pairs["together"].items()}
         for sessions_of in (pairs["together"], both_ways, pairs["followed"]):
             for (query, related, kind), sessions in sessions_of.items():
