@@ -1,4 +1,4 @@
-"""`python -m tasks`, in a process of its own or, as for most of what is typed, in the test's."""
+"""`python -m MODULE WORDS`, in a process of its own or, as for most of what is typed, in the test's."""
 
 import io
 import runpy

@@ -22,19 +22,18 @@ TOGETHER = pa.schema(list(zip(("product_i", "product_j", "event_type", "sessions
 FOLLOWED = pa.schema(list(zip(("query", "related", "event_type", "sessions"), PAIR_TYPES, strict=True)))
 
 
-def write_counted(clicks: ibis.Table, folder: Path, settings: Settings) -> dict[str, int]:
+def write_counted(clicks: ibis.Table, fitting: ibis.Table, folder: Path, settings: Settings) -> dict[str, int]:
     """Count products and pairs of clicks whose sessions are whole; returns how many there are of each.
 
-    Sessions that are too large count for nothing; their products are listed all the same. Writes products.parquet
-    (product_id, sessions), together.parquet (pairs that lead both ways, product_i < product_j) and followed.parquet
-    (query to related); products are rows of products.parquet, event_type a place in EVENT_TYPES.
+    clicks: their products are listed; fitting: those of them that count (without_large_sessions). Writes
+    products.parquet (product_id, sessions), together.parquet (pairs that lead both ways, product_i < product_j) and
+    followed.parquet (query to related); products are rows of products.parquet, event_type a place in EVENT_TYPES.
     """
     products = pairs.products_of(clicks)
     count = count_rows(products)
-    clicks, too_large = pairs.without_large_sessions(clicks, settings)
-    sessions = pairs.sessions_of(clicks, products)
+    sessions = pairs.sessions_of(fitting, products)
     baskets = pairs.baskets_of(sessions)
-    both_ways, one_way = pairs.together(baskets, count, settings), pairs.followed(clicks, products, count)
+    both_ways, one_way = pairs.together(baskets, count, settings), pairs.followed(fitting, products, count)
     if settings.pair_direction == "later":
         one_way = one_way.union(pairs.later(baskets, count, settings))
     with ThreadPoolExecutor(1) as executor:  # pyarrow writes with one thread while the engine goes on with all
@@ -42,7 +41,7 @@ def write_counted(clicks: ibis.Table, folder: Path, settings: Settings) -> dict[
         _write_products(products, sessions, folder)
         rows = write_pairs(value_counts(one_way), count, FOLLOWED, folder / "followed.parquet") + together.result()
     totals = {"sessions": count_rows(sessions), "products": count, "pairs": rows}
-    return {name: int(total) for name, total in totals.items()} | {"too_large_sessions": too_large}
+    return {name: int(total) for name, total in totals.items()}
 
 
 def read_pairs(folder: Path, age: int) -> Iterator[DayCooccurrence]:

@@ -38,9 +38,10 @@ def count_groups(
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with opened(pieces, storage) as files, open_engine(settings) as engine:
-            clicks, _ = without_large_sessions(in_groups(read_parquet(engine, files)), settings)
-            write_counted(clicks, folder, settings)
-            counted = clicks.group_by("session_group").agg(sessions=clicks.session_id.nunique()).to_pyarrow()
+            clicks = in_groups(read_parquet(engine, files))
+            fitting, _ = without_large_sessions(clicks, settings)
+            write_counted(clicks, fitting, folder, settings)
+            counted = fitting.group_by("session_group").agg(sessions=fitting.session_id.nunique()).to_pyarrow()
         return _added_up(folder, counted, ids, weighting)
 
 

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from tasks.errors import NotReady
 from tasks.ingest.clicks import OWN, Piece, opened, pieces_of
-from tasks.ingest.cooccurrence import pairing
+from tasks.ingest.cooccurrence import pairing, without_large_sessions
 from tasks.ingest.counted import write_counted
 from tasks.ingest.engine import open_engine, read_parquet
 from tasks.night import Night
@@ -51,7 +51,8 @@ def aggregate(day: date, storage: Storage, settings: Settings) -> dict[str, floa
         open_engine(settings) as engine,
     ):
         clicks = read_parquet(engine, files)
-        counts |= write_counted(clicks, folder, settings)
+        fitting, too_large = without_large_sessions(clicks, settings)
+        counts |= write_counted(clicks, fitting, folder, settings) | {"too_large_sessions": too_large}
     record_aggregate(day, storage.read(Night.aggregate(day)), settings)
     return counts
 
