@@ -67,13 +67,20 @@ def _spark_engine(settings: Settings) -> Iterator[BaseBackend]:
     """The one Spark session of this process; spark-defaults.conf decides where it runs and spills."""
     try:
         from py4j.protocol import Py4JError
-        from pyspark.errors import PySparkException
+        from pyspark.errors import PySparkException, PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise BadInput("ENGINE=spark needs pyspark: install the extra spark, or set ENGINE=duckdb") from error
     logging.getLogger("py4j").setLevel(logging.WARNING)
     builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").config("spark.ui.enabled", "false")
-    session = builder.config("spark.driver.memory", f"{int(settings.memory_limit_gib * 1024)}m").getOrCreate()
+    builder = builder.config("spark.driver.memory", f"{int(settings.memory_limit_gib * 1024)}m")
+    try:
+        session = builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        raise NotReady(
+            f"ENGINE=spark needs Java 17, which could not be started ({_reason(error)}): install it or name it in "
+            "JAVA_HOME, with Docker set IMAGE_TARGET=spark, or set ENGINE=duckdb"
+        ) from error
     if str(session.sparkContext.master).startswith("local"):  # 200 partitions of almost nothing take minutes
         session.conf.set("spark.sql.shuffle.partitions", 2 * session.sparkContext.defaultParallelism)
     try:

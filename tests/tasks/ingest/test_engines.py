@@ -1,6 +1,10 @@
 """DuckDB and Spark run the same expressions: the same days, compared row by row."""
 
+import os
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +19,7 @@ from tasks.ingest.log_format import COLUMNS
 from tasks.ingest.quarantine import QUARANTINE
 from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
-from tasks.settings import Settings
+from tasks.settings import ROOT, Settings
 from tasks.steps.aggregate_clicks import aggregate_clicks
 from tasks.steps.ingest_clicks import ingest_clicks
 from tasks.stores.artefacts import Storage
@@ -108,6 +112,17 @@ def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
     assert found.keys() == expected.keys()
     for name, rows in expected.items():
         assert found[name] == rows, name
+
+
+def test_a_machine_without_java_is_told_what_to_do(settings: Settings) -> None:
+    without = os.environ | {"JAVA_HOME": str(settings.state_folder), "ENGINE": "spark"}
+    code = "from tasks.ingest.engine import open_engine; from tasks.settings import Settings; "
+    code += "open_engine(Settings(_env_file=None)).__enter__()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=without, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert re.search(r"NotReady: ENGINE=spark needs Java 17, .*JAVA_GATEWAY_EXITED.*IMAGE_TARGET=spark", ended.stderr)
 
 
 def test_spark_numbers_many_products(settings: Settings) -> None:
