@@ -52,7 +52,7 @@ def main(
     clicks = learning_of(settings, NIGHT).clicks(known)
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, NIGHT))
     model, everything = train(clicks, texts, NIGHT, torch.device("cpu")), np.ones(len(titles), bool)
-    snapshot = Snapshot(known, titles_PV, like_titles(titles_PV), model, everything)
+    snapshot = Snapshot(known, titles_PV, like_titles(titles_PV, known.paired()), model, everything)
     figures: dict[str, object] = {}
     for power in POWERS:
         weights = FIXED_WEIGHTS["basket"] | {POPULARITY: -power}

@@ -79,7 +79,7 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
     known = cooccurrence.until(settings.held_out_days)
-    learning, like_PP = learning_of(settings, NIGHT), like_titles(titles_PV)
+    learning, like_PP = learning_of(settings, NIGHT), like_titles(titles_PV, cooccurrence.paired())
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), NIGHT))
     made = retrain(known, texts, like_PP, learning, torch.device("cpu"))
     ranker = ranker_from(made.examples, settings.goal, NIGHT.seed)

@@ -1,8 +1,9 @@
-"""Work done ahead by threads: while a step computes, what the next ones need is made."""
+"""Work done ahead by threads: while one result is used, the next ones are made."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 AHEAD = 6  # made before they are asked for, at most
@@ -16,12 +17,15 @@ class _End:
     """There are no more items."""
 
 
-def ahead(make: Callable[[Item], Made], items: Iterator[Item]) -> Iterator[Made]:
+def ahead(make: Callable[[Item], Made], items: Iterator[Item], *, first_alone: bool = False) -> Iterator[Made]:
     """As map(make, items): the same in the same order, made by threads before it is asked for.
 
     One thread takes the items, one after the other; what it or `make` raises is raised here, in its turn. Whoever
-    leaves early waits for what is being made, and no more is made.
+    leaves early waits for what is being made, and no more is made. first_alone: the others begin once the first is
+    made, which computes what all of them share.
     """
+    if first_alone:
+        yield from map(make, islice(items, 1))
     taking, making = ThreadPoolExecutor(1), ThreadPoolExecutor(THREADS)
     waiting: deque[Future[Made | _End]] = deque()
 

@@ -161,6 +161,13 @@ class Cooccurrence:
         unweighted = CountsByAge(counts.key_E, counts.age_E, counts.sessions_E)
         return Cooccurrence(unweighted, self.sessions, self.products, self.sessions_A, self.min_support).matrix()
 
+    def paired(self) -> npt.NDArray[np.bool_]:
+        """Which products have a pair, P."""
+        key, paired_P = self.counts.key_E[self.counts.starts], np.zeros(self.products, np.bool_)
+        for products in np.divmod(key, self.products):
+            paired_P[products] = True
+        return paired_P
+
     def popularity(self, half_life_days: float = np.inf) -> npt.NDArray[np.float32]:
         """Sessions that hold each product, halved likewise, P."""
         return self.popularities((half_life_days,))[:, 0]

@@ -11,6 +11,7 @@ from eclare.arrays.products import keep_heaviest, look_up
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, attention_of
+from eclare.model.prefetch import ahead
 from eclare.ranker import Ranker
 from eclare.related.features import GROUPS, CandidateSet
 from eclare.related.ranking import Ranked
@@ -53,14 +54,15 @@ def reasons_of(
     met_PP, trained = _met(snapshot), snapshot.ensemble.members[0].classifier
     attention_LZ = attention_of(trained.model, trained.texts)
     neighbours_LM, edges_LM = _neighbours(snapshot.ensemble)
-    for start in range(0, len(labels_PR), CHUNK):
+
+    def explain(start: int) -> Reasons:
         chunk = slice(start, start + CHUNK)
         products, labels_QR = np.arange(len(labels_PR), dtype=np.int32)[chunk], np.ascontiguousarray(labels_PR[chunk])
         published = CandidateSet(snapshot, products, labels_QR, ranked.log_partition_Q[chunk])
         parts = score_parts(published, ranker, ranked.of(chunk), scores_PR[chunk])
         queries, places = np.nonzero(labels_QR != PAD)
         labels, met = labels_QR[queries, places], look_up(met_PP, products, labels_QR)[queries, places]
-        yield Reasons(
+        return Reasons(
             products[queries],
             labels,
             met[:, 0],
@@ -71,6 +73,8 @@ def reasons_of(
             edges_LM[labels],
             parts[queries, places],
         )
+
+    yield from ahead(explain, iter(range(0, len(labels_PR), CHUNK)), first_alone=True)
 
 
 def score_parts(published: CandidateSet, ranker: Ranker, ranked: Ranked, scores_QR: Floats) -> Floats:

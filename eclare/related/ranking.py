@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from eclare.arrays.csr import Floats, Rows
 from eclare.arrays.topk import PAD, best_of_rows, only_among
+from eclare.model.prefetch import ahead
 from eclare.ranker import Ranker
 from eclare.related.candidates import candidates_by_group, joined, worth_shortlists
 from eclare.related.features import GROUPS, NAMES, CandidateSet
@@ -74,8 +75,8 @@ def rank_and_ablate(
     labels_QK, scores_QK = np.full((len(queries), k), PAD, np.int32), np.zeros((len(queries), k), np.float32)
     log_partition_Q = np.zeros(len(queries), np.float32)
     by_tokens = worth_shortlists(snapshot)
-    for start in tqdm(range(0, len(queries), CHUNK), desc="rank", unit="chunk", disable=None):
-        chunk = slice(start, start + CHUNK)
+
+    def rank_chunk(chunk: slice) -> None:
         found = candidates_by_group(snapshot, queries[chunk], k, by_tokens=by_tokens)
         candidates = CandidateSet(snapshot, queries[chunk], joined(found.values(), queries[chunk]))
         scores_QC = ranker.scores(candidates.features_QCF)
@@ -85,4 +86,9 @@ def rank_and_ablate(
             others = joined((each for name, each in found.items() if name != group), queries[chunk])
             left_QC = only_among(candidates.products_QC, others)
             ablated[group][chunk], _ = best_of_rows(left_QC, weaker[group].scores(candidates.features_QCF), k)
+
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(queries), CHUNK)]
+    ranked = ahead(rank_chunk, iter(chunks), first_alone=True)  # with what the snapshot keeps for all of them
+    for _ in tqdm(ranked, desc="rank", unit="chunk", total=len(chunks), disable=None):
+        pass
     return Ranked(labels_QK, scores_QK, log_partition_Q), ablated

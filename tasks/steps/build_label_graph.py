@@ -29,8 +29,9 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         vocabulary.save(folder)
         titles_PV = vocabulary.features(titles)
         sp.save_npz(folder / "titles.npz", titles_PV)
-        sp.save_npz(folder / LIKE_TITLES, like_titles(titles_PV), compressed=False)
-        known = load_cooccurrence(inputs).until(night.held_out_days)
+        cooccurrence = load_cooccurrence(inputs)
+        sp.save_npz(folder / LIKE_TITLES, like_titles(titles_PV, cooccurrence.paired()), compressed=False)
+        known = cooccurrence.until(night.held_out_days)
         graph = walk_label_graph(targets_of(known, settings), config)
         graph.save(folder)
         labels = graph.edges_LL.shape[0]

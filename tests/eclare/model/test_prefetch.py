@@ -23,6 +23,21 @@ def test_it_is_map_whoever_ends_first() -> None:
     assert list(ahead(slower_at_first, iter([]))) == []
 
 
+def test_the_first_is_made_before_the_others_begin() -> None:
+    begun: list[int] = []
+
+    def make(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.02 * (number == 0))
+        return number
+
+    made = ahead(make, iter(range(12)), first_alone=True)
+    assert next(made) == 0
+    assert begun == [0]
+    assert list(made) == list(range(1, 12))
+    assert list(ahead(make, iter([]), first_alone=True)) == []
+
+
 def test_few_are_made_before_they_are_asked_for_and_by_other_threads() -> None:
     taken: list[int] = []
     made = ahead(lambda _: threading.current_thread(), counted(1000, taken))

@@ -21,6 +21,7 @@ def test_sessions_that_products_share_count_less_the_older_they_are(chosen_SP, h
     assert np.allclose(pairs.popularity(half_life), np.diag(slowly), atol=1e-6)
     np.fill_diagonal(slowly, 0)
     assert np.allclose(pairs.matrix(half_life).toarray(), slowly, atol=1e-6)
+    assert np.array_equal(pairs.paired(), slowly.any(axis=1))
 
 
 def test_pairs_as_they_stood_and_what_came_after_are_two_parts_of_them(tmp_path) -> None:

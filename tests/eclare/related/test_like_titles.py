@@ -14,7 +14,7 @@ def test_a_product_is_like_those_with_its_nearest_titles_and_not_like_itself() -
     cosines_PP = (titles_PV @ titles_PV.T).toarray()
     np.fill_diagonal(cosines_PP, 0)
     cosines_PP[cosines_PP < LEAST_COSINE] = 0
-    like_PP = like_titles(titles_PV).toarray()
+    like_PP = like_titles(titles_PV, np.ones(len(titles), bool)).toarray()
     assert not like_PP.diagonal().any()
     few = (cosines_PP > 0).sum(axis=1) <= NEIGHBOURS
     assert few.sum() > 20
@@ -22,3 +22,15 @@ def test_a_product_is_like_those_with_its_nearest_titles_and_not_like_itself() -
     found = (like_PP > 0).sum(axis=1)
     assert (found[~few] >= NEIGHBOURS).all() and (found <= NEIGHBOURS + 1).all()
     assert like_PP.max() == pytest.approx(1) and not like_PP[-1].any()
+
+
+def test_only_what_has_a_pair_is_like_another_and_takes_up_a_place() -> None:
+    twins = 2 * NEIGHBOURS
+    titles_PV = tfidf(["red mug"] * twins + ["blue kettle", ""])
+    paired_P = np.zeros(titles_PV.shape[0], bool)
+    paired_P[[0, twins - 1, twins]] = True
+    assert not like_titles(titles_PV, np.ones_like(paired_P))[1, twins - 1]  # more twins than places
+    like_PP = like_titles(titles_PV, paired_P)
+    assert set(like_PP.indices.tolist()) == {0, twins - 1}
+    assert like_PP[[1, 1, 0], [0, twins - 1, twins - 1]] == pytest.approx(1)
+    assert like_titles(titles_PV, np.zeros_like(paired_P)).nnz == 0

@@ -39,7 +39,9 @@ def snapshot_of(
     titles_PV = tfidf(titles)
     everything = np.ones(len(known), bool)
     allowed = everything if allowed is None else allowed
-    return Snapshot(known, titles_PV, like_titles(titles_PV), trained(known, titles_PV, config), allowed)
+    return Snapshot(
+        known, titles_PV, like_titles(titles_PV, known.paired()), trained(known, titles_PV, config), allowed
+    )
 
 
 def backtested(known: Cooccurrence, titles: list[str], goal: Goal = "basket") -> Ranker:
@@ -57,4 +59,6 @@ def retrained(
     """As train_model does it."""
     titles_PV, learning = tfidf(titles), Learning(config, goal, np.inf, len(titles))
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), config))
-    return retrain(known, texts, like_titles(titles_PV), learning, torch.device("cpu"), checkpoints=checkpoints)
+    return retrain(
+        known, texts, like_titles(titles_PV, known.paired()), learning, torch.device("cpu"), checkpoints=checkpoints
+    )
