@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     train_processes: int = Field(
         1, ge=0, description="processes that train together, each on a GPU of its own; 0: one for each GPU, 1 on a CPU"
     )
+    shard_label_table: bool = Field(
+        False, description="share the label table out among TRAIN_PROCESSES even where each GPU has the room for it"
+    )
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="what computes over clicks")
     memory_limit_gib: float = Field(2.5, ge=0.25, description="memory of the engine; beyond it, it works on disk")
 

@@ -37,6 +37,7 @@ class Job:
     checkpoints: Path
     learning: Learning
     device: str
+    shard_labels: bool = False
 
     def save(self, folder: Path) -> None:
         """Write job.json, for other processes."""
@@ -48,9 +49,8 @@ class Job:
         values = json.loads((folder / JOB).read_text())
         night, learning = values.pop("night"), values.pop("learning")
         night["day"], learning["config"] = date.fromisoformat(night["day"]), ECLAREConfig(**learning["config"])
-        device = values.pop("device")
-        folders = {name: Path(path) for name, path in values.items()}
-        return cls(night=Night(**night), learning=Learning(**learning), device=device, **folders)
+        values |= {name: Path(values[name]) for name in ("interactions", "label_graph", "model", "checkpoints")}
+        return cls(night=Night(**night), learning=Learning(**learning), **values)
 
 
 def learning_of(settings: Settings, config: ECLAREConfig) -> Learning:
@@ -84,7 +84,10 @@ def train(job: Job) -> dict[str, float]:
     with distributed.process_group(device, PATIENCE):
         first = not distributed.rank()
         try:
-            made = retrain(known, texts, like_PP, job.learning, device, checkpoints=job.checkpoints)
+            made = retrain(
+                known, texts, like_PP, job.learning, device,
+                checkpoints=job.checkpoints, shard_labels=job.shard_labels,
+            )  # fmt: skip
         except FloatingPointError as error:
             raise BadInput(f"the model of night {job.night} did not learn: {error}") from error
     if not first:

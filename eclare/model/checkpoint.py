@@ -11,8 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from eclare.model import distributed
+from eclare.model.sharded_table import ShardedEmbedding
+
 Tensors = dict[str, Tensor]
 MINUTES = 5.0  # of training that a kill may cost, beside the epoch under way
+IN_PARTS = (  # tensors with a row a label, of which each process has its own where the table is sharded
+    "model.refinement.weight", "best.refinement.weight", "optimiser.0.0.exp_avg", "optimiser.0.0.exp_avg_sq",
+)  # fmt: skip
 
 
 class Epoch(NamedTuple):
@@ -44,13 +50,22 @@ class State(NamedTuple):
     epochs: list[Epoch]
 
     @classmethod
-    def of(cls, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> "State":
-        """As it is now."""
+    def of(
+        cls,
+        model: torch.nn.Module,
+        optimisers: list[torch.optim.Optimizer],
+        progress: Progress,
+        table: ShardedEmbedding | None = None,
+    ) -> "State":
+        """As it is now, whole in every process. table: the label table, where it is in parts."""
         tensors = {f"model.{name}": _copied(value) for name, value in model.state_dict().items()}
         tensors |= {f"best.{name}": value.cpu().contiguous() for name, value in progress.best.items()}
         for number, optimiser in enumerate(optimisers):
             for parameter, state in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{number}.{parameter}.{name}": _copied(value) for name, value in state.items()}
+        if table:
+            cpu = torch.device("cpu")
+            tensors |= {name: table.joined(tensors[name], cpu) for name in IN_PARTS if name in tensors}
         return cls(tensors, list(progress.epochs))
 
 
@@ -78,8 +93,13 @@ class Checkpoint(NamedTuple):
         staging.write_bytes(save(state.tensors, metadata))
         staging.replace(self.file)
 
-    def read(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer]) -> Progress:
-        """Set model and optimisers back to the last epoch written; a file of another training is passed over."""
+    def read(
+        self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], table: ShardedEmbedding | None = None
+    ) -> Progress:
+        """Set model and optimisers back to the last epoch written; a file of another training is passed over.
+
+        table: the label table, where it is in parts: then this process takes its own.
+        """
         from safetensors import safe_open
 
         if not self.file.exists():
@@ -89,6 +109,8 @@ class Checkpoint(NamedTuple):
             if metadata["fingerprint"] != self.fingerprint:
                 return Progress()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        if table:
+            tensors |= {name: table.part_of(tensors[name]) for name in IN_PARTS if name in tensors}
         model.load_state_dict(_under("model.", tensors))
         for number, optimiser in enumerate(optimisers):
             states: dict[int, dict[str, Tensor | int]] = {}
@@ -108,11 +130,13 @@ class CheckpointWriter:
     """Writes the checkpoints of a stage while it goes on: one at a time, and where one was written lately, none.
 
     On leaving, it waits for the one under way. What fails in writing is raised when the next is begun, or at the end.
-    checkpoint: None writes nothing.
+    checkpoint: None writes nothing. The first of several processes writes; the others, too, must be asked to where the
+    label table is in parts, for theirs.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None) -> None:
-        self._checkpoint = checkpoint
+    def __init__(self, checkpoint: Checkpoint | None, table: ShardedEmbedding | None = None) -> None:
+        self._checkpoint = checkpoint if table or not distributed.rank() else None
+        self._table = table
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         self._last_at = time.monotonic()
@@ -126,22 +150,36 @@ class CheckpointWriter:
 
     def after_epoch(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> None:
         """Begin to write, where the last one is long enough ago and written; training waits for the copy alone."""
-        if self._checkpoint is None or time.monotonic() - self._last_at < 60 * self._checkpoint.minutes:
-            return
-        if self._writing is None or self._writing.done():
-            self._begin(self._checkpoint, State.of(model, optimisers, progress))
+        if self._checkpoint is not None and self._is_due(self._checkpoint):
+            self._begin(self._checkpoint, model, optimisers, progress)
 
     def at_end(self, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> None:
         """Write the last epoch, where it is not yet, and wait for it."""
         if self._checkpoint is None:
             return
         if len(progress.epochs) > self._written_epochs:
-            self._begin(self._checkpoint, State.of(model, optimisers, progress))
+            self._begin(self._checkpoint, model, optimisers, progress)
         if self._writing is not None:
             self._writing.result()
 
-    def _begin(self, checkpoint: Checkpoint, state: State) -> None:
+    def _is_due(self, checkpoint: Checkpoint) -> bool:
+        free = self._writing is None or self._writing.done()
+        due = free and time.monotonic() - self._last_at >= 60 * checkpoint.minutes
+        if self._table is None:
+            return due
+        weight = self._table.weight
+        return bool(distributed.told_by(0, torch.tensor([float(due)], device=weight.device), 1))
+
+    def _begin(
+        self,
+        checkpoint: Checkpoint,
+        model: torch.nn.Module,
+        optimisers: list[torch.optim.Optimizer],
+        progress: Progress,
+    ) -> None:
         if self._writing is not None:
             self._writing.result()
-        self._last_at, self._written_epochs = time.monotonic(), len(state.epochs)
-        self._writing = self._thread.submit(checkpoint.write, state)
+        self._last_at, self._written_epochs = time.monotonic(), len(progress.epochs)
+        state = State.of(model, optimisers, progress, self._table)
+        if not distributed.rank():
+            self._writing = self._thread.submit(checkpoint.write, state)

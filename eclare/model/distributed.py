@@ -1,6 +1,6 @@
 """Training in several processes that torchrun started: each takes a part of every step, gradients are averaged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -60,31 +60,40 @@ def device_of_process(kind: str) -> torch.device:
     return torch.device(kind, dist.get_node_local_rank())
 
 
-def average_gradients(model: torch.nn.Module) -> None:
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Every process gets the mean of all processes' gradients, also of sparse ones."""
     if not dist.is_initialized():
         return
-    for parameter in model.parameters():
+    for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad = _mean_sparse(parameter.grad) if parameter.grad.is_sparse else mean_of_all(parameter.grad)
 
 
 def mean_of_all(values: Tensor) -> Tensor:
     """The mean of what all processes have, in place; alone, what it has."""
+    return sum_of_all(values).div_(world_size()) if dist.is_initialized() else values
+
+
+def sum_of_all(values: Tensor) -> Tensor:
+    """The sum of what all processes have, in place; alone, what it has."""
+    if dist.is_initialized():
+        dist.all_reduce(values)
+    return values
+
+
+def told_by(rank: int, rows: Tensor, count: int) -> Tensor:
+    """What one of the processes has, which is so many rows; the others' may be more or fewer."""
+    if world_size() == 1:
+        return rows
+    told = rows.contiguous() if rank == dist.get_rank() else rows.new_empty(count, *rows.shape[1:])
+    dist.broadcast(told, rank)
+    return told
+
+
+def gathered(rows: Tensor) -> list[Tensor]:
+    """The rows of every process; they may differ in number, a collective's may not."""
     if not dist.is_initialized():
-        return values
-    dist.all_reduce(values)
-    return values.div_(dist.get_world_size())
-
-
-def _mean_sparse(gradient: Tensor) -> Tensor:
-    gradient = gradient.coalesce()
-    rows, values = _gathered(gradient.indices()[0]), _gathered(gradient.values())
-    return torch.sparse_coo_tensor(rows[None], values / dist.get_world_size(), gradient.shape, check_invariants=False)
-
-
-def _gathered(rows: Tensor) -> Tensor:
-    """The rows of all processes behind each other; they may differ in number, a collective's may not."""
+        return [rows]
     count = torch.tensor([len(rows)], device=rows.device)
     counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
     dist.all_gather(counts, count)
@@ -93,4 +102,10 @@ def _gathered(rows: Tensor) -> Tensor:
     padded[: len(rows)] = rows
     parts = [torch.empty_like(padded) for _ in counts]
     dist.all_gather(parts, padded)
-    return torch.cat([part[: int(each)] for part, each in zip(parts, counts, strict=True)])
+    return [part[: int(each)] for part, each in zip(parts, counts, strict=True)]
+
+
+def _mean_sparse(gradient: Tensor) -> Tensor:
+    gradient = gradient.coalesce()
+    rows, values = (torch.cat(gathered(each)) for each in (gradient.indices()[0], gradient.values()))
+    return torch.sparse_coo_tensor(rows[None], values / dist.get_world_size(), gradient.shape, check_invariants=False)

@@ -39,14 +39,15 @@ class Training:
 
     clicks_NL: weighted clicks of the training points; texts: their titles and the labels' over the walked graph.
     checkpoints: folder for one file per stage, written at its end and, every `checkpoint_minutes` at most, after an
-    epoch. starts: warm starts of the members, none for a cold one; origin: the hash of what they come from. history:
-    every epoch run so far.
+    epoch. shard_labels: as run_stage. starts: warm starts of the members, none for a cold one; origin: the hash of what
+    they come from. history: every epoch run so far.
     """
 
     clicks_NL: sp.csr_matrix
     texts: Texts
     device: torch.device
     checkpoints: Path | None = None
+    shard_labels: bool = False
     starts: tuple[Start, ...] = ()
     origin: str = ""
     checkpoint_minutes: float = MINUTES
@@ -68,7 +69,8 @@ class Training:
         if self.checkpoints:
             fingerprint = f"{model.config.hash} {self.data_hash} {self.origin} {stage}"
             checkpoint = Checkpoint(self.checkpoints / f"{name}.safetensors", fingerprint, self.checkpoint_minutes)
-        self.history.extend(run_stage(model, data, stage._replace(name=name), checkpoint))
+        named = stage._replace(name=name)
+        self.history.extend(run_stage(model, data, named, checkpoint, shard_labels=self.shard_labels))
         return Trained(model, data.texts.without_points())
 
     @cached_property

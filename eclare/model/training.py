@@ -21,6 +21,7 @@ from eclare.model.inference import top_rows
 from eclare.model.network import ECLARE
 from eclare.model.prefetch import ahead
 from eclare.model.row_adam import RowAdam
+from eclare.model.sharded_table import ShardedEmbedding, in_parts
 from eclare.model.step_inputs import LabelInputs, StepInputs, moved, pinned
 
 log = logging.getLogger(__name__)
@@ -61,22 +62,32 @@ class TrainingData:
     validation: tuple[sp.csr_matrix, sp.csr_matrix] | None = None
 
 
-def run_stage(model: ECLARE, data: TrainingData, stage: Stage, checkpoint: Checkpoint | None = None) -> list[Epoch]:
+def run_stage(
+    model: ECLARE, data: TrainingData, stage: Stage, checkpoint: Checkpoint | None = None, *, shard_labels: bool = False
+) -> list[Epoch]:
     """Train the model in place, from the checkpoint on where there is one (ECLARE, section 4.4).
 
+    shard_labels: several processes share the label table out among themselves, also where each has the room for it.
     The same seed gives the same model on one device, interrupted or not. Raises ValueError without a single click,
     FloatingPointError when the loss stops being a number.
     """
+    with in_parts(model, wanted=shard_labels) as table:
+        epochs = _run_stage(StageRun(model, data, stage), checkpoint, table)
+    model.eval()
+    return epochs
+
+
+def _run_stage(run: "StageRun", checkpoint: Checkpoint | None, table: ShardedEmbedding | None) -> list[Epoch]:
     from tqdm import tqdm
 
-    run = StageRun(model, data, stage)
-    progress = checkpoint.read(model, run.optimisers) if checkpoint else Progress()
+    model, data, stage = run.model, run.data, run.stage
+    progress = checkpoint.read(model, run.optimisers, table) if checkpoint else Progress()
     first = len(progress.epochs) + 1
     if progress.epochs:
         log.info("%s goes on after epoch %d of %d, where an earlier try ended", stage.name, first - 1, stage.epochs)
     total, done = (epochs * run.batches.steps_per_epoch for epochs in (stage.epochs, first - 1))
     bar = tqdm(total=total, initial=done, unit="step", desc=stage.name, disable=None)
-    with bar, CheckpointWriter(None if distributed.rank() else checkpoint) as writer:
+    with bar, CheckpointWriter(checkpoint, table) as writer:
         for number in range(first, stage.epochs + 1):
             if data.validation and progress.epochs_without_better() >= model.config.patience:
                 break
@@ -89,7 +100,6 @@ def run_stage(model: ECLARE, data: TrainingData, stage: Stage, checkpoint: Check
             writer.at_end(model, run.optimisers, progress)
     if progress.best:
         model.load_state_dict(progress.best)
-    model.eval()
     return progress.epochs
 
 
@@ -160,7 +170,10 @@ class StageRun:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        distributed.average_gradients(self.model)
+        table, parameters = self.model.refinement, list(self.model.parameters())
+        if isinstance(table, ShardedEmbedding):  # whose gradients are averaged on their way
+            parameters = [parameter for parameter in parameters if parameter is not table.weight]
+        distributed.average_gradients(parameters)
         for optimiser in self.optimisers:
             optimiser.step()
         return loss.detach()

@@ -61,12 +61,13 @@ def retrain(
     device: torch.device,
     *,
     checkpoints: Path | None = None,
+    shard_labels: bool = False,
 ) -> Retrained:
     """Train at every earlier cut-off of what is known, the earliest first, and last on all of it.
 
     texts: titles of the products, which are points and labels alike, over the graph of all that is known; like_PP:
-    which titles are alike (like_titles). checkpoints: folder from which a killed training goes on. Raises ValueError
-    without a single click, FloatingPointError when a loss stops being a number.
+    which titles are alike (like_titles). checkpoints: folder from which a killed training goes on. shard_labels: as
+    run_stage. Raises ValueError without a single click, FloatingPointError when a loss stops being a number.
     """
     config, examples = learning.config, list[Examples]()
     earlier: tuple[Training, Ensemble] | None = None
@@ -74,11 +75,11 @@ def retrain(
         clicks_PP = learning.clicks(cutoff.known)
         of_then = texts.with_graph(build_label_graph(clicks_PP, config))
         below = checkpoints and checkpoints / f"known_for_{cutoff.known.days}_days"
-        training = Training(clicks_PP, of_then, device, below)
+        training = Training(clicks_PP, of_then, device, below, shard_labels)
         earlier = training, _train(training, config, earlier, PAST)
         if not distributed.rank():  # the others wait in the next training
             examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1]))
-    training = Training(learning.clicks(known), texts, device, checkpoints)
+    training = Training(learning.clicks(known), texts, device, checkpoints, shard_labels)
     ensemble = _train(training, config, earlier, OF_THE_NIGHT)
     return Retrained(ensemble, training.history, examples)
 

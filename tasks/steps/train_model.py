@@ -32,7 +32,8 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
         storage.open(made_from[1]) as texts,
         storage.write(night.artefact("model"), made_from=made_from, sources=sources) as (folder, counts),
     ):
-        job = Job(night, inputs, texts, folder, checkpoints, learning, settings.device)
+        device, shard_labels = settings.device, settings.shard_label_table
+        job = Job(night, inputs, texts, folder, checkpoints, learning, device, shard_labels)
         if processes == 1:
             counts |= train(job)
         else:

@@ -99,6 +99,7 @@ def test_two_processes_learn_as_well_as_one_and_the_first_one_s_log_is_the_step_
 def test_a_killed_process_ends_the_step_and_the_next_try_goes_on_where_it_was(settings, caplog) -> None:
     caplog.set_level(logging.INFO)
     night, settings = make_interactions(SHOP, settings), with_config(settings, QUICK | {"epochs": 20})
+    settings = settings.model_copy(update={"shard_label_table": True})
     started = []
 
     def kill_the_last() -> None:
@@ -112,6 +113,7 @@ def test_a_killed_process_ends_the_step_and_the_next_try_goes_on_where_it_was(se
     killer.result()
     assert all(map(has_ended, started)) and is_absent(night, settings)
     assert "SIGKILL" in caplog.text and "goes on after" not in caplog.text
+    assert "2 processes share the label table out, 24 rows each" in caplog.text
     run("train_model", DAY, settings)
     assert "goes on after epoch 10 of 10" in caplog.text
 
