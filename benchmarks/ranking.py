@@ -35,7 +35,7 @@ def main(
     cut: Annotated[str, typer.Option(help="First day that is not read, YYYY-MM-DD")],
     goal: Annotated[Goal, typer.Option(help="GOAL")] = "related",
     max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS", min=0)] = 3,
-    max_exposure: Annotated[float, typer.Option(help="MAX_EXPOSURE", min=0, max=1)] = 0.1,
+    max_exposure: Annotated[float | None, typer.Option(help="MAX_EXPOSURE; default: the goal's", min=0, max=1)] = None,
 ) -> None:
     """Ends with one line of JSON, as benchmarks.next_days.
 
@@ -45,7 +45,8 @@ def main(
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
     middle, judge = judge_at(rows, cut)
     begin = time.perf_counter()
-    ranking = ranking_at(rows, middle, Settings(_env_file=None, goal=goal))
+    settings = Settings(_env_file=None, goal=goal, max_exposure=max_exposure)
+    ranking, max_exposure = ranking_at(rows, middle, settings), settings.exposure_limit
     lists = ranking.lists(max_variants=max_variants, max_exposure=max_exposure)
     seconds = round(time.perf_counter() - begin, 1)
     figures = judge.figures({OURS: lists[judge.queries]} | judge.rivals(), OURS)

@@ -63,7 +63,7 @@ def list_rules(settings: Settings) -> ListRules:
     """The shop's rules of a list."""
     return ListRules(
         settings.top_k, settings.max_same_category, settings.diversity,
-        settings.max_variants, settings.max_exposure, settings.fill_with_popular,
+        settings.max_variants, settings.exposure_limit, settings.fill_with_popular,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).parents[1]
+EXPOSURE_OF_GOAL = {"related": 0.1, "basket": 1.0}  # baskets hold best sellers: without them they are not foreseen
 
 
 def _from_root(url: str) -> str:
@@ -80,11 +81,12 @@ class Settings(BaseSettings):
     max_variants: int = Field(
         3, ge=0, description="related products of a list that are the same but for size or colour; 0: no limit"
     )
-    max_exposure: float = Field(
-        0.1,
+    max_exposure: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="share of the pages that shoppers visit that may show one product in their first 10",
+        description="share of the pages that shoppers visit that may show one product in their first 10; None: "
+        + ", ".join(f"{limit:g} of GOAL {goal}" for goal, limit in EXPOSURE_OF_GOAL.items()),
     )
     fill_with_popular: bool = Field(
         False, description="whether what sells everywhere fills up lists that are still short"
@@ -103,6 +105,11 @@ class Settings(BaseSettings):
     alert_webhook_url: str | None = Field(None, description="where failures are posted as JSON with a `text`; a secret")
     metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: refused")
     alert_email: str | None = Field(None, description="who is mailed of failures, by Airflow's connection smtp_default")
+
+    @property
+    def exposure_limit(self) -> float:
+        """MAX_EXPOSURE or, where it is not set, what suits the GOAL; 1 is no limit."""
+        return EXPOSURE_OF_GOAL[self.goal] if self.max_exposure is None else self.max_exposure
 
     @model_validator(mode="after")
     def _window_holds_training_days(self) -> Self:

@@ -118,13 +118,24 @@ class Verdict(NamedTuple):
 
 
 def read_gate(settings: Settings) -> GateConfig:
-    """The thresholds of the JSON file GATE_CONFIG, or the defaults; raises BadInput for a file that cannot be used."""
+    """The thresholds of the JSON file GATE_CONFIG; what it leaves out lets through the exposure that lists may have.
+
+    Raises BadInput for a file that cannot be used.
+    """
     if settings.gate_config is None:
-        return GateConfig()
+        return GateConfig(_of_exposure(settings.exposure_limit))
     try:
-        return GateConfig.model_validate_json(Path(settings.gate_config).read_bytes())
+        given = GateConfig.model_validate_json(Path(settings.gate_config).read_bytes())
     except (OSError, ValidationError) as error:
         raise BadInput(f"GATE_CONFIG must name a JSON file of the gate's thresholds: {error}") from error
+    return GateConfig(_of_exposure(settings.exposure_limit) | given.root)
+
+
+def _of_exposure(limit: float) -> dict[str, float]:
+    """Wider thresholds of the page's rules, where lists may show one product more often than these let through."""
+    default = {rule.name: rule.threshold for rule in RULES}
+    wider = {name: limit for name in ("most_shown", "ten_most_shown") if limit > default[name]}
+    return wider | {"shown": 0.0} if limit >= 1 else wider
 
 
 def broken_zero_rules(measured: Mapping[str, float | None]) -> list[str]:

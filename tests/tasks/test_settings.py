@@ -67,6 +67,11 @@ def test_a_value_out_of_range_is_refused_by_its_name(name: str, value: str, monk
         Settings()
 
 
+def test_the_limit_of_exposure_is_the_goal_s_where_none_is_set() -> None:
+    assert [Settings(_env_file=None, goal=goal).exposure_limit for goal in ("related", "basket")] == [0.1, 1]
+    assert Settings(_env_file=None, goal="basket", max_exposure=0.2).exposure_limit == 0.2
+
+
 def test_a_window_of_held_out_days_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WINDOW_DAYS", "7")
     monkeypatch.setenv("HELD_OUT_DAYS", "7")

@@ -166,6 +166,27 @@ def test_thresholds_come_from_one_file_that_names_only_what_it_changes(settings:
 
 
 @pytest.mark.parametrize(
+    ("changed", "thresholds"),
+    [
+        ({"goal": "basket"}, {"most_shown": 1, "ten_most_shown": 1, "shown": 0}),
+        ({"goal": "basket", "max_exposure": 0.05}, {}),
+        ({"max_exposure": 0.2}, {"most_shown": 0.2}),
+        ({"max_exposure": 0.5}, {"most_shown": 0.5, "ten_most_shown": 0.5}),
+    ],
+)
+def test_the_page_may_show_what_lists_may_unless_the_file_says_otherwise(
+    settings: Settings, tmp_path, changed, thresholds
+) -> None:
+    settings = settings.model_copy(update=changed)
+    gate = read_gate(settings)
+    assert {rule.name: gate.threshold(rule) for rule in RULES if gate.threshold(rule) != rule.threshold} == thresholds
+    file = tmp_path / "gate.json"
+    file.write_text('{"most_shown": 0.07}')
+    given = read_gate(settings.model_copy(update={"gate_config": file}))
+    assert given.root == thresholds | {"most_shown": 0.07}
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "Invalid JSON"), ("{", "Invalid JSON"), ("[]", "should be an object"), ('{"chrun": 1}', "got chrun"),
