@@ -15,6 +15,7 @@ from eclare.model import distributed
 from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import LabelGraph
+from eclare.model.token_shortlists import TokenShortlists
 from eclare.ranker import Ranker
 from eclare.related.features import NAMES
 from eclare.related.list_rules import ListRules
@@ -48,7 +49,8 @@ def load_snapshot(inputs: Path, texts: Path, model: Path, settings: Settings, *,
     titles, like = load_texts(texts).labels_LV, load_like_titles(texts)
     ensemble = Ensemble.load(model, titles, choose_device(settings))
     allowed = recommendable(pq.read_table(inputs / "products.parquet"))
-    return Snapshot(load_cooccurrence(inputs).until(known_until), titles, like, ensemble, allowed)
+    known, shortlists = load_cooccurrence(inputs).until(known_until), TokenShortlists.load(model, ensemble, allowed)
+    return Snapshot(known, titles, like, ensemble, allowed, shortlists)
 
 
 def load_ranker(model: Path) -> Ranker:

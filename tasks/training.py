@@ -6,18 +6,21 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import torch
 
 from eclare.model import distributed
 from eclare.model.config import ECLAREConfig
 from eclare.model.loss_curve import plot_losses
 from eclare.related.backtest import ranker_from
+from eclare.related.candidates import worth_shortlists
 from eclare.related.retraining import Learning, retrain
+from eclare.related.snapshot import Snapshot
 from tasks.errors import BadInput, NotReady
 from tasks.model_config import load_cooccurrence, load_like_titles
 from tasks.night import Night
 from tasks.processes import work
-from tasks.ranking import RANKER, choose_device, load_texts
+from tasks.ranking import RANKER, choose_device, load_texts, recommendable
 from tasks.settings import Settings
 
 # Others wait for the first while it makes examples. That a process has died is torchrun's to notice, that none gets
@@ -93,6 +96,10 @@ def train(job: Job) -> dict[str, float]:
     if not first:
         return {}
     made.ensemble.save(job.model)
+    allowed = recommendable(pq.read_table(job.interactions / "products.parquet"))
+    snapshot = Snapshot(known, texts.labels_LV, like_PP, made.ensemble, allowed)
+    if worth_shortlists(snapshot):  # all steps that rank, and all shards, need the same
+        snapshot.token_shortlists.save(job.model)
     ranker_from(made.examples, job.learning.goal, job.learning.config.seed).save(job.model / RANKER)
     (job.model / "training.json").write_text(json.dumps([epoch._asdict() for epoch in made.history]) + "\n")
     plot_losses(made.history, job.model / "losses.png")

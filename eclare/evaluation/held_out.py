@@ -1,9 +1,11 @@
 """Lists of related products judged by what sessions held afterwards, with intervals over these sessions."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -54,8 +56,10 @@ class HeldOut:
         Without a group the truth is another one: fewer sessions share a pair, and fewer would by chance. Raises
         ValueError where all sessions are of one group.
         """
-        without = [self._figures(lists, self._groups.without(group)) for group in self._groups.occupied]
-        return Jackknife(self._figures(lists, self._groups.all), without)
+        seen_by_all = self._groups.all
+        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+            without = pool.map(lambda group: self._figures(lists, self._groups.without(group)), self._groups.occupied)
+            return Jackknife(self._figures(lists, seen_by_all), list(without))
 
     def _figures(self, lists: Mapping[str, Rows], seen: Seen) -> dict[Key, float]:
         shared_QP = seen.shared_PP[self.queries]

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eclare.arrays.csr import rows_of
+from eclare.arrays.csr import CSRStack, Floats, rows_of
+from eclare.arrays.products import look_up
 from eclare.arrays.topk import PAD, best_entries
 
 PROPENSITY_A, PROPENSITY_B = 0.6, 2.6  # the Amazon sets' constants (Jain, Prabhu, Varma, KDD 2016)
@@ -177,8 +178,8 @@ class Truth:
         """
         if max(self._ks) > labels_NK.shape[1]:
             raise ValueError(f"k must be at most the {labels_NK.shape[1]} labels of each point, got {max(self._ks)}")
-        labels_NK = labels_NK[:, : max(self._ks)]
-        hits = self._true.find(labels_NK)[1]
+        labels_NK = np.ascontiguousarray(labels_NK[:, : max(self._ks)], np.int32)
+        hits = self._true.values(labels_NK) > 0
         weights = np.where(hits, self._inverse_propensity_L[np.maximum(labels_NK, 0)], 0.0)
         ideal, hits_NK = np.cumsum(self._discount), hits.cumsum(axis=1)
         dcg_NK, psp_NK = (hits * self._discount).cumsum(axis=1), weights.cumsum(axis=1)
@@ -212,38 +213,27 @@ class Truth:
 
 
 class _Entries(NamedTuple):
-    """The entries of an N x L matrix in the order of row and label, to look labels of lists up in."""
+    """The entries of an N x L matrix in the order of row and label, all positive, to look labels of lists up in."""
 
-    shape: tuple[int, int]
+    matrix: CSRStack
     row_E: npt.NDArray[np.int32]
     label_E: npt.NDArray[np.int32]
-    value_E: npt.NDArray[np.float64]
+    value_E: Floats
 
     @classmethod
     def of(cls, matrix: sp.csr_matrix) -> "_Entries":
         matrix = matrix if matrix.has_sorted_indices else matrix.sorted_indices()
-        return cls(matrix.shape, rows_of(matrix), matrix.indices, matrix.data)
+        value_E = matrix.data.astype(np.float32)
+        return cls(CSRStack.of(matrix, value_E[:, None]), rows_of(matrix), matrix.indices, value_E)
 
-    def find(self, labels_NK: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """The entry at each recommended label, and whether there is one."""
-        points, labels = self.shape
-        stored = self.row_E.astype(np.int64) * labels + self.label_E
-        wanted = np.arange(points)[:, None] * labels + labels_NK
-        if not len(stored):
-            return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, bool)
-        at = np.minimum(np.searchsorted(stored, wanted), len(stored) - 1)
-        return at, (stored[at] == wanted) & (labels_NK != PAD)
-
-    def values(self, labels_NK: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def values(self, labels_NK: npt.NDArray[np.int32]) -> Floats:
         """The value at each recommended label; 0 where there is none."""
-        at, is_there = self.find(labels_NK)
-        values = np.zeros(labels_NK.shape)
-        values[is_there] = self.value_E[at[is_there]]
-        return values
+        values_NKM: Floats = look_up(self.matrix, np.arange(len(labels_NK), dtype=np.int32), labels_NK)
+        return values_NKM[..., 0]
 
     def best(self, gain_E: npt.NDArray[np.floating], discount_K: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The discounted gain that the best possible labels of every point would bring among the first k, N x K."""
         best, place = best_entries(self.row_E, self.label_E, gain_E, len(discount_K))
-        gains_NK = np.zeros((self.shape[0], len(discount_K)))
+        gains_NK = np.zeros((len(self.matrix.indptr) - 1, len(discount_K)))
         gains_NK[self.row_E[best], place] = gain_E[best] * discount_K[place]
         return np.cumsum(gains_NK, axis=1)

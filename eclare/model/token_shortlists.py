@@ -6,10 +6,12 @@ of the time. Inverted lists over clusters of labels find 72% of the best 10: lab
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
@@ -19,6 +21,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.exact_index import Index
 from eclare.model.inference import CHUNK
 
+FILE = "token_shortlists.npz"
 LENGTH = 200  # labels of a token
 FEWEST_TITLES = 2  # that must hold a token: one that a single title has is seldom among the words of its best labels
 
@@ -45,6 +48,19 @@ class TokenShortlists:
             places = index.search(ensemble.encode(alone_VV[chunk]), min(LENGTH, index.ntotal))[1]
             labels_VT[chunk, : places.shape[1]] = np.where(places == PAD, PAD, labels[places])
         return cls(labels_VT, ensemble.classifiers_LD)
+
+    def save(self, folder: Path) -> None:
+        """Write token_shortlists.npz: a plain array, no pickle."""
+        np.savez(folder / FILE, labels_VT=self.labels_VT)
+
+    @classmethod
+    def load(cls, folder: Path, ensemble: Ensemble, allowed_L: npt.NDArray[np.bool_]) -> "TokenShortlists | None":
+        """What `save` wrote, of the labels that are still allowed; None where it wrote nothing."""
+        if not (folder / FILE).exists():
+            return None
+        with np.load(folder / FILE, allow_pickle=False) as file:
+            labels_VT = file["labels_VT"]
+        return cls(np.where((labels_VT != PAD) & allowed_L[labels_VT], labels_VT, PAD), ensemble.classifiers_LD)
 
     def search(self, titles_QV: sp.csr_matrix, encoded_QD: Floats, k: int) -> Rows:
         """The k best of the labels of each title's tokens, in no order, Q x k; PAD where there are fewer."""

@@ -30,7 +30,7 @@ class Snapshot:
     """P products on one day: their co-occurrence until then, their titles, and a model trained until then or before.
 
     titles_PV: CSR TF-IDF with rows of norm 1 or 0; like_PP: which of them are alike (like_titles); allowed_P: products
-    that may be recommended.
+    that may be recommended. saved_shortlists: of the same model, where they were found before.
     """
 
     cooccurrence: Cooccurrence
@@ -38,6 +38,7 @@ class Snapshot:
     like_PP: sp.csr_matrix
     ensemble: Ensemble
     allowed_P: npt.NDArray[np.bool_]
+    saved_shortlists: TokenShortlists | None = None
 
     def __len__(self) -> int:
         return len(self.cooccurrence)
@@ -76,6 +77,8 @@ class Snapshot:
     @cached_property
     def token_shortlists(self) -> TokenShortlists:
         """The best allowed products of every token of the titles."""
+        if self.saved_shortlists is not None:
+            return self.saved_shortlists
         allowed, index = self.model_index
         return TokenShortlists.of(self.ensemble, index, allowed, self.titles_PV)
 

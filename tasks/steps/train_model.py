@@ -14,9 +14,10 @@ def train_model(night: Night, settings: Settings) -> dict[str, float]:
     """Train on the days before the cut, after earlier cut-offs of the same days, on which the ranker is fitted.
 
     Writes member_1/ with model.safetensors, config.json and label_graph.npz; ranker.safetensors; training.json and
-    losses.png. A retry on the same machine goes on where a kill ended the last try. TRAIN_PROCESSES processes train, or
-    one for each GPU where it is 0. Raises BadInput for a config that cannot work and for a training that
-    diverges, NotReady where a GPU is missing and where one of several processes was killed.
+    losses.png; token_shortlists.npz of a large catalogue. A retry on the same machine goes on where a kill ended the
+    last try. TRAIN_PROCESSES processes train, or one for each GPU where it is 0. Raises BadInput for a config that
+    cannot work and for a training that diverges, NotReady where a GPU is missing and where one of several processes was
+    killed.
     """
     storage, config = Storage(settings.storage_url), read_config(settings)
     made_from = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph")]

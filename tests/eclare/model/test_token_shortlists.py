@@ -1,5 +1,7 @@
 """The best labels of a title among those of its tokens, against the slow way, and what they miss of all labels."""
 
+from dataclasses import replace
+
 import numba
 import numpy as np
 import pytest
@@ -52,6 +54,23 @@ def test_only_allowed_products_are_in_them_and_rare_tokens_have_none() -> None:
     assert allowed[lists[lists != PAD]].all()
     held = np.bincount(snapshot.titles_PV.indices, minlength=len(lists))
     assert np.array_equal((lists != PAD).any(axis=1), held >= 2)
+
+
+def test_saved_ones_are_found_again_without_what_is_allowed_no_more(tmp_path) -> None:
+    snapshot, everything = snapshot_of(SHOP.cooccurrence, SHOP.titles), np.ones(120, bool)
+    assert TokenShortlists.load(tmp_path, snapshot.ensemble, everything) is None
+    snapshot.token_shortlists.save(tmp_path)
+    again = TokenShortlists.load(tmp_path, snapshot.ensemble, everything)
+    assert again is not None and np.array_equal(again.labels_VT, snapshot.token_shortlists.labels_VT)
+    saved = replace(snapshot, saved_shortlists=again)
+    queries = np.arange(120, dtype=np.int32)
+    assert saved.token_shortlists is again
+    assert np.array_equal(by_token_shortlists(saved, queries, 7), by_token_shortlists(snapshot, queries, 7))
+    some = np.arange(120) % 3 > 0
+    left = TokenShortlists.load(tmp_path, snapshot.ensemble, some)
+    assert left is not None
+    kept = some[again.labels_VT] & (again.labels_VT != PAD)
+    assert np.array_equal(left.labels_VT, np.where(kept, again.labels_VT, PAD))
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread here")

@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from eclare.model.data import Interactions
+from eclare.model.token_shortlists import TokenShortlists
 from eclare.ranker import Ranker
+from eclare.related import ranking
 from eclare.related.backtest import ranker_from
 from eclare.related.features import NAMES
 from eclare.related.recommendations import Recommendations
+from tasks import training
 from tasks.errors import BadInput, NotReady
 from tasks.model_config import read_config
 from tasks.night import Night
@@ -82,6 +85,17 @@ def test_a_night_ranks_by_a_backtest_or_by_fixed_weights(settings, days, is_fitt
     assert torch.equal(ranker.layers[0].weight, fixed.layers[0].weight) == (not is_fitted)
     known, new = same_group(shop, night, settings)
     assert known > 0.9 and new > 0.9
+
+
+@pytest.mark.slow
+def test_a_large_catalogue_is_ranked_by_shortlists_that_were_found_once(settings, monkeypatch) -> None:
+    shop = sessions_of_groups(groups=6, products_per_group=8, days=40)
+    night = make_interactions(shop, settings)
+    for module in (training, ranking):
+        monkeypatch.setattr(module, "worth_shortlists", lambda _: True)
+    run("train_model", DAY, settings)
+    monkeypatch.setattr(TokenShortlists, "of", None)  # nobody looks for them again
+    assert min(same_group(shop, night, settings)) > 0.9
 
 
 @pytest.mark.slow
