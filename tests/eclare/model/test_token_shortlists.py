@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from eclare.arrays.topk import PAD
 from eclare.model import token_shortlists
-from eclare.model.token_shortlists import TokenShortlists
+from eclare.model.token_shortlists import TokenShortlists, quantised
 from eclare.ranker import Ranker
 from eclare.related import candidates, ranking
 from eclare.related.candidates import by_model, by_token_shortlists
@@ -27,7 +27,8 @@ SHOP = sessions_of_groups(groups=12, products_per_group=10, days=30)
 def test_the_best_of_the_labels_of_any_token_are_kept(seed, k) -> None:
     random = np.random.default_rng(seed)
     labels_VT = random.integers(PAD, 20, (6, 4), dtype=np.int32)
-    classifiers, encoded = (random.integers(-2, 3, (rows, 3)).astype(np.float32) for rows in (20, 5))
+    classifiers, encoded = (random.integers(-2, 3, (rows, 4)).astype(np.float32) for rows in (20, 5))
+    classifiers[:, 3] = encoded[:, 3] = 127  # what then is a whole number stays what it is in 8 bits
     titles = sp.random(5, 6, 0.4, "csr", np.float32, random)
     found = TokenShortlists(labels_VT, classifiers).search(titles, encoded, k)
     for query, row in enumerate(found):
@@ -36,6 +37,20 @@ def test_the_best_of_the_labels_of_any_token_are_kept(seed, k) -> None:
         assert len(kept) == len(set(kept)) == min(k, len(union)) and set(kept) <= union
         scores = {label: float(encoded[query] @ classifiers[label]) for label in union}
         assert sorted(scores[label] for label in kept) == sorted(scores.values())[len(union) - len(kept) :]
+
+
+def test_scores_of_8_bits_are_nearly_the_scores() -> None:
+    random = np.random.default_rng(0)
+    classifiers, encoded = (random.standard_normal((rows, 128), np.float32) for rows in (2000, 40))
+    classifiers[7] = 0
+    (codes, scale), of_queries = quantised(classifiers), quantised(encoded)
+    assert codes.dtype == np.int8 and np.abs(codes).max(axis=1).tolist() == [127 * (row != 7) for row in range(2000)]
+    exact = encoded @ classifiers.T
+    found = (of_queries.codes_ND.astype(int) @ codes.astype(int).T) * scale * of_queries.scale_N[:, None]
+    assert np.abs(found - exact).max() < 0.02 * exact.std() * 4
+    best = [set(np.argsort(-scores)[:100].tolist()) for scores in exact]
+    kept = [len(best[row] & set(np.argsort(-found[row])[:100].tolist())) for row in range(40)]
+    assert np.mean(kept) > 97
 
 
 def test_most_of_the_best_of_all_labels_are_among_them(monkeypatch) -> None:
