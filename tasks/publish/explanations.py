@@ -37,10 +37,11 @@ def write_reasons(chunks: Iterable["Reasons"], ids: "Strings", day: date, folder
 
     chunks: as many pairs as are in memory at once. day: the last one whose clicks count.
     """
-    names = pa.array(ids, pa.string())
+    names, neighbours_L = pa.array(ids, pa.string()), np.full(len(ids), None, object)
     with pq.ParquetWriter(folder / FILE, SCHEMA) as file:
         for reasons in chunks:
-            file.write_table(_rows(reasons, names, day))
+            _describe_neighbours(reasons, names, neighbours_L)
+            file.write_table(_rows(reasons, names, neighbours_L, day))
 
 
 def read_reasons(folder: Path) -> pa.RecordBatchReader:
@@ -50,7 +51,7 @@ def read_reasons(folder: Path) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(SCHEMA, pq.ParquetFile(folder / FILE).iter_batches())
 
 
-def _rows(reasons: "Reasons", names: pa.Array, day: date) -> pa.Table:
+def _rows(reasons: "Reasons", names: pa.Array, neighbours_L: npt.NDArray[np.object_], day: date) -> pa.Table:
     epoch_day = day.toordinal() - date(1970, 1, 1).toordinal()
     never = reasons.age_E < 0
     columns = {
@@ -58,7 +59,7 @@ def _rows(reasons: "Reasons", names: pa.Array, day: date) -> pa.Table:
         "related_product_id": names.take(pa.array(reasons.labels_E)),
         "sessions": pa.array(np.round(reasons.sessions_E).astype(np.int32)),
         "last_day": pa.array(epoch_day - reasons.age_E, pa.int32(), mask=never).cast(pa.date32()),
-        "neighbours": pa.array(_neighbours(reasons, names), pa.string()),
+        "neighbours": pa.array(neighbours_L[reasons.labels_E], pa.string()),
     }
     for view, weights_E in zip(reasons.views, reasons.attention_EZ.T, strict=True):
         columns[f"attention_{view}"] = _rounded(weights_E)
@@ -73,12 +74,14 @@ def _rounded(values: npt.NDArray[np.float32]) -> pa.Array:
     return pa.array(np.round(values, 5), pa.float32(), from_pandas=True)
 
 
-def _neighbours(reasons: "Reasons", names: pa.Array) -> list[str]:
-    """Label ids and edge weights as JSON objects."""
-    near, weights = reasons.neighbours_EM, np.round(reasons.edges_EM.astype(float), 4).tolist()
-    of_near = names.take(pa.array(near.ravel(), mask=near.ravel() == PAD)).to_pylist()
-    ids = (of_near[start : start + near.shape[1]] for start in range(0, len(of_near), max(near.shape[1], 1)))
-    return [
-        json.dumps({name: weight for name, weight in zip(row, edges, strict=True) if name is not None})
-        for row, edges in zip(ids, weights, strict=True)
-    ]
+def _describe_neighbours(reasons: "Reasons", names: pa.Array, neighbours_L: npt.NDArray[np.object_]) -> None:
+    """Write ids and edge weights of the neighbours as a JSON object for each label that has none yet."""
+    labels_U, first_U = np.unique(reasons.labels_E, return_index=True)
+    is_new_U = neighbours_L[labels_U] == None  # noqa: E711 (of each)
+    near_UM, edges_UM = (each[first_U[is_new_U]] for each in (reasons.neighbours_EM, reasons.edges_EM))
+    near, count = near_UM.ravel(), near_UM.shape[1]
+    of_near, weights_UM = names.take(pa.array(near, mask=near == PAD)).to_pylist(), np.round(edges_UM.astype(float), 4)
+    for row, label in enumerate(labels_U[is_new_U].tolist()):
+        ids, weights = of_near[row * count : (row + 1) * count], weights_UM[row].tolist()
+        near_ones = {name: weight for name, weight in zip(ids, weights, strict=True) if name is not None}
+        neighbours_L[label] = json.dumps(near_ones)
