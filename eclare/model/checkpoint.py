@@ -15,6 +15,7 @@ from eclare.model import distributed
 from eclare.model.sharded_table import ShardedEmbedding
 
 Tensors = dict[str, Tensor]
+CPU = torch.device("cpu")
 MINUTES = 5.0  # of training that a kill may cost, beside the epoch under way
 IN_PARTS = (  # tensors with a row a label, of which each process has its own where the table is sharded
     "model.refinement.weight", "best.refinement.weight", "optimiser.0.0.exp_avg", "optimiser.0.0.exp_avg_sq",
@@ -57,20 +58,21 @@ class State(NamedTuple):
         progress: Progress,
         table: ShardedEmbedding | None = None,
     ) -> "State":
-        """As it is now, whole in every process. table: the label table, where it is in parts."""
-        tensors = {f"model.{name}": _copied(value) for name, value in model.state_dict().items()}
-        tensors |= {f"best.{name}": value.cpu().contiguous() for name, value in progress.best.items()}
+        """As it is now. table: the label table, where it is in parts, which the first process alone gets whole."""
+        values = {f"model.{name}": value for name, value in model.state_dict().items()}
+        values |= {f"best.{name}": value for name, value in progress.best.items()}
         for number, optimiser in enumerate(optimisers):
             for parameter, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"optimiser.{number}.{parameter}.{name}": _copied(value) for name, value in state.items()}
-        if table:
-            cpu = torch.device("cpu")
-            tensors |= {name: table.joined(tensors[name], cpu) for name in IN_PARTS if name in tensors}
-        return cls(tensors, list(progress.epochs))
+                values |= {f"optimiser.{number}.{parameter}.{name}": value for name, value in state.items()}
 
+        def kept(name: str, value: Tensor | float) -> Tensor:
+            if table and name in IN_PARTS:
+                return table.joined(torch.as_tensor(value), CPU, is_kept=not distributed.rank())
+            if name.startswith("best."):  # nothing changes it
+                return torch.as_tensor(value).cpu().contiguous()
+            return torch.as_tensor(value).detach().to(CPU, copy=True).contiguous()
 
-def _copied(value: Tensor | float) -> Tensor:
-    return torch.as_tensor(value).detach().to("cpu", copy=True).contiguous()
+        return cls({name: kept(name, value) for name, value in values.items()}, list(progress.epochs))
 
 
 class Checkpoint(NamedTuple):

@@ -43,12 +43,18 @@ class ShardedEmbedding(nn.Module):
         rows_SD: Tensor = _Rows.apply(self.weight, rows_S, self.first)  # type: ignore[no-untyped-call]
         return rows_SD
 
-    def joined(self, part: Tensor, device: torch.device) -> Tensor:
-        """The parts of all processes below one another, on a device; on theirs there is one at a time beside it."""
-        whole = torch.empty(self.num_embeddings, *part.shape[1:], dtype=part.dtype, device=device)
+    def joined(self, part: Tensor, device: torch.device, *, is_kept: bool = True) -> Tensor:
+        """The parts of all processes below one another, on a device; no rows where this process does not keep them.
+
+        part: of this process, where the table is; there, one part at a time is beside it. All processes must ask.
+        """
+        kept = self.num_embeddings if is_kept else 0
+        whole = torch.empty(kept, *part.shape[1:], dtype=part.dtype, device=device)
         for rank in range(distributed.world_size()):
             rows = self._rows_of(rank)
-            whole[rows] = distributed.told_by(rank, part, rows.stop - rows.start).to(device)
+            told = distributed.told_by(rank, part, rows.stop - rows.start)
+            if is_kept:
+                whole[rows] = told.to(device)
         return whole
 
     def part_of(self, whole: Tensor) -> Tensor:

@@ -123,11 +123,18 @@ class StageRun:
 
     @cached_property
     def optimisers(self) -> list[torch.optim.Optimizer]:
-        """Adam; its sparse form for the two tables of which a step sees few rows."""
+        """Adam; its sparse form for the two tables of which a step sees few rows, the labels' first (IN_PARTS)."""
         model = self.model
         tables = [table.weight for table in (model.refinement, model.tokens) if table.weight.requires_grad]
         blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
         return [RowAdam(tables), torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()])]
+
+    @cached_property
+    def _parameters_of_all(self) -> list[nn.Parameter]:
+        """Those that every process holds; the gradients of a table in parts are averaged on their way."""
+        table = self.model.refinement
+        part = table.weight if isinstance(table, ShardedEmbedding) else None
+        return [parameter for parameter in self.model.parameters() if parameter is not part]
 
     def epoch(self, number: int, after_step: Callable[[], object] = lambda: None) -> Epoch:
         """Every point once, then a look at the validation points; epochs count from 1."""
@@ -170,10 +177,7 @@ class StageRun:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        table, parameters = self.model.refinement, list(self.model.parameters())
-        if isinstance(table, ShardedEmbedding):  # whose gradients are averaged on their way
-            parameters = [parameter for parameter in parameters if parameter is not table.weight]
-        distributed.average_gradients(parameters)
+        distributed.average_gradients(self._parameters_of_all)
         for optimiser in self.optimisers:
             optimiser.step()
         return loss.detach()

@@ -135,7 +135,7 @@ def _of_exposure(limit: float) -> dict[str, float]:
     """Wider thresholds of the page's rules, where lists may show one product more often than these let through."""
     default = {rule.name: rule.threshold for rule in RULES}
     wider = {name: limit for name in ("most_shown", "ten_most_shown") if limit > default[name]}
-    return wider | {"shown": 0.0} if limit >= 1 else wider
+    return wider | ({"shown": 0.0} if limit == 1 else {})
 
 
 def broken_zero_rules(measured: Mapping[str, float | None]) -> list[str]:
