@@ -16,6 +16,7 @@ from tests.small_shop import IDS, NIGHT
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(900),  # Airflow's boot, kernels to compile and a night, beside two other files
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium chromium-driver)"
     ),
@@ -76,7 +77,8 @@ def ready(screen: Browser):
 
 
 def wait_for_runs(api: AirflowApi, dag_id: str, count: int, since: str) -> None:
-    for _ in range(600):
+    waited_until = time.monotonic() + 240
+    while time.monotonic() < waited_until:
         runs = api.call("GET", f"dags/{dag_id}/dagRuns", params={"start_date_gte": since})["dag_runs"]
         states = [run["state"] for run in runs]
         assert "failed" not in states
