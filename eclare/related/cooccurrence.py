@@ -40,6 +40,17 @@ class CountsByAge:
         if len(self.age_E) and self.age_E.min() < 0:
             raise ValueError(f"ages must be days before the cut, 0 or more, got {self.age_E.min()}")
 
+    @classmethod
+    def joined(cls, parts: Sequence["CountsByAge"]) -> "CountsByAge":
+        """Parts whose keys follow upon one another."""
+        support = [part.support_E for part in parts if part.support_E is not None]
+        return cls(
+            np.concatenate([part.key_E for part in parts]),
+            np.concatenate([part.age_E for part in parts]),
+            np.concatenate([part.count_E for part in parts]),
+            np.concatenate(support) if support else None,
+        )
+
     @property
     def sessions_E(self) -> npt.NDArray[np.float32]:
         """The sessions of every entry, each counted as one."""

@@ -1,6 +1,7 @@
 """Daily co-occurrence: many days' sessions of pairs of products, added up. Exact, whatever the threads do."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -36,7 +37,8 @@ class DayCooccurrence:
     """One day: entry e says that `sessions_E[e]` sessions of event_type_E[e] led from query_E[e] to related_E[e].
 
     age: whole days before the night; symmetric: every entry stands for its reverse too; products are row numbers.
-    Raises ValueError when the lengths disagree or the age is negative.
+    outside: sessions of entries that were left out because the catalogue lacks a product of theirs. Raises ValueError
+    when the lengths disagree or the age is negative.
     """
 
     age: int
@@ -45,6 +47,7 @@ class DayCooccurrence:
     related_E: Rows
     event_type_E: npt.NDArray[np.int8]
     sessions_E: Rows
+    outside: int = 0
 
     def __post_init__(self) -> None:
         lengths = [len(self.query_E), len(self.related_E), len(self.event_type_E), len(self.sessions_E)]
@@ -53,18 +56,18 @@ class DayCooccurrence:
         if self.age < 0:
             raise ValueError(f"an age must be days before the night, 0 or more, got {self.age}")
 
-    def in_catalogue(self, row_of_D: Rows) -> tuple["DayCooccurrence", int]:
-        """The entries in rows of a catalogue, and the sessions of those with a product that it lacks.
+    def in_catalogue(self, row_of_D: Rows) -> "DayCooccurrence":
+        """The entries in rows of a catalogue.
 
         row_of_D: the catalogue's row of each product of the day, -1 where it has none.
         """
         query_E, related_E = row_of_D[self.query_E], row_of_D[self.related_E]
         inside = (query_E >= 0) & (related_E >= 0)
         if inside.all():
-            return DayCooccurrence(self.age, self.symmetric, query_E, related_E, self.event_type_E, self.sessions_E), 0
+            return DayCooccurrence(self.age, self.symmetric, query_E, related_E, self.event_type_E, self.sessions_E)
         outside = int(self.sessions_E[~inside].sum(dtype=np.int64)) * (2 if self.symmetric else 1)
         columns = (query_E[inside], related_E[inside], self.event_type_E[inside], self.sessions_E[inside])
-        return DayCooccurrence(self.age, self.symmetric, *columns), outside
+        return DayCooccurrence(self.age, self.symmetric, *columns, outside)
 
     def directions(self) -> list[tuple[Rows, Rows]]:
         """Query and related of every entry, and once more the other way round where it stands for both."""
@@ -93,47 +96,78 @@ class Weighting:
 
 
 @dataclass(frozen=True, eq=False)
+class WindowSize:
+    """What must be known of all days before a part of their queries is added up.
+
+    entries_P: entries that lead from each of P products; outside_A: sessions outside the catalogue by age, all ages
+    are below A; most_sessions: of an entry.
+    """
+
+    entries_P: npt.NDArray[np.int64]
+    outside_A: npt.NDArray[np.int64]
+    most_sessions: int
+
+    @classmethod
+    def of(cls, days: Iterable[DayCooccurrence], products: int) -> "WindowSize":
+        """Raises ValueError for a row of no product, an event type other than 0 to 3 and fewer than 0 sessions."""
+        entries_P, outside, most_sessions = np.zeros(products, np.int64), Counter({0: 0}), 0
+        for day in days:
+            _check_range(day, products)
+            outside[day.age] += day.outside
+            most_sessions = max(most_sessions, int(day.sessions_E.max(initial=0)))
+            for query_E, _ in day.directions():
+                count_rows(_for_kernels(query_E), entries_P)
+        outside_A = np.array([outside[age] for age in range(max(outside) + 1)], np.int64)
+        return cls(entries_P, outside_A, most_sessions)
+
+    def __len__(self) -> int:
+        return len(self.entries_P)
+
+    def ranges(self, entries_at_once: int) -> Iterator[range]:
+        """All queries, in ranges of at most so many entries; a query that has more is a range of its own."""
+        indptr, first = indptr_of(self.entries_P), 0
+        while first < len(self):
+            end = int(np.searchsorted(indptr, indptr[first] + entries_at_once, side="right")) - 1
+            yield range(first, end := max(end, first + 1))
+            first = end
+
+
+@dataclass(frozen=True, eq=False)
 class WindowCooccurrence:
-    """The entries of many days over P products. ages: all ages are below it."""
+    """The entries of many days over P products, or those of a range of queries. ages: all ages are below it."""
 
     counts: PackedCounts
     ages: int
 
     def __repr__(self) -> str:
-        return f"WindowCooccurrence({len(self.counts.codes):,} of {len(self):,} products, over {self.ages} days)"
-
-    def __len__(self) -> int:
-        return len(self.counts.indptr) - 1
+        return f"WindowCooccurrence({len(self.counts.codes):,} of {self.counts.products:,} products, {self.ages} days)"
 
     @classmethod
     def add_up(cls, days: Sequence[DayCooccurrence], products: int) -> "WindowCooccurrence":
-        """Bring the entries of all days together.
+        """Bring the entries of all days together; raises what WindowSize.of and `of_queries` do."""
+        return cls.of_queries(days, WindowSize.of(days, products), range(products))
 
-        Raises ValueError for a row of no product, an event type other than 0 to 3, fewer than 0 sessions, and where a
-        pair has more sessions in a day than fit, about 2^61 / (products * days).
+    @classmethod
+    def of_queries(cls, days: Iterable[DayCooccurrence], size: WindowSize, queries: range) -> "WindowCooccurrence":
+        """Bring the entries of a range of queries together.
+
+        size: of the same days. Raises ValueError where a pair has more sessions in a day than fit, about
+        2^61 / (products * days).
         """
-        for day in days:
-            _check_range(day, products)
-        ages = max((day.age for day in days), default=0) + 1
-        most_sessions = max((int(day.sessions_E.max(initial=0)) for day in days), default=0)
-        layout = CodeLayout.of(products, ages, most_sessions)
-        count_P = np.zeros(products, np.int64)
-        for day in days:
-            for query_E, _ in day.directions():
-                count_rows(_for_kernels(query_E), count_P)
-        indptr = indptr_of(count_P)
-        codes, next_P = np.empty(indptr[-1], np.int64), indptr[:-1].copy()
-        bounds = split_evenly(indptr, numba.get_num_threads())
+        layout = CodeLayout.of(len(size), len(size.outside_A), size.most_sessions)
+        indptr = indptr_of(size.entries_P[queries.start : queries.stop])
+        counts = PackedCounts(queries.start, len(size), indptr, np.zeros(indptr[-1], np.int64), *layout)
+        next_P, bounds = indptr[:-1].copy(), split_evenly(indptr, numba.get_num_threads())
         for day in days:
             event_type_E, sessions_E = _for_kernels(day.event_type_E), _for_kernels(day.sessions_E)
             for query_E, related_E in day.directions():
                 columns = DayColumns(day.age, _for_kernels(query_E), _for_kernels(related_E), event_type_E, sessions_E)
-                scatter(columns, layout, bounds, next_P, codes)
-        sort_rows(indptr, codes, layout.event_type_bit, CODE_BITS)
-        return cls(PackedCounts(indptr, codes, *layout), ages)
+                scatter(columns, bounds, next_P, counts)
+        sort_rows(indptr, counts.codes, layout.event_type_bit, CODE_BITS)
+        return cls(counts, len(size.outside_A))
 
     def weights(self, ages: range, half_life_days: float, weighting: Weighting, max_related: int) -> sp.csr_matrix:
-        """Weighted sessions of the pairs of these ages, CSR float32 P x P, columns sorted.
+        """Weighted sessions of the pairs of these ages, CSR float32 queries x P, columns sorted.
 
         A session counts half for every half_life_days (inf: whole) from its day to the day after the youngest of these
         ages; min_support counts sessions of these ages; the max_related heaviest of a query stay (ties: the smaller
@@ -144,7 +178,7 @@ class WindowCooccurrence:
         age_weights = weighting.at_ages(ages.start, ages.stop, decay_A)
         indptr = indptr_of(np.minimum(count_pairs(self.counts, age_weights), max_related))
         related, weight = heaviest_pairs(self.counts, age_weights, indptr)
-        return sp.csr_matrix((weight, related, indptr), shape=(len(self), len(self)))
+        return sp.csr_matrix((weight, related, indptr), shape=(len(indptr) - 1, self.counts.products))
 
     def by_age(self, weighting: Weighting) -> CountsByAge:
         """Weighted sessions by pair (query * P + related) and age; min_support counts sessions of any age.

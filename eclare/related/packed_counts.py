@@ -37,11 +37,14 @@ class CodeLayout(NamedTuple):
 
 
 class PackedCounts(NamedTuple):
-    """Sessions by query, related product, age and event type: query q has codes[indptr[q]:indptr[q + 1]], sorted.
+    """Sessions by query, related product, age and event type: query first_query + q has codes[indptr[q]:indptr[q + 1]].
 
-    The layout of the codes is that of CodeLayout, flat because numba's parallel loops take no nested tuples.
+    Sorted. products: all there are, of which some may be queries here. The layout of the codes is that of CodeLayout,
+    flat because numba's parallel loops take no nested tuples.
     """
 
+    first_query: int
+    products: int
     indptr: Keys
     codes: Keys
     event_type_bit: int
@@ -90,20 +93,21 @@ def count_rows(row_E: Rows, count_P: Keys) -> None:
 
 
 @numba.njit(parallel=True, cache=True)
-def scatter(day: DayColumns, layout: CodeLayout, bounds: Keys, next_P: Keys, codes: Keys) -> None:
+def scatter(day: DayColumns, bounds: Keys, next_P: Keys, counts: PackedCounts) -> None:
     """Write the codes of a day where the next ones of their queries belong, and move these places on.
 
     bounds: where each worker's queries begin. Every worker reads all entries and writes those of its queries: no two
-    write to one place.
+    write to one place. next_P, bounds: from first_query on. Entries for which there is no room are passed over.
     """
+    codes = counts.codes
     for worker in numba.prange(len(bounds) - 1):
         first, end = bounds[worker], bounds[worker + 1]
         for entry in range(len(day.query_E)):
-            query = day.query_E[entry]
-            if first <= query < end:
+            query = day.query_E[entry] - counts.first_query
+            if first <= query < end and next_P[query] < counts.indptr[query + 1]:
                 related, event_type = np.int64(day.related_E[entry]), np.int64(day.event_type_E[entry])
-                code = (related << layout.related_bit) | (day.age << layout.age_bit)
-                code |= (event_type << layout.event_type_bit) | np.int64(day.sessions_E[entry])
+                code = (related << counts.related_bit) | (day.age << counts.age_bit)
+                code |= (event_type << counts.event_type_bit) | np.int64(day.sessions_E[entry])
                 codes[next_P[query]] = code
                 next_P[query] += 1
 
@@ -175,7 +179,7 @@ def weights_by_age(counts: PackedCounts, weights: AgeWeights, indptr: Keys) -> t
                 code = counts.codes[entry]
                 entry, sessions, weight_of_age = _sum_run(counts, entry, end_of_pair, counts.age_bit, weights)
                 if sessions > 0:
-                    keys[slot] = np.int64(query) * (len(indptr) - 1) + (code >> counts.related_bit)
+                    keys[slot] = (counts.first_query + query) * counts.products + (code >> counts.related_bit)
                     ages[slot] = _unpack(counts, code)[0]
                     by_age[slot] = weight_of_age
                     support[slot] = sessions

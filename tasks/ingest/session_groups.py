@@ -95,4 +95,4 @@ def _by_group(pairs: DayCooccurrence, group_of_D: Rows, row_of_D: Rows) -> Itera
             group, pairs.symmetric, pairs.query_E[part], pairs.related_E[part], pairs.event_type_E[part],
             pairs.sessions_E[part],
         )  # fmt: skip
-        yield of_group.in_catalogue(row_of_D)[0]
+        yield of_group.in_catalogue(row_of_D)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +15,21 @@ import scipy.sparse as sp
 from eclare.arrays.strings import strings
 from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
-from eclare.related.daily_cooccurrence import Weighting, WindowCooccurrence, sessions_by_age
+from eclare.related.daily_cooccurrence import Weighting, WindowCooccurrence, WindowSize, sessions_by_age
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.clicks import Piece, counted_pieces
 from tasks.ingest.cooccurrence import pairing
-from tasks.ingest.counted import read_pairs
 from tasks.ingest.log_format import EVENT_TYPES
 from tasks.ingest.session_groups import count_groups
+from tasks.ingest.window import Window, check_unchanged, open_window
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.database import check_database
 from tasks.stores.ledger import record_build
-from tasks.stores.rows import rows_in
+
+BYTES_OF_AN_ENTRY = 16  # its code, and as much for a day as it is read
 
 
 def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
@@ -51,17 +53,19 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
         counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
         held_out = _held_out_clicks(night, aggregates, storage)
         count_groups(held_out, ids, storage, settings, weighting).save(folder)  # while memory is still free
-        daily, sessions, outside = _sum_days(night, aggregates, ids, storage)
-        for part, interactions in _parts(daily, ids, night, settings, weighting).items():
+        with open_window(night, aggregates, ids, storage) as window:
+            size = WindowSize.of(window, len(ids))
+            sums = _add_up(window, size, night, settings)
+        names = strings(ids.to_pylist())
+        for part, weights in (("training", sums.training), ("held_out", sums.held_out)):
             (folder / part).mkdir()
-            interactions.save(folder / part)
-            counts |= _counts(part, interactions, night, aggregates, outside)
+            Interactions(weights, names, names).save(folder / part)
+            counts |= _counts(part, weights.nnz, night, aggregates, size)
         if not counts["training_pairs"]:
             raise BadInput(_nothing_to_train_on(night, counts, settings))
-        by_age = daily.by_age(weighting)
-        del daily  # what is written takes its memory, a quarter of the step's time where memory is new
         sessions_A = _sessions_by_age(night, aggregates)
-        Cooccurrence(by_age, sessions, len(ids), sessions_A, settings.min_support).save(folder)
+        sessions = sessions_by_age(window.sessions_of_products(), len(ids))
+        Cooccurrence(sums.by_age, sessions, len(ids), sessions_A, settings.min_support).save(folder)
     hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
     built = storage.read(night.artefact("interactions"))
     record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
@@ -111,7 +115,7 @@ def _copy_catalogue(catalogue: Artefact, storage: Storage, folder: Path) -> pa.C
     with storage.open(catalogue) as stored:
         for name in ("products.parquet", "refused_products.parquet"):
             shutil.copyfile(stored / name, folder / name)
-        _check_unchanged(catalogue, storage)
+        check_unchanged(catalogue, storage)
     return pq.read_table(folder / "products.parquet", columns=["product_id"])["product_id"]
 
 
@@ -125,23 +129,27 @@ def _held_out_clicks(night: Night, aggregates: Mapping[date, Artefact], storage:
     return [piece for aggregate in held_out for piece in counted_pieces(aggregate, storage)]
 
 
-def _sum_days(
-    night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
-) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int]]:
-    """The window's pairs and products as rows of the catalogue, and the pairs of each day that the catalogue lacks."""
-    window, seen, outside = [], [], {}
-    for day, aggregate in aggregates.items():
-        age = (night.day - day).days
-        with storage.open(aggregate) as folder:
-            products = pq.read_table(folder / "products.parquet")
-            row_of_D = rows_in(ids, products["product_id"])
-            of_day = [pairs.in_catalogue(row_of_D) for pairs in read_pairs(folder, age)]
-            _check_unchanged(aggregate, storage)
-        window += [inside for inside, _ in of_day]
-        outside[day] = sum(lost for _, lost in of_day)
-        seen.append((age, row_of_D, products["sessions"].to_numpy()))
-    sessions = sessions_by_age(seen, len(ids))  # first, while memory is still free
-    return WindowCooccurrence.add_up(window, len(ids)), sessions, outside
+class _Sums(NamedTuple):
+    """What is kept of the pairs, for all queries or some: weights until the cut and after it, sessions by age."""
+
+    training: sp.csr_matrix
+    held_out: sp.csr_matrix
+    by_age: CountsByAge
+
+
+def _add_up(window: Window, size: WindowSize, night: Night, settings: Settings) -> _Sums:
+    """Some queries at a time: memory holds what is kept of the pairs, and of the rest what MEMORY_LIMIT_GIB allows."""
+    at_once = int(settings.memory_limit_gib * 2**30) // BYTES_OF_AN_ENTRY
+    parts = [_sum_up(window, size, queries, night, settings) for queries in size.ranges(at_once)]
+    training, held_out, by_age = zip(*parts, strict=True)
+    return _Sums(sp.vstack(training, format="csr"), sp.vstack(held_out, format="csr"), CountsByAge.joined(by_age))
+
+
+def _sum_up(window: Window, size: WindowSize, queries: range, night: Night, settings: Settings) -> _Sums:
+    cut, weighting = night.held_out_days, _weighting(settings)
+    pairs = WindowCooccurrence.of_queries(window, size, queries)
+    training = pairs.weights(range(cut, night.window_days), settings.half_life_days, weighting, settings.max_related)
+    return _Sums(training, pairs.weights(range(cut), np.inf, weighting, len(size)), pairs.by_age(weighting))
 
 
 def _sessions_by_age(night: Night, aggregates: Mapping[date, Artefact]) -> npt.NDArray[np.int64]:
@@ -152,37 +160,15 @@ def _sessions_by_age(night: Night, aggregates: Mapping[date, Artefact]) -> npt.N
     return sessions_A
 
 
-def _check_unchanged(artefact: Artefact, storage: Storage) -> None:
-    seen = storage.read(artefact.path).hash
-    if seen != artefact.hash:
-        raise NotReady(
-            f"{artefact.path} must stay {artefact.hash[:12]} while it is read, but became {seen[:12]}: "
-            "run build_interactions again once the step that makes it has ended"
-        )
-
-
-def _parts(
-    daily: WindowCooccurrence, ids: pa.ChunkedArray, night: Night, settings: Settings, weighting: Weighting
-) -> dict[str, Interactions]:
-    cut, names = night.held_out_days, strings(ids.to_pylist())
-    training = daily.weights(range(cut, night.window_days), settings.half_life_days, weighting, settings.max_related)
-    held_out = daily.weights(range(cut), np.inf, weighting, len(ids))
-    weights: dict[str, sp.csr_matrix] = {"training": training, "held_out": held_out}
-    return {part: Interactions(weights[part], names, names) for part in weights}
-
-
 def _counts(
-    part: str,
-    interactions: Interactions,
-    night: Night,
-    aggregates: Mapping[date, Artefact],
-    outside: Mapping[date, int],
+    part: str, pairs: int, night: Night, aggregates: Mapping[date, Artefact], size: WindowSize
 ) -> dict[str, float]:
     days = [day for day in aggregates if (day < night.first_held_out_day) == (part == "training")]
     summed = {
         name: sum(int(aggregates[day].counts[name]) for day in days) for name in ("sessions", "too_large_sessions")
     }
-    summed |= {"pairs_outside_catalogue": sum(outside[day] for day in days), "pairs": interactions.weights_NL.nnz}
+    outside = sum(int(size.outside_A[(night.day - day).days]) for day in days)
+    summed |= {"pairs_outside_catalogue": outside, "pairs": pairs}
     return {f"{part}_{name}": count for name, count in summed.items()}
 
 

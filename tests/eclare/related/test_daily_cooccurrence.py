@@ -14,6 +14,7 @@ from eclare.related.daily_cooccurrence import (
     DayCooccurrence,
     Weighting,
     WindowCooccurrence,
+    WindowSize,
     sessions_by_age,
 )
 from eclare.related.packed_counts import CodeLayout
@@ -159,6 +160,28 @@ def test_the_order_of_the_days_and_of_their_entries_does_not_matter() -> None:
         assert np.array_equal(getattr(found, name), getattr(again, name)), name
 
 
+@given(days=DAYS, entries_at_once=st.integers(1, 30), min_support=st.integers(1, 3))
+@hypothesis_settings(max_examples=100)
+def test_some_queries_at_a_time_give_what_all_together_give(days, entries_at_once, min_support) -> None:
+    made, weighting = [day_of(*day) for day in days], Weighting(min_support, WEIGHTS)
+    whole, size = WindowCooccurrence.add_up(made, P), WindowSize.of(made, P)
+    ranges = list(size.ranges(entries_at_once))
+    assert [query for queries in ranges for query in queries] == list(range(P))
+    assert all(size.entries_P[list(queries)].sum() <= entries_at_once or len(queries) == 1 for queries in ranges)
+    parts = [WindowCooccurrence.of_queries(made, size, queries) for queries in ranges]
+    found, expected = CountsByAge.joined([part.by_age(weighting) for part in parts]), whole.by_age(weighting)
+    for name in ("key_E", "age_E", "count_E", "support_E"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    weights = [part.weights(range(2, 8), 3.0, weighting, 2).toarray() for part in parts]
+    assert np.array_equal(np.vstack(weights), whole.weights(range(2, 8), 3.0, weighting, 2).toarray())
+
+
+def test_days_that_change_between_two_readings_are_written_nowhere_else() -> None:
+    few, many = ([day_of(0, False, [(0, 1, 0, 1)] * count)] for count in (2, 5))
+    counts = WindowCooccurrence.of_queries(many, WindowSize.of(few, P), range(P)).counts
+    assert len(counts.codes) == 2 and len(set(counts.codes.tolist())) == 1
+
+
 def test_queries_of_many_codes_are_sorted_as_those_of_few() -> None:
     """Rows longer and shorter than FEW, and numbers of digits even and odd."""
     for products in (70, 500, 2_000, 100_000):
@@ -192,12 +215,13 @@ def test_no_day_and_no_pair() -> None:
 def test_products_outside_the_catalogue_are_left_out_and_their_sessions_counted() -> None:
     entries, rows = [(0, 1, 0, 2), (0, 2, 1, 3), (1, 2, 2, 4)], np.array([3, -1, 5], np.int32)
     for symmetric, lost in ((True, 2 * (2 + 4)), (False, 2 + 4)):
-        inside, outside = day_of(1, symmetric, entries).in_catalogue(rows)
-        assert outside == lost
+        inside = day_of(1, symmetric, entries).in_catalogue(rows)
+        assert inside.outside == lost
         kept = (inside.query_E, inside.related_E, inside.event_type_E, inside.sessions_E)
         assert [column.tolist() for column in kept] == [[3], [5], [1], [3]]
-    inside, outside = day_of(1, True, entries).in_catalogue(np.array([0, 3, 4], np.int32))
-    assert (inside.query_E.tolist(), inside.related_E.tolist(), outside) == ([0, 0, 3], [3, 4, 4], 0)
+        assert WindowSize.of([inside, inside], 6).outside_A.tolist() == [0, 2 * lost]
+    inside = day_of(1, True, entries).in_catalogue(np.array([0, 3, 4], np.int32))
+    assert (inside.query_E.tolist(), inside.related_E.tolist(), inside.outside) == ([0, 0, 3], [3, 4, 4], 0)
 
 
 def test_arrow_s_arrays_that_cannot_be_written_are_read() -> None:

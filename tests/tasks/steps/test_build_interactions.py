@@ -1,11 +1,11 @@
 import hashlib
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import Mock
 from uuid import uuid4
 
 import numba
@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from eclare.arrays.csr import Rows
 from eclare.evaluation.session_groups import SessionGroups
 from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence, CountsByAge
+from eclare.related.daily_cooccurrence import WindowCooccurrence
 from tasks.errors import BadInput, NotReady
+from tasks.ingest import window
 from tasks.ingest.clicks import OWN, Piece
 from tasks.ingest.cooccurrence import pairing
 from tasks.ingest.log_format import COLUMNS as LOG_COLUMNS
@@ -423,18 +424,20 @@ def test_a_day_without_any_click_counts_as_a_day(place: Settings) -> None:
     assert build(place)["days"] == 3
 
 
+@pytest.mark.parametrize("reading", [(window, "read_pairs"), (WindowCooccurrence, "of_queries")])
 def test_aggregates_that_change_while_they_are_read_are_not_mixed(
-    place: Settings, monkeypatch: pytest.MonkeyPatch
+    place: Settings, monkeypatch: pytest.MonkeyPatch, reading: tuple[object, str]
 ) -> None:
+    """Before the first reading, and between it and the second."""
     aggregate(place, [(0, "s", "a", "b"), (3, "s", "a", "b")])
     build(place)
-    rows_in = step.rows_in
+    read = getattr(*reading)
 
-    def made_anew(*arguments: pa.ChunkedArray) -> Rows:
-        aggregate(place, [(3, "s", "a", "c")])
-        return rows_in(*arguments)
+    def made_anew(*arguments: object) -> object:
+        aggregate(place, [(3, "s", product, "c") for product in "abdefg"])
+        return read(*arguments)
 
-    monkeypatch.setattr(step, "rows_in", made_anew)
+    monkeypatch.setattr(*reading, made_anew)
     with pytest.raises(NotReady, match=r"aggregates/date=2017-06-27 must stay .* while it is read"):
         build(place)
     assert stored_pairs(place, "training").keys() == {("b", "a")}
@@ -552,7 +555,9 @@ def many_clicks(sessions: int, size: int, products: int) -> list[Click]:
     ]
 
 
-def test_the_same_aggregates_give_the_same_bytes_whatever_the_threads(place: Settings) -> None:
+def test_the_same_aggregates_give_the_same_bytes_whatever_the_threads_and_the_memory(
+    place: Settings, monkeypatch
+) -> None:
     sell(place, (f"p{number}" for number in range(3_000)))
     aggregate(place, many_clicks(1_000, 8, 3_000))
     before, hashes = numba.get_num_threads(), set()
@@ -563,29 +568,10 @@ def test_the_same_aggregates_give_the_same_bytes_whatever_the_threads(place: Set
             hashes.add(Storage(place.storage_url).read(f"nights/night={NIGHT}/interactions").hash)
     finally:
         numba.set_num_threads(before)
+    ranges = Mock(wraps=WindowCooccurrence.of_queries)
+    monkeypatch.setattr(WindowCooccurrence, "of_queries", ranges)
+    monkeypatch.setattr(step, "BYTES_OF_AN_ENTRY", 2**20)  # memory for 2,560 entries
+    build(place)
+    hashes.add(Storage(place.storage_url).read(f"nights/night={NIGHT}/interactions").hash)
+    assert ranges.call_count > 5
     assert len(hashes) == 1
-
-
-@pytest.mark.slow
-def test_a_window_of_millions_of_pairs_takes_seconds(place: Settings) -> None:
-    """About as many as 90 days of the demo's groceries: 39,000 baskets of 9 products."""
-    sell(place, (f"p{number:05d}" for number in range(90_000)))
-    chance, products = np.random.default_rng(7), [f"p{number:05d}" for number in range(90_000)]
-    for days_ago in range(10):
-        sources = store_clicks(place, days_ago, [Click(days_ago, "s", "p00000", None)])
-        with Storage(place.storage_url).write(day_of(days_ago), sources=sources) as (folder, counts):
-            listed = {"product_id": products, "sessions": pa.array(np.ones(90_000), pa.int32())}
-            pq.write_table(pa.table(listed), folder / "products.parquet")
-            one, other = np.sort(np.minimum(chance.zipf(1.2, (2, 150_000)), 90_000) - 1, axis=0)
-            pairs = np.unique(one[one < other] * 90_000 + other[one < other])
-            columns = (*np.divmod(pairs, 90_000), np.zeros(len(pairs)), np.ones(len(pairs)))
-            types = (pa.int32(), pa.int32(), pa.int8(), pa.int32())
-            arrays = [pa.array(column).cast(type_) for column, type_ in zip(columns, types, strict=True)]
-            pq.write_table(
-                pa.table(arrays, ["product_i", "product_j", "event_type", "sessions"]), folder / "together.parquet"
-            )
-            write_pairs(folder / "followed.parquet", ("query", "related"), Counter(), products)
-            counts |= {"sessions": 4_000, "products": 90_000, "pairs": len(pairs), "too_large_sessions": 0}
-    start = time.perf_counter()
-    assert build(place)["training_pairs"] > 100_000
-    assert time.perf_counter() - start < 30
