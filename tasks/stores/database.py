@@ -14,10 +14,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 from pyarrow import csv
 from sqlalchemy import Connection
+from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import ROOT, Settings
+from tasks.stores.refusals import is_locked, refusal_of
 
 __all__ = [
     "Connection",
@@ -38,6 +40,8 @@ __all__ = [
 SQL = ROOT / "sql"
 VERSION_TABLE = "recommendation_schema_version"
 ROWS_PER_COPY = 100_000
+# Seconds, unless DATABASE_URL says otherwise: a server that is gone without a word is noticed within two minutes.
+PATIENCE = {"connect_timeout": 10, "keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 MAY_NOT_MIGRATE = (
     psycopg2.errors.InsufficientPrivilege,
     psycopg2.errors.InvalidSchemaName,
@@ -83,7 +87,9 @@ def database_engine(settings: Settings) -> sa.Engine:
 @cache
 def _engine(url: str) -> sa.Engine:
     """Kept, because a new one asks the server for its version and settings on its first connection."""
-    return sa.create_engine(_with_psycopg2(url), poolclass=sa.NullPool)
+    parsed = _with_psycopg2(url)
+    wanted = {name: value for name, value in PATIENCE.items() if name not in parsed.query}
+    return sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=wanted)
 
 
 @contextmanager
@@ -94,7 +100,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     yet, BadInput for a schema newer than this code.
     """
     engine = database_engine(settings)
-    with _server_answers(engine), engine.connect() as connection:
+    with _refusals_told(engine), engine.connect() as connection:
         _check_schema(connection)
         yield connection
 
@@ -128,7 +134,7 @@ def migrate(settings: Settings) -> str:
     """
     engine = database_engine(settings)
     newest = _revisions()[-1]
-    with _server_answers(engine), engine.connect() as connection:
+    with _refusals_told(engine), engine.connect() as connection:
         _lock(connection, "schema")
         current = _revision(connection)
         _check_known(current)
@@ -150,7 +156,7 @@ def outside_transactions(connection: Connection) -> Iterator[Connection]:
             connection.execute(statement("set_lock_timeout"))
             yield connection
     except sa.exc.OperationalError as error:
-        if not isinstance(error.orig, psycopg2.errors.LockNotAvailable):
+        if not is_locked(error):
             raise
         raise NotReady(
             f"a partition must be free to be dropped, but somebody reads it: {error.orig}".strip()
@@ -226,25 +232,19 @@ def _with_psycopg2(url: str) -> sa.URL:
 
 
 @contextmanager
-def _server_answers(engine: sa.Engine) -> Iterator[None]:
-    """Raises NotReady where the server is away, goes away or cannot work."""
+def _refusals_told(engine: sa.Engine) -> Iterator[None]:
+    """Raises what the server refuses as NotReady or BadInput (tasks/stores/refusals.py)."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg2.Error) as error:  # psycopg2 alone sees what happens during a COPY
-        if not _is_of_the_server(getattr(error, "orig", error)):
+        seen = getattr(error, "orig", error)
+        refusal = refusal_of(seen)
+        if refusal is None:
             raise
-        seen = _on_one_line(getattr(error, "orig", error))
-        raise NotReady(
-            f"the database {_shown(engine)} must answer, got: {seen}; nothing that was live has changed: "
-            "see to the server (or DATABASE_URL), then run the step again"
+        raise refusal.raised(
+            f"the database {_shown(engine)} must answer and do what it is asked, got: {_on_one_line(seen)}; "
+            f"nothing that was live has changed: {refusal.remedy}"
         ) from error
-
-
-def _is_of_the_server(error: BaseException | None) -> bool:
-    """Whether the server is away or cannot work; psycopg2 gives some lost connections no class of their own."""
-    return (
-        isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) or type(error) is psycopg2.DatabaseError
-    )
 
 
 def _on_one_line(error: BaseException) -> str:
@@ -296,6 +296,7 @@ def _check_known(revision: str | None) -> None:
         )
 
 
+@retry(retry=retry_if_exception(is_locked), stop=stop_after_attempt(3), reraise=True)
 def _upgrade(connection: Connection) -> None:
     from alembic import command  # slow to import, and needed for a migration alone
     from alembic.config import Config
@@ -304,6 +305,7 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(SQL / "migrations").replace("%", "%%"))
     try:
         with connection.begin():
+            connection.execute(statement("set_lock_timeout"))  # or all readers wait behind one that never ends
             command.upgrade(config, "head")
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, MAY_NOT_MIGRATE):
