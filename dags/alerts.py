@@ -15,9 +15,9 @@ class FailureAlert(BaseNotifier):
     def notify(self, context: Any) -> None:
         """Send both; the second goes out where the first fails."""
         from tasks.operations.alert import send_alert
-        from tasks.settings import Settings
+        from tasks.settings import AlertSettings
 
-        settings, alert = Settings(), _alert_of(context)
+        settings, alert = AlertSettings(), _alert_of(context)
         try:
             send_alert(alert, settings)
         finally:

@@ -22,13 +22,23 @@ def _from_root(url: str) -> str:
 Url = Annotated[str, AfterValidator(_from_root)]
 
 
-class Settings(BaseSettings):
+class AlertSettings(BaseSettings):
+    """Where alerts go; read alone by what sends them, so that an alert of a bad setting goes out too."""
+
+    # Errors go to logs and alerts, and settings are secrets.
+    model_config = SettingsConfigDict(
+        frozen=True, env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    alert_webhook_url: str | None = Field(None, description="where failures are posted as JSON with a `text`; a secret")
+    alert_email: str | None = Field(None, description="who is mailed of failures, by Airflow's connection smtp_default")
+
+
+class Settings(AlertSettings):
     """Places and limits of one installation, from the environment and `.env` (DATABASE_URL, STORAGE_URL, ...).
 
     Raises pydantic.ValidationError, which names the variable, for a value out of range.
     """
-
-    model_config = SettingsConfigDict(frozen=True, env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore")
 
     database_url: str | None = Field(None, description="PostgreSQL server; only `python -m local` can do without")
     state_folder: Path = Field(ROOT / "var", description="embedded PostgreSQL, Airflow's home and logs")
@@ -102,9 +112,7 @@ class Settings(BaseSettings):
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
 
     max_live_age_hours: float = Field(26, gt=0, description="age of the live version at which an alert goes out")
-    alert_webhook_url: str | None = Field(None, description="where failures are posted as JSON with a `text`; a secret")
     metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: refused")
-    alert_email: str | None = Field(None, description="who is mailed of failures, by Airflow's connection smtp_default")
 
     @property
     def exposure_limit(self) -> float:

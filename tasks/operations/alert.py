@@ -6,7 +6,7 @@ import httpx
 from tenacity import retry, stop_after_attempt, wait_exponential
 
 from tasks.errors import NotReady
-from tasks.settings import Settings
+from tasks.settings import AlertSettings
 
 TRIES, TIMEOUT_S = 3, 10
 
@@ -29,7 +29,7 @@ class Alert:
         return f"{self.task}{night} failed ({self.dag}): {self.error}"
 
 
-def send_alert(alert: Alert, settings: Settings) -> None:
+def send_alert(alert: Alert, settings: AlertSettings) -> None:
     """POST {"text", "dag", "task", "run", "night", "error", "log"} to ALERT_WEBHOOK_URL, if it is set.
 
     Raises NotReady, without the address, which is a secret, where three tries to deliver it have failed.

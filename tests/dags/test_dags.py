@@ -10,6 +10,7 @@ from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.timetables.base import DataInterval, TimeRestriction
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from dags.alerts import FailureAlert
 from dags.approve_version import dag as approve_version
@@ -19,6 +20,8 @@ from dags.refresh_recommendations import dag as refresh_recommendations
 from dags.roll_back import dag as roll_back
 from dags.watch_live_version import dag as watch_live_version
 from tasks.run import INGEST, REFRESH, REPORT
+from tasks.settings import Settings
+from tests.loopback import webhook
 
 DAGS = [ingest_clicks, refresh_recommendations]
 ALL = [*DAGS, watch_live_version, approve_version, roll_back]
@@ -70,6 +73,21 @@ def test_an_operator_reads_what_each_task_does_and_hears_of_its_failure(dag: DAG
     for name in dag.params:
         assert dag.params.get_param(name).description
     assert "fails" in dag.doc_md
+
+
+def test_a_setting_that_stops_every_step_does_not_stop_the_alert_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = SimpleNamespace(
+        dag_id="refresh_recommendations", task_id="train_model", run_id="a run", log_url="http://log"
+    )
+    with webhook() as hook:
+        for name, value in (("ALERT_WEBHOOK_URL", hook.url), ("TOP_K", "many")):
+            monkeypatch.setenv(name, value)
+        with pytest.raises(ValidationError, match="top_k") as refusal:
+            Settings()
+        context = {"ti": task, "exception": refusal.value, "params": {"night": "2017-06-30"}, "dag_run": None}
+        FailureAlert().notify(context)
+    [sent] = hook.sent
+    assert "top_k" in sent["error"] and sent["night"] == "2017-06-30"
 
 
 @pytest.mark.parametrize("dag", [approve_version, roll_back], ids=lambda dag: dag.dag_id)

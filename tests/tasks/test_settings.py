@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from tasks.settings import ROOT, Settings, code_version
 
@@ -77,6 +78,15 @@ def test_a_window_of_held_out_days_alone_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HELD_OUT_DAYS", "7")
     with pytest.raises(ValidationError, match=r"HELD_OUT_DAYS must be less than WINDOW_DAYS.*got 7 of 7"):
         Settings()
+
+
+@pytest.mark.parametrize("bad", [{"HELD_OUT_DAYS": "90"}, {"TOP_K": "sesame"}, {"WEIGHT_OF": "sesame"}])
+def test_no_error_shows_a_secret(bad: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ({"DATABASE_URL": "postgresql://u:sesame@host/x", "METRICS_TOKEN": "sesame"} | bad).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((ValidationError, SettingsError), match=f"(?i){next(iter(bad))}") as refusal:
+        Settings(_env_file=None)
+    assert "sesame" not in str(refusal.value)
 
 
 def test_settings_do_not_change_once_made() -> None:
