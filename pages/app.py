@@ -10,10 +10,13 @@ from typing import Annotated, Any
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException as AnyHTTPException
 
 from pages.chart import chart_of
+from pages.guards import check_form, form_token, from_this_site, with_headers
 from pages.prometheus import prometheus_metrics
 from pages.queries import http_errors, rows
 from tasks.publish.rollback import rollback
@@ -22,15 +25,12 @@ from tasks.settings import Settings
 
 MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
 MAY_GO_BACK = requires_access_dag("POST", DagAccessEntity.RUN, "roll_back")
-CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
-HEADERS = {  # nothing is loaded from elsewhere, and no other site may frame the page
-    "Content-Security-Policy": CONTENT_POLICY,
-    "Cache-Control": "no-store",
-}
+FormText = Annotated[str, Form(pattern=r"^[^\0]*$")]
 SHOWN, CHANGED = 20, 100  # related products of a product; changed places of two versions
 DAYS = 60  # that the charts show
 
 app = FastAPI(title="Recommendations", docs_url=None, redoc_url=None, openapi_url=None)
+app.middleware("http")(with_headers)
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
     trim_blocks=True, lstrip_blocks=True,
@@ -54,7 +54,7 @@ def product(request: Request, product_id: str) -> Response:
 
 
 @app.get("/nights", dependencies=[MAY_LOOK])
-def nights(request: Request) -> Response:
+def nights(request: Request, user: GetUserDep) -> Response:
     """Versions, their figures over the nights, and what readers saw, judged on the days that they saw it."""
     last, while_live = rows("metrics_of_night", night=None), rows("metrics_while_live", night=None, days=DAYS)
     named = [
@@ -65,7 +65,7 @@ def nights(request: Request) -> Response:
     return _page(
         request, "nights.html.j2", versions=rows("page_versions"), ratios=chart_of(rows("page_figures", days=DAYS)),
         while_live=chart_of(named), live_lines=while_live_of(while_live), live_columns=WHILE_LIVE.values(),
-        figures=figures_of(last), evaluated=last[0]["night"] if last else None,
+        figures=figures_of(last), evaluated=last[0]["night"] if last else None, token=form_token(user.get_name()),
     )  # fmt: skip
 
 
@@ -85,9 +85,15 @@ def changes(request: Request, before: int, after: int) -> Response:
     return _page(request, "changes.html.j2", before=before, after=after, changed=changed)
 
 
-@app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK)])
-def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[str, Form()] = "") -> Response:
+@app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK), Depends(from_this_site)])
+def roll_back(
+    user: GetUserDep,
+    reason: Annotated[str, Form()],
+    token: Annotated[str, Form()] = "",
+    to: Annotated[str, Form()] = "",
+) -> Response:
     """Make a former version live, in the name of who asked."""
+    check_form(user.get_name(), token)
     with http_errors():
         rollback(Settings(), reason, user.get_name(), to)
     return RedirectResponse("nights", status_code=303)
@@ -104,8 +110,15 @@ def metrics(request: Request) -> Response:
     return PlainTextResponse(prometheus_metrics(), media_type="text/plain; version=0.0.4")
 
 
-@app.exception_handler(HTTPException)
-def refused(request: Request, error: HTTPException) -> Response:
+@app.exception_handler(RequestValidationError)
+def misread(request: Request, error: RequestValidationError) -> Response:
+    """A value that is missing or of another kind, as a page that names it."""
+    seen = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
+    return refused(request, HTTPException(422, f"The address or form is not complete: {seen}."))
+
+
+@app.exception_handler(AnyHTTPException)
+def refused(request: Request, error: AnyHTTPException) -> Response:
     """An error as a page that says what to do."""
     page = _page(request, "error.html.j2", message=error.detail)
     page.status_code = error.status_code
@@ -114,4 +127,4 @@ def refused(request: Request, error: HTTPException) -> Response:
 
 def _page(request: Request, template: str, **values: Any) -> Response:
     prefix = request.scope.get("root_path", "")
-    return HTMLResponse(templates.get_template(template).render(prefix=prefix, **values), headers=HEADERS)
+    return HTMLResponse(templates.get_template(template).render(prefix=prefix, **values))
