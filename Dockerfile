@@ -1,7 +1,7 @@
 # One image for every Airflow process and worker: target cpu, or gpu for hosts with an NVIDIA card, or spark, which is cpu
 # with the Spark and the Java that ENGINE=spark needs.
 # Where an index holds CPU wheels of torch, name it: --build-arg PIP_EXTRA_INDEX_URL=...
-FROM python:3.11.13-slim-bookworm AS base
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1 AS base
 ENV PYTHONUNBUFFERED=1 \
     PYTHONPATH=/opt/recommendations \
     AIRFLOW_HOME=/opt/airflow \
