@@ -23,7 +23,8 @@ READ_ONLY = ["/usr", sys.base_prefix, str(Path(sys.prefix).resolve())]
 OF_THE_KERNEL = ["/proc", "/dev"]
 OF_ETC = ["ld.so.cache", "login.defs", "nsswitch.conf"]
 PYTHON = "/python"
-BASE_ENVIRONMENT = {"PATH": f"{PYTHON}/bin:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"}
+# Commands of packages stay where the running environment has them.
+BASE_ENVIRONMENT = {"PATH": f"{PYTHON}/bin:{READ_ONLY[-1]}/bin:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"}
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_ROOT_USER_ACTION": "ignore"}  # what is not there is not fetched
 
 Ended = subprocess.CompletedProcess[str]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -45,19 +46,19 @@ class Shop(NamedTuple):
     server: OwnServer
 
     def run(self, service: str, *command: str) -> Ended:
-        """A command in a container of a service, said to be well."""
+        """A command in a container of a service, without one its own; it must end well."""
         config = self.compose["services"][service]
-        given = {name: value for name, value in config["environment"].items() if value is not None}
-        url = sa.make_url(given["DATABASE_URL"]).set(host=None, query={"host": str(self.server.folder)})
-        given |= {"DATABASE_URL": url.render_as_string(hide_password=False)} | ONE_THREAD
+        command = command or tuple(word.replace("$$", "$") for word in config["command"])
+        at = rf"@/\1?host={self.server.folder}"  # there is no network of names
+        named = {name: value for name, value in config["environment"].items() if value is not None}
+        given = {name: re.sub(r"@postgres/(\w+)", at, value) for name, value in named.items()} | ONE_THREAD
         binds = {mount["target"]: Path(mount["source"]) for mount in config["volumes"] if mount["type"] == "bind"}
         ended = self.image.run(command, given, {**binds, str(self.server.folder): self.server.folder})
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
         return ended
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        database = sa.make_url(self.server.url).set(database="recommendations")
-        with engine_of(database).connect() as connection:
+    def rows(self, query: str, database: str = "recommendations") -> list[tuple[Any, ...]]:
+        with engine_of(sa.make_url(self.server.url).set(database=database)).connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(query))]
 
 
@@ -111,9 +112,9 @@ def make_databases(shop: Shop) -> None:
 
 @pytest.fixture(scope="module")
 def night(shop: Shop) -> Shop:
-    """The databases were made by the service postgres, the schema by init, and a night has run in the worker."""
+    """The databases were made by the service postgres, all in them by init, and a night has run in the worker."""
     make_databases(shop)
-    shop.run("init", "python", "-m", "tasks", "migrate")
+    shop.run("init")
     shop.run("worker", "python", "-m", "tasks", "night", "--night", str(NIGHT), "--since", str(FIRST))
     return shop
 
@@ -125,6 +126,13 @@ def test_a_process_is_the_user_whom_no_host_knows(shop: Shop) -> None:
 def test_a_night_runs_in_the_worker(night: Shop) -> None:
     assert night.rows("select count(distinct product_id) from current_recommendations") == [(len(IDS),)]
     assert night.rows("select night from live_version join recommendation_version using (version_id)") == [(NIGHT,)]
+
+
+def test_init_leaves_users_that_may_log_in_and_a_pool_for_the_gpu(night: Shop) -> None:
+    passwords = night.image.root / "opt/airflow/passwords/passwords.json"
+    assert json.loads(passwords.read_text()).keys() == {"admin", "op", "analyst"}
+    assert (passwords.stat().st_uid, passwords.stat().st_mode & 0o777) == (50000, 0o600)
+    assert night.rows("select pool, slots from slot_pool where pool = 'gpu'", "airflow") == [("gpu", 1)]
 
 
 def test_no_process_logs_in_as_superuser_nor_to_the_database_of_another(night: Shop) -> None:
