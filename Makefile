@@ -60,7 +60,16 @@ night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [S
 
 # Every Python from 3.11 on gets its markers. Where pip finds a CPU wheel of torch, the CPU lock leaves CUDA out;
 # the local version of that wheel is cut off, because the index has none of that name.
-COMPILE = $(RUN) -m uv pip compile pyproject.toml -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links
-lock: $(INSTALLED) ## Compile both locks from pyproject.toml
-	$(COMPILE) --extra cpu --extra demo --extra dev --extra spark --extra s3 --extra gcs --extra kubernetes $(addprefix --find-links ,$(PIP_FIND_LINKS)) | sed 's/+cpu//' > requirements-cpu.lock
-	$(COMPILE) --extra gpu --extra demo --extra dev --extra spark --extra s3 --extra gcs --extra kubernetes > requirements-gpu.lock
+COMPILE = $(RUN) -m uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links
+EXTRAS := --extra s3 --extra gcs --extra kubernetes
+LOCKED = $(COMPILE) --universal --python-version 3.11 pyproject.toml $(EXTRAS) --extra demo --extra dev --extra spark
+# Images have one Python and one platform, no test tools, and what the tests have of all else.
+IMAGE = $(COMPILE) --python-version $(PYTHON_OF_IMAGE) --python-platform x86_64-manylinux_2_28 --no-annotate --generate-hashes
+PYTHON_OF_IMAGE = $(shell sed -n 's/^FROM python:\([0-9.]*\).*/\1/p' Dockerfile)
+CPU_WHEELS = $(addprefix --find-links ,$(PIP_FIND_LINKS))
+lock: $(INSTALLED) ## Compile the locks from pyproject.toml: of checkouts, then of images
+	$(LOCKED) --extra cpu $(CPU_WHEELS) | sed 's/+cpu//' > requirements-cpu.lock
+	$(LOCKED) --extra gpu > requirements-gpu.lock
+	$(IMAGE) pyproject.toml $(EXTRAS) --extra cpu $(CPU_WHEELS) -c requirements-cpu.lock --no-emit-package torch > requirements-image-cpu.lock
+	$(IMAGE) pyproject.toml $(EXTRAS) --extra gpu -c requirements-gpu.lock > requirements-image-gpu.lock
+	$(IMAGE) - -c requirements-cpu.lock <<< pyspark > requirements-image-spark.lock

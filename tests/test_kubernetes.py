@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks.publish.gate import read_gate
 from tasks.settings import ROOT, Settings
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SETTINGS = {name.upper() for name in Settings.model_fields}
-# Files that nobody ships in a repository of theirs: where they lie on this machine is said by a variable each.
-SCHEMAS = {"values.yaml": "AIRFLOW_CHART_SCHEMA", "gpu_pod.yaml": "KUBERNETES_POD_SCHEMA"}
+# No package ships the chart's schema: where it lies on this machine is said by a variable.
+CHART_SCHEMA = "AIRFLOW_CHART_SCHEMA"
+KUBERNETES = "1.36"
 
 
 def read(name: str) -> Any:
@@ -30,22 +32,56 @@ POLICY = (FOLDER / "airflow_local_settings.py").read_text()
 DOCS = (ROOT / "docs" / "deploy.md").read_text().partition("## Kubernetes")[2].partition("\n## ")[0]
 
 
-def schema_of(file: str) -> Path:
-    if not (schema := os.environ.get(SCHEMAS[file])):
-        pytest.skip(f"{SCHEMAS[file]} names no schema for {file}")
+@pytest.fixture(scope="module")
+def chart_schema() -> Path:
+    if not (schema := os.environ.get(CHART_SCHEMA)):
+        pytest.skip(f"{CHART_SCHEMA} names no values.schema.json of Airflow's chart")
     return Path(schema)
 
 
-@pytest.mark.parametrize("file", SCHEMAS)
-def test_the_file_holds_to_its_schema(file: str) -> None:
-    command = [str(Path(sys.executable).parent / "check-jsonschema"), "--schemafile", str(schema_of(file))]
-    checked = subprocess.run([*command, str(FOLDER / file)], capture_output=True, text=True, check=False)
+def test_the_values_hold_to_the_schema_of_the_chart(chart_schema: Path) -> None:
+    command = [str(Path(sys.executable).parent / "check-jsonschema"), "--schemafile", str(chart_schema)]
+    checked = subprocess.run([*command, str(FOLDER / "values.yaml")], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
 
 
-def test_the_chart_knows_every_value() -> None:
+def test_the_chart_knows_every_value(chart_schema: Path) -> None:
     """Its schema refuses unknown names below these, but lets them pass at the top."""
-    assert set(VALUES) <= set(json.loads(schema_of("values.yaml").read_text())["properties"])
+    assert set(VALUES) <= set(json.loads(chart_schema.read_text())["properties"])
+
+
+def test_manifests_hold_to_the_schema_of_their_kind() -> None:
+    validate = pytest.importorskip("kubernetes_validate").validate
+    manifests = [POD, *yaml.safe_load_all((FOLDER / "volumes.yaml").read_text())]
+    assert [validate(each, KUBERNETES, strict=True) for each in manifests] == [KUBERNETES] * len(manifests)
+
+
+def test_no_pod_has_rights_that_docker_compose_takes() -> None:
+    [init] = VALUES["apiServer"]["extraInitContainers"]
+    contexts = VALUES["securityContexts"]
+    for of_pod in (contexts["pod"], POD["spec"]["securityContext"]):
+        assert of_pod["runAsNonRoot"] and f"useradd --uid {of_pod['runAsUser']} " in DOCKERFILE
+        assert of_pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    for of_container in (contexts["containers"], init["securityContext"], BASE["securityContext"]):
+        assert of_container == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_every_container_has_a_limit_of_memory() -> None:
+    [init] = VALUES["apiServer"]["extraInitContainers"]
+    components = ("apiServer", "scheduler", "dagProcessor", "triggerer", "migrateDatabaseJob")
+    limited = [*map(VALUES.get, components), VALUES["workers"]["kubernetes"], init, BASE]
+    assert all(each["resources"]["limits"]["memory"] for each in limited)
+
+
+def test_every_file_that_a_setting_names_is_mounted_in_every_pod() -> None:
+    named = re.findall(r"^\w+=(/.+)$", (FOLDER / "settings.env").read_text(), re.MULTILINE)
+    [mount] = VALUES["volumeMounts"]
+    assert mount in BASE["volumeMounts"]
+    [volume] = VALUES["volumes"]
+    assert volume in POD["spec"]["volumes"]
+    made = {each["name"]: each.get("files") for each in read("kustomization.yaml")["configMapGenerator"]}
+    assert named == [f"{mount['mountPath']}/{file}" for file in made[volume["configMap"]["name"]]]
+    assert read_gate(Settings(_env_file=None, gate_config=FOLDER / "gate.json")) == read_gate(Settings(_env_file=None))
 
 
 def test_the_default_image_is_the_target_cpu_and_the_pod_is_the_target_gpu() -> None:
@@ -59,15 +95,15 @@ def test_the_default_image_is_the_target_cpu_and_the_pod_is_the_target_gpu() -> 
 
 def test_the_images_have_airflow_of_that_version_and_its_kubernetes_executor() -> None:
     for target in ("cpu", "gpu"):
-        lock = (ROOT / f"requirements-{target}.lock").read_text()
-        assert f"\napache-airflow=={VALUES['airflowVersion']}\n" in lock
+        lock = (ROOT / f"requirements-image-{target}.lock").read_text()
+        assert f"\napache-airflow=={VALUES['airflowVersion']} " in lock
         assert "\napache-airflow-providers-cncf-kubernetes==" in lock
 
 
 def test_the_gpu_pod_is_a_pod_that_airflow_can_fill_in() -> None:
     assert (POD["apiVersion"], POD["kind"], POD["spec"]["restartPolicy"]) == ("v1", "Pod", "Never")
     assert BASE["name"] == "base"
-    assert BASE["resources"]["limits"] == {"nvidia.com/gpu": 1}
+    assert BASE["resources"]["limits"]["nvidia.com/gpu"] == 1
     mounted = [mount["name"] for mount in BASE["volumeMounts"]]
     assert sorted(mounted) == sorted(volume["name"] for volume in POD["spec"]["volumes"])
     assert f"useradd --uid {POD['spec']['securityContext']['runAsUser']} " in DOCKERFILE

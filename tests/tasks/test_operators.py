@@ -61,7 +61,8 @@ def test_every_name_in_it_exists():
     assert set(re.findall(r"python -m tasks (\w+)", RUNBOOK)) <= commands
     words = set(re.findall(r"`(\w+)`", RUNBOOK))
     assert {"approve_version", "roll_back", "watch_live_version", "refresh_recommendations"} <= words & DAGS
-    settings = {name.upper() for name in Settings.model_fields}
+    of_compose = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    settings = {name.upper() for name in Settings.model_fields} | of_compose
     named = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", re.sub(r"(AIRFLOW_|OTEL)_\w+", "", RUNBOOK)))
     assert named <= settings
     for picture in re.findall(r"\]\((screenshots/[^)]+)\)", RUNBOOK):
