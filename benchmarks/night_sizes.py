@@ -14,7 +14,7 @@ from rich.table import Table
 FORMATS = (".png", ".svg")
 TRAINING = "train_model"
 BUT_TRAINING = "all but training"
-MARKERS = ("o", "s", "v", "^", "D")
+MARKERS = ("o", "s", "v", "^", "D", "P", "X")  # colours come again after ten
 COMPARED = ("P", "nDCG", "PSP", "lift")
 
 Night: TypeAlias = Mapping[str, Any]  # a line of benchmarks.night --made
