@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -41,15 +41,15 @@ class CountsByAge:
             raise ValueError(f"ages must be days before the cut, 0 or more, got {self.age_E.min()}")
 
     @classmethod
-    def joined(cls, parts: Sequence["CountsByAge"]) -> "CountsByAge":
-        """Parts whose keys follow upon one another."""
-        support = [part.support_E for part in parts if part.support_E is not None]
-        return cls(
-            np.concatenate([part.key_E for part in parts]),
-            np.concatenate([part.age_E for part in parts]),
-            np.concatenate([part.count_E for part in parts]),
-            np.concatenate(support) if support else None,
-        )
+    def joined(cls, parts: list["CountsByAge"]) -> "CountsByAge":
+        """Parts whose keys follow upon one another; empties the list, so that memory holds one column twice at most."""
+        if len(parts) == 1:
+            return parts.pop()
+        has_support = any(part.support_E is not None for part in parts)
+        names = ("key_E", "age_E", "count_E", "support_E")[: 4 if has_support else 3]
+        columns = [[getattr(part, name) for part in parts] for name in names]
+        parts.clear()
+        return cls(*(_emptied(column) for column in columns))
 
     @property
     def sessions_E(self) -> npt.NDArray[np.float32]:
@@ -222,6 +222,12 @@ class Cooccurrence:
                 for name in ("counts", "sessions")
             )
             return cls(counts, sessions, int(file["products"]), file["sessions_by_age"], int(file["min_support"]))
+
+
+def _emptied(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    joined = np.concatenate(column)
+    column.clear()
+    return joined
 
 
 class _Radix(NamedTuple):

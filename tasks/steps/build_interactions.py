@@ -29,7 +29,7 @@ from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.database import check_database
 from tasks.stores.ledger import record_build
 
-BYTES_OF_AN_ENTRY = 16  # its code, and as much for a day as it is read
+BYTES_OF_AN_ENTRY = 8  # its code
 
 
 def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
@@ -140,8 +140,13 @@ class _Sums(NamedTuple):
 def _add_up(window: Window, size: WindowSize, night: Night, settings: Settings) -> _Sums:
     """Some queries at a time: memory holds what is kept of the pairs, and of the rest what MEMORY_LIMIT_GIB allows."""
     at_once = int(settings.memory_limit_gib * 2**30) // BYTES_OF_AN_ENTRY
-    parts = [_sum_up(window, size, queries, night, settings) for queries in size.ranges(at_once)]
-    training, held_out, by_age = zip(*parts, strict=True)
+    training, held_out, by_age = [], [], []
+    for queries in size.ranges(at_once):
+        some = _sum_up(window, size, queries, night, settings)
+        training.append(some.training)
+        held_out.append(some.held_out)
+        by_age.append(some.by_age)
+    del some  # each column of by_age goes as soon as it is joined
     return _Sums(sp.vstack(training, format="csr"), sp.vstack(held_out, format="csr"), CountsByAge.joined(by_age))
 
 
