@@ -63,6 +63,11 @@ class Settings(AlertSettings):
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="what computes over clicks")
     memory_limit_gib: float = Field(2.5, ge=0.25, description="memory of the engine; beyond it, it works on disk")
 
+    max_file_rows: int = Field(200_000_000, ge=1, description="rows of a delivered file; one of more is refused")
+    max_file_gib: float = Field(64, gt=0, description="size of a delivered file once unpacked; a larger one is refused")
+    max_title_characters: int = Field(
+        1_000, ge=1, le=100_000, description="of a title, category or brand; a product with a longer one is refused"
+    )
     lateness_days: int = Field(2, ge=0, description="how late a click may come and still be counted on its own day")
     max_quarantined_share: float = Field(0.5, ge=0, le=1, description="above it a load is rejected, the former stands")
     bot_session_clicks: int = Field(1_000, ge=1, description="sessions with more clicks in a day are refused as bots")

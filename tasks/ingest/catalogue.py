@@ -15,6 +15,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.ingest.engine import count_rows, duckdb_engine, materialise, read_parquet
 from tasks.ingest.input_files import (
     MAX_ID_LENGTH,
+    Bounds,
     as_text,
     check_parquet,
     delivered_files,
@@ -29,6 +30,8 @@ from tasks.stores.artefacts import Artefact, Storage, dated_folders, hash_file
 
 REQUIRED = ("product_id", "title")
 COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked")
+# What is written for letters that a charset lacks, and titles without a letter or a digit in any script.
+LOST_LETTERS = r"\?\?|\x{FFFD}|^[^\p{L}\p{N}]*$"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Catalogue:
     """The rows of a catalogue file.
 
     products: product_id, title, category, brand (text), in_stock, blocked (bool); unique and sorted by product_id.
-    refused: product_id, reason (missing_product, missing_title, unfit_id, unfit_text) of the rows left out.
+    refused: product_id, reason (missing_product, missing_title, unfit_id, unfit_text, long_text) of the rows left out.
     hash: SHA-256 of the file.
     """
 
@@ -83,16 +86,17 @@ def delivery_of(day: date, settings: Settings) -> Delivery:
     return Delivery(files, path, f"date={delivered}/{PurePosixPath(path).name}", delivered)
 
 
-def read_catalogue(delivery: Delivery) -> Catalogue:
+def read_catalogue(delivery: Delivery, settings: Settings) -> Catalogue:
     """Read a catalogue file; ids stay the text they are.
 
-    Raises BadInput for a file that cannot be read, has no product, lacks a column, holds an id twice or has an in_stock
-    or blocked that is not true or false; NotReady for one that changed while it was read.
+    Raises BadInput for a file that cannot be read, exceeds a bound, has no product, lacks a column, holds an id twice,
+    has an in_stock or blocked that is not true or false, or titles whose letters were lost; NotReady for one that
+    changed while it was read.
     """
     suffix_of(delivery.path)
-    with local_copies(delivery.files, [delivery.path]) as (file,), duckdb_engine() as engine:
+    with local_copies(delivery.files, [delivery.path]) as (file,), duckdb_engine(settings.memory_limit_gib) as engine:
         hash_before = hash_file(file)
-        products, refused = _validate(_read(engine, file), delivery.path)
+        products, refused = _validate(_read(engine, file, settings), delivery.path, settings)
         if hash_file(file) != hash_before:
             raise NotReady(
                 f"the catalogue {delivery.path} must stay as it is while it is read, but it changed: "
@@ -128,21 +132,22 @@ def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
     return found[0]
 
 
-def _read(engine: BaseBackend, file: Path) -> ibis.Table:
+def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
     """Every row of the file, its columns as text; those that it lacks are null."""
     names, short_name = dict(zip(COLUMNS, COLUMNS, strict=True)), f"{file.parent.name}/{file.name}"
+    bounds, size = Bounds.of(settings), max(settings.max_title_characters, MAX_ID_LENGTH)
     with tempfile.TemporaryDirectory() as scratch:
         parquet = Path(scratch, "catalogue.parquet")  # a name of our own, because DuckDB takes some for patterns
         try:
             if suffix_of(file.name) == ".parquet":
-                check_parquet(file, names, REQUIRED)
+                check_parquet(file, names, REQUIRED, bounds)
                 parquet.symlink_to(file.resolve())
             else:
-                _check_readable(text_to_parquet(file, suffix_of(file.name), names, REQUIRED, parquet))
+                _check_readable(text_to_parquet(file, names, REQUIRED, parquet, bounds))
             rows = read_parquet(engine, [parquet])
             absent = ibis.null("string")
             return materialise(
-                rows.select(**{name: as_text(rows[name]) if name in rows.columns else absent for name in COLUMNS})
+                rows.select(**{name: as_text(rows[name], size) if name in rows.columns else absent for name in COLUMNS})
             )
         except (BadInput, duckdb.Error) as error:
             fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
@@ -151,25 +156,27 @@ def _read(engine: BaseBackend, file: Path) -> ibis.Table:
 
 def _check_readable(parsed: ParsedText) -> None:
     """A catalogue is one table that its owner can correct, unlike a log: no line of it may be unreadable."""
-    if parsed.unreadable:
-        first, more = parsed.unreadable[0], len(parsed.unreadable) - 1
+    if first := parsed.unreadable.first:
+        more = len(parsed.unreadable) - 1
         raise BadInput(
             f"must be readable in every line, but line {first.line}: {first.why} (and {more:,} more): correct it"
         )
 
 
-def _validate(rows: ibis.Table, path: str) -> tuple[pa.Table, pa.Table]:
+def _validate(rows: ibis.Table, path: str, settings: Settings) -> tuple[pa.Table, pa.Table]:
     _check_unique_ids(rows, path)
-    texts = (rows.title, _text(rows, "category"), _text(rows, "brand"))
+    _check_letters(rows, path, settings)
+    texts = (rows.title, rows.category, rows.brand)
     reason = ibis.cases(
         (rows.product_id.isnull(), "missing_product"),
         ((rows.product_id.length() > MAX_ID_LENGTH) | _has_zero_byte(rows.product_id), "unfit_id"),
         (rows.title.isnull(), "missing_title"),
         (ibis.or_(*map(_has_zero_byte, texts)), "unfit_text"),
+        (ibis.or_(*(_is_long(text, settings) for text in texts)), "long_text"),
     )
-    refused = rows.mutate(reason=reason).filter(reason.notnull()).select("product_id", "reason")
+    refused = rows.filter(reason.notnull()).select(product_id=rows.product_id.left(MAX_ID_LENGTH), reason=reason)
     good = rows.filter(reason.isnull()).select(
-        "product_id", title=rows.title.strip(), category=_text(rows, "category"), brand=_text(rows, "brand"),
+        "product_id", title=rows.title.strip(), category=rows.category, brand=rows.brand,
         in_stock=_flag(rows, "in_stock", path, absent=True), blocked=_flag(rows, "blocked", path, absent=False),
     )  # fmt: skip
     products = good.order_by("product_id").to_pyarrow()
@@ -183,8 +190,28 @@ def _has_zero_byte(text: ibis.Value) -> ibis.Value:
     return text.re_search(r"\x00").fill_null(False)
 
 
+def _is_long(text: ibis.Value, settings: Settings) -> ibis.Value:
+    return (text.length() > settings.max_title_characters).fill_null(False)
+
+
+def _check_letters(rows: ibis.Table, path: str, settings: Settings) -> None:
+    """Titles that went through a charset without their script still look like titles to a database."""
+    titles = rows.filter(rows.title.notnull())
+    lost = titles.filter(titles.title.re_search(LOST_LETTERS))
+    count, total = count_rows(lost), count_rows(titles)
+    if count > settings.max_quarantined_share * total or 0 < count == total:
+        first = lost.order_by("product_id").limit(1).to_pyarrow().to_pylist()[0]
+        raise BadInput(
+            f"at most {settings.max_quarantined_share:.0%} of the titles of the catalogue {path} may lack letters or "
+            f"hold ?? for them, got {count:,} of {total:,}, such as {first['title'][:100]!r} of product "
+            f"{first['product_id']}: a charset has lost them; export the catalogue as UTF-8 from a database and client "
+            "of that charset, or set MAX_QUARANTINED_SHARE higher"
+        )
+
+
 def _check_unique_ids(rows: ibis.Table, path: str) -> None:
-    ids = rows.filter(rows.product_id.notnull()).group_by("product_id").agg(rows=ibis._.count())
+    fit = rows.product_id.length() <= MAX_ID_LENGTH  # of longer ones only the beginning is here
+    ids = rows.filter(fit).group_by("product_id").agg(rows=ibis._.count())
     repeated = ids.filter(ids.rows > 1).order_by("product_id")
     count = count_rows(repeated)
     if count:
@@ -195,13 +222,7 @@ def _check_unique_ids(rows: ibis.Table, path: str) -> None:
         )
 
 
-def _text(rows: ibis.Table, name: str) -> ibis.Value:
-    return rows[name] if name in rows.columns else ibis.null("string")
-
-
 def _flag(rows: ibis.Table, name: str, path: str, *, absent: bool) -> ibis.Value:
-    if name not in rows.columns:
-        return ibis.literal(absent)
     flag = rows[name].try_cast("boolean")
     unclear = rows.filter(rows[name].notnull() & flag.isnull()).order_by("product_id").limit(1).to_pyarrow().to_pylist()
     if unclear:

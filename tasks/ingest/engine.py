@@ -22,7 +22,9 @@ from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 
 ROWS_AT_ONCE = 1 << 20
+ROWS_FETCHED = 1 << 14  # of texts, some of them long, that the engine hands over in its own memory
 KEYS_AT_ONCE = 1 << 17  # what a processor's cache holds
+BATCHES_TOGETHER = 32  # of keys that are put into a table
 KEYS_IN_MEMORY = 1 << 26  # half a GiB of numbers that numpy sorts faster than any engine
 # The fastest to write for ids that hardly repeat, and to read: version 2 keeps lengths and times as differences.
 WRITING = {"compression": "zstd", "compression_level": 1, "dictionary_size_limit": 1_000, "parquet_version": "v2"}
@@ -148,13 +150,30 @@ def more_frequent_than(times: int, keys: ibis.Table) -> ibis.Table | None:
     if engine.name != "duckdb":
         found = materialise(keys.group_by("key").having(ibis._.count() > times).agg())
         return found if count_rows(found) else None
-    window = np.empty(0, keys.key.type().to_numpy())
-    frequent = [window]
-    for batch in _sorted(keys):
-        window = np.concatenate([window[-times:], batch])
-        frequent.append(window[times:][window[times:] == window[:-times]])
-    numbers = np.unique(np.concatenate(frequent))
-    return engine.create_table(f"rows_{uuid4().hex}", pa.table({"key": numbers}), temp=True) if len(numbers) else None
+    name = f"rows_{uuid4().hex}"
+    found = engine.create_table(name, schema=keys.schema(), temp=True)  # there may be more than memory holds
+    for numbers in _frequent(_sorted(keys), times):
+        engine.insert(name, pa.table({"key": numbers}))
+    return found if count_rows(found) else None
+
+
+def _frequent(batches: Iterator[Int64s], times: int) -> Iterator[Int64s]:
+    """The distinct numbers, of sorted ones, that occur more than so many times; some at a time."""
+    window, frequent, last = np.empty(0, np.int64), list[Int64s](), None
+    for batch in batches:
+        window = np.concatenate([window[-times:], batch]) if len(window) else batch
+        often = window[times:][window[times:] == window[:-times]]
+        often = often[np.diff(often, prepend=often[:1] - 1) != 0]
+        if len(often) and often[0] == last:
+            often = often[1:]
+        if len(often):
+            frequent.append(often)
+            last = often[-1]
+        if len(frequent) == BATCHES_TOGETHER:
+            yield np.concatenate(frequent)
+            frequent = []
+    if frequent:
+        yield np.concatenate(frequent)
 
 
 def value_counts(keys: ibis.Table) -> Iterator[tuple[Int64s, Int64s]]:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.ingest.engine import FILE, ROW, ROWS_AT_ONCE
+from tasks.ingest.engine import FILE, ROW, ROWS_FETCHED
 from tasks.ingest.log_format import COLUMNS
 from tasks.ingest.reading import TIME_TEXT, RawLog
 from tasks.ingest.rules import ERASED_USER, UNREADABLE_LINE
-from tasks.ingest.text_files import REST, Unreadable
+from tasks.ingest.text_files import REST
+from tasks.ingest.unreadable import Unreadable
 from tasks.stores.ledger import ErasedUsers
 
 QUARANTINE = "quarantine.parquet"
@@ -35,7 +36,7 @@ def write_quarantine(refused: ibis.Table | None, log: RawLog, erased: ErasedUser
         for batch in _batches(refused, log, erased):
             writer.write_batch(batch)
             counts.update({pair["values"]: pair["counts"] for pair in pc.value_counts(batch["rule"]).to_pylist()})
-        for number, lines in log.unreadable.items():
+        for number, lines in log.unreadable():
             writer.write_batch(_unreadable(log.names[number], lines, erased))
             counts[UNREADABLE_LINE] += len(lines)
     return {rule: rows for rule, rows in sorted(counts.items()) if rows}
@@ -50,7 +51,7 @@ def _batches(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers) -> It
     content = {name: kept.ifelse(text, None) for name, text in texts.items()}
     ordered = refused.select("rule", FILE, ROW, **content).order_by(FILE, ROW)
     names = pa.array(log.names, pa.string())
-    for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
+    for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_FETCHED):
         columns = [batch["rule"], names.take(batch[FILE]), batch[ROW], *(batch[name] for name in CONTENT)]
         typed = [column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
         yield _blanked(pa.record_batch(typed, SCHEMA), erased)

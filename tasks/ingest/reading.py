@@ -16,13 +16,25 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
-from tasks.ingest.input_files import as_text, check_parquet, delivered_files, open_filesystem, suffix_of
+from tasks.ingest.input_files import (
+    MAX_TEXT_BYTES,
+    Bounds,
+    as_text,
+    check_inside,
+    check_parquet,
+    delivered_files,
+    open_filesystem,
+    shortened,
+    suffix_of,
+)
 from tasks.ingest.log_format import COLUMNS, REQUIRED, LogFormat
-from tasks.ingest.text_files import LINE, REST, Unreadable, text_to_parquet
+from tasks.ingest.text_files import LINE, REST, text_to_parquet
+from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders, hash_file
 
 TIME_TEXT = "time_text"
+FEW = 16  # columns beside ours that may each hold MAX_TEXT_BYTES; of more, each may hold less
 
 
 @dataclass(frozen=True)
@@ -40,17 +52,23 @@ class LogFile:
 class RawLog:
     """The log of a day as Parquet files, and its lines that are no rows.
 
-    parquet: files named by their number, with the number of rows in each; unreadable: lines by file number.
+    parquet: files named by their number, with the number of rows in each; unreadable_of: lines by file number.
     """
 
     files: Sequence[LogFile]
     parquet: dict[Path, int]
-    unreadable: dict[int, Sequence[Unreadable]]
+    unreadable_of: dict[int, UnreadableLines]
 
     @property
     def rows_read(self) -> int:
         """Rows and lines that should have been rows."""
-        return sum(self.parquet.values()) + sum(map(len, self.unreadable.values()))
+        return sum(self.parquet.values()) + sum(map(len, self.unreadable_of.values()))
+
+    def unreadable(self) -> Iterator[tuple[int, Sequence[Unreadable]]]:
+        """The lines that are no rows, some of one file at a time, with the number of the file."""
+        for number, lines in self.unreadable_of.items():
+            for some in lines.batches():
+                yield number, some
 
     @property
     def names(self) -> list[str]:
@@ -76,7 +94,8 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
     """The log of a day, text files already read line by line; everything goes on leaving.
 
     Raises NotReady where the day has no folder or a file changed while it was read, BadInput for a day without a file,
-    and for a file, named, that leads out of the folder, has no known suffix, cannot be read or lacks a column.
+    for a folder that leads out of CLICK_LOG_URL and for a file, named, that leads out of the folder, has no known
+    suffix, cannot be read, lacks a column or exceeds a bound.
     """
     source, root = open_filesystem(settings.click_log_url)
     folder = f"{root}/date={day}"
@@ -84,12 +103,13 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
         raise NotReady(
             f"the log of {day} has not arrived: no folder {folder}; deliver it, then run ingest_clicks again"
         )
+    check_inside(source, folder, root)
     with tempfile.TemporaryDirectory() as scratch:
         files = _fetch(source, folder, Path(scratch))
         if not files:
             raise empty_day(day, f"{folder} holds no file")
         try:
-            yield _read(files, day, log_format, Path(scratch))
+            yield _read(files, day, log_format, Bounds.of(settings))
         except BadInput as refusal:
             _check_unchanged(source, files, day)
             raise _name_delivered_file(refusal, files, day) from refusal
@@ -118,8 +138,10 @@ def _name_delivered_file(refusal: BadInput, files: Sequence[LogFile], day: date)
 def _is_corrupt(file: LogFile) -> bool:
     if file.suffix != ".parquet":
         return False
+    texts = [field.name for field in pq.read_schema(file.local) if pa.types.is_string(field.type)]
     try:
-        for _ in pq.ParquetFile(file.local).iter_batches():
+        # As a dictionary, a long text that every row repeats is in memory once.
+        for _ in pq.ParquetFile(file.local, read_dictionary=texts).iter_batches():
             pass
     except (pa.ArrowException, OSError):
         return True
@@ -167,16 +189,16 @@ def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
     return tuple(str(info.get(key)) for key in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
 
 
-def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: Path) -> RawLog:
+def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, bounds: Bounds) -> RawLog:
     parquet: dict[Path, int] = {}
-    unreadable: dict[int, Sequence[Unreadable]] = {}
+    unreadable: dict[int, UnreadableLines] = {}
     for number, file in enumerate(files):
         try:
             if file.suffix == ".parquet":
-                parquet[file.local] = check_parquet(file.local, log_format.names, REQUIRED)
+                parquet[file.local] = check_parquet(file.local, log_format.names, REQUIRED, bounds)
                 continue
-            target = scratch / f"{number:05d}.parquet"
-            parsed = text_to_parquet(file.local, file.suffix, log_format.names, REQUIRED, target)
+            target = file.local.with_name(f"{number:05d}.parquet")
+            parsed = text_to_parquet(file.local, log_format.names, REQUIRED, target, bounds)
             parquet[target], unreadable[number] = parsed.rows, parsed.unreadable
         except BadInput as refusal:
             raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
@@ -197,7 +219,7 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
         kind = text["event_type"]
         text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
     if was_text:
-        rest, row = as_text(rows[REST]), rows[LINE]
+        rest, row = as_text(shortened(rows[REST])), rows[LINE]
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
         rest, row = _rest(rows, others), rows[ROW]
@@ -208,14 +230,14 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
 
 
 def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
-    texts = [
-        ibis.coalesce(ibis.literal(f"{name}=") + as_text(rows[name]) + ibis.literal("; "), "")
-        for name in sorted(others)
-        if not (rows[name].type().is_nested() or rows[name].type().is_binary())
-    ]
-    if not texts:
+    """The other columns as name=value, those without a value left out."""
+    plain = [name for name in sorted(others) if not (rows[name].type().is_nested() or rows[name].type().is_binary())]
+    if not plain:
         return ibis.null("string")
-    return as_text(sum(texts[1:], texts[0]).re_replace(r"[; ]+$", ""))
+    size = max(MAX_TEXT_BYTES * FEW // max(len(plain), FEW), 64)
+    columns = {name: shortened(rows[name], size) if rows[name].type().is_string() else rows[name] for name in plain}
+    texts = [ibis.literal(f"{name}=") + as_text(column) for name, column in columns.items()]
+    return as_text(shortened(ibis.literal("; ").join(texts)))
 
 
 # A day, perhaps a time, perhaps an offset; the name of a zone is no offset.

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import ibis
 
 from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequent_than, text_hash
-from tasks.ingest.input_files import MAX_ID_LENGTH
+from tasks.ingest.input_files import MAX_ID_LENGTH, MAX_TEXT_BYTES, exceeds
 from tasks.ingest.log_format import COLUMNS, EVENT_TYPES
 from tasks.ingest.reading import TIME_TEXT
 from tasks.ingest.text_files import REST
@@ -40,6 +40,7 @@ def rules_of_a_row(rows: ibis.Table, day: date, erased: Sequence[str], settings:
     first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
     unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
     unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
+    unfit += [exceeds(rows[name], MAX_TEXT_BYTES) for name in COLUMNS if name not in (*PRODUCTS, "event_time")]
     rules = [
         (rows.session_id.isnull(), "empty_session"),
         (rows.product_id.isnull(), "missing_product"),

@@ -3,11 +3,11 @@
 import codecs
 import csv
 import gzip
-import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,67 +20,72 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from tasks.errors import BadInput
-from tasks.ingest.input_files import check_columns
+from tasks.ingest.input_files import Bounds, check_columns, check_width, suffix_of
+from tasks.ingest.json_rows import Texts, decoded, elements, texts_of
+from tasks.ingest.unreadable import UnreadableLines
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 4 << 20
 MAX_LINE_BYTES = 1 << 20
-SHOWN_BYTES = 200
+COLUMNS_KEPT = 100  # of a file that has a new one in every line
 LINE, REST = "line", "rest"
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NEWLINE, RETURN, QUOTE = b'\n\r"'
 
 Numbers = npt.NDArray[np.int64]
-Rows = tuple[Mapping[str, Any], Numbers]  # columns by the file's names, and the line of each row
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A line that is no row: its number from 1, why, and how it begins."""
-
-    line: int
-    why: str
-    beginning: str
+Rows = tuple[Mapping[str, Any], Numbers]  # columns by our names, rest among them, and the line of each row
 
 
 @dataclass
 class ParsedText:
-    """How many rows of a text file were written as Parquet, and the lines that could not be."""
+    """What a text file holds: rows, which are written as Parquet, lines that are none, and its columns.
 
+    columns: the file's names, of which those that nobody asks for may be left out.
+    """
+
+    names: Mapping[str, str]
+    unreadable: UnreadableLines
     rows: int = 0
-    unreadable: list[Unreadable] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
 
-    def add_unreadable(self, line: int, why: str, content: bytes | str) -> None:
-        """Keep how a line begins that is no row."""
-        text = content[:SHOWN_BYTES].decode(errors="replace") if isinstance(content, bytes) else content[:SHOWN_BYTES]
-        self.unreadable.append(Unreadable(line, why, text))
+    def add_columns(self, seen: Sequence[str]) -> None:
+        """Note the names of columns."""
+        wanted = self.names.values()
+        for name in seen:
+            if len(self.columns) < COLUMNS_KEPT or name in wanted:
+                self.columns[name] = None
 
 
 def text_to_parquet(
-    file: Path, suffix: str, names: Mapping[str, str], required: Sequence[str], target: Path
+    file: Path, names: Mapping[str, str], required: Sequence[str], target: Path, bounds: Bounds
 ) -> ParsedText:
     """Write the rows of a text file to `target` as Parquet: the columns of `names` and `rest` as text, and the line.
 
     names: our name -> the file's name; `rest` holds every other column as name=value. A line that is no row (not UTF-8,
-    a zero byte, a quote that never closes, more or fewer columns, no JSON object, over a mebibyte) is unreadable.
+    a zero byte, a quote that never closes, more or fewer columns, no JSON object, over a mebibyte) is unreadable; they
+    lie beside `target`, which must stay as long as they are read.
     Raises BadInput, the rest of a sentence about the file, for a compressed file that does not unpack, for UTF-16, for
-    a header that cannot be read and for a file that lacks a required column.
+    a header that cannot be read, for a file that lacks a required column and for one that exceeds a bound.
     """
+    suffix = suffix_of(file.name)
     schema = pa.schema([*((name, pa.string()) for name in names), (REST, pa.string()), (LINE, pa.int64())])
-    parsed = ParsedText()
-    seen: dict[str, None] = {}
+    parsed = ParsedText(names, UnreadableLines(target.with_suffix(".unreadable")))
     try:
-        with closing(_open(file, suffix)) as content, pq.ParquetWriter(target, schema) as writer:
-            for columns, numbers in _rows(content, suffix, parsed):
-                seen |= dict.fromkeys(columns)
-                batch = _as_batch(columns, numbers, names, schema)
+        with (
+            closing(parsed.unreadable),
+            closing(_open(file, suffix)) as content,
+            pq.ParquetWriter(target, schema) as writer,
+        ):
+            for columns, numbers in _rows(_chunks(content, parsed, bounds), suffix, parsed):
+                batch = _as_batch(columns, numbers, schema)
                 parsed.rows += len(batch)
                 writer.write_batch(batch)
     except (OSError, zlib.error, EOFError, pa.ArrowInvalid) as error:
         if getattr(error, "errno", None) is not None:  # of the disk, not of the content
             raise
         raise BadInput(f"does not read as {suffix}: {error}; write the file again") from error
-    if parsed.rows or (seen and parsed.unreadable):
-        check_columns(list(seen), names, required)
+    bounds.check_rows(parsed.rows + len(parsed.unreadable))
+    if parsed.rows or (parsed.columns and parsed.unreadable):
+        check_columns(list(parsed.columns), names, required)
     return parsed
 
 
@@ -92,20 +97,21 @@ def _open(file: Path, suffix: str) -> BinaryIO:
     return file.open("rb")
 
 
-def _rows(content: BinaryIO, suffix: str, parsed: ParsedText) -> Iterator[Rows]:
-    blocks = _blocks(content, parsed)
+def _rows(chunks: Iterator[bytes], suffix: str, parsed: ParsedText) -> Iterator[Rows]:
     if suffix.startswith(".csv"):
-        return _csv_rows(blocks, parsed)
-    if suffix.startswith(".jsonl"):
-        return _json_rows(blocks, parsed)
-    return _json_array_or_rows(blocks, parsed)
+        return _csv_rows(_blocks(chunks, parsed), parsed)
+    first = next(chunks, b"")
+    chunks = chain([first], chunks)
+    if first.lstrip().startswith(b"[") and not suffix.startswith(".jsonl"):
+        return _array_rows(chunks, parsed)
+    return _json_rows(_blocks(chunks, parsed), parsed)
 
 
-def _blocks(content: BinaryIO, parsed: ParsedText) -> Iterator[tuple[bytes, int]]:
+def _blocks(chunks: Iterator[bytes], parsed: ParsedText) -> Iterator[tuple[bytes, int]]:
     """Whole lines, some mebibytes at a time, and the number of the first; lines that are too long are left out."""
     line = 1  # the number of the line that `carry` begins, or that is being skipped
     carry, is_skipping = b"", False
-    for chunk in _chunks(content):
+    for chunk in chunks:
         if is_skipping:
             _, end, chunk = chunk.partition(b"\n")
             if not end:
@@ -116,18 +122,25 @@ def _blocks(content: BinaryIO, parsed: ParsedText) -> Iterator[tuple[bytes, int]
             yield lines + end, line
             line += lines.count(b"\n") + 1
         if len(carry) > MAX_LINE_BYTES:
-            parsed.add_unreadable(line, f"longer than {MAX_LINE_BYTES:,} bytes", carry)
+            parsed.unreadable.add(line, _too_long(), carry)
             carry, is_skipping = b"", True
     if carry:
         yield carry + b"\n", line
 
 
-def _chunks(content: BinaryIO) -> Iterator[bytes]:
+def _too_long() -> str:
+    return f"longer than {MAX_LINE_BYTES:,} bytes"
+
+
+def _chunks(content: BinaryIO, parsed: ParsedText, bounds: Bounds) -> Iterator[bytes]:
     """The content, BLOCK_BYTES at a time, without the mark that may begin UTF-8."""
-    is_first = True
+    size, is_first = 0, True
     with tqdm(unit="B", unit_scale=True, desc="reading", disable=None) as progress:
         while chunk := content.read(BLOCK_BYTES):
             progress.update(len(chunk))
+            size += len(chunk)
+            bounds.check_bytes(size)
+            bounds.check_rows(parsed.rows + len(parsed.unreadable))
             if is_first and chunk.startswith(UTF16):
                 raise BadInput("must be UTF-8, but line 1 begins like UTF-16: write the file again as UTF-8")
             yield chunk.removeprefix(codecs.BOM_UTF8) if is_first else chunk
@@ -140,14 +153,13 @@ def _readable(block: bytes, first: int, parsed: ParsedText, *, quotes: bool) -> 
     ends = np.flatnonzero(data == NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1])
     faults = _faults(block, data, starts, ends, quotes=quotes)
-    blank = (ends - starts) - (data[np.maximum(ends - 1, 0)] == RETURN) <= 0
-    bad = blank.copy()
-    why: dict[int, str] = {}
-    for fault, has_fault in faults.items():
-        why |= dict.fromkeys(np.flatnonzero(has_fault & ~bad).tolist(), fault)
+    bad = (ends - starts) - (data[np.maximum(ends - 1, 0)] == RETURN) <= 0  # blank
+    whys, why = list(faults), np.full(len(ends), -1, np.int8)
+    for place, has_fault in enumerate(faults.values()):
+        why[has_fault & ~bad] = place
         bad |= has_fault
-    for i in sorted(why):
-        parsed.add_unreadable(first + i, why[i], block[starts[i] : ends[i]])
+    for i in np.flatnonzero(why >= 0):
+        parsed.unreadable.add(first + int(i), whys[why[i]], block[starts[i] : ends[i]])
     numbers = np.flatnonzero(~bad) + first
     if bad.any():
         block = b"".join(block[starts[i] : ends[i] + 1] for i in np.flatnonzero(~bad))
@@ -160,7 +172,7 @@ def _faults(
     def lines_with(byte: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         return np.add.reduceat(byte, starts, dtype=np.int64)
 
-    faults = {f"longer than {MAX_LINE_BYTES:,} bytes": ends - starts > MAX_LINE_BYTES}
+    faults = {_too_long(): ends - starts > MAX_LINE_BYTES}
     if b"\0" in block:
         faults["holds a zero byte"] = lines_with(data == 0) > 0
     if quotes and b'"' in block:
@@ -193,34 +205,37 @@ def _csv_rows(blocks: Iterator[tuple[bytes, int]], parsed: ParsedText) -> Iterat
             _check_header(numbers, parsed)
             header, _, readable = readable.partition(b"\n")
             names, numbers = _names(header, int(numbers[0])), numbers[1:]
-            yield dict.fromkeys(names, pa.array([], pa.string())), numbers[:0]
+            parsed.add_columns(names)
         if len(numbers):
-            yield _parse_csv(readable, numbers, names, parsed)
+            yield from _parse_csv(readable, numbers, names, parsed)
     if not names:
         _check_header(np.empty(0, np.int64), parsed)
 
 
 def _check_header(readable: Numbers, parsed: ParsedText) -> None:
     """The first line that is not blank must be readable; every other line may be refused."""
-    first = parsed.unreadable[0] if parsed.unreadable else None
+    first = parsed.unreadable.first
     if first and not (len(readable) and readable[0] < first.line):
         raise BadInput(f"does not read as .csv: its header, line {first.line}, {first.why}; write the file again")
 
 
 def _names(header: bytes, line: int) -> list[str]:
-    names = next(csv.reader([header.decode().rstrip("\r")]), [])
+    text = header.decode().rstrip("\r").lstrip("\ufeff")  # the mark of UTF-8 may come twice, or after a blank line
+    names = next(csv.reader([text]), [])
     if len({name.lower() for name in names}) < len(names):
-        raise BadInput(f"has a column twice in its header, line {line} ({','.join(names)}): name each once")
+        shown = ",".join(names[:COLUMNS_KEPT])
+        raise BadInput(f"has a column twice in its header, line {line} ({shown}): name each once")
+    check_width(names)
     return names
 
 
-def _parse_csv(readable: bytes, numbers: Numbers, names: list[str], parsed: ParsedText) -> Rows:
+def _parse_csv(readable: bytes, numbers: Numbers, names: list[str], parsed: ParsedText) -> Iterator[Rows]:
     ragged: list[int] = []
 
     def refuse(row: pa_csv.InvalidRow) -> str:
         ragged.append(row.number - 1)
         why = f"{row.actual_columns} columns, not {row.expected_columns}"
-        parsed.add_unreadable(int(numbers[row.number - 1]), why, row.text)
+        parsed.unreadable.add(int(numbers[row.number - 1]), why, row.text)
         return "skip"
 
     table = pa_csv.read_csv(
@@ -229,89 +244,71 @@ def _parse_csv(readable: bytes, numbers: Numbers, names: list[str], parsed: Pars
         pa_csv.ParseOptions(invalid_row_handler=refuse),
         pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), check_utf8=False, null_values=[]),
     )
-    columns = {name: table[name].combine_chunks() for name in names}
-    return columns, np.delete(numbers, ragged)
+    numbers = np.delete(numbers, ragged)
+    at_once = max(BLOCK_BYTES // (1 + sum(map(len, names))), 1)  # as `rest` repeats the names in every row
+    for start in range(0, len(numbers), at_once):
+        some = table.slice(start, at_once).combine_chunks()
+        columns = {name: some[name].combine_chunks() for name in names}
+        yield _by_our_names(columns, parsed.names), numbers[start : start + at_once]
+
+
+def _by_our_names(columns: Mapping[str, pa.Array], names: Mapping[str, str]) -> dict[str, pa.Array]:
+    ours = {name: columns[theirs] for name, theirs in names.items() if theirs in columns}
+    others = {name: columns[name] for name in sorted(columns.keys() - set(names.values()))}
+    return ours | ({REST: _rest(others)} if others else {})
 
 
 def _json_rows(blocks: Iterator[tuple[bytes, int]], parsed: ParsedText) -> Iterator[Rows]:
     for block, first in blocks:
         readable, numbers = _readable(block, first, parsed, quotes=False)
-        objects: list[dict[str, Any]] = []
-        kept: list[int] = []
-        for text, number in zip(readable.decode().split("\n"), numbers.tolist(), strict=False):
-            row = _json_object(text, number, parsed)
-            if row is not None:
-                objects.append(row)
-                kept.append(number)
-        yield _by_column(objects), np.array(kept, np.int64)
+        rows: list[tuple[int, Texts]] = []
+        for text, line in zip(readable.decode().split("\n"), numbers.tolist(), strict=False):
+            try:
+                rows.append((line, _json_texts(decoded(text), parsed)))
+            except ValueError as error:
+                parsed.unreadable.add(line, str(error), text)
+        yield _by_column(rows, parsed)
 
 
-def _json_array_or_rows(blocks: Iterator[tuple[bytes, int]], parsed: ParsedText) -> Iterator[Rows]:
-    """One array of objects is read in one piece; anything else is JSON lines."""
-    first = next(blocks, None)
-    if first is None:
-        return
-    if not first[0].lstrip().startswith(b"["):
-        yield from _json_rows(_chain(first, blocks), parsed)
-        return
-    content = first[0] + b"".join(block for block, _ in blocks)
-    try:
-        rows = DECODER.decode(content.decode().strip())
-    except json.JSONDecodeError as error:
-        raise BadInput(f"does not read as JSON, line {error.lineno}: {error.msg}; write the file again") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"does not read as JSON: {error}; write the file again") from error
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            parsed.add_unreadable(number, "no JSON object", json.dumps(row))
-    kept = [(number, row) for number, row in enumerate(rows, 1) if isinstance(row, dict)]
-    yield _by_column([row for _, row in kept]), np.array([number for number, _ in kept], np.int64)
+def _array_rows(chunks: Iterator[bytes], parsed: ParsedText) -> Iterator[Rows]:
+    """The place of an element in the array is its line."""
+    rows: list[tuple[int, Texts]] = []
+    size = 0
+    for number, element in enumerate(elements(chunks), 1):
+        try:
+            if element.size > MAX_LINE_BYTES:
+                raise ValueError(_too_long())
+            rows.append((number, _json_texts(element.value, parsed)))
+        except ValueError as error:
+            parsed.unreadable.add(number, str(error), element.beginning)
+        size += element.size
+        if size >= BLOCK_BYTES:
+            yield _by_column(rows, parsed)
+            rows, size = [], 0
+    yield _by_column(rows, parsed)
 
 
-def _chain(first: tuple[bytes, int], others: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
-    yield first
-    yield from others
+def _json_texts(value: Any, parsed: ParsedText) -> Texts:
+    texts = texts_of(value, parsed.names.values())
+    if not value.keys() <= parsed.columns.keys():
+        parsed.add_columns(list(value))
+    return texts
 
 
-# Numbers stay as they are written.
-DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)
+def _by_column(rows: Sequence[tuple[int, Texts]], parsed: ParsedText) -> Rows:
+    columns = zip(*(texts for _, texts in rows), strict=True)
+    arrays = {name: _as_array(column) for name, column in zip((*parsed.names, REST), columns, strict=False)}
+    return arrays, np.array([line for line, _ in rows], np.int64)
 
 
-def _json_object(text: str, number: int, parsed: ParsedText) -> dict[str, Any] | None:
-    try:
-        row = DECODER.decode(text.strip())
-    except (ValueError, RecursionError):
-        parsed.add_unreadable(number, "no JSON", text)
-        return None
-    if not isinstance(row, dict):
-        parsed.add_unreadable(number, "no JSON object", text)
-        return None
-    return row
-
-
-def _by_column(objects: list[dict[str, Any]]) -> dict[str, list[str | None]]:
-    names = dict.fromkeys(name for row in objects for name in row)
-    return {name: [_json_text(row.get(name)) for row in objects] for name in names}
-
-
-def _json_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value)
-
-
-def _as_batch(columns: Mapping[str, Any], numbers: Numbers, names: Mapping[str, str], schema: pa.Schema) -> pa.Table:
-    arrays = {name: _as_array(column) for name, column in columns.items()}
+def _as_batch(columns: Mapping[str, pa.Array], numbers: Numbers, schema: pa.Schema) -> pa.RecordBatch:
     absent = pa.nulls(len(numbers), pa.string())
-    ours = [_without_fraction(name, arrays.get(theirs, absent)) for name, theirs in names.items()]
-    others = sorted(arrays.keys() - set(names.values()))
-    return pa.record_batch([*ours, _rest({name: arrays[name] for name in others}, absent), pa.array(numbers)], schema)
+    texts = [_without_fraction(name, columns.get(name, absent)) for name in schema.names if name != LINE]
+    return pa.record_batch([*texts, pa.array(numbers)], schema)
 
 
-def _as_array(column: Any) -> pa.Array:
+def _as_array(column: Sequence[str | None]) -> pa.Array:
     """Text; what UTF-8 cannot hold, such as half of a surrogate pair written as \\ud800, becomes a question mark."""
-    if isinstance(column, pa.Array):
-        return column
     return pa.array([text and text.encode(errors="replace").decode() for text in column], pa.string())
 
 
@@ -320,10 +317,8 @@ def _without_fraction(name: str, column: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(column, r"^(-?\d+)\.0+$", r"\1") if name.endswith("_id") else column
 
 
-def _rest(others: Mapping[str, pa.Array], absent: pa.Array) -> pa.Array:
+def _rest(others: Mapping[str, pa.Array]) -> pa.Array:
     """The other columns as name=value; those without a value are left out."""
-    if not others:
-        return absent
     texts = [
         pc.if_else(pc.equal(column, ""), "", pc.binary_join_element_wise(f"{name}=", column, "; ", ""))
         for name, column in others.items()

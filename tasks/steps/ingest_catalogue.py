@@ -27,7 +27,7 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
         late = _days_late(night.day) if delivery.delivered is None else 0
         if late and storage.complete(path):
             return storage.read(path).counts | {"kept": 1}
-        delivered = read_catalogue(delivery)
+        delivered = read_catalogue(delivery, settings)
         with storage.write(path, sources={delivery.name: delivered.hash}) as (folder, counts):
             pq.write_table(delivered.products, folder / "products.parquet")
             pq.write_table(delivered.refused, folder / "refused_products.parquet")

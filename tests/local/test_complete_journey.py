@@ -39,7 +39,7 @@ def test_a_row_is_a_purchase_of_a_household_in_its_basket(settings: Settings, de
 def test_its_catalogue_is_read_and_products_without_a_type_are_refused(
     settings: Settings, delivered: dict[str, int]
 ) -> None:
-    catalogue = read_catalogue(delivery_of(DAY, settings))
+    catalogue = read_catalogue(delivery_of(DAY, settings), settings)
     assert len(catalogue.products) == delivered["products"] - delivered["products_without_title"]
     assert catalogue.refused["reason"].unique().to_pylist() == ["missing_title"]
     title_of = dict(zip(*(catalogue.products[name].to_pylist() for name in ("product_id", "title")), strict=True))

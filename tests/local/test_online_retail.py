@@ -53,7 +53,7 @@ def write(lines: Path, settings: Settings, first: date, last: date, **options: A
 
 def listed(settings: Settings, day: date) -> dict[str, str]:
     """The title of every product that the catalogue of a day lists."""
-    products = read_catalogue(delivery_of(day, settings)).products
+    products = read_catalogue(delivery_of(day, settings), settings).products
     return dict(zip(products["product_id"].to_pylist(), products["title"].to_pylist(), strict=True))
 
 
@@ -99,7 +99,7 @@ def test_a_raw_catalogue_lists_goods_alone_and_takes_no_note_for_a_title(
     settings: Settings, dirt: dict[str, int]
 ) -> None:
     assert listed(settings, DAY) == {"10001": "LAMP", "10002A": "CUP", "DCGSSGIRL": "GIRLS PARTY BAG"}
-    refused = read_catalogue(delivery_of(DAY, settings)).refused.to_pylist()
+    refused = read_catalogue(delivery_of(DAY, settings), settings).refused.to_pylist()
     assert refused == [{"product_id": id_, "reason": "missing_title"} for id_ in ("10003", "10004")]
     assert (dirt["products"], dirt["products_without_title"]) == (5, 2)
 

@@ -24,7 +24,7 @@ CSV = b"product_id,title,brand,in_stock,blocked\n10,Tea,Acme,true,false\n2,  Red
 
 
 def read(settings: Settings, day: date = DAY) -> Catalogue:
-    return read_catalogue(delivery_of(day, settings))
+    return read_catalogue(delivery_of(day, settings), settings)
 
 
 def at(tmp_path: Path, name: str, content: bytes) -> Settings:
@@ -139,14 +139,45 @@ def test_a_text_that_postgresql_cannot_store_is_refused_and_the_others_kept(tmp_
     assert [row["reason"] for row in catalogue.refused.to_pylist()] == ["unfit_text"] * 2 + ["unfit_id"] * 2
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+def test_a_text_beyond_its_bound_is_refused_and_the_others_kept(tmp_path: Path) -> None:
+    words = "word " * 20
+    rows = [f"1,{words * 50}{'x' * 1_200_000}", f"2,{words}", f"3,Tea,{words * 11}", "4,Tea,Cups", f"5,{'茶' * 1_000}"]
+    settings = at(
+        tmp_path,
+        "c.csv",
+        as_csv(*(row + "," * (2 - row.count(",")) for row in rows[1:]), header="product_id,title,category"),
+    )
+    catalogue = read(settings)
+    assert catalogue.products["product_id"].to_pylist() == ["2", "4", "5"]
+    assert catalogue.refused.to_pylist() == [{"product_id": "3", "reason": "long_text"}]
+    file = tmp_path / "long.parquet"
+    pq.write_table(pa.table({"product_id": ["1", "2"], "title": [rows[0], "Tea"]}), file)
+    catalogue = read(Settings(catalogue_url=str(file)))
+    assert catalogue.refused.to_pylist() == [{"product_id": "1", "reason": "long_text"}]
+    short = read(Settings(catalogue_url=str(file), max_title_characters=2_000_000 // 20))
+    assert short.products["title"].to_pylist() == ["Tea"]
+
+
+@pytest.mark.parametrize("title", ["????? ???", "?? Pro 500", "\ufffd\ufffd tea", "🙂", "— –"])
+def test_titles_whose_letters_were_lost_are_refused_together(tmp_path: Path, title: str) -> None:
+    lost = [f"{i},{title}" for i in range(6)]
+    with pytest.raises(BadInput, match=r"at most 50% of the titles of the catalogue .*c\.csv may lack letters or hold"):
+        read(at(tmp_path, "c.csv", as_csv(*lost, "a,Tea", "b,Чай", "c,茶", "d,X?")))
+    assert len(read(at(tmp_path, "c.csv", as_csv(*lost, *(f"a{i},चाय" for i in range(6))))).products) == 12
+    everything = at(tmp_path, "c.csv", as_csv(*lost)).model_copy(update={"max_quarantined_share": 1.0})
+    with pytest.raises(BadInput, match="got 6 of 6"):
+        read(everything)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0?\ufffd"), max_size=8)
+TITLE = TEXT.map(lambda text: text if is_blank(text) else f"{text} mug")
 FLAG = st.none() | st.booleans()
 
 
 @hypothesis_settings(max_examples=40)
 @given(
     rows=st.lists(
-        st.fixed_dictionaries({"product_id": TEXT, "title": st.none() | TEXT, "in_stock": FLAG, "blocked": FLAG}),
+        st.fixed_dictionaries({"product_id": TEXT, "title": st.none() | TITLE, "in_stock": FLAG, "blocked": FLAG}),
         unique_by=lambda row: row["product_id"],
         max_size=12,
     )

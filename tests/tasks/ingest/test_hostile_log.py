@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tasks.errors import BadInput, NotReady
+from tasks.ingest import input_files
 from tasks.ingest.quarantine import QUARANTINE
 from tasks.settings import Settings
 from tasks.steps import ingest_clicks as step
@@ -76,11 +77,17 @@ def test_a_link_out_of_the_folder_is_refused(before: Settings, tmp_path: Path) -
     assert untouched(before)
 
 
-def test_a_link_to_a_file_beside_it_and_a_folder_that_is_a_link(settings: Settings, tmp_path: Path) -> None:
+def test_a_day_whose_folder_is_a_link_out_of_the_log_is_refused(before: Settings, tmp_path: Path) -> None:
+    folder = Path(before.click_log_url, f"date={DAY}")
+    folder.symlink_to(folder.rename(tmp_path / "elsewhere"))
+    assert f"{folder} must lie in {before.click_log_url}, but leads out of it" in refusal(before)
+    assert untouched(before)
+
+
+def test_links_within_the_log_are_followed(settings: Settings) -> None:
     folder = deliver(settings, "log.csv", GOOD).parent
     (folder / "again.csv").symlink_to("log.csv")
-    elsewhere = folder.rename(tmp_path / "elsewhere")
-    folder.symlink_to(elsewhere)
+    folder.symlink_to(folder.rename(folder.with_name("delivered")))
     counts = ingest(settings)
     assert (counts["accepted"], counts["duplicates"]) == (20, 20)
 
@@ -196,6 +203,36 @@ def test_a_harmed_file_is_counted_or_refused_by_name(settings: Settings, suffix:
         return
     assert counts["rows_read"] == counts["accepted"] + counts["quarantined"] + counts["duplicates"]
     assert counts["accepted"] == len(stored(settings)) + counts.get("late", 0)
+
+
+def test_a_parquet_file_beyond_a_bound_is_refused_by_name(before: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.table({name: pa.array([text] * 3_000).dictionary_encode() for name, text in click().items()})
+    file = deliver(before, "many.parquet", b"")
+    pq.write_table(rows, file)
+    few = before.model_copy(update={"max_file_rows": 2_999})
+    assert "date=2017-06-30/many.parquet must have at most MAX_FILE_ROWS rows, 2,999, but has 3,000" in refusal(few)
+    small = before.model_copy(update={"max_file_gib": 1e-7})
+    assert "date=2017-06-30/many.parquet must have at most MAX_FILE_GIB when it is unpacked" in refusal(small)
+    monkeypatch.setattr(input_files, "MAX_CHUNK_BYTES", 10)
+    assert "many.parquet must have at most 10 bytes of a column in a row group, but has" in refusal(before)
+    pq.write_table(pa.table({f"c{i}": [1] for i in range(1001)}), file)
+    assert "many.parquet must have at most 1,000 columns" in refusal(before)
+    assert untouched(before)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_long_texts_are_cut_and_long_ids_refused(settings: Settings, suffix: str) -> None:
+    notes = [{"session_id": f"s{i}", "event_type": "hover", "note": "ü" * 9_000 + str(i)} for i in range(2)]
+    same = [{"session_id": "s", "note": "n" * 9_000 + end} for end in ("a", "b", "b")]
+    long = [{name: "x" * 5_000} for name in ("session_id", "user_id", "event_id")]
+    rows = [click(note="", user_id="u", event_id="", event_type="view") | row for row in [*notes, *same, *long]]
+    deliver(settings, f"log{suffix}", rows)
+    counts = ingest(settings.model_copy(update={"max_quarantined_share": 1.0}))
+    assert (counts["unknown_event_type"], counts["unfit_id"]) == (2, 3)
+    assert (counts["accepted"], counts["duplicate_row"]) == (2, 1)  # different beyond what is kept of them
+    kept = [row["rest"] for row in stored(settings, QUARANTINE) if row["rest"]]
+    assert len(set(kept)) == 2
+    assert all(rest.startswith("note=ü") and " MD5 " in rest and len(rest) < 5_000 for rest in kept)
 
 
 def test_parquet_with_bytes_that_are_no_text(before: Settings) -> None:

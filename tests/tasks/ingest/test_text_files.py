@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,12 +10,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tasks.errors import BadInput
-from tasks.ingest import text_files
+from tasks.ingest import text_files, unreadable
+from tasks.ingest.input_files import Bounds
+from tasks.ingest.json_rows import DECODER, elements
 from tasks.ingest.text_files import ParsedText, text_to_parquet
+from tasks.ingest.unreadable import Unreadable
+from tasks.settings import Settings
 
 NAMES = {name: name for name in ("event_time", "session_id", "product_id")}
 HEADER = b"event_time,session_id,product_id\n"
 GOOD = b"2017-06-30,s,p\n"
+MARK = b"\xef\xbb\xbf"
+OBJECT = b'{"event_time": "t", "session_id": "s", "product_id": "p"}'
 
 
 @pytest.fixture
@@ -26,20 +33,24 @@ class Parsing:
     """Writes a file, parses it, and keeps what came of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.bounds = folder, Bounds.of(Settings(_env_file=None))
 
     def __call__(self, name: str, content: bytes, required: Iterable[str] = NAMES) -> list[dict[str, object]]:
         file = self.folder / name
         file.write_bytes(content)
-        suffix = name[name.index(".") :]
-        self.parsed: ParsedText = text_to_parquet(file, suffix, NAMES, list(required), self.folder / "rows.parquet")
+        target = self.folder / "rows.parquet"
+        self.parsed: ParsedText = text_to_parquet(file, NAMES, list(required), target, self.bounds)
         rows: list[dict[str, object]] = pq.read_table(self.folder / "rows.parquet").to_pylist()
         assert len(rows) == self.parsed.rows
         return rows
 
     @property
+    def lines(self) -> list[Unreadable]:
+        return [line for some in self.parsed.unreadable.batches() for line in some]
+
+    @property
     def unreadable(self) -> list[tuple[int, str]]:
-        return [(line.line, line.why) for line in self.parsed.unreadable]
+        return [(line.line, line.why) for line in self.lines]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +72,7 @@ def test_a_csv_line_that_is_no_row_is_unreadable_and_costs_no_other(parse: Parsi
     rows = parse("log.csv", HEADER + GOOD + line + b"\n" + GOOD * 2)
     assert parse.unreadable == [(3, why)]
     assert [row["line"] for row in rows] == [2, 4, 5]
-    assert all(len(row.beginning) <= 200 for row in parse.parsed.unreadable)
+    assert all(len(row.beginning) <= 200 for row in parse.lines)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +112,24 @@ def test_marks_line_ends_blank_lines_and_a_last_line_without_an_end(parse: Parsi
     assert not parse.unreadable
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("a.csv", MARK + b"\n" + HEADER + GOOD, [3]),
+        ("a.csv", MARK + b"\r\n" + HEADER + GOOD, [3]),
+        ("a.csv", MARK + MARK + HEADER + GOOD, [2]),
+        ("a.csv", b"\n" + MARK + HEADER + GOOD, [3]),
+        ("a.jsonl", MARK + b"\n" + OBJECT, [2]),
+        ("a.json", MARK + b"\n[" + OBJECT + b"]", [1]),
+        ("a.json", MARK + b"\n" + OBJECT, [2]),
+        ("a.json", MARK, []),
+    ],
+)
+def test_a_mark_before_the_content_costs_no_row(parse: Parsing, name: str, content: bytes, lines: list[int]) -> None:
+    assert [row["line"] for row in parse(name, content)] == lines
+    assert not parse.unreadable
+
+
 def test_values_are_the_text_that_was_written(parse: Parsing) -> None:
     line = b'{"event_time": 1.50, "session_id": 31198570044123456789, "product_id": 1041453.0'
     line += b', "b": [1, {"c": null}], "a": true}'
@@ -128,11 +157,81 @@ def test_half_a_surrogate_pair_is_replaced(parse: Parsing) -> None:
         ("a.csv", b"event_time,product_id\nt,p\n", "has no column session_id; its columns are event_time, product_id"),
         ("a.jsonl", b'{"event_time": 1, "product_id": 2}\n', "has no column session_id"),
         ("a.json", b'[{"event_time": 1},\n{]', "does not read as JSON, line 2"),
+        ("a.json", b'\n\n[{"event_time": 1},\n{]', "does not read as JSON, line 4"),
+        ("a.json", MARK + b'\n[{"event_time": 1},\n\n{]', "does not read as JSON, line 4"),
+        ("a.json", b"[1,]", "does not read as JSON, line 1"),
+        ("a.json", b"[1\n2]", "does not read as JSON, line 2: , or ] must follow, got 2"),
+        ("a.json", b"[1", "does not read as JSON, line 1: , or ] must follow, got the end"),
+        ("a.json", b"[1]\n[2]", "does not read as JSON, line 2: something follows the array"),
+        ("a.json", b'["' + b"x" * (17 << 20), "does not read as JSON, line 1"),
+        ("a.csv", b",".join(b"c%d" % i for i in range(1001)) + b"\n" + b"," * 1000, "at most 1,000 columns"),
+        ("a.csv", b"n" * 70_000 + b"\n1\n", "names of 65,536 characters together, but has 1 with 70,000"),
     ],
 )
 def test_a_file_that_is_refused_whole(parse: Parsing, name: str, content: bytes, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         parse(name, content)
+
+
+@given(
+    values=st.lists(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=6,
+        )
+    ),
+    indent=st.sampled_from([None, 1]),
+    size=st.integers(1, 30),
+)
+def test_an_array_that_comes_in_pieces_has_the_elements_of_the_whole(
+    values: list[object], indent: int | None, size: int
+) -> None:
+    content = json.dumps(values, indent=indent, ensure_ascii=False).encode(errors="replace")
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    whole = DECODER.decode(content.decode())
+    assert [element.value for element in elements(pieces)] == whole
+
+
+def test_an_element_that_is_too_long_or_too_deep_costs_one_row(parse: Parsing) -> None:
+    deep = b'{"a": ' + b"[" * 994 + b"]" * 994 + b"}"  # read, but not written as text again
+    rows = parse("a.json", b"[%s, {%s}, %s]" % (OBJECT, b'"a": "' + b"x" * 2_000_000 + b'"', OBJECT))
+    assert ([row["line"] for row in rows], parse.unreadable) == ([1, 3], [(2, "longer than 1,048,576 bytes")])
+    rows = parse("a.jsonl", OBJECT + b"\n" + deep + b"\n" + OBJECT)
+    assert [row["line"] for row in rows] == [1, 3]
+    assert [line for line, _ in parse.unreadable] == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", HEADER + GOOD * 50),
+        ("a.csv", HEADER + GOOD + b"\xff\n" * 50),
+        ("a.csv.gz", gzip.compress(HEADER + GOOD * 50)),
+        ("a.jsonl", (OBJECT + b"\n") * 50),
+        ("a.json", b"[" + b",".join([OBJECT] * 50) + b"]"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        (Bounds(rows=49, bytes=1 << 30), "at most MAX_FILE_ROWS rows, 49, but has"),
+        (Bounds(rows=100, bytes=100), "at most MAX_FILE_GIB when it is unpacked"),
+    ],
+)
+def test_a_file_beyond_a_bound_is_refused(
+    parse: Parsing, name: str, content: bytes, bounds: Bounds, message: str
+) -> None:
+    parse.bounds = bounds
+    with pytest.raises(BadInput, match=message):
+        parse(name, content)
+
+
+def test_lines_that_are_no_rows_are_many(parse: Parsing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unreadable, "LINES_AT_ONCE", 7)
+    parse("a.csv", HEADER + GOOD + b"\xff\n" * 50)
+    assert parse.unreadable == [(line, "not UTF-8") for line in range(3, 53)]
+    assert len(parse.parsed.unreadable) == 50
 
 
 def test_a_json_array_may_hold_what_is_no_object(parse: Parsing) -> None:
