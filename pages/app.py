@@ -86,10 +86,12 @@ def changes(request: Request, before: int, after: int) -> Response:
 
 
 @app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK)])
-def roll_back(user: GetUserDep, reason: Annotated[str, Form()], to: Annotated[str, Form()] = "") -> Response:
-    """Make a former version live, in the name of who asked."""
+def roll_back(
+    user: GetUserDep, version: Annotated[int, Form()], reason: Annotated[str, Form()], to: Annotated[str, Form()] = ""
+) -> Response:
+    """Withdraw the version that the page showed as live, in the name of who asked."""
     with http_errors():
-        rollback(Settings(), reason, user.get_name(), to)
+        rollback(Settings(), version, reason, user.get_name(), to)
     return RedirectResponse("nights", status_code=303)
 
 

