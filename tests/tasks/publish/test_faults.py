@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from datetime import date, timedelta
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,6 +36,7 @@ pytestmark = [
 ]
 
 KILLS = 50
+KILLS_BEFORE_ROLLBACKS = int(os.environ.get("KILLS", "8"))
 IDS = [f"p{number:04}" for number in range(1_000)]
 WHOLE = "select related_title, night, version_id from current_recommendations where product_id = '{}'"
 COUNTS = "select night::text, count(*), count(distinct product_id) from current_recommendations group by night"
@@ -110,6 +112,49 @@ def test_a_publisher_killed_at_any_moment_under_load_leaves_a_whole_live_version
                 assert_nothing_is_left_over(settings)
     assert answers["errors"] == answers["torn"] == 0
     assert answers["lookups"] > KILLS
+
+
+def test_rollbacks_after_a_kill_at_any_moment_show_a_whole_version_and_the_next_publish_passes(settings):
+    """Of a killed night, back as far as versions are kept, and on: KILLS=200 for as many kills as one has time for."""
+    days = [str(date(2017, 6, 1) + timedelta(days=day)) for day in range(1 + 2 * KILLS_BEFORE_ROLLBACKS)]
+    nights = (night_of(day, settings) for day in days)
+    start = time.monotonic()
+    publish_recommendations(next(nights), settings)
+    duration = time.monotonic() - start
+    moves = dict.fromkeys(("rollback", "none left"), 0)
+    with readers(settings) as answers:
+        for moment in np.random.default_rng(1).uniform(0, 1.3 * duration, KILLS_BEFORE_ROLLBACKS):
+            publisher = multiprocessing.get_context("fork").Process(
+                target=publish_recommendations, args=(next(nights), settings)
+            )
+            publisher.start()
+            time.sleep(moment)
+            publisher.kill()
+            publisher.join()
+            for _ in range(3):
+                moves[went_back(settings)] += 1
+                assert is_whole(settings, live_night(settings))
+            night = next(nights)
+            assert publish_recommendations(night, settings)["live"] == 1
+            assert is_whole(settings, str(night))
+            assert_nothing_is_left_over(settings)
+    print(f"{KILLS_BEFORE_ROLLBACKS} kills, {moves}, {answers}")
+    assert answers["errors"] == answers["torn"] == 0
+    assert moves["rollback"] and moves["none left"]
+
+
+def went_back(settings: Settings) -> str:
+    try:
+        roll_back(settings, "odd titles")
+    except BadInput as refusal:
+        assert "needs an accepted version before the live one" in str(refusal)
+        return "none left"
+    return "rollback"
+
+
+def live_night(settings: Settings) -> str:
+    ((night,),) = rows_of(settings, "select night::text from staleness")
+    return str(night)
 
 
 @contextmanager
