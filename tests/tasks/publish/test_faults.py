@@ -114,6 +114,7 @@ def test_a_publisher_killed_at_any_moment_under_load_leaves_a_whole_live_version
     assert answers["lookups"] > KILLS
 
 
+@pytest.mark.timeout(300 + 10 * KILLS_BEFORE_ROLLBACKS)
 def test_rollbacks_after_a_kill_at_any_moment_show_a_whole_version_and_the_next_publish_passes(settings):
     """Of a killed night, back as far as versions are kept, and on: KILLS=200 for as many kills as one has time for."""
     days = [str(date(2017, 6, 1) + timedelta(days=day)) for day in range(1 + 2 * KILLS_BEFORE_ROLLBACKS)]
