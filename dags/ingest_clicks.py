@@ -2,8 +2,10 @@
 One partition a day: the delivered catalogue and the raw click log of a UTC day become what nights add up.
 
 Runs at 01:00 UTC for the day that has just ended, one day at a time: clicks that come late change the aggregates of
-days before. Safe to run again and to backfill: what a day delivered is replaced whole, every model stays as it is. It
-never retrains; `refresh_recommendations` does.
+days before. Days of the last two weeks on which Airflow was off are run when it is up again, oldest first; of these, a
+day without a folder is skipped, and the nights say that their window lacks it. A run by hand names its day by the
+parameter night; one whose logical date is older has no tasks. Safe to run again and to backfill: what a day delivered
+is replaced whole, every model stays as it is. It never retrains; `refresh_recommendations` does.
 
 - **ingest_catalogue** reads `CATALOGUE_URL`; writes `STORAGE_URL/catalogue/date=NIGHT` and a row of `catalogue_load`.
   Of a folder with one folder date=YYYY-MM-DD a delivery, it takes the newest up to the night. One file
@@ -31,19 +33,24 @@ out_of_date` lists the nights that would see other clicks now: trigger `refresh_
 anew; loads made again later leave the user out as well.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.alerts import DEFAULT_ARGS
-from dags.nightly import MACROS, NIGHT, night_param
+from dags.nightly import CAUGHT_UP, MACROS, NIGHT, first_caught_up, night_param
 
 
 @task(task_display_name="Store the catalogue of the day", execution_timeout=timedelta(hours=1))
-def ingest_catalogue(night: str) -> dict[str, float]:
+def ingest_catalogue(night: str, caught_up: str) -> dict[str, float]:
     """Store the catalogue that holds on the day."""
+    from tasks.ingest.delivered import is_delivered
     from tasks.run import run
+    from tasks.settings import Settings
 
+    if caught_up and not is_delivered(night, Settings()):
+        raise AirflowSkipException(f"no log of {night} was delivered meanwhile: deliver it, then backfill the day")
     return run("ingest_catalogue", night)
 
 
@@ -68,11 +75,12 @@ with DAG(
     description="One day of catalogue and raw click logs to daily aggregates",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 1 * * *", timezone="UTC"),
-    catchup=False,
+    start_date=first_caught_up(datetime.now(UTC)),
+    catchup=True,
     max_active_runs=1,
     params=night_param(),
     user_defined_macros=MACROS,
     default_args=DEFAULT_ARGS,
     tags=["clicks", "daily"],
 ) as dag:
-    chain(ingest_catalogue(NIGHT), ingest_clicks(NIGHT), aggregate_clicks(NIGHT))
+    chain(ingest_catalogue(NIGHT, CAUGHT_UP), ingest_clicks(NIGHT), aggregate_clicks(NIGHT))

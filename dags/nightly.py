@@ -1,7 +1,7 @@
-"""What the DAGs share: which night a run is for, who triggered it, and which failures are retried."""
+"""What the DAGs share: which night a run is for, how far back days are caught up, who triggered it, what is retried."""
 
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
@@ -39,9 +39,25 @@ def night_of(params: Mapping[str, Any], dag_run: Any) -> str:
     return str(dag_run.data_interval_start.astimezone(UTC).date())
 
 
+def first_caught_up(now: datetime) -> datetime:
+    """The Monday two weeks before this week's: days that Airflow slept through since are run when it is up again.
+
+    A day far back would be run on every new installation, too. It moves once a week, as each move is a new version of
+    the DAG.
+    """
+    monday = now.date() - timedelta(days=now.weekday(), weeks=2)
+    return datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
+
+
+def is_caught_up(dag_run: Any) -> bool:
+    """Whether the scheduler makes up for a day that ended more than a day ago."""
+    return dag_run.run_type == "scheduled" and datetime.now(UTC) - dag_run.data_interval_end > timedelta(days=1)
+
+
 # Rendered where the task runs, so that the night of a task shows among its rendered arguments.
 NIGHT = "{{ night_of(params, dag_run) }}"
-MACROS = {"night_of": night_of}
+CAUGHT_UP = "{{ 'yes' if is_caught_up(dag_run) else '' }}"
+MACROS = {"night_of": night_of, "is_caught_up": is_caught_up}
 # Who triggered the run, as Airflow knows them; empty for the command line, where the system user stands in.
 WHO = "{{ dag_run.triggering_user_name or '' }}"
 

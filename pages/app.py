@@ -87,15 +87,12 @@ def changes(request: Request, before: int, after: int) -> Response:
 
 @app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK), Depends(from_this_site)])
 def roll_back(
-    user: GetUserDep,
-    reason: Annotated[str, Form()],
-    token: Annotated[str, Form()] = "",
-    to: Annotated[str, Form()] = "",
+    user: GetUserDep, version: Annotated[int, Form()], reason: FormText, token: FormText = "", to: FormText = ""
 ) -> Response:
-    """Make a former version live, in the name of who asked."""
+    """Withdraw the version that the page showed as live, in the name of who asked."""
     check_form(user.get_name(), token)
     with http_errors():
-        rollback(Settings(), reason, user.get_name(), to)
+        rollback(Settings(), version, reason, user.get_name(), to)
     return RedirectResponse("nights", status_code=303)
 
 

@@ -7,7 +7,7 @@ declare
     read_by_all constant text[] := array[
         'recommendation', 'recommended_product', 'recommendation_reason', 'recommendation_version', 'live_version', 'live_version_change',
         'gate_verdict', 'metric', 'live_metric', 'ingest_ledger', 'ingest_rule_count', 'catalogue_load', 'daily_aggregate', 'night_build',
-        'night_build_day', 'recommendation_schema_version', 'current_recommendations',
+        'night_build_day', 'blocked_product', 'recommendation_schema_version', 'current_recommendations',
         'ingest_health', 'ingest_rules', 'metrics_by_night', 'metrics_while_live', 'night_freshness', 'pair_history', 'changes_since_last_night',
         'gate_history', 'live_history', 'staleness'
     ];

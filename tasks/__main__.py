@@ -22,8 +22,12 @@ OfShard = Annotated[str, typer.Option("--shard", help="NUMBER-of-SHARDS, such as
 Since = Annotated[str, typer.Option(help="also ingest every day from here on that has a folder, oldest first")]
 
 Reason = Annotated[str, typer.Option(help="why; kept in live_version_change")]
+Refused = Annotated[int, typer.Option("--version", help="the rejected or withdrawn version")]
 By = Annotated[str, typer.Option("--by", help="who decides; without it, the system user")]
 To = Annotated[str, typer.Option("--to", help="a night, YYYY-MM-DD; without it, the last version before the live one")]
+Live = Annotated[
+    int, typer.Option("--version", help="the live version, which is withdrawn; refused if another is live")
+]
 
 app = typer.Typer(
     help="The steps of a night, in order. Each reads the artefacts of the steps before it and can be run again.",
@@ -82,16 +86,16 @@ def erase(
 
 
 @app.command()
-def rollback(reason: Reason, to: To = "", by: By = "") -> None:
-    """Make a former version live again: the last one before the live one, or the newest of a night."""
+def rollback(version: Live, reason: Reason, to: To = "", by: By = "") -> None:
+    """Withdraw the live version: the last one before it is live again, or the newest of a night."""
     from tasks.publish.rollback import rollback as roll_back
 
-    _echo(roll_back(Settings(), reason, by, to))
+    _echo(roll_back(Settings(), version, reason, by, to))
 
 
 @app.command()
-def approve(version: Annotated[int, typer.Option(help="the rejected version")], reason: Reason, by: By = "") -> None:
-    """Make a version live that the gate rejected; name and reason are kept (live_version_change)."""
+def approve(version: Refused, reason: Reason, by: By = "") -> None:
+    """Make a version live that the gate rejected or a rollback withdrew; name and reason are kept."""
     from tasks.publish.rollback import approve as approve_version
 
     _echo(approve_version(Settings(), version, reason, by))

@@ -117,6 +117,9 @@ class Settings(AlertSettings):
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
 
     max_live_age_hours: float = Field(26, gt=0, description="age of the live version at which an alert goes out")
+    max_data_age_hours: float = Field(
+        50, gt=0, description="hours since the live version's last day of clicks ended, at which an alert goes out"
+    )
     metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: refused")
 
     @property

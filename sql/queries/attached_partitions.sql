@@ -1,4 +1,4 @@
-select inhparent::regclass::text as parent, inhdetachpending as is_pending
+select inhparent::regclass::text as parent
 from pg_inherits
 join pg_class as partition on partition.oid = inhrelid
 where relnamespace = current_schema()::regnamespace

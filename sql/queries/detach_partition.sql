@@ -1,2 +1,2 @@
--- concurrently: readers of the other versions are not locked out; finalize: completes one that was killed.
-alter table {parent} detach partition {parent}_{version_id} {how};
+-- concurrently: readers of the other versions are not locked out.
+alter table {parent} detach partition {parent}_{version_id} concurrently;

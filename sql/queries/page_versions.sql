@@ -1,10 +1,13 @@
--- The last sixty versions, with the rules that their newest judgement failed and the accepted version before each.
+-- The last sixty versions, with the rules that their newest judgement failed, those that only warn, and the accepted
+-- version before each.
 select
-    version.version_id, version.night, version.status, version.row_count, version.judged_at, gate.failed,
+    version.version_id, version.night, version.status, version.row_count, version.judged_at, gate.failed, gate.warned,
     case when version.dropped_at is null then version_before(version.version_id) end as version_before
 from recommendation_version as version
 left join lateral (
-    select string_agg(verdict.rule, ', ' order by verdict.rule) as failed
+    select
+        string_agg(verdict.rule, ', ' order by verdict.rule) filter (where verdict.level = 'stop') as failed,
+        string_agg(verdict.rule, ', ' order by verdict.rule) filter (where verdict.level = 'warn') as warned
     from gate_verdict as verdict
     where verdict.version_id = version.version_id
         and not verdict.passed

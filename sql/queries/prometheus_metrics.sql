@@ -12,6 +12,14 @@ select
     ) as live_coverage,
     (
         select count(*)
+        from gate_verdict as verdict
+        where verdict.version_id = staleness.version_id
+            and verdict.level = 'warn'
+            and not verdict.passed
+            and verdict.judged_at = (select max(judged_at) from gate_verdict where version_id = staleness.version_id)
+    ) as live_warnings,
+    (
+        select count(*)
         from recommendation_version
         where status = 'rejected' and judged_at > now() - interval '7 days'
     ) as rejected_versions,

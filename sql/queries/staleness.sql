@@ -1,1 +1,1 @@
-select version_id, night, age_hours from staleness;
+select version_id, night, age_hours, night_ended_hours from staleness;

@@ -49,7 +49,10 @@ begin atomic
     ) as heaviest (part) on true
     where recommendation.version_id = (select version_id from live_version)
         and recommendation.product_id = explain_recommendation.product_id
-        and recommendation.related_product_id = explain_recommendation.related_product_id;
+        and recommendation.related_product_id = explain_recommendation.related_product_id
+        and not exists (
+            select from blocked_product where blocked_product.product_id = recommendation.related_product_id
+        );
 end;
 
 comment on function explain_recommendation(text, text) is 'Why the live version recommends the second product on the page of the first; no row where it does not: select * from explain_recommendation(''1234'', ''5678'').';

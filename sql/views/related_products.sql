@@ -10,8 +10,11 @@ begin atomic
         on related.version_id = recommendation.version_id and related.product_id = recommendation.related_product_id
     where recommendation.version_id = (select version_id from live_version)
         and recommendation.product_id = related_products.product_id
-        and recommendation.rank <= k
-    order by recommendation.rank;
+        and not exists (
+            select from blocked_product where blocked_product.product_id = recommendation.related_product_id
+        )
+    order by recommendation.rank
+    limit k;
 end;
 
-comment on function related_products(text, integer) is 'The k best related products of one product in the live version, best first: select * from related_products(''1234'', 10).';
+comment on function related_products(text, integer) is 'The k best related products of one product in the live version, best first, without what the newest catalogue blocks: select * from related_products(''1234'', 10).';

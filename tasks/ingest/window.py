@@ -41,6 +41,10 @@ class Window:
             for pairs in read_pairs(day.folder, day.age):
                 yield pairs.in_catalogue(day.row_of_D)
 
+    def products_at(self, ages: range) -> list[pa.Table]:
+        """All products of the days of these ages, whether the catalogue has them or not: product_id and sessions."""
+        return [pq.read_table(day.folder / "products.parquet") for day in self.days if day.age in ages]
+
     def sessions_of_products(self) -> Iterator[tuple[int, Rows, Rows]]:
         """Age, rows of products and their sessions, by day."""
         return ((day.age, day.row_of_D, day.sessions_D) for day in self.days)

@@ -1,7 +1,7 @@
 """The gate: one table of the rules that tonight's version must pass before readers see it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
@@ -12,26 +12,29 @@ from tasks.errors import BadInput
 from tasks.settings import Settings
 
 Bound = Literal["at least", "at most"]
+Level = Literal["stop", "warn"]
 
 
 class Rule(NamedTuple):
     """One rule: a measurement, and the threshold that bounds it unless GATE_CONFIG gives another.
 
-    compared_with: what else the measurement needs; without a live version, rules that compare with it pass, and those
-    of its lists where these could not be judged. With the baseline and the live lists, the upper end of a ratio's 95%
-    interval is judged: a rule refuses what is worse beyond chance.
+    compared_with: what else the measurement needs; without a live version, rules that compare with it pass, and any
+    where it is known why there is nothing to compare with. With the baseline and the live lists, the upper end of a
+    ratio's 95% interval is judged: a rule refuses what is worse beyond chance.
     is_zero_rule: the threshold is 0 for good, and rows that break the rule are never stored.
     lowest, highest: the thresholds that GATE_CONFIG may give.
+    level: whether a version that breaks the rule is refused, or passes and somebody should look.
     """
 
     name: str
     bound: Bound
     threshold: float
-    compared_with: Literal["nothing", "live", "live lists", "baseline"]
+    compared_with: Literal["nothing", "live", "live lists", "baseline", "ledger"]
     is_zero_rule: bool
     sentence: str
     lowest: float = 0.0
     highest: float = math.inf
+    level: Level = "stop"
 
 
 SHARE: tuple[float, float] = (0, 1)
@@ -42,6 +45,7 @@ RULES = (
     Rule("blocked", "at most", 0, "nothing", True, "rows with a related product that the catalogue blocks"),
     Rule("out_of_stock", "at most", 0, "nothing", True, "rows with a related product that is out of stock"),
     Rule("unknown", "at most", 0, "nothing", True, "rows with a product that the catalogue lacks"),
+    Rule("withdrawn", "at most", 0, "nothing", False, "versions of the night that a rollback withdrew", 0, 0),
     Rule("row_count", "at least", 1, "nothing", False, "rows", 1),
     Rule("coverage", "at least", 0.5, "nothing", False, "share of the catalogue with a related product", *SHARE),
     Rule("most_shown", "at most", 0.1, "nothing", False, "share of lists with the most shown product", *SHARE),
@@ -67,6 +71,13 @@ RULES = (
         "overlap of the first 10 with the live version's",
         *SHARE,
     ),
+    Rule("catalogue_size", "at least", 0.8, "live", False, "products in the catalogue over the live version's"),
+    Rule("clicked_listed", "at least", 0.9, "live", False, "share of clicked products with a list, over live's"),
+    Rule("missing_days", "at most", 0, "ledger", False, "days of the window that the night did not see", level="warn"),
+    Rule("day_rows", "at least", 0.5, "ledger", False, "the day's rows by its weekday's median", *SHARE, level="warn"),
+    Rule("refused", "at most", 0.2, "ledger", False, "share of the day's rows that were refused", *SHARE, level="warn"),
+    Rule("refused_rise", "at most", 0.05, "ledger", False, "that share over its median", *SHARE, level="warn"),
+    Rule("outside_catalogue", "at most", 0.3, "ledger", False, "share of clicks outside it", *SHARE, level="warn"),
 )
 REMOVED = {  # names of older code
     "score_drift": "the scores of two models have no zero in common and only their order can be compared: give "
@@ -107,7 +118,10 @@ class GateConfig(RootModel[dict[str, float]]):
 
 
 class Verdict(NamedTuple):
-    """The outcome of one rule: the value (None: nothing to compare with), its bound and threshold, and a sentence."""
+    """The outcome of one rule: the value (None: nothing to compare with), its bound and threshold, and a sentence.
+
+    level: what it means where the rule did not pass.
+    """
 
     rule: str
     passed: bool
@@ -115,6 +129,7 @@ class Verdict(NamedTuple):
     bound: Bound
     threshold: float
     reason: str
+    level: Level = "stop"
 
 
 def read_gate(settings: Settings) -> GateConfig:
@@ -148,30 +163,36 @@ def judge(
     config: GateConfig,
     *,
     has_live: bool,
-    not_beside_live: str = "",
+    why_not: Mapping[str, str] = MappingProxyType({}),
     even: Mapping[str, float] = MappingProxyType({}),
+    remarks: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Verdict]:
     """One verdict per rule, in the order of RULES; a measurement that is missing, negative or not finite fails.
 
-    measured: value by name of rule. Without a live version, what is compared with it passes; not_beside_live: why its
-    lists were not judged, in which case what is compared with them passes too. even: what a table that shows all
-    products alike would have; a rule asks no more than EVEN_SLACK times that, or that part of it.
+    measured: value by name of rule. Without a live version, what is compared with it passes, and so does a rule without
+    a measurement of which why_not says why. even: what a table that shows all products alike would have; a rule asks no
+    more than EVEN_SLACK times that, or that part of it. remarks: what else the sentences of rules say.
     """
     verdicts = []
     for rule in RULES:
         threshold, value = _within_reach(rule, config.threshold(rule), even.get(rule.name)), measured.get(rule.name)
         if rule.compared_with in ("live", "live lists") and not has_live:
             verdicts.append(_nothing_to_compare(rule, threshold, "no live version to compare with"))
-        elif rule.compared_with == "live lists" and value is None and not_beside_live:
-            verdicts.append(_nothing_to_compare(rule, threshold, f"nothing to compare with: {not_beside_live}"))
+        elif value is None and rule.name in why_not:
+            verdicts.append(_nothing_to_compare(rule, threshold, f"nothing to compare with: {why_not[rule.name]}"))
         else:
-            verdicts.append(_verdict(rule, value, threshold))
+            verdicts.append(_verdict(rule, value, threshold, remarks.get(rule.name, "")))
     return verdicts
 
 
-def failures(verdicts: list[Verdict]) -> str:
-    """The failed rules in one sentence."""
-    return "; ".join(f"{verdict.rule}: {verdict.reason}" for verdict in verdicts if not verdict.passed)
+def broken(verdicts: Iterable[Verdict], level: Level) -> list[Verdict]:
+    """The verdicts that refuse the version (stop), or ask that somebody looks (warn)."""
+    return [verdict for verdict in verdicts if not verdict.passed and verdict.level == level]
+
+
+def in_words(verdicts: Iterable[Verdict]) -> str:
+    """Verdicts in one sentence."""
+    return "; ".join(f"{verdict.rule}: {verdict.reason}" for verdict in verdicts)
 
 
 def _within_reach(rule: Rule, threshold: float, even: float | None) -> float:
@@ -184,12 +205,14 @@ def _within_reach(rule: Rule, threshold: float, even: float | None) -> float:
 
 
 def _nothing_to_compare(rule: Rule, threshold: float, why: str) -> Verdict:
-    return Verdict(rule.name, True, None, rule.bound, threshold, why)
+    return Verdict(rule.name, True, None, rule.bound, threshold, why, rule.level)
 
 
-def _verdict(rule: Rule, value: float | None, threshold: float) -> Verdict:
+def _verdict(rule: Rule, value: float | None, threshold: float, remark: str) -> Verdict:
     expected = f"must be {rule.bound} {threshold:.10g}"
     if value is None or not math.isfinite(value):
-        return Verdict(rule.name, False, None, rule.bound, threshold, f"{expected}, but could not be measured")
+        seen = "but could not be measured"
+        return Verdict(rule.name, False, None, rule.bound, threshold, f"{expected}, {seen}", rule.level)
     passed = value >= 0 and (value >= threshold if rule.bound == "at least" else value <= threshold)
-    return Verdict(rule.name, passed, value, rule.bound, threshold, f"{expected}, is {value:.10g}")
+    seen = f"is {value:.10g}" + (f" ({remark})" if remark else "")
+    return Verdict(rule.name, passed, value, rule.bound, threshold, f"{expected}, {seen}", rule.level)

@@ -1,6 +1,8 @@
 """What the rules of the gate are about, measured on tonight's rows, their held-out metrics and the live version."""
 
+from collections.abc import Mapping
 from datetime import date
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +12,29 @@ import pyarrow.compute as pc
 from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import ListFigures, first_places
 from eclare.related.recommendations import Recommendations
-from tasks.stores.database import LIVE, OURS, Connection, statement
+from tasks.stores.database import LIVE, OURS, ROWS_PER_COPY, Connection, copy_rows, select, statement
 from tasks.stores.rows import rows_in
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
 Measurements = dict[str, float | None]  # by name of rule; None: there is nothing to measure it on
+Live = Mapping[str, Any]  # night, model_hash and catalogue_count of the live version
 OVER_BASELINE = {"precision": "P", "psp": "PSP", "ndcg": "nDCG"}  # ending of a rule's name -> held-out metric
 OVER_LIVE = OVER_BASELINE | {"lift": "lift"}
 POINTS_AT_ONCE = 8192
+WEEKDAYS, DAYS = 3, 7  # days before that a median is taken of, at least
+
+
+class Measured(NamedTuple):
+    """Values by name of rule; for some, why there is none, or what else a sentence about it should say."""
+
+    values: Measurements
+    why_not: dict[str, str] = {}  # noqa: RUF012 (never changed)
+    remarks: dict[str, str] = {}  # noqa: RUF012
+
+    def __or__(self, other: "Measured") -> "Measured":
+        """Both."""
+        remarks = self.remarks | other.remarks
+        return Measured(self.values | other.values, self.why_not | other.why_not, remarks)
 
 
 def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measurements:
@@ -86,11 +103,10 @@ def measure_metrics(connection: Connection, night: date, model_hash: str) -> Mea
     return measured | {"tail_recall": _upper_end(tonight, (f"{OURS} / co-click", "tail", "recall"))}
 
 
-def why_not_beside_live(connection: Connection, night: date) -> str:
+def why_not_beside_live(live: Live | None, night: date) -> str:
     """Why a night was not judged beside the version that is live, where it was not."""
-    live = connection.execute(statement("live_model")).one_or_none()
-    if live is not None and live.night > night:
-        return f"the live version, of {live.night}, knows days that this night is judged on"
+    if live and live["night"] > night:
+        return f"the live version, of {live['night']}, knows days that this night is judged on"
     return (
         "the live version had no lists to judge on this night's held-out days when it was evaluated: "
         "evaluate_model logged why"
@@ -100,6 +116,62 @@ def why_not_beside_live(connection: Connection, night: date) -> str:
 def measure_change(connection: Connection, version_id: int) -> Measurements:
     """Churn and rank-biased overlap of a staged version against the live one."""
     return dict(connection.execute(statement("compare_with_live", version_id=version_id)).mappings().one())
+
+
+def measure_withdrawn(connection: Connection, night: date, version_id: int) -> Measured:
+    """How many versions of the night a rollback withdrew, which a person has not answered by approving one."""
+    of_night = {"night": night, "version_id": version_id}
+    count = connection.scalar(statement("withdrawn_versions"), of_night)
+    return Measured({"withdrawn": count}, {}, {"withdrawn": "a person must approve what this night makes again"})
+
+
+def measure_catalogue(products: int, live: Live | None) -> Measured:
+    """How large the night's catalogue is beside that of the live version."""
+    before = live["catalogue_count"] if live else None
+    if not before:
+        return Measured({"catalogue_size": None}, {"catalogue_size": "the live version is of older code"})
+    remark = f"{products:,} products, live {before:,}"
+    return Measured({"catalogue_size": products / before}, {}, {"catalogue_size": remark})
+
+
+def measure_clicked(connection: Connection, version_id: int, clicked: pa.Table | None) -> Measured:
+    """The share of the last days' clicks on products that have a list, over that of the live version.
+
+    clicked: product_id and sessions, also of products that the catalogue lacks; None where the night's interactions are
+    of older code.
+    """
+    if clicked is None:
+        return Measured({"clicked_listed": None}, {"clicked_listed": "the night's interactions are of older code"})
+    connection.execute(statement("create_clicked_products"))
+    copy_rows(connection, "clicked_product", clicked.to_reader(ROWS_PER_COPY))
+    shares = connection.execute(statement("clicked_listed", version_id=version_id)).one_or_none()
+    if shares is None or not shares.live:
+        return Measured({"clicked_listed": None}, {"clicked_listed": "the live version has a list of none of them"})
+    remark = f"tonight {shares.tonight:.3f}, live {shares.live:.3f}"
+    return Measured({"clicked_listed": shares.tonight / shares.live}, {}, {"clicked_listed": remark})
+
+
+def measure_inputs(connection: Connection, night: date, interactions_hash: str) -> Measured:
+    """Days that the window lacks, and the night's own day beside days before, as the ledger has them."""
+    (seen,) = select(connection, "gate_inputs", night=night, interactions_hash=interactions_hash)
+    missing, rows, usual, refused = (seen[name] for name in ("missing_days", "rows_read", "usual_rows", "refused"))
+    own_day = ("day_rows", "refused", "refused_rise", "outside_catalogue")
+    values: Measurements = {"missing_days": len(missing) if seen["is_built"] else None, **dict.fromkeys(own_day)}
+    why_not = {"missing_days": "the ledger has no build of these interactions"}
+    why_not |= dict.fromkeys(own_day, f"the ledger has no load of {night}")
+    remarks = {"missing_days": ", ".join(map(str, missing))} if missing else {}
+    if rows is None:
+        return Measured(values, why_not, remarks)
+    values |= {"refused": refused, "outside_catalogue": seen["outside_catalogue"]}
+    if seen["weekdays"] >= WEEKDAYS:
+        values["day_rows"] = min(rows, usual) / max(rows, usual)
+        remarks["day_rows"] = f"{rows:,} rows, a {night:%A} has {usual:,.0f}"
+    if seen["refusals"] >= DAYS:
+        values["refused_rise"] = max(0.0, refused - seen["usual_refused"])
+        remarks["refused_rise"] = f"{refused:.3f}, usually {seen['usual_refused']:.3f}"
+    why_not["day_rows"] = f"the ledger has fewer than {WEEKDAYS} {night:%A}s of the eight weeks before"
+    why_not["refused_rise"] = f"the ledger has fewer than {DAYS} of the 28 days before"
+    return Measured(values, why_not, remarks)
 
 
 def _count_repeated(labels_NK: npt.NDArray[np.int32]) -> int:

@@ -1,4 +1,4 @@
-"""A person moves the live pointer: back to a former version, or on to one that the gate rejected. Both are audited."""
+"""A person moves the live pointer: back to a former version, or on to one that was refused. Both are audited."""
 
 from tasks.errors import BadInput
 from tasks.night import Night
@@ -8,39 +8,54 @@ from tasks.settings import Settings
 from tasks.stores.database import Connection, locked, statement
 
 
-def rollback(settings: Settings, reason: str, by: str = "", to: str = "") -> dict[str, object]:
-    """Make a former version live, within seconds: the newest of the night `to`, else the last before the live one.
+def rollback(settings: Settings, version_id: int, reason: str, by: str = "", to: str = "") -> dict[str, object]:
+    """Withdraw the live version, within seconds: the newest of the night `to` is live, else the last before it.
 
-    by: who decides, else the system user. Raises BadInput without a reason, and where no such version has its rows.
+    version_id: the version that whoever asks saw live, so that no other is withdrawn, and none twice. Those between the
+    two are withdrawn as well; a withdrawn version comes back by `approve` alone. by: who decides, else the system user.
+    Raises BadInput without a reason, where another version is live by now, and where none is left to go back to.
     """
     night = Night.of(to, settings).day if to else None
     move = _move("rollback", by, reason)
     with locked(settings, "publish") as connection, connection.begin():
-        version_id = versions.former(connection, night)
-        if version_id is None:
-            wanted = f"an accepted version of night {night}" if night else "an accepted version before the live one"
+        _check_live(connection, version_id)
+        target = versions.former(connection, night)
+        if target is None:
+            wanted = f"of night {night}" if night else "before the live one"
             raise BadInput(
-                f"a rollback needs {wanted} whose rows are kept, got none: see the table recommendation_version"
+                f"a rollback needs an accepted version {wanted} that has its rows and was not withdrawn, got none: "
+                "see the table recommendation_version; a withdrawn one comes back when it is approved"
             )
-        return _make_live(connection, version_id, move)
+        return _make_live(connection, target, move)
 
 
 def approve(settings: Settings, version_id: int, reason: str, by: str = "") -> dict[str, object]:
-    """Make a version live that the gate rejected; one that breaks a zero rule has no rows and cannot be.
+    """Make a version live that the gate rejected or a rollback withdrew.
 
-    Raises BadInput without a reason and for a version that is not rejected or has no rows.
+    One that breaks a zero rule has no rows and cannot be. Raises BadInput without a reason and for a version that is
+    neither or has no rows.
     """
     move = _move("override", by, reason)
     with locked(settings, "publish") as connection, connection.begin():
         found = connection.execute(statement("version_status"), {"version_id": version_id}).one_or_none()
-        if found is None or found.status != "rejected" or not found.has_rows:
+        if found is None or found.status not in ("rejected", "withdrawn") or not found.has_rows:
             seen = "no such version" if found is None else f"one that is {found.status}"
             seen += "" if found is None or found.has_rows else " without rows (dropped, or a zero rule was broken)"
             raise BadInput(
-                f"version {version_id} must be rejected and have its rows to be approved, got {seen}: "
+                f"version {version_id} must be rejected or withdrawn and have its rows to be approved, got {seen}: "
                 "see the tables recommendation_version and gate_verdict"
             )
         return _make_live(connection, version_id, move)
+
+
+def _check_live(connection: Connection, version_id: int) -> None:
+    live = versions.live(connection)
+    if live is None or live["version_id"] != version_id:
+        seen = "version {version_id} of night {night}, since {since:%F %T %Z}".format_map(live) if live else "none"
+        raise BadInput(
+            f"a rollback withdraws the version that is live, which must be {version_id}, got {seen}: somebody was "
+            "faster; look at what readers see now, and ask again with its number if it is bad as well"
+        )
 
 
 def _move(action: str, by: str, reason: str) -> Move:

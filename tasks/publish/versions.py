@@ -14,7 +14,15 @@ import pyarrow as pa
 from tasks.errors import BadInput, NotReady
 from tasks.publish.gate import Verdict
 from tasks.settings import Settings
-from tasks.stores.database import ROWS_PER_COPY, Connection, copy_rows, outside_transactions, statement
+from tasks.stores.database import (
+    ROWS_PER_COPY,
+    Connection,
+    copy_rows,
+    outside_transactions,
+    refusable,
+    select,
+    statement,
+)
 
 log = logging.getLogger("tasks")
 
@@ -82,6 +90,7 @@ def accept(connection: Connection, version_id: int, verdicts: Sequence[Verdict],
     """Store the verdicts and move the pointer, unless the live version is of a newer night; returns whether it is live.
 
     The partitions are attached before, on their own: a reader that sees the pointer moved must find them there.
+    Raises BadInput where they do not hold the version's rows.
     """
     _attach(connection, version_id)
     _await_lookups(connection)
@@ -89,7 +98,8 @@ def accept(connection: Connection, version_id: int, verdicts: Sequence[Verdict],
         _store_verdicts(connection, version_id, verdicts)
         built = {"version_id": version_id, "interactions_hash": version.description["interactions_hash"]}
         connection.execute(statement("accept_version"), built)
-        moved = connection.scalar(statement("make_live_if_newest"), {"version_id": version_id, **move.__dict__})
+        with refusable():
+            moved = connection.scalar(statement("make_live_if_newest"), {"version_id": version_id, **move.__dict__})
     return moved is not None
 
 
@@ -102,52 +112,50 @@ def reject(connection: Connection, version_id: int, verdicts: Sequence[Verdict],
         connection.execute(statement("reject_version"), {"version_id": version_id, "has_rows": has_rows})
 
 
-def live_exists(connection: Connection) -> bool:
-    """Whether readers see a version at all."""
-    return connection.execute(statement("live_model")).one_or_none() is not None
+def drop_leftovers(connection: Connection) -> int:
+    """Drop what killed publishes and long readers left behind; returns of how many versions.
 
-
-def drop_staged(connection: Connection) -> None:
-    """Remove what a killed publish left behind; under the lock `publish` no other publish can be writing it."""
+    Under the lock `publish` no other publish can be writing what is staged.
+    """
     with connection.begin():
-        staged = connection.scalars(statement("staged_versions")).all()
-    for version_id in staged:
-        _drop_partitions(connection, version_id)
-        with connection.begin():
-            connection.execute(statement("delete_staged_version"), {"version_id": version_id})
+        connection.execute(statement("mark_staged_dropped"))
+    return _drop_given_up(connection)
 
 
 def drop_old(connection: Connection, settings: Settings) -> int:
     """Drop the rows of versions beyond KEEP_VERSIONS or KEEP_DAYS, never of the live one or the one before it.
 
-    One that a reader still uses is left for the next publish. Returns how many were dropped.
+    They are marked before their partitions go, so that no rollback finds one that is losing its rows. What a reader
+    still uses is left for the next publish. Returns how many were dropped.
     """
     limits = {"keep_versions": settings.keep_versions, "keep_days": settings.keep_days}
     with connection.begin():
-        old = connection.scalars(statement("versions_to_drop"), limits).all()
-    dropped = 0
-    for version_id in old:
-        try:
-            _drop_partitions(connection, version_id)
-        except NotReady as in_use:
-            log.warning("version %d is not dropped until the next publish: %s", version_id, in_use)
-            return dropped
-        with connection.begin():
-            connection.execute(statement("mark_version_dropped"), {"version_id": version_id})
-        dropped += 1
-    return dropped
+        connection.execute(statement("mark_old_dropped"), limits)
+    return _drop_given_up(connection)
+
+
+def live(connection: Connection) -> dict[str, Any] | None:
+    """The live version's version_id, night and since, which stays live until the transaction ends."""
+    return next(iter(select(connection, "live_version")), None)
 
 
 def former(connection: Connection, night: date | None) -> int | None:
-    """The newest version with rows that a rollback goes to: of the given night, else the last before the live one."""
+    """The newest version with rows that a rollback goes to: of the given night, else the last before the live one.
+
+    Never one that was withdrawn.
+    """
     query = statement("version_of_night" if night else "version_before_live")
     version_id: int | None = connection.scalar(query, {"night": night} if night else {})
     return version_id
 
 
 def move_pointer(connection: Connection, version_id: int, move: Move) -> None:
-    """Make a version live whatever its night; audited, and announced by NOTIFY live_version."""
-    connection.execute(statement("move_pointer"), {"version_id": version_id, **move.__dict__})
+    """Make a version live whatever its night; audited, and announced by NOTIFY live_version.
+
+    Raises BadInput where its partitions are not attached or do not hold its rows.
+    """
+    with refusable():
+        connection.execute(statement("move_pointer"), {"version_id": version_id, **move.__dict__})
 
 
 def _attach(connection: Connection, version_id: int) -> None:
@@ -176,12 +184,37 @@ def _running_lookups(connection: Connection) -> set[str]:
         return set(connection.scalars(statement("running_lookups")))
 
 
+def _drop_given_up(connection: Connection) -> int:
+    """Drop the tables of versions that were given up, as far as no reader uses them; returns of how many versions.
+
+    A detach that was cut off comes first: PostgreSQL detaches no other partition of that table before.
+    """
+    with connection.begin():
+        given_up = connection.scalars(statement("versions_with_tables")).all()
+    dropped = 0
+    try:
+        _finish_detaches(connection)
+        for version_id in given_up:
+            _drop_partitions(connection, version_id)
+            dropped += 1
+    except NotReady as in_use:
+        log.warning("%d versions keep their tables until the next publish: %s", len(given_up) - dropped, in_use)
+    with connection.begin():
+        connection.execute(statement("delete_staged_versions"))
+    return dropped
+
+
+def _finish_detaches(connection: Connection) -> None:
+    with outside_transactions(connection) as alone:
+        for parent, partition in alone.execute(statement("pending_detaches")).all():
+            alone.execute(statement("finish_detach", parent=parent, partition=partition))
+
+
 def _drop_partitions(connection: Connection, version_id: int) -> None:
     """Detach without locking readers out, then drop; goes on where a killed one stopped."""
     with outside_transactions(connection) as alone:
-        for parent, is_pending in alone.execute(statement("attached_partitions"), {"version_id": version_id}).all():
-            how = "finalize" if is_pending else "concurrently"
-            alone.execute(statement("detach_partition", parent=parent, version_id=version_id, how=how))
+        for parent in alone.scalars(statement("attached_partitions"), {"version_id": version_id}).all():
+            alone.execute(statement("detach_partition", parent=parent, version_id=version_id))
         alone.execute(statement("drop_partitions", version_id=version_id))
 
 

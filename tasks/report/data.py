@@ -53,8 +53,16 @@ class Report:
 
     @property
     def failed(self) -> list[Row]:
-        """Verdicts of the rules that the version broke."""
-        return [verdict for verdict in self.verdicts if not verdict["passed"]]
+        """Verdicts of the rules that refuse the version."""
+        return self._broken("stop")
+
+    @property
+    def warned(self) -> list[Row]:
+        """Verdicts of the rules that ask somebody to look."""
+        return self._broken("warn")
+
+    def _broken(self, level: str) -> list[Row]:
+        return [verdict for verdict in self.verdicts if not verdict["passed"] and verdict["level"] == level]
 
     @property
     def headline(self) -> str:
@@ -65,6 +73,8 @@ class Report:
             return f"No version was made: a step before the gate failed{what_is_live}."
         if status == "rejected":
             return f"Refused by the gate, {len(self.failed)} of {len(self.verdicts)} rules failed{what_is_live}."
+        if status == "withdrawn":
+            return f"Withdrawn by a rollback{what_is_live}."
         if status == "retired":
             return f"Passed the gate, but is not live{what_is_live}."
         return "Live: what readers see now." + (" A person let it pass the gate." if self.failed else "")

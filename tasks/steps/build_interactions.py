@@ -24,6 +24,7 @@ from tasks.ingest.log_format import EVENT_TYPES
 from tasks.ingest.session_groups import count_groups
 from tasks.ingest.window import Window, check_unchanged, open_window
 from tasks.night import Night
+from tasks.publish.clicked import write_clicked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.database import check_database
@@ -36,11 +37,11 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     """Add up the window's daily pairs into training and held-out Interactions over the night's catalogue.
 
     Writes products.parquet, refused_products.parquet, training/ and held_out/interactions.npz, cooccurrence.npz of the
-    whole window and session_groups.npz of the held-out days, and notes the build in the ledger. A training weight is
-    the weighted sessions that share the pair, each halved every half_life_days before the cut; a held-out weight counts
-    them whole. Raises NotReady where the night's own day, a catalogue or the clicks of which held-out days were counted
-    are missing, BadInput where aggregates were paired by other settings and where no day or no pair is left to train
-    on.
+    whole window, session_groups.npz and clicked.parquet of the held-out days, and notes the build in the ledger. A
+    training weight is the weighted sessions that share the pair, each halved every half_life_days before the cut; a
+    held-out weight counts them whole. Raises NotReady where the night's own day, a catalogue or the clicks of which
+    held-out days were counted are missing, BadInput where aggregates were paired by other settings and where no day or
+    no pair is left to train on.
     """
     check_database(settings)  # a database that is away must stop the step before the artefact is replaced
     storage, weighting = Storage(settings.storage_url), _weighting(settings)
@@ -56,6 +57,7 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
         with open_window(night, aggregates, ids, storage) as window:
             size = WindowSize.of(window, len(ids))
             sums = _add_up(window, size, night, settings)
+            write_clicked(window.products_at(range(night.held_out_days)), folder)
         names = strings(ids.to_pylist())
         for part, weights in (("training", sums.training), ("held_out", sums.held_out)):
             (folder / part).mkdir()

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from tasks.ingest import catalogue
 from tasks.ingest.catalogue import Catalogue, delivery_of, read_catalogue
 from tasks.night import Night
+from tasks.publish.blocked import hide_blocked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import locked
@@ -16,6 +17,8 @@ from tasks.stores.ledger import record_catalogue
 
 def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
     """Store the catalogue that holds on the night's own day as catalogue/date=D and note it in the ledger.
+
+    Of the newest day, what it blocks is hidden from readers at once.
 
     Writes products.parquet and refused_products.parquet. One file without dated folders has no history: for a day
     older than yesterday, the stored catalogue is kept (kept 1), and only where none is stored, the file is stored as it
@@ -37,6 +40,7 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
             else:
                 counts["delivered_days_before"] = (night.day - delivery.delivered).days
         record_catalogue(night.day, delivery.name, storage.read(path), settings)
+        hide_blocked(night.day, delivered.products, settings)
     return counts
 
 

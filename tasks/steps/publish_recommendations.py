@@ -1,5 +1,6 @@
 """Step 8: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,23 +18,30 @@ from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish import versions
+from tasks.publish.clicked import read_clicked
 from tasks.publish.explanations import read_reasons
-from tasks.publish.gate import GateConfig, Verdict, broken_zero_rules, failures, judge, read_gate
+from tasks.publish.gate import RULES, GateConfig, Verdict, broken, broken_zero_rules, in_words, judge, read_gate
 from tasks.publish.histories import with_histories
 from tasks.publish.measurements import (
+    Measured,
     Measurements,
     even_page,
+    measure_catalogue,
     measure_change,
+    measure_clicked,
+    measure_inputs,
     measure_metrics,
     measure_page,
     measure_rows,
+    measure_withdrawn,
     why_not_beside_live,
 )
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact, Storage, hash_file
-from tasks.stores.database import ROWS_PER_COPY, Connection, locked, statement
+from tasks.stores.database import ROWS_PER_COPY, Connection, locked, select, statement
 
+LIVE_LISTS = [rule.name for rule in RULES if rule.compared_with == "live lists"]
 ROWS = pa.schema(
     {
         "product_id": pa.string(), "rank": pa.int16(), "related_product_id": pa.string(), "score": pa.float32(),
@@ -42,13 +50,20 @@ ROWS = pa.schema(
 )  # fmt: skip
 
 
+log = logging.getLogger("tasks")
+
+
 @dataclass(frozen=True)
 class _Tonight:
-    """A version ready to be stored, what is measured on its rows and would be on an even table, and the thresholds."""
+    """A version ready to be stored, what is measured on its rows and would be on an even table, and the thresholds.
+
+    clicked: the products of the last days' clicks and their sessions; None where the interactions are of older code.
+    """
 
     night: Night
     version: Version
     measured: Measurements
+    clicked: pa.Table | None
     even: dict[str, float]
     gate: GateConfig
 
@@ -62,22 +77,25 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
     What was live before then still is.
     """
     with _read(night, settings) as tonight, locked(settings, "publish") as connection:
-        versions.drop_staged(connection)
+        dropped = versions.drop_leftovers(connection)
         found = versions.find(connection, tonight.version)
         if broken_zero_rules(tonight.measured):
             version_id, has_rows = versions.stage_without_rows(connection, tonight.version), False
         else:
             version_id, has_rows = found or versions.stage(connection, tonight.version), True
         verdicts = _judge(connection, tonight, version_id, has_rows=has_rows)
-        if not all(verdict.passed for verdict in verdicts):
+        for warning in broken(verdicts, "warn"):
+            log.warning("version %d of night %s: %s: %s", version_id, night, warning.rule, warning.reason)
+        if broken(verdicts, "stop"):
             versions.reject(connection, version_id, verdicts, has_rows=has_rows)
             raise _refusal(version_id, verdicts, night, has_rows=has_rows)
         move = Move("publish", versions.this_user(), "passed the gate")
         is_live = versions.accept(connection, version_id, verdicts, tonight.version, move)
-        dropped = versions.drop_old(connection, settings)
+        dropped += versions.drop_old(connection, settings)
     counts: dict[str, float] = {"version": version_id, "rows": tonight.version.description["row_count"]}
     counts |= {"products": len(tonight.version.products), "new": int(found is None)}
-    return counts | {"live": int(is_live), "versions_dropped": dropped}
+    counts |= {"live": int(is_live), "versions_dropped": dropped}
+    return counts | {"warnings": len(broken(verdicts, "warn"))}
 
 
 @contextmanager
@@ -91,6 +109,7 @@ def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
         with storage.open(interactions) as inputs:
             file = inputs / "products.parquet"
             products, products_hash = with_histories(pq.read_table(file), folder), hash_file(file)
+            clicked = read_clicked(inputs)
         description = {
             "night": night.day,
             "recommendations_hash": made.hash,
@@ -102,11 +121,12 @@ def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
             "code_version": code_version(),
             "row_count": int((recommendations.labels_NK != PAD).sum()),
             "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
+            "catalogue_count": len(products),
         }
         version = Version(_rows(recommendations), _described(products, recommendations), reasons, description)
         measured = measure_rows(recommendations, products) | measure_page(figures)
         even = even_page(recommendations, products, figures.with_session)
-        yield _Tonight(night, version, measured, even, read_gate(settings))
+        yield _Tonight(night, version, measured, clicked, even, read_gate(settings))
 
 
 def _lists(folder: Path, night: Night) -> tuple[Recommendations, ListFigures]:
@@ -160,15 +180,23 @@ def _described(products: pa.Table, made: Recommendations) -> pa.Table:
 
 def _judge(connection: Connection, tonight: _Tonight, version_id: int, *, has_rows: bool) -> list[Verdict]:
     """The verdicts on all that is measured; the change from the live version only where the rows are stored."""
+    night, described = tonight.night.day, tonight.version.description
     with connection.begin():
         connection.execute(statement("limit_parallelism"))
-        model_hash = str(tonight.version.description["model_hash"])
-        measured = tonight.measured | measure_metrics(connection, tonight.night.day, model_hash)
+        live = next(iter(select(connection, "live_model")), None)
+        held_out = measure_metrics(connection, night, str(described["model_hash"]))
+        not_beside_live = dict.fromkeys(LIVE_LISTS, why_not_beside_live(live, night))
+        measured = Measured(tonight.measured | held_out, not_beside_live)
+        measured |= measure_catalogue(int(described["catalogue_count"]), live)
+        measured |= measure_inputs(connection, night, str(described["interactions_hash"]))
+        measured |= measure_withdrawn(connection, night, version_id)
         if has_rows:
-            measured |= measure_change(connection, version_id)
-        why_not = why_not_beside_live(connection, tonight.night.day)
-        has_live = versions.live_exists(connection)
-        return judge(measured, tonight.gate, has_live=has_live, not_beside_live=why_not, even=tonight.even)
+            measured |= Measured(measure_change(connection, version_id))
+            measured |= measure_clicked(connection, version_id, tonight.clicked)
+        values, why_not, remarks = measured
+        return judge(
+            values, tonight.gate, has_live=live is not None, why_not=why_not, even=tonight.even, remarks=remarks
+        )
 
 
 def _refusal(version_id: int, verdicts: list[Verdict], night: Night, *, has_rows: bool) -> BadInput:
@@ -178,6 +206,7 @@ def _refusal(version_id: int, verdicts: list[Verdict], night: Night, *, has_rows
         else "its rows were not stored"
     )
     return BadInput(
-        f"version {version_id} of night {night} must pass the gate before anybody sees it, but {failures(verdicts)}; "
+        f"version {version_id} of night {night} must pass the gate before anybody sees it, but "
+        f"{in_words(broken(verdicts, 'stop'))}; "
         f"what was live still is: see to the cause and run the night again, {what_to_do}"
     )

@@ -31,6 +31,7 @@ __all__ = [
     "locked",
     "migrate",
     "outside_transactions",
+    "refusable",
     "select",
     "statement",
     "store_metrics",
@@ -166,6 +167,17 @@ def outside_transactions(connection: Connection) -> Iterator[Connection]:
             with connection.begin():
                 connection.execute(statement("reset_lock_timeout"))
             connection.execution_options(isolation_level="READ COMMITTED")
+
+
+@contextmanager
+def refusable() -> Iterator[None]:
+    """Raises BadInput, in its own words, where a function of sql/views refuses what it is asked (raise exception)."""
+    try:
+        yield
+    except sa.exc.InternalError as error:
+        if not isinstance(error.orig, psycopg2.errors.RaiseException):
+            raise
+        raise BadInput(str(error.orig.diag.message_primary)) from error
 
 
 def statement(name: str, **names: int | str) -> sa.TextClause:

@@ -37,10 +37,11 @@ def test_a_person_approves_and_rolls_back_and_is_named(refused: Settings, run_da
         mail["extra"] = {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.org"}
         outcomes, _ = run_dags(
             {"dag_id": "approve_version", "conf": {"version": 2, "reason": WHY}},
-            {"dag_id": "roll_back", "conf": {"reason": "odd titles"}},
-            {"dag_id": "roll_back", "conf": {"reason": "too far", "to_night": "2017-06-30"}},
+            {"dag_id": "roll_back", "conf": {"version": 2, "reason": "odd titles"}},
+            {"dag_id": "approve_version", "conf": {"version": 2, "reason": "too far"}},
             {"dag_id": "approve_version", "conf": {"version": 1, "reason": "no need"}},
             {"dag_id": "watch_live_version"},
+            MAX_DATA_AGE_HOURS="1e9",
             DATABASE_URL=str(refused.database_url), ALERT_WEBHOOK_URL=hook.url, ALERT_EMAIL="shop@example.org",
             AIRFLOW_CONN_SMTP_DEFAULT=json.dumps(mail),
         )  # fmt: skip
@@ -49,12 +50,12 @@ def test_a_person_approves_and_rolls_back_and_is_named(refused: Settings, run_da
         ("publish", "2017-06-29", this_user(), "passed the gate"),
         ("override", "2017-06-30", "dag_test", WHY),
         ("rollback", "2017-06-29", "dag_test", "odd titles"),
-        ("rollback", "2017-06-30", "dag_test", "too far"),
+        ("override", "2017-06-30", "dag_test", "too far"),
     ]
     assert outcomes[4]["counts"]["live_version_is_fresh"]["version"] == 2
     (alert,) = hook.sent
     assert (alert["dag"], alert["task"], alert["night"]) == ("approve_version", "make_it_live", "")
-    assert alert["error"].startswith("BadInput: version 1 must be rejected and have its rows")
+    assert alert["error"].startswith("BadInput: version 1 must be rejected or withdrawn and have its rows")
     assert alert["log"].startswith("http")
     (mail_sent,) = map(message_from_string, mails)
     assert (mail_sent["To"], mail_sent["Subject"]) == ("shop@example.org", "make_it_live failed")

@@ -1,11 +1,14 @@
 from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
+import pendulum
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, ParamValidationError
 from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.timetables.base import DataInterval, TimeRestriction
 from hypothesis import given
@@ -15,10 +18,11 @@ from pydantic import ValidationError
 from dags.alerts import FailureAlert
 from dags.approve_version import dag as approve_version
 from dags.ingest_clicks import dag as ingest_clicks
-from dags.nightly import night_of
+from dags.nightly import first_caught_up, is_caught_up, night_of
 from dags.refresh_recommendations import dag as refresh_recommendations
 from dags.roll_back import dag as roll_back
 from dags.watch_live_version import dag as watch_live_version
+from tasks.errors import NotReady
 from tasks.run import INGEST, REFRESH, REPORT
 from tasks.settings import Settings
 from tests.loopback import webhook
@@ -50,7 +54,6 @@ def test_days_are_ingested_and_nights_refreshed_one_at_a_time() -> None:
 
 @pytest.mark.parametrize("dag", DAGS, ids=lambda dag: dag.dag_id)
 def test_every_task_retries_with_growing_pauses_and_has_a_limit(dag: DAG) -> None:
-    assert not dag.catchup
     assert dag.doc_md
     for task in dag.tasks:
         assert task.doc_md
@@ -63,7 +66,8 @@ def test_every_task_retries_with_growing_pauses_and_has_a_limit(dag: DAG) -> Non
 
 @pytest.mark.parametrize("dag", ALL, ids=lambda dag: dag.dag_id)
 def test_an_operator_reads_what_each_task_does_and_hears_of_its_failure(dag: DAG) -> None:
-    assert dag.tags and dag.description and not dag.catchup and dag.max_active_runs == 1
+    assert dag.tags and dag.description and dag.max_active_runs == 1
+    assert dag.catchup == (dag is ingest_clicks), "each day is wanted once, of nights the newest alone"
     for task in dag.tasks:
         assert task.task_id in dag.doc_md
         assert task.owner == "recommendations"
@@ -103,6 +107,55 @@ def test_nobody_moves_the_pointer_without_a_reason(dag: DAG) -> None:
 def test_a_version_is_a_number_from_1_on(refused: object) -> None:
     with pytest.raises(ParamValidationError):
         deepcopy(approve_version.params.get_param("version")).resolve(refused)
+
+
+@pytest.mark.parametrize(("days_off", "run"), [(0, 1), (1, 2), (4, 5), (13, 14)])
+def test_days_that_airflow_slept_through_are_run_once_it_is_up(days_off: int, run: int) -> None:
+    """Of two weeks at least, whatever the weekday; the night of the newest day alone."""
+    for now in (datetime(2017, 7, day, 9, tzinfo=UTC) for day in range(1, 8)):
+        ended = now.replace(hour=1) - timedelta(days=1 + days_off)
+        last = DataInterval(pendulum.instance(ended - timedelta(days=1)), pendulum.instance(ended))
+        assert len(scheduled(ingest_clicks, last, now)) == run
+        assert len(scheduled(refresh_recommendations, last, now)) == 1
+
+
+def test_a_new_installation_begins_two_weeks_back_at_most_three() -> None:
+    runs = scheduled(ingest_clicks, None, datetime(2017, 7, 2, 9, tzinfo=UTC))
+    assert runs[0].date() == date(2017, 6, 12), "a Monday"
+    assert len(runs) == 20
+
+
+def scheduled(dag: DAG, last: DataInterval | None, now: datetime) -> list[datetime]:
+    """The days that the scheduler runs at a time, after it ran `last`."""
+    days, earliest = [], first_caught_up(now) if dag.start_date else None
+    restriction = TimeRestriction(earliest=earliest and pendulum.instance(earliest), latest=None, catchup=dag.catchup)
+    with mock.patch("airflow.timetables.interval.utcnow", lambda: now):
+        while True:
+            info = core_timetable(dag).next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+            if info is None or info.run_after > now:
+                return days
+            days.append(info.data_interval.start)
+            last = info.data_interval
+
+
+@pytest.mark.parametrize(
+    ("run_type", "hours", "caught_up"),
+    [("scheduled", 3, False), ("scheduled", 25, True), ("manual", 25, False), ("backfill", 25, False)],
+)
+def test_a_day_is_caught_up_by_the_scheduler_a_day_late_or_more(run_type: str, hours: int, caught_up: bool) -> None:
+    ended = datetime.now(UTC) - timedelta(hours=hours)
+    assert is_caught_up(SimpleNamespace(run_type=run_type, data_interval_end=ended)) == caught_up
+
+
+def test_a_day_that_is_caught_up_and_was_not_delivered_is_skipped(settings: Settings) -> None:
+    ingest = ingest_clicks.get_task("ingest_catalogue").python_callable
+    with pytest.raises(AirflowSkipException, match=r"no log of 2017-06-30 was delivered meanwhile: deliver it, then"):
+        ingest("2017-06-30", "yes")
+    with pytest.raises(NotReady, match="there is no catalogue at"):
+        ingest("2017-06-30", "")
+    Path(settings.click_log_url, "date=2017-06-30").mkdir(parents=True)
+    with pytest.raises(NotReady, match="there is no catalogue at"):
+        ingest("2017-06-30", "yes")
 
 
 def core_timetable(dag: DAG):

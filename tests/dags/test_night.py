@@ -22,7 +22,7 @@ def published(settings: Settings, run_dags: Any) -> list[dict[str, Any]]:
     """How each run ended: the ingest of every day, then the refresh."""
     deliver_log(Path(settings.click_log_url), DAYS[0])
     deliver_catalogue(Path(settings.catalogue_url))
-    runs = [{"dag_id": "ingest_clicks", "conf": {"night": str(day)}, "logical_date": f"{day}T01:00Z"} for day in DAYS]
+    runs = [{"dag_id": "ingest_clicks", "conf": {"night": str(day)}, "logical_date": None} for day in DAYS]
     runs.append({"dag_id": "refresh_recommendations", "conf": {"night": str(NIGHT)}})
     names = ("database_url", "storage_url", "click_log_url", "catalogue_url")
     outcomes: list[dict[str, Any]]

@@ -103,8 +103,8 @@ def test_changes_between_two_versions_are_those_of_the_lists(shop, page):
 
 def roll_back(page, headers=None, **form):
     """Send the form as it was shown."""
-    [token] = re.findall(r'name="token" value="([^"]+)"', page.get("/nights").text)
-    return page.post("/roll_back", data={"token": token} | form, headers=headers)
+    shown = dict(re.findall(r'name="(token|version)" value="([^"]+)"', page.get("/nights").text))
+    return page.post("/roll_back", data=shown | form, headers=headers)
 
 
 def test_an_operator_goes_back_and_is_named(shop, page):
@@ -112,11 +112,15 @@ def test_an_operator_goes_back_and_is_named(shop, page):
     assert (answer.status_code, answer.headers["Location"]) == (303, "nights")
     moves = rows_of(shop, "select action, night::text, actor, reason from live_history order by change_id")
     assert moves[-1] == ("rollback", "2017-06-28", "ada", "odd <titles>")
-    again = roll_back(page, reason="further")
+    again = roll_back(page, version="2", reason="pressed twice")
     assert again.status_code == 400
-    assert "needs an accepted version before the live one" in again.text
+    assert "must be 2, got version 1 of night 2017-06-28" in again.text
+    further = roll_back(page, reason="further")
+    assert further.status_code == 400
+    assert "needs an accepted version before the live one" in further.text
     assert roll_back(page, reason=" ").status_code == 400
     assert roll_back(page, reason="x", to="soon").status_code == 400
+    assert roll_back(page, version="", reason="x").status_code == 422
     assert len(rows_of(shop, "select * from live_history")) == len(moves)
 
 
@@ -140,7 +144,7 @@ def test_no_other_site_sends_a_form(shop, page, headers, changes):
 
 def test_a_form_is_sent_by_who_saw_it_and_in_time(shop, page, monkeypatch):
     for token in ("", "guessed", form_token("eve")):
-        answer = page.post("/roll_back", data={"token": token, "reason": "odd titles"})
+        answer = page.post("/roll_back", data={"version": "2", "token": token, "reason": "odd titles"})
         assert answer.status_code == 403 and "load the page again" in answer.text
     monkeypatch.setattr("pages.guards.FORM_SECONDS", -1)
     assert roll_back(page, reason="odd titles").status_code == 403
@@ -208,4 +212,5 @@ def test_prometheus_reads_figures_with_a_token_alone(shop, page, monkeypatch):
     assert float(figures["recommendations_live_products"]) == 2
     assert float(figures["recommendations_live_coverage"]) == 0.5
     assert float(figures["recommendations_rejected_versions"]) == 1
+    assert float(figures["recommendations_live_warnings"]) == 0
     assert "recommendations_refused_share" not in figures

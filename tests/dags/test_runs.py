@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -6,6 +7,8 @@ from tests.small_shop import deliver_catalogue
 
 pytestmark = pytest.mark.slow
 
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+
 
 @pytest.fixture(scope="module")
 def ended(run_dags: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], str]:
@@ -13,9 +16,9 @@ def ended(run_dags: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list
     deliver_catalogue(catalogue)
     return run_dags(
         {"dag_id": "ingest_clicks", "conf": {"night": "2017-06-30"}, "retries": 0},
-        {"dag_id": "ingest_clicks", "logical_date": "2017-06-02T12:00:00+00:00", "retries": 0},
+        {"dag_id": "ingest_clicks", "logical_date": f"{YESTERDAY}T12:00:00+00:00", "retries": 0},
         {"dag_id": "ingest_clicks", "logical_date": None},
-        {"dag_id": "ingest_clicks", "conf": {"night": "2999-12-31"}, "logical_date": "2017-06-04T12:00:00+00:00"},
+        {"dag_id": "ingest_clicks", "conf": {"night": "2999-12-31"}, "logical_date": f"{YESTERDAY}T13:00:00+00:00"},
         {"dag_id": "refresh_recommendations", "conf": {"night": "2017-06-30"}, "retries": 0},
         CATALOGUE_URL=str(catalogue),
     )
@@ -33,7 +36,7 @@ def test_a_night_without_a_folder_is_refused_in_our_words(ended: Any) -> None:
 def test_a_manual_run_for_a_logical_date_is_for_the_day_that_ended_before_it(ended: Any) -> None:
     outcomes, log = ended
     assert outcomes[1]["state"] == "failed"
-    assert "date=2017-06-01" in log
+    assert f"date={YESTERDAY - timedelta(days=1)}" in log
 
 
 def test_a_run_without_any_night_fails_at_once_and_says_what_to_do(ended: Any) -> None:

@@ -12,12 +12,23 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.errors import BadInput
-from tasks.publish.rollback import approve, rollback
+from tasks.publish.rollback import approve
 from tasks.run import INGEST, run
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import database_engine, transaction
-from tests.nights import LENIENT, LIVE, OTHER, RELATED, expected, make_night, rows_of, scans_of, with_lenient_gate
+from tests.nights import (
+    LENIENT,
+    LIVE,
+    OTHER,
+    RELATED,
+    expected,
+    make_night,
+    roll_back,
+    rows_of,
+    scans_of,
+    with_lenient_gate,
+)
 from tests.small_shop import NIGHT, deliver_catalogue, deliver_log
 from tests.tasks.publish.test_explanations import publish_with_reasons
 from tests.tasks.report.test_while_live import deliver, judged, moved, sessions_of
@@ -62,7 +73,7 @@ def lively_shop(settings: Settings) -> None:
     with pytest.raises(BadInput, match="churn"):
         publish_recommendations(make_night("2017-06-29", settings, RELATED, **categories), strict(settings))
     approve(settings, 3, "the season changed", "Ada")
-    rollback(settings, "too early", "Grace")
+    roll_back(settings, "too early", "Grace")
     publish_with_reasons(settings, "2017-06-30", {"1": ["2", "3"], "2": ["1"], "4": ["2"]})
 
 
@@ -105,7 +116,7 @@ def test_a_member_of_publisher_runs_the_nights_of_a_database_that_is_not_its_own
     try:
         assert publish_recommendations(make_night("2017-06-30", theirs, OTHER), theirs)["live"] == 1
         assert rows_of(theirs, LIVE) == expected(OTHER)
-        rollback(theirs, "back")
+        roll_back(theirs, "back")
         assert rows_of(settings, LIVE) == expected(RELATED)
     finally:
         with transaction(settings) as connection:
@@ -129,7 +140,7 @@ def test_what_changed_since_last_night(settings):
     assert {name for name in touched if name.startswith("recommendation_") and name[-1].isdigit()} == {
         "recommendation_2", "recommendation_3"
     }  # fmt: skip
-    rollback(settings, "back", to="2017-06-29")
+    roll_back(settings, "back", to="2017-06-29")
     assert [row[-1] for row in rows_of(settings, query)] == ["new", "new", "gone", "new"]
 
 

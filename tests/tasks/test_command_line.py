@@ -46,7 +46,7 @@ def test_without_a_database_each_use_of_it_is_refused_and_no_server_is_started(
     deliver_log(Path(settings.click_log_url))
     deliver_catalogue(Path(settings.catalogue_url))
     monkeypatch.setenv("DATABASE_URL", "")
-    rollback = ("rollback", "--reason", "odd titles")
+    rollback = ("rollback", "--version", "1", "--reason", "odd titles")
     for words in (("migrate",), ("night", "--night", str(NIGHT)), ("ingest_clicks", "--night", str(NIGHT)), rollback):
         ended = in_this_process("tasks", *words)
         assert ended.returncode == 1

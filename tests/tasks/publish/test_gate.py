@@ -14,8 +14,18 @@ from hypothesis import settings as hypothesis_settings
 from eclare.evaluation.lists import list_figures
 from eclare.related.recommendations import Recommendations
 from tasks.errors import BadInput
-from tasks.publish.gate import RULES, GateConfig, broken_zero_rules, failures, judge, read_gate
-from tasks.publish.measurements import even_page, measure_change, measure_metrics, measure_page, measure_rows
+from tasks.publish.gate import RULES, GateConfig, broken, broken_zero_rules, in_words, judge, read_gate
+from tasks.publish.measurements import (
+    even_page,
+    measure_catalogue,
+    measure_change,
+    measure_clicked,
+    measure_inputs,
+    measure_metrics,
+    measure_page,
+    measure_rows,
+    measure_withdrawn,
+)
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
@@ -24,24 +34,36 @@ from tests.nights import RELATED, TITLES, make_night, recommendations_of, rows_o
 
 ZERO_RULES = ("itself", "repeated", "blocked", "out_of_stock", "unknown")
 COMPARED_WITH_LISTS = ("live_precision", "live_psp", "live_ndcg", "live_lift")
-COMPARED_WITH_LIVE = (*COMPARED_WITH_LISTS, "churn", "rank_biased_overlap")
+COMPARED_WITH_LIVE = (*COMPARED_WITH_LISTS, "churn", "rank_biased_overlap", "catalogue_size", "clicked_listed")
 COMPARED_WITH_BASELINE = ("baseline_precision", "baseline_psp", "baseline_ndcg", "tail_recall")
+WARNINGS = ("missing_days", "day_rows", "refused", "refused_rise", "outside_catalogue")
 DEFAULTS = {
-    **dict.fromkeys(ZERO_RULES, ("at most", 0)), "row_count": ("at least", 1), "coverage": ("at least", 0.5),
+    **dict.fromkeys(ZERO_RULES, ("at most", 0)), "withdrawn": ("at most", 0), "row_count": ("at least", 1),
+    "coverage": ("at least", 0.5),
     "most_shown": ("at most", 0.1), "ten_most_shown": ("at most", 0.25), "shown": ("at least", 0.25),
     "title_twice": ("at most", 0), **dict.fromkeys(COMPARED_WITH_LISTS, ("at least", 0.7)),
     **dict.fromkeys(COMPARED_WITH_BASELINE[:3], ("at least", 0.8)), "tail_recall": ("at least", 0.7),
     "churn": ("at most", 0.9), "rank_biased_overlap": ("at least", 0.05), "precision": ("at least", 0.001),
+    "catalogue_size": ("at least", 0.8), "clicked_listed": ("at least", 0.9), "missing_days": ("at most", 0),
+    "day_rows": ("at least", 0.5), "refused": ("at most", 0.2), "refused_rise": ("at most", 0.05),
+    "outside_catalogue": ("at most", 0.3),
 }  # fmt: skip
 GOOD = dict.fromkeys(ZERO_RULES, 0.0) | {
-    "row_count": 1000.0, "coverage": 0.9, "most_shown": 0.03, "ten_most_shown": 0.1, "shown": 0.7, "title_twice": 0.0,
+    "withdrawn": 0.0, "row_count": 1000.0, "coverage": 0.9, "most_shown": 0.03, "ten_most_shown": 0.1, "shown": 0.7,
+    "title_twice": 0.0,
     "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0, "live_lift": 1.0, "precision": 0.1,
     "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2, "churn": 0.4,
-    "rank_biased_overlap": 0.5,
+    "rank_biased_overlap": 0.5, "catalogue_size": 1.01, "clicked_listed": 0.99, "missing_days": 0.0, "day_rows": 0.9,
+    "refused": 0.01, "refused_rise": 0.0, "outside_catalogue": 0.05,
 }  # fmt: skip
+CLICKED = pa.table({"product_id": ["1", "5"], "sessions": [3, 1]})
 ODD_VALUES = [None, math.nan, math.inf, -math.inf, 0, 0.0, -0.0, -1, 1, 10**30, -(10**30), 5e-324]
 ANY_VALUE = strategies.none() | strategies.floats() | strategies.integers(-(10**30), 10**30)
-THRESHOLDS = {rule.name: strategies.floats(rule.lowest, rule.lowest + 1) for rule in RULES if not rule.is_zero_rule}
+THRESHOLDS = {
+    rule.name: strategies.floats(rule.lowest, min(rule.highest, rule.lowest + 1))
+    for rule in RULES
+    if not rule.is_zero_rule
+}
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +80,7 @@ def test_the_table_has_these_rules_bounds_thresholds_and_comparisons():
     assert [rule.name for rule in RULES] == list(GOOD)
     assert tuple(rule.name for rule in RULES if rule.is_zero_rule) == ZERO_RULES
     assert tuple(rule.name for rule in RULES if rule.compared_with.startswith("live")) == COMPARED_WITH_LIVE
+    assert tuple(rule.name for rule in RULES if rule.level == "warn") == WARNINGS
     assert tuple(rule.name for rule in RULES if rule.compared_with == "live lists") == COMPARED_WITH_LISTS
     assert tuple(rule.name for rule in RULES if rule.compared_with == "baseline") == COMPARED_WITH_BASELINE
     defaults = {rule.name: rule.threshold for rule in RULES if not rule.is_zero_rule}
@@ -76,7 +99,9 @@ def test_each_rule_fails_alone(rule):
     worse = 1e9 if bound == "at most" else 0.0
     assert failed(GOOD | {rule: worse}) == [rule]
     sentence = f"{rule}: must be {bound} {threshold:g}, is {worse:.10g}"
-    assert failures(judge(GOOD | {rule: worse}, GateConfig(), has_live=True)) == sentence
+    verdicts = judge(GOOD | {rule: worse}, GateConfig(), has_live=True)
+    level, other = ("warn", "stop") if rule in WARNINGS else ("stop", "warn")
+    assert (in_words(broken(verdicts, level)), broken(verdicts, other)) == (sentence, [])
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, -1.0])
@@ -93,13 +118,14 @@ def test_without_a_live_version_only_what_is_compared_with_it_passes():
 
 def test_where_the_live_lists_could_not_be_judged_their_rules_pass_and_say_why():
     unmeasured = GOOD | dict.fromkeys(COMPARED_WITH_LISTS)
-    verdicts = judge(unmeasured, GateConfig(), has_live=True, not_beside_live="they are gone")
+    why_not = dict.fromkeys(COMPARED_WITH_LISTS, "they are gone")
+    verdicts = judge(unmeasured, GateConfig(), has_live=True, why_not=why_not)
     assert all(verdict.passed for verdict in verdicts)
     said = {verdict.rule: (verdict.value, verdict.reason) for verdict in verdicts if verdict.value is None}
     assert said == dict.fromkeys(COMPARED_WITH_LISTS, (None, "nothing to compare with: they are gone"))
-    worse = judge(GOOD | {"live_lift": 0.6}, GateConfig(), has_live=True, not_beside_live="they are gone")
+    worse = judge(GOOD | {"live_lift": 0.6}, GateConfig(), has_live=True, why_not=why_not)
     assert [verdict.rule for verdict in worse if not verdict.passed] == ["live_lift"], "what was judged is judged"
-    others = judge(unmeasured | {"churn": None}, GateConfig(), has_live=True, not_beside_live="they are gone")
+    others = judge(unmeasured | {"churn": None}, GateConfig(), has_live=True, why_not=why_not)
     assert [verdict.rule for verdict in others if not verdict.passed] == ["churn"]
 
 
@@ -118,7 +144,7 @@ def test_none_of_ten_thousand_drawn_near_the_thresholds_does_either():
     chance = random.Random(0)
     for _ in range(10_000):
         thresholds = {
-            rule.name: rule.lowest + chance.random()
+            rule.name: min(rule.highest, rule.lowest + chance.random())
             for rule in RULES
             if not rule.is_zero_rule and chance.random() < 0.5
         }
@@ -210,19 +236,25 @@ def test_every_rule_is_measured_and_nothing_else(settings: Settings, monkeypatch
     with transaction(settings) as connection:
         metrics = measure_metrics(connection, night, model_hash)
         change = measure_change(connection, version)
+        clicked = measure_clicked(connection, version, CLICKED).values
+        ledger = measure_inputs(connection, night, "a build").values
+        history = measure_withdrawn(connection, night, version).values
+    size = measure_catalogue(4, None).values
     recommendations, catalogue = recommendations_of(RELATED, list(RELATED)), catalogue_of(RELATED)
     rows, page = measure_rows(recommendations, catalogue), measure_page(figures_of(recommendations))
     by_comparison = {
-        "nothing": {*rows, *page, "precision"},
+        "nothing": {*rows, *page, *history, "precision"},
         "baseline": set(),
-        "live": set(change),
+        "live": {*change, *clicked, *size},
+        "ledger": set(ledger),
         "live lists": set(),
     }
     for name in metrics.keys() - {"precision"}:
         by_comparison["live lists" if name.startswith("live_") else "baseline"].add(name)
     for comparison, names in by_comparison.items():
         assert names == {rule.name for rule in RULES if rule.compared_with == comparison}
-    assert len(rows) + len(page) + len(metrics) + len(change) == len(RULES), "each is measured once"
+    measured = [rows, page, metrics, change, clicked, ledger, history, size]
+    assert sum(map(len, measured)) == len(RULES), "each is measured once"
     assert set(even_page(recommendations, catalogue, 4)) < set(page)
 
 

@@ -11,7 +11,7 @@ from tasks.night import Night
 from tasks.publish.rollback import approve, rollback
 from tasks.settings import ROOT
 from tasks.steps.publish_recommendations import publish_recommendations
-from tests.nights import make_night, rows_of, tables_expected, tables_of_versions, with_lenient_gate
+from tests.nights import make_night, roll_back, rows_of, tables_expected, tables_of_versions, with_lenient_gate
 from tests.tasks.publish.test_explanations import publish_with_reasons
 from tests.tasks.test_analysts import strict
 
@@ -60,13 +60,10 @@ def test_sql_in_names_and_reasons_stays_text(settings):
         publish_recommendations(make_night("2017-06-29", settings, {"1": ["4"]}), strict(settings))
     audited = []
     for text in HOSTILE:
-        approve_or_back = len(audited) % 2
-        if approve_or_back:
-            rollback(settings, text, text)
-        elif not audited:
-            approve(settings, 2, text, text)
+        if len(audited) % 2:
+            roll_back(settings, text, text)
         else:
-            rollback(settings, text, text, to="2017-06-29")
+            approve(settings, 2, text, text)
         audited.append((text, text))
     assert rows_of(settings, "select actor, reason from live_history where action <> 'publish' order by change_id") == (
         audited
@@ -80,7 +77,7 @@ def test_a_night_is_a_date_or_refused(settings, text):
     with pytest.raises(BadInput, match="night"):
         Night.of(text, settings)
     with pytest.raises(BadInput, match="night"):
-        rollback(settings, "why", to=text)
+        rollback(settings, 1, "why", to=text)
 
 
 def sources() -> list[Path]:
@@ -98,7 +95,7 @@ def test_no_statement_is_put_together_from_text(file):
             assert quoted, f"{file}:{node.lineno} puts SQL together: bind parameters, or name a file of sql/queries"
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "statement":
             filled = {keyword.arg for keyword in node.keywords}
-            assert filled <= {"version_id", "parent", "how"}, f"{file}:{node.lineno}"
+            assert filled <= {"version_id", "parent", "partition"}, f"{file}:{node.lineno}"
 
 
 def text_in(node: ast.AST) -> list[str]:

@@ -9,11 +9,10 @@ from eclare.arrays.topk import PAD
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish.live_lists import FILE, Lists, live_lists, save_lists
-from tasks.publish.rollback import rollback
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics
-from tests.nights import METRICS, OTHER, RELATED, make_night, rows_of, with_lenient_gate
+from tests.nights import METRICS, OTHER, RELATED, make_night, roll_back, rows_of, with_lenient_gate
 
 IDS = np.array(["1", "2", "3", "4"])
 KEPT = {"1": ["2", "3", "4"], "4": ["1", "2"]}
@@ -70,7 +69,7 @@ def test_after_a_rollback_it_is_the_older_version_that_is_compared(settings):
     for day, related, lists in (("2017-06-28", RELATED, KEPT), ("2017-06-29", OTHER, {"2": ["3"]})):
         evaluated(day, settings, related, lists)
     assert judged("2017-06-30", settings) == {"2": ["3", "", ""]}
-    rollback(settings, "odd")
+    roll_back(settings, "odd")
     assert judged("2017-06-30", settings) == {"1": ["2", "3", "4"], "4": ["1", "2", ""]}
 
 

@@ -21,6 +21,7 @@ from tests.nights import (
     TABLES,
     expected,
     make_night,
+    roll_back,
     rows_of,
     tables_of_versions,
     with_lenient_gate,
@@ -56,15 +57,15 @@ def test_a_rollback_goes_back_one_version_at_a_time_and_is_audited(settings):
         publish("2017-06-29", settings, OTHER),
         publish("2017-06-30", settings),
     ]
-    assert rollback(settings, "titles are wrong", "Ada") == {
+    assert roll_back(settings, "titles are wrong", "Ada") == {
         "version": versions[1], "night": make_night("2017-06-29", settings).day, "by": "Ada"
     }  # fmt: skip
     assert rows_of(settings, LIVE) == expected(OTHER)
-    assert statuses(settings) == ["retired", "live", "retired"]
-    rollback(settings, "still wrong", "Ada")
-    assert statuses(settings) == ["live", "retired", "retired"]
-    with pytest.raises(BadInput, match="before the live one whose rows are kept, got none"):
-        rollback(settings, "further", "Ada")
+    assert statuses(settings) == ["retired", "live", "withdrawn"]
+    roll_back(settings, "still wrong", "Ada")
+    assert statuses(settings) == ["live", "withdrawn", "withdrawn"]
+    with pytest.raises(BadInput, match="before the live one that has its rows and was not withdrawn, got none"):
+        roll_back(settings, "further", "Ada")
     assert rows_of(settings, CHANGES)[-2:] == [
         ("rollback", versions[1], versions[2], "Ada", "titles are wrong"),
         ("rollback", versions[0], versions[1], "Ada", "still wrong"),
@@ -75,18 +76,93 @@ def test_a_rollback_to_a_night_takes_its_newest_version_and_the_next_night_goes_
     publish("2017-06-28", settings)
     second = publish("2017-06-28", settings, OTHER)
     publish("2017-06-30", settings)
-    assert rollback(settings, "back", to="2017-06-28")["version"] == second
+    assert roll_back(settings, "back", to="2017-06-28")["version"] == second
     newest = publish("2017-07-01", settings)
     assert rows_of(settings, "select version_id from live_version") == [(newest,)]
     with pytest.raises(BadInput, match="night 2017-06-27"):
-        rollback(settings, "back", to="2017-06-27")
+        roll_back(settings, "back", to="2017-06-27")
+
+
+def live_of(settings: Settings) -> int:
+    ((version_id,),) = rows_of(settings, "select version_id from live_version")
+    return int(version_id)
+
+
+def test_a_withdrawn_version_is_no_target_and_neither_are_those_that_a_rollback_passed_over(settings):
+    one, two, three, four = (publish(f"2017-06-{day}", settings, (OTHER, RELATED)[day % 2]) for day in range(20, 24))
+    roll_back(settings, "four is bad")
+    five = publish("2017-06-24", settings, OTHER)
+    assert roll_back(settings, "five is bad")["version"] == three, "not four"
+    six = publish("2017-06-25", settings)
+    assert roll_back(settings, "since the 21st", to="2017-06-20")["version"] == one
+    assert statuses(settings) == ["live", *["withdrawn"] * 5]
+    for withdrawn in (four, five, six):
+        night = "2017-06-" + str(19 + withdrawn)
+        with pytest.raises(BadInput, match=f"an accepted version of night {night} that has its rows and was not with"):
+            roll_back(settings, "back", to=night)
+    approve(settings, two, "it was good", "Ada")
+    assert (live_of(settings), statuses(settings)[:2]) == (two, ["retired", "live"])
+
+
+def test_a_rollback_withdraws_the_version_that_was_asked_for_or_nothing(settings):
+    """A second press, and a request that a publish was faster than."""
+    publish("2017-06-28", settings)
+    two = publish("2017-06-29", settings, OTHER)
+    three = publish("2017-06-30", settings)
+    with pytest.raises(BadInput, match=f"must be {two}, got version {three} of night 2017-06-30, since .*: somebody"):
+        rollback(settings, two, "asked before the 30th was published")
+    rollback(settings, three, "odd titles")
+    with pytest.raises(BadInput, match=f"must be {three}, got version {two} of night 2017-06-29"):
+        rollback(settings, three, "pressed twice")
+    assert live_of(settings) == two
+
+
+def test_a_withdrawn_night_that_is_run_again_waits_until_a_person_approves_it(settings):
+    publish("2017-06-29", settings)
+    publish("2017-06-30", settings, OTHER)
+    roll_back(settings, "odd titles")
+    held = r"withdrawn: must be at most 0, is 1 .* approve --version {}"
+    with pytest.raises(BadInput, match=held.format(2)):
+        publish("2017-06-30", settings, OTHER)
+    with pytest.raises(BadInput, match=held.format(3)):
+        publish("2017-06-30", settings, {"1": ["2"]})
+    assert (live_of(settings), statuses(settings)) == (1, ["live", "withdrawn", "rejected"])
+    approve(settings, 3, "mended", "Ada")
+    assert publish("2017-06-30", settings, {"1": ["3"]}) == live_of(settings) == 4, "the night has been answered for"
+    with pytest.raises(BadInput, match=held.format(2)):
+        publish("2017-06-30", settings, OTHER)
+    assert live_of(settings) == 4
+    approve(settings, 2, "it was good after all", "Ada")
+    assert publish("2017-06-30", settings, OTHER) == live_of(settings) == 2
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        (
+            "delete from recommendation where version_id = 1 and product_id = '4'",
+            "must hold 5 rows to be live, but hol",
+        ),
+        ("alter table recommendation detach partition recommendation_1", "its partitions attached .* but 1 of 2 are"),
+        ("update recommendation_version set dropped_at = now() where version_id = 1", "an accepted version before"),
+    ],
+)
+def test_a_version_that_lost_rows_is_not_made_live(settings, lost, message):
+    publish("2017-06-29", settings)
+    publish("2017-06-30", settings, OTHER)
+    with transaction(settings) as connection:
+        connection.execute(sa.text(lost))
+    with pytest.raises(BadInput, match=message):
+        roll_back(settings, "odd titles")
+    assert rows_of(settings, LIVE) == expected(OTHER)
+    assert statuses(settings) == ["retired", "live"]
 
 
 @pytest.mark.parametrize("reason", ["", "  \n"])
 def test_nobody_moves_the_pointer_without_a_reason(settings, reason):
     version = publish("2017-06-28", settings)
     with pytest.raises(BadInput, match="must have a reason"):
-        rollback(settings, reason)
+        roll_back(settings, reason)
     with pytest.raises(BadInput, match="must have a reason"):
         approve(settings, version, reason)
 
@@ -122,7 +198,7 @@ def test_a_version_that_breaks_a_zero_rule_cannot_be_approved(settings):
     with pytest.raises(BadInput, match="its rows were not stored"):
         publish("2017-06-30", settings, {"1": ["1"]})
     for version in (2, 1, 99):
-        with pytest.raises(BadInput, match=f"version {version} must be rejected and have its rows"):
+        with pytest.raises(BadInput, match=f"version {version} must be rejected or withdrawn and have its rows"):
             approve(settings, version, "I want it", "Ada")
     assert rows_of(settings, LIVE) == expected(RELATED)
 
@@ -166,7 +242,7 @@ def test_old_versions_lose_their_rows_and_never_the_live_one_or_the_one_before(s
     kept = "select version_id from recommendation_version where dropped_at is null order by 1"
     assert rows_of(few, kept) == [(5,), (6,)]
     assert tables_of_versions(few) == {f"{table}_{n}" for table in TABLES for n in (5, 6)}
-    rollback(few, "back")
+    roll_back(few, "back")
     with transaction(few) as connection:
         connection.execute(sa.text("update recommendation_version set created_at = created_at - interval '1 year'"))
     publish_recommendations(make_night("2017-06-01", few, OTHER), few)  # a past night
@@ -197,7 +273,7 @@ def test_caches_hear_of_every_change(settings):
         cache.cursor().execute("listen live_version")
         publish("2017-06-29", settings)
         publish("2017-06-30", settings, OTHER)
-        rollback(settings, "back")
+        roll_back(settings, "back")
         cache.cursor().execute("select")  # what was announced before comes with the answer
         heard = [json.loads(notify.payload) for notify in cache.notifies]
     assert [(note["version_id"], note["night"], note["action"]) for note in heard] == [
@@ -208,9 +284,12 @@ def test_caches_hear_of_every_change(settings):
 def test_the_command_line_rolls_back_and_approves(settings):
     publish("2017-06-29", settings)
     publish("2017-06-30", settings, OTHER)
-    ended = in_this_process("tasks", "rollback", "--reason", "'; drop table recommendation; --", "--by", "Robert'); --")
+    ended = in_this_process(
+        "tasks", "rollback", "--version", "2", "--reason", "'; drop table recommendation; --", "--by", "Robert'); --"
+    )
     assert (ended.returncode, ended.stdout) == (0, "version 1, night 2017-06-29, by Robert'); --\n")
     assert rows_of(settings, LIVE) == expected(RELATED)
-    ended = in_this_process("tasks", "approve", "--version", "2", "--reason", "why not")
+    ended = in_this_process("tasks", "approve", "--version", "1", "--reason", "why not")
     assert ended.returncode == 1
-    assert "version 2 must be rejected and have its rows to be approved, got one that is retired" in ended.stderr
+    expected_of_it = "version 1 must be rejected or withdrawn and have its rows to be approved, got one that is live"
+    assert expected_of_it in ended.stderr

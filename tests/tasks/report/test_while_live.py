@@ -14,13 +14,12 @@ from eclare.evaluation.metrics import inverse_propensities
 from eclare.model.data import Interactions
 from eclare.related.cooccurrence import Cooccurrence
 from tasks.night import Night
-from tasks.publish.rollback import rollback
 from tasks.report.while_live import judge_while_live
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.steps.report_night import report_night
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
-from tests.nights import make_night, rows_of, with_lenient_gate
+from tests.nights import make_night, roll_back, rows_of, with_lenient_gate
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 
@@ -141,7 +140,7 @@ def test_a_version_of_the_day_itself_and_one_that_was_live_for_half_a_day_are_no
 def test_stretches_of_one_day_count_together(settings):
     one = publish(settings, "2017-06-27", FIRST, "2017-06-28 05:00")
     publish(settings, "2017-06-28", SECOND, "2017-06-29 07:00")
-    rollback(settings, "odd titles")
+    roll_back(settings, "odd titles")
     moved(settings, "2017-06-29 13:00")
     judged(settings, deliver(settings, sessions_of(2)))
     hours = "select version_id, live_hours from live_metric where day = '2017-06-29' and k = 0"

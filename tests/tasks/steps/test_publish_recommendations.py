@@ -55,6 +55,7 @@ def test_what_is_published_is_read_back_with_titles_night_and_scores(settings):
         "new": 1,
         "live": 1,
         "versions_dropped": 0,
+        "warnings": 0,
     }
     assert rows_of(settings, LIVE) == expected(RELATED)
     shown = rows_of(settings, "select * from current_recommendations where product_id = '1' order by rank")
@@ -339,5 +340,5 @@ def test_reading_one_product_scans_the_index_of_one_partition(settings, query):
     live = [publish_recommendations(night, settings)["version"] for night in nights][-1]
     scans = scans_of(settings, query)
     touched = {scan["Relation Name"] for scan in scans} - {"live_version", "recommendation_version"}
-    assert touched == {f"recommendation_{live}", f"recommended_product_{live}"}
+    assert touched == {f"recommendation_{live}", f"recommended_product_{live}", "blocked_product"}
     assert all("Index" in scan["Node Type"] for scan in scans if scan["Relation Name"] in touched)

@@ -9,12 +9,12 @@ import pytest
 
 from tasks.errors import BadInput
 from tasks.night import Night
-from tasks.publish.rollback import approve, rollback
+from tasks.publish.rollback import approve
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.steps.report_night import PAGE, report_night
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics, transaction
-from tests.nights import METRICS, OTHER, make_night, with_lenient_gate
+from tests.nights import METRICS, OTHER, make_night, roll_back, with_lenient_gate
 from tests.tasks.test_analysts import strict
 
 TITLES = {
@@ -162,9 +162,9 @@ def test_a_refused_night_shows_its_failed_rules_first(settings):
     _, page = page_of(settings, night)
     assert "Live: what readers see now. A person let it pass the gate." in page.texts
     assert "Ada & Co" in page.texts and "the range <changed>" in page.texts
-    rollback(settings, "back")
+    roll_back(settings, "back")
     _, page = page_of(settings, night)
-    assert "Passed the gate, but is not live; live is the version of 2017-06-29." in page.texts
+    assert "Withdrawn by a rollback; live is the version of 2017-06-29." in page.texts
 
 
 def test_a_night_without_a_version_has_a_page_too(settings):

@@ -193,3 +193,38 @@ def test_the_marker_is_not_part_of_the_hash_and_reads_as_json(tmp_path: Path) ->
     put(storage, "b", "abc", sources={"x": "2"})
     assert storage.read("a").hash == storage.read("b").hash
     assert json.loads((tmp_path / "a" / MARKER).read_text())["counts"] == {"characters": 3}
+
+
+@pytest.mark.parametrize("changed", ["in place", "shorter", "gone", "another"])
+def test_files_that_were_changed_since_are_not_read(storage: Storage, changed: str) -> None:
+    put(storage, "a", "abc")
+    file = f"{storage.root}/a/part/content.txt"
+    if changed == "gone":
+        storage.files.rm_file(file)
+    elif changed == "another":
+        storage.files.pipe_file(f"{storage.root}/a/part/more.txt", b"more")
+    else:
+        storage.files.pipe_file(file, b"xyz" if changed == "in place" else b"x")
+    name = "part/more.txt" if changed == "another" else "part/content.txt"
+    with pytest.raises(
+        BadInput, match=rf"a must hold the files that it was completed with, but {name} .*makes a again"
+    ):
+        content(storage, "a")
+
+
+def test_an_artefact_that_is_replaced_between_its_marker_and_its_files_is_read_again(storage: Storage) -> None:
+    put(storage, "a", "abc")
+    before = storage.read("a")
+    put(storage, "a", "new")
+    with pytest.raises(NotReady, match=f"a must stay {before.hash[:12]} while it is read"), storage.open(before):
+        pass
+
+
+def test_an_artefact_of_older_code_is_read_as_it_is(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    put(storage, "a", "abc")
+    marker = tmp_path / "a" / MARKER
+    marker.write_text(
+        json.dumps({name: value for name, value in json.loads(marker.read_text()).items() if name != "checks"})
+    )
+    assert content(storage, "a") == "abc"

@@ -1,3 +1,4 @@
+-- Versions beyond what is kept are given up before their partitions go: nobody then makes one live that is losing rows.
 with kept as (
     select version_id, night, status, created_at, row_number() over (order by version_id desc) as age
     from recommendation_version
@@ -14,9 +15,12 @@ before_live as (
     order by kept.night desc, kept.version_id desc
     limit 1
 )
-select version_id
-from kept
-where (age > :keep_versions or created_at < now() - make_interval(days => :keep_days))
-    and status <> 'live'
-    and version_id not in (select version_id from before_live)
-order by version_id;
+update recommendation_version
+set dropped_at = now()
+where version_id in (
+    select version_id
+    from kept
+    where (age > :keep_versions or created_at < now() - make_interval(days => :keep_days))
+        and status <> 'live'
+        and version_id not in (select version_id from before_live)
+);

@@ -1,0 +1,1 @@
+delete from blocked_product;

@@ -1,1 +1,0 @@
-update recommendation_version set dropped_at = now() where version_id = :version_id;

@@ -1,1 +1,0 @@
-select version_id from recommendation_version where status = 'staged';
