@@ -109,6 +109,19 @@ class Storage:
         for leftover in self.files.glob(f"{self.root}/{path}.writing-*"):
             self.files.rm(leftover, recursive=True)
 
+    def sweep(self, name: str) -> list[str]:
+        """Take away all that is half an artefact below name/, which killed writers left; returns the folders' names.
+
+        Nobody may be writing there.
+        """
+        root, folders = f"{self.root}/{name}", list[str]()
+        with suppress(FileNotFoundError):
+            folders = [path.rstrip("/") for path in self.files.ls(root, detail=False)]
+        halves = [path for path in folders if ".writing-" in path or not self.files.exists(f"{path}/{MARKER}")]
+        for path in halves:
+            self.files.rm(path, recursive=True)
+        return sorted(PurePosixPath(path).name for path in halves)
+
     def remove(self, path: str) -> None:
         """Take the artefact at `path` away, if there is one."""
         if self.complete(path):
