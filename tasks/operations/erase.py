@@ -1,7 +1,7 @@
 """Erasure of a user: their clicks leave every stored day, and later loads leave them out."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -57,7 +57,7 @@ class _Traces:
 
 @dataclass(frozen=True)
 class _User:
-    """One user: the id as given and as an ingest writes it; where their clicks are; a check that the lock still holds."""
+    """One user: the id as given and as an ingest writes it; where their clicks are; a check of the lock."""
 
     ids: Sequence[str]
     storage: Storage
@@ -147,9 +147,8 @@ def _trace_rows(rows: ibis.Table, day: date, column: str, user: _User, traces: _
 
 def _trace_quarantine(quarantine: pa.Table, day: date, user: _User, traces: _Traces) -> None:
     traces.is_named |= bool(pc.any(naming(quarantine, names_any_of(user.ids), user.hint)).as_py())
-    of_user = quarantine.filter(pc.is_in(quarantine["user_id"], pa.array(user.ids, pa.string())))
-    for time, session in zip(of_user["event_time"].to_pylist(), of_user["session_id"].to_pylist(), strict=True):
-        if session is not None:
+    for time, user_id, session in _who(quarantine):
+        if session is not None and user_id in user.ids:
             traces.sessions.append((_day_in(time) or day, session))
 
 
@@ -188,7 +187,7 @@ def _erase_load(load: Artefact, load_day: date, sessions: Sessions, user: _User)
     """Write one load again without the user where it holds rows of theirs; returns clicks and quarantined rows."""
     with user.storage.open(load) as folder, open_engine(user.settings) as engine:
         quarantine = pq.read_table(folder / QUARANTINE)
-        mask = _quarantined(quarantine, sessions, user)
+        mask = _quarantined(quarantine, load_day, sessions, user)
         kept, clicks = {}, 0
         for part, day in _parts(load, load_day).items():
             rows = _rows(engine, folder / part)
@@ -215,11 +214,18 @@ def _rows(engine: BaseBackend, folder: Path) -> ibis.Table:
     return read_parquet(engine, sorted(folder.glob("*.parquet")))
 
 
-def _quarantined(quarantine: pa.Table, of_user: Sessions, user: _User) -> pa.Array:
-    """Which quarantined rows name the user, or stood in a session of theirs, of any day, without a user."""
-    sessions = pa.array(sorted({session for ids in of_user.values() for session in ids}), pa.string())
-    unnamed = pc.and_(pc.is_null(quarantine["user_id"]), pc.is_in(quarantine["session_id"], sessions))
-    return pc.or_(naming(quarantine, names_any_of(user.ids), user.hint), unnamed)
+def _quarantined(quarantine: pa.Table, load_day: date, of_user: Sessions, user: _User) -> pa.Array:
+    """Which quarantined rows name the user, or stood without a user in a session of theirs."""
+    sessions = [
+        user_id is None and session in of_user.get(_day_in(time) or load_day, ())
+        for time, user_id, session in _who(quarantine)
+    ]
+    return pc.or_(naming(quarantine, names_any_of(user.ids), user.hint), pa.array(sessions, pa.bool_()))
+
+
+def _who(quarantine: pa.Table) -> Iterator[tuple[str | None, ...]]:
+    columns = ("event_time", "user_id", "session_id")
+    return zip(*(quarantine[name].to_pylist() for name in columns), strict=True)
 
 
 def _make_anew_what_is_stale(user: _User) -> None:
