@@ -54,7 +54,8 @@ def _lacks(metadata: pq.FileMetaData, name: str) -> bool:
     if name not in names:
         return True
     columns = [metadata.row_group(group).column(names.index(name)) for group in range(metadata.num_row_groups)]
-    return all(column.statistics and column.statistics.null_count == column.num_values for column in columns)
+    filled = [column for column in columns if column.num_values]
+    return all(column.statistics and column.statistics.null_count == column.num_values for column in filled)
 
 
 def _begins(rows: ibis.Table, files: Collection[int], settings: Settings) -> ibis.Table:
