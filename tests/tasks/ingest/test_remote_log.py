@@ -1,15 +1,19 @@
 """A log on a real S3 server: moto's, on loopback."""
 
 import gzip
+import io
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
+from tasks.operations.erase import erase
+from tasks.operations.out_of_reach import out_of_reach
 from tasks.settings import Settings
 from tasks.steps.aggregate_clicks import aggregate_clicks
 from tasks.steps.ingest_clicks import ingest_clicks
@@ -106,3 +110,24 @@ def test_names_that_lead_out_of_the_folder(bucket: Settings) -> None:
         ingest(bucket)
     assert [row["product_id"] for row in stored(bucket)] == ["p1", "p2"]
     assert not Path("/etc/evil.csv").exists()
+
+
+def test_a_user_is_erased_from_every_object(bucket: Settings) -> None:
+    """Also from halves of days that killed writers left, which an object store has no folders for."""
+    user, files = "urn:user:4711", fsspec.filesystem("s3")
+    deliver("a.csv", f"event_time,session_id,product_id,user_id\n{DAY},s,a,{user}\n{DAY},s,b,\n{DAY},t,c,x\n".encode())
+    ingest(bucket)
+    aggregate_clicks(Night.of(DAY, bucket), bucket)
+    (part,) = files.glob(f"shop/storage/clicks/date={DAY}/clicks/*")
+    for half in ("2017-06-28", "2017-06-28.writing-0badcafe", f"{DAY}.writing-0badcafe"):
+        files.copy(part, f"shop/storage/clicks/date={half}/clicks/part-0.parquet")
+    erasure = erase(user, "asked", bucket)
+    assert erasure.counts == {"days": 1, "clicks": 2, "quarantined": 0}
+    assert erasure.incomplete == [date(2017, 6, 28)]
+    stored = {path: files.cat_file(path) for path in files.find("shop/storage")}
+    assert not [path for path in stored if "2017-06-28" in path or "writing" in path]
+    rows = [
+        str(pq.read_table(io.BytesIO(content)).to_pylist()) for path, content in stored.items() if path.endswith("t")
+    ]
+    assert rows and not [text for text in rows if user in text or "'b'" in text]
+    assert "list-object-versions --bucket shop --prefix storage/clicks/" in str(out_of_reach(user, bucket))
