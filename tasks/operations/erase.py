@@ -79,11 +79,9 @@ def erase(user_id: str, reason: str, settings: Settings, *, missing_ok: bool = F
 
 def _sweep(storage: Storage) -> list[date]:
     """Take away what killed steps left; returns the days whose clicks are not there any more."""
-    left = [folder.partition(".")[0] for folder in storage.sweep("clicks")]
     storage.sweep("rejected")
     storage.sweep("aggregates")
-    days = sorted({date.fromisoformat(folder.removeprefix("date=")) for folder in left})
-    return [day for day in days if not storage.complete(Night.clicks(day))]
+    return [day for day in storage.sweep("clicks") if not storage.complete(Night.clicks(day))]
 
 
 def _nothing_found(found: FoundUser, place: _Place) -> str:

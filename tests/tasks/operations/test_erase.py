@@ -207,8 +207,12 @@ def test_halves_of_a_day_that_killed_writers_left_go_too(loaded: Settings) -> No
         leftover = Path(loaded.storage_url, "clicks", name, "clicks")
         leftover.mkdir(parents=True)
         pq.write_table(pa.table({"user_id": [USER]}), leftover / "part-0.parquet")
+    not_ours = Path(loaded.storage_url, "clicks", "date=2017-06-27 old", "notes.txt")
+    not_ours.parent.mkdir()
+    not_ours.touch()
     erasure = erase(USER, "asked", loaded)
     assert traces_of(USER, loaded) == []
+    assert not_ours.exists()
     assert erasure.incomplete == [date(2017, 6, 27), date(2017, 6, 28)]
     assert not Path(loaded.storage_url, "clicks", "date=2017-06-27").exists()
 
