@@ -1,6 +1,5 @@
 """Which rows are of erased users: those that name them, and those without a user in the same sessions of a day."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -8,7 +7,7 @@ from datetime import date, timedelta
 import ibis
 
 from tasks.settings import Settings
-from tasks.stores.ledger import ErasedUsers, erased_sessions
+from tasks.stores.ledger import ErasedUsers, erased_sessions, salted_hash
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def names_nobody(rows: ibis.Table) -> bool:
 
 def is_known(user_id: str, erased: ErasedUsers) -> bool:
     """Whether a user was erased before."""
-    return hashlib.sha256(f"{erased.salt}{user_id}".encode()).hexdigest() in erased.user_hashes
+    return salted_hash(erased.salt, user_id) in erased.user_hashes
 
 
 def sessions_where(condition: ibis.Value, rows: ibis.Table, load_day: date) -> list[tuple[date, str]]:

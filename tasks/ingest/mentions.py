@@ -1,11 +1,10 @@
 """Where a text names a user: as a whole, or as words within it."""
 
-import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from tasks.stores.ledger import ErasedUsers
+from tasks.stores.ledger import ErasedUsers, salted_hash
 
 WORD = re.compile(r"[^\W_]+")
 OF_DAY = r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?:Z|UTC|[+-]\d\d:?\d\d)?"
@@ -40,8 +39,7 @@ def names_erased_user(erased: ErasedUsers) -> NamesUser:
     known = {*erased.user_hashes, *erased.phrase_hashes}
 
     def names(text: str) -> bool:
-        found = _phrases(text, erased.phrase_words)
-        return any(hashlib.sha256(f"{erased.salt}{phrase}".encode()).hexdigest() in known for phrase in found)
+        return any(salted_hash(erased.salt, phrase) in known for phrase in _phrases(text, erased.phrase_words))
 
     return names if known else lambda _: False
 

@@ -1,5 +1,6 @@
 """The ledger in PostgreSQL: loads and their rules, catalogues, daily aggregates, nights' inputs, erasures."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,14 +132,19 @@ def erased_users(settings: Settings) -> ErasedUsers:
 def record_erasure(user_id: str, phrase: str, words: int, reason: str, settings: Settings) -> int:
     """Remember, by hash, that a user is to be left out from now on; returns the erasure's id.
 
-    phrase, words: the id as it is found within a text.
+    phrase, words: the id as it is found within a text. No id is sent: a server may log what it is asked.
     """
-    row = {"user_id": user_id, "phrase": phrase, "phrase_words": words, "reason": reason}
     with transaction(settings) as connection:
-        erasure_id: int = connection.execute(
-            statement("record_erasure"), row | {"code_version": code_version()}
-        ).scalar_one()
+        salt = connection.execute(statement("erasure_salt")).scalar_one()
+        hashes = {"user_hash": salted_hash(salt, user_id), "phrase_hash": salted_hash(salt, phrase)}
+        row = hashes | {"phrase_words": words, "reason": reason, "code_version": code_version()}
+        erasure_id: int = connection.execute(statement("record_erasure"), row).scalar_one()
     return erasure_id
+
+
+def salted_hash(salt: str, text: str) -> str:
+    """SHA-256 (hexadecimal) of the salt followed by a text."""
+    return hashlib.sha256(f"{salt}{text}".encode()).hexdigest()
 
 
 def erased_sessions(first: date, last: date, settings: Settings) -> list[str]:
@@ -149,11 +155,13 @@ def erased_sessions(first: date, last: date, settings: Settings) -> list[str]:
 
 def record_erased_sessions(sessions: Mapping[date, Iterable[str]], settings: Settings) -> None:
     """Remember, by hash, which sessions of a day are of erased users, so that later loads know their other rows."""
-    pairs = [(day, session) for day, ids in sessions.items() for session in ids]
-    if pairs:
-        days, session_ids = map(list, zip(*pairs, strict=True))
-        with transaction(settings) as connection:
-            connection.execute(statement("record_erased_sessions"), {"days": days, "sessions": session_ids})
+    if not sessions:
+        return
+    with transaction(settings) as connection:
+        salt = connection.execute(statement("erasure_salt")).scalar_one()
+        pairs = [(day, salted_hash(salt, f"{day} {session}")) for day, ids in sessions.items() for session in ids]
+        days, hashes = map(list, zip(*pairs, strict=True))
+        connection.execute(statement("record_erased_sessions"), {"days": days, "hashes": hashes})
 
 
 def record_erased_day(erasure_id: int, day: date, counts: Mapping[str, int], settings: Settings) -> None:

@@ -137,6 +137,22 @@ def test_the_database_keeps_hash_reason_and_counts(loaded: Settings) -> None:
     assert [tuple(day) for day in days] == [(DAYS[0], 3, 4), (DAYS[1], 3, 4)]
 
 
+def test_no_statement_tells_the_server_an_id(loaded: Settings) -> None:
+    """What a server is asked may stand in its log."""
+    said: list[str] = []
+
+    def listen(*event: object) -> None:
+        said.append(str(event[2:4]))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", listen)
+    try:
+        erase(USER, "asked", loaded)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", listen)
+    assert any("insert into erasure" in statement for statement in said)
+    assert not [statement for statement in said if USER in statement]
+
+
 def test_a_later_load_leaves_the_user_out(loaded: Settings) -> None:
     erase(USER, "asked", loaded)
     counts = load(loaded, DAYS[1])
