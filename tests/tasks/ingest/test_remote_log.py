@@ -2,7 +2,6 @@
 
 import gzip
 import io
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tasks.settings import Settings
 from tasks.steps.aggregate_clicks import aggregate_clicks
 from tasks.steps.ingest_clicks import ingest_clicks
 from tasks.stores.artefacts import Storage
+from tests.servers import environment_of_s3
 from tests.tasks.steps.test_ingest_clicks import as_csv, as_json_lines, as_parquet, click, stored
 
 pytestmark = pytest.mark.slow
@@ -25,24 +25,10 @@ pytestmark = pytest.mark.slow
 DAY = date(2017, 6, 30)
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    moto = pytest.importorskip("moto.server", reason="moto is not installed")
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
 @pytest.fixture
 def bucket(s3_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Log and storage in one bucket; the server and its keys come from the environment, as for any client of S3."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():  # fmt: skip
+    for name, value in environment_of_s3(s3_server).items():
         monkeypatch.setenv(name, value)
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     files = fsspec.filesystem("s3")

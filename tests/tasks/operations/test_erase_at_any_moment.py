@@ -6,14 +6,17 @@ ERASURE_MOMENTS=200 tries so many instead of a few.
 import json
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec import AbstractFileSystem
 
 from tasks.night import Night
 from tasks.operations.erase import erase
@@ -21,6 +24,7 @@ from tasks.run import run
 from tasks.settings import Settings
 from tests.installations import Installation
 from tests.moments import begin, end
+from tests.servers import environment_of_s3
 from tests.traces import texts_in_files, traces_of
 
 pytestmark = pytest.mark.slow
@@ -102,25 +106,49 @@ def shop(install: Callable[[str], Installation], embedded_server: str) -> Instal
     return made
 
 
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> AbstractFileSystem:
+    for name, value in environment_of_s3(s3_server).items():
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    return fsspec.filesystem("s3")
+
+
 @pytest.mark.parametrize("seed", range(MOMENTS))
-def test_nothing_is_left_whenever_it_comes(shop: Installation, tmp_path: Path, seed: int) -> None:
+def test_nothing_is_left_whenever_it_comes(
+    shop: Installation, tmp_path: Path, seed: int, request: pytest.FixtureRequest
+) -> None:
+    """Every fourth time with an object store."""
     chance = random.Random(seed)
-    user, (work, day) = chance.choice(USERS), WORKS[seed % len(WORKS)]
+    user, (work, day) = chance.choice(USERS), WORKS[(seed + seed // 4) % len(WORKS)]
     kill_work, kill_erasure = (chance.uniform(0, 2) if chance.random() < 0.4 else None for _ in range(2))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with shop.copied_to(tmp_path / "shop") as mine:
-        settings = of_shop(mine.settings)
+        here = there = of_shop(mine.settings)
+        if seed % 4 == 3:
+            s3 = request.getfixturevalue("s3")
+            there = here.model_copy(update={"storage_url": f"s3://shop-{seed}/storage"})
+            s3.mkdir(f"shop-{seed}")
+            s3.put(f"{here.storage_url}/", f"shop-{seed}/storage/", recursive=True)
         start = time.monotonic()
-        erasure = begin(erase_at_last, user, settings, after=chance.uniform(0, 1), scratch=str(scratch))
-        working = begin(work, day, settings, after=chance.uniform(0, 0.5), scratch=str(scratch))
+        erasure = begin(erase_at_last, user, there, after=chance.uniform(0, 1), scratch=str(scratch))
+        working = begin(work, day, there, after=chance.uniform(0, 0.5), scratch=str(scratch))
         killed = end(erasure, kill_erasure and start + kill_erasure)
         end(working, kill_work and start + kill_work)
         if killed:
-            end(begin(erase_at_last, user, settings, after=0, scratch=str(scratch)), None)
-        assert traces_of(user, settings) == []
-        end(begin(load, DAYS[2], settings, after=0, scratch=str(scratch)), None)  # of the same log once more
-        assert traces_of(user, settings) == []
+            end(begin(erase_at_last, user, there, after=0, scratch=str(scratch)), None)
+        assert traces_of(user, brought(here, there)) == []
+        end(begin(load, DAYS[2], there, after=0, scratch=str(scratch)), None)  # of the same log once more
+        assert traces_of(user, brought(here, there)) == []
         assert not [file for file, _ in texts_in_files(scratch) if not file.name.endswith("lock")]
-        products = Path(settings.storage_url, Night.aggregate(DAYS[2]), "products.parquet")
+        products = Path(here.storage_url, Night.aggregate(DAYS[2]), "products.parquet")
         assert set(pq.read_table(products)["product_id"].to_pylist()) > {"p0", "p-unnamed"}  # of others
+
+
+def brought(here: Settings, there: Settings) -> Settings:
+    """The settings of a storage in a folder: a copy, where it is one of objects."""
+    if there != here:
+        shutil.rmtree(here.storage_url)
+        fsspec.filesystem("s3").get(f"{there.storage_url}/", f"{here.storage_url}/", recursive=True)
+    return here
