@@ -9,7 +9,7 @@ from tasks.stores.ledger import ErasedUsers, salted_hash
 WORD = re.compile(r"[^\W_]+")
 OF_DAY = r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?:Z|UTC|[+-]\d\d:?\d\d)?"
 TIME = re.compile(rf"\d{{4}}-\d\d-\d\d(?:[T ]{OF_DAY})?|{OF_DAY}")
-ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")  # as JSON may write any character
+ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")  # as JSON may write any characters
 
 NamesUser: TypeAlias = Callable[[str], bool]
 
@@ -50,12 +50,16 @@ def _phrases(text: str, lengths: Iterable[int]) -> Iterator[str]:
     A number within a date or a time is no word alone: every text would name user 6.
     """
     yield text
-    text = ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), text)
+    text = ESCAPED.sub(_unescaped, text)
     yield text
     for length in lengths:
         words = [word.span() for word in WORD.finditer(TIME.sub(_blank, text) if length == 1 else text)]
         for (start, _), (_, end) in zip(words, words[max(length, 1) - 1 :], strict=False):
             yield text[start:end]
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return bytes.fromhex(found[0].replace("\\u", "")).decode("utf-16-be", errors="replace")
 
 
 def _blank(found: re.Match[str]) -> str:

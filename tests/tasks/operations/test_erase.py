@@ -1,6 +1,7 @@
 """A user is forgotten: nothing of them is left in any file or table, and what others did stays."""
 
 import gzip
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -331,10 +332,16 @@ def test_ids_with_separators_leave_quarantine_too(loaded: Settings) -> None:
 
 
 def test_an_id_that_json_escapes_is_found(loaded: Settings) -> None:
-    folder = Path(loaded.click_log_url, f"date={DAYS[1]}")
-    (folder / "more.jsonl").write_text('{"user_id": "Zo\\u00eb", "event_time": \n')
+    """Also beyond the characters of 16 bits, and beside half of one."""
+    folder, user = Path(loaded.click_log_url, f"date={DAYS[1]}"), "Zoë😀"
+    lines = [f'{{"user_id": {json.dumps(user)}, "event_time": ', '{"user_id": "\\ud83d", "event_time": ']
+    (folder / "more.jsonl").write_text("\n".join(lines))
     load(loaded, DAYS[1])
-    assert erase("Zoë", "asked", loaded).counts == {"days": 1, "clicks": 0, "quarantined": 1}
+    assert erase(user, "asked", loaded).counts == {"days": 1, "clicks": 0, "quarantined": 1}
+    said = sorted(str(row["rest"]) for row in quarantine_of(loaded, DAYS[1]) if row["file"] == "more.jsonl")
+    load(loaded, DAYS[1])
+    assert said == sorted(str(row["rest"]) for row in quarantine_of(loaded, DAYS[1]) if row["file"] == "more.jsonl")
+    assert [text == "None" for text in said] == [True, False]
 
 
 def test_a_number_in_a_date_a_time_or_our_own_words_names_nobody(loaded: Settings) -> None:
