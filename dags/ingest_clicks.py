@@ -30,7 +30,8 @@ in the log of a later day counts on its own day if that is at most LATENESS_DAYS
 out_of_date` lists the nights that would see other clicks now: trigger `refresh_recommendations` for those that matter.
 
 **Erasing a user**: `python -m tasks erase --user-id ID --reason WHY`. It makes the aggregates of the days concerned
-anew; loads made again later leave the user out as well.
+anew; loads made again later leave the user out as well. It and the tasks that use clicks wait for one another; a task
+that waits longer than CLICKS_LOCK_MINUTES says who holds the lock, and is tried again.
 """
 
 from datetime import UTC, datetime, timedelta

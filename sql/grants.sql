@@ -11,7 +11,7 @@ declare
         'ingest_health', 'ingest_rules', 'metrics_by_night', 'metrics_while_live', 'night_freshness', 'pair_history', 'changes_since_last_night',
         'gate_history', 'live_history', 'staleness'
     ];
-    of_publishers constant text[] := read_by_all || array['erasure', 'erasure_day', 'erasure_salt'];
+    of_publishers constant text[] := read_by_all || array['erasure', 'erasure_day', 'erasure_salt', 'erased_session', 'clicks_lock'];
 begin
     foreach wanted in array array['analyst', 'publisher'] loop
         if not exists (select from pg_roles where rolname = wanted) then

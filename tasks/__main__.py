@@ -77,12 +77,36 @@ def migrate() -> None:
 def erase(
     user_id: Annotated[str, typer.Option(help="the user, as the log writes the id")],
     reason: Annotated[str, typer.Option(help="why; kept with the counts, so it must not name the user")],
+    missing_ok: Annotated[
+        bool, typer.Option("--missing-ok", help="leave out of later loads one who is in none")
+    ] = False,
 ) -> None:
     """Forget a user: their clicks leave every stored day and every later load (tasks/operations/erase.py)."""
     from tasks.operations.erase import erase as erase_user
+    from tasks.operations.out_of_reach import out_of_reach
 
-    counts = erase_user(user_id, reason, Settings())
-    typer.echo(", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    settings = Settings()
+    erasure = erase_user(user_id, reason, settings, missing_ok=missing_ok)
+    typer.echo(", ".join(f"{name} {count:,}" for name, count in erasure.counts.items()))
+    for other in erasure.alike:
+        typer.echo(f"like it, and not erased: {other!r}; erase it too if it is the same user")
+    for day in erasure.incomplete:
+        typer.echo(
+            f"the clicks of {day} were left in halves by a step that was killed: run ingest_clicks --night {day}"
+        )
+    typer.echo("\nwhat an erasure does not reach, and how to check it:")
+    for what, command in out_of_reach(user_id, settings).items():
+        typer.echo(f"  {what}: {command}")
+
+
+@app.command(name="find_in_logs")
+def find_in_logs(user_id: Annotated[str, typer.Option(help="the user, as the log writes the id")]) -> None:
+    """Name the raw log files that hold a user, and exit with 1 where there is one."""
+    from tasks.operations.find_in_logs import find_in_logs as find
+
+    found = find(user_id, Settings())
+    typer.echo("\n".join(found) if found else "no raw log names the user")
+    raise typer.Exit(code=1 if found else 0)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from tasks.errors import TaskError
 from tasks.night import Night
+from tasks.scratch import scratch
 from tasks.settings import Settings
 
 INGEST = ("ingest_catalogue", "ingest_clicks", "aggregate_clicks")
@@ -35,7 +36,8 @@ def run(step: str, day: str, settings: Settings | None = None, **part: str) -> d
     start = time.perf_counter()
     name = " ".join([step, *part.values()])
     log.info("%s of night %s begins", name, night)
-    counts: dict[str, float] = getattr(import_module(f"tasks.steps.{step}"), step)(night, settings, **part)
+    with scratch():
+        counts: dict[str, float] = getattr(import_module(f"tasks.steps.{step}"), step)(night, settings, **part)
     shown = ", ".join(f"{name} {value:,.10g}" for name, value in counts.items())
     log.info("%s of night %s: %s (%.1f s)", name, night, shown, time.perf_counter() - start)
     return counts

@@ -97,6 +97,18 @@ def embedded_server() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """The URL of moto's server on loopback."""
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
 @pytest.fixture(scope="session")
 def migrated() -> Iterator[Callable[[str], str]]:
     """By server, a database whose schema is up to date and empty, to be copied and left as it is."""

@@ -50,3 +50,9 @@ class OwnServer:
         command = [str(self.programs / program), *map(str, arguments)]
         with Path(os.devnull).open("w") as nowhere:
             subprocess.run(command, user=self.user, cwd=self.folder, stdout=nowhere, check=True)
+
+
+def environment_of_s3(url: str) -> dict[str, str]:
+    """What any client of S3 reads of a server and its keys."""
+    keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+    return {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": "us-east-1"} | keys

@@ -1,4 +1,3 @@
-insert into erasure (user_hash, reason, code_version)
-select encode(sha256(convert_to(salt || :user_id, 'UTF8')), 'hex'), :reason, :code_version
-from erasure_salt
+insert into erasure (user_hash, phrase_hash, phrase_words, reason, code_version)
+values (:user_hash, :phrase_hash, :phrase_words, :reason, :code_version)
 returning erasure_id;

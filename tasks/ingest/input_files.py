@@ -142,8 +142,12 @@ def check_parquet(file: Path, names: Mapping[str, str], required: Sequence[str],
 
 
 def check_columns(seen: Sequence[str], names: Mapping[str, str], required: Sequence[str]) -> None:
-    """Raise BadInput, the rest of a sentence about a file, where a required column is not among those seen."""
-    if missing := [names[name] for name in required if names[name] not in seen]:
+    """Raise BadInput, the rest of a sentence about a file, where a required column is not among those seen.
+
+    required: our names; "a or b" asks for one of the two.
+    """
+    columns = [[names[name] for name in either.split(" or ")] for either in required]
+    if missing := [" or ".join(dict.fromkeys(either)) for either in columns if not set(either) & set(seen)]:
         raise BadInput(f"has no column {', '.join(missing)}; its columns are {', '.join(seen)}: name the columns so")
 
 

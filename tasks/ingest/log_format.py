@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from tasks.errors import BadInput
 from tasks.settings import Settings
 
-REQUIRED = ("event_time", "session_id", "product_id")
-COLUMNS = (*REQUIRED, "event_id", "user_id", "event_type", "source_product_id")
+REQUIRED = ("event_time", "session_id or user_id", "product_id")
+COLUMNS = ("event_time", "session_id", "product_id", "event_id", "user_id", "event_type", "source_product_id")
 EVENT_TYPES = ("view", "add_to_cart", "purchase")  # weakest first
 
 
@@ -17,7 +17,8 @@ class LogFormat(BaseModel):
 
     columns: our name -> the log's name; event_types: the log's name -> ours; time_unit: how event_time counts from 1970
     where it is a number (None: it is a date and time as ISO 8601 writes it).
-    Raises pydantic.ValidationError for an unknown column or event type, or one log column under two of our names.
+    Raises pydantic.ValidationError for an unknown column or event type, or one log column under two of our names; a log
+    without sessions may give its users for them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,7 +33,9 @@ class LogFormat(BaseModel):
             raise ValueError(f"columns must be among {', '.join(COLUMNS)}, got {', '.join(sorted(unknown))}")
         if unknown := set(self.event_types.values()) - set(EVENT_TYPES):
             raise ValueError(f"event types must be among {', '.join(EVENT_TYPES)}, got {', '.join(sorted(unknown))}")
-        if len(set(self.names.values())) < len(COLUMNS):
+        others = {name: column for name, column in self.names.items() if name != "session_id"}
+        is_twice = self.names["session_id"] in {column for name, column in others.items() if name != "user_id"}
+        if is_twice or len(set(others.values())) < len(others):
             raise ValueError("a column of the log is under two of our names: give each a column of its own")
         return self
 

@@ -1,22 +1,22 @@
 """Refused rows in a file: which rule refused them, in which file and row they were, and their content."""
 
-import hashlib
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import ibis
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.ingest.engine import FILE, ROW, ROWS_FETCHED
 from tasks.ingest.log_format import COLUMNS
+from tasks.ingest.mentions import NamesUser, names_erased_user
 from tasks.ingest.reading import TIME_TEXT, RawLog
 from tasks.ingest.rules import ERASED_USER, UNREADABLE_LINE
 from tasks.ingest.text_files import REST
-from tasks.ingest.unreadable import Unreadable
 from tasks.stores.ledger import ErasedUsers
 
 QUARANTINE = "quarantine.parquet"
@@ -29,20 +29,18 @@ SCHEMA = pa.schema(
 def write_quarantine(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers, folder: Path) -> dict[str, int]:
     """Write quarantine.parquet by file and row, unreadable lines last; returns the rows by rule.
 
-    refused: the log's rows with `rule`. Rows of erased users keep rule, file and row alone.
+    refused: the log's rows with `rule`. Rows of erased users, and that name one, keep rule, file and row alone.
     """
     counts: Counter[str] = Counter()
+    names_user = names_erased_user(erased)
     with pq.ParquetWriter(folder / QUARANTINE, SCHEMA, compression="zstd") as writer:
-        for batch in _batches(refused, log, erased):
-            writer.write_batch(batch)
+        for batch in chain(_batches(refused, log), _unreadable(log)):
+            writer.write_batch(blank(batch, naming(batch, names_user)) if erased.user_hashes else batch)
             counts.update({pair["values"]: pair["counts"] for pair in pc.value_counts(batch["rule"]).to_pylist()})
-        for number, lines in log.unreadable():
-            writer.write_batch(_unreadable(log.names[number], lines, erased))
-            counts[UNREADABLE_LINE] += len(lines)
     return {rule: rows for rule, rows in sorted(counts.items()) if rows}
 
 
-def _batches(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers) -> Iterator[pa.RecordBatch]:
+def _batches(refused: ibis.Table | None, log: RawLog) -> Iterator[pa.RecordBatch]:
     if refused is None:
         return
     kept = refused.rule != ERASED_USER
@@ -54,16 +52,28 @@ def _batches(refused: ibis.Table | None, log: RawLog, erased: ErasedUsers) -> It
     for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_FETCHED):
         columns = [batch["rule"], names.take(batch[FILE]), batch[ROW], *(batch[name] for name in CONTENT)]
         typed = [column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
-        yield _blanked(pa.record_batch(typed, SCHEMA), erased)
+        yield pa.record_batch(typed, SCHEMA)
 
 
-def _blanked(rows: pa.RecordBatch, erased: ErasedUsers) -> pa.RecordBatch:
-    """The rows, without the content of those that name an erased user in any column."""
-    if not erased.user_hashes:
-        return rows
-    texts = zip(*(rows[name].to_pylist() for name in CONTENT), strict=True)
-    named = pa.array([any(_names_erased_user(text, erased) for text in row if text) for row in texts], pa.bool_())
-    return blank(rows, named)
+def naming(rows: pa.RecordBatch | pa.Table, names_user: NamesUser, hint: str = "") -> pa.Array:
+    """Which quarantined rows name a user in any column, as a whole or as words within it.
+
+    hint: a part of every text that does, which is faster to look for.
+    """
+    mask = np.zeros(len(rows), bool)
+    for name in CONTENT:
+        delivered = _without_our_words(rows) if name == REST else rows[name]
+        texts = pc.unique(delivered.drop_null())
+        candidates = texts.filter(pc.match_substring(texts, hint)).to_pylist()
+        named = pa.array([text for text in candidates if names_user(text)], pa.string())
+        mask |= np.asarray(pc.is_in(delivered, named))
+    return pa.array(mask)
+
+
+def _without_our_words(rows: pa.RecordBatch | pa.Table) -> pa.Array | pa.ChunkedArray:
+    """Unreadable lines without the reason before them, which may hold any number."""
+    lines = pc.replace_substring_regex(rows[REST], r"^[^:]*: ", "")
+    return pc.if_else(pc.equal(rows["rule"], UNREADABLE_LINE), lines, rows[REST])
 
 
 def blank(rows: pa.RecordBatch | pa.Table, which: pa.Array | pa.ChunkedArray) -> pa.RecordBatch | pa.Table:
@@ -73,23 +83,13 @@ def blank(rows: pa.RecordBatch | pa.Table, which: pa.Array | pa.ChunkedArray) ->
     return type(rows).from_arrays(columns, schema=SCHEMA)
 
 
-def _unreadable(name: str, lines: Sequence[Unreadable], erased: ErasedUsers) -> pa.RecordBatch:
-    texts = [
-        None if erased.user_hashes and _names_erased_user(line.beginning, erased) else f"{line.why}: {line.beginning}"
-        for line in lines
-    ]
-    absent = pa.nulls(len(lines), pa.string())
-    columns = {
-        "rule": pa.array([UNREADABLE_LINE] * len(lines), pa.string()),
-        "file": pa.array([name] * len(lines), pa.string()),
-        "row": pa.array([line.line for line in lines], pa.int64()),
-        REST: pa.array(texts, pa.string()),
-    }
-    return pa.record_batch([columns.get(field.name, absent) for field in SCHEMA], SCHEMA)
-
-
-def _names_erased_user(text: str, erased: ErasedUsers) -> bool:
-    """Whether a word of the text is the id of an erased user."""
-    words = {text, *re.split(r'[\s,;:"{}\[\]=]+', text)}
-    hashes = {hashlib.sha256(f"{erased.salt}{word}".encode()).hexdigest() for word in words}
-    return not hashes.isdisjoint(erased.user_hashes)
+def _unreadable(log: RawLog) -> Iterator[pa.RecordBatch]:
+    for number, lines in log.unreadable():
+        absent = pa.nulls(len(lines), pa.string())
+        columns = {
+            "rule": pa.array([UNREADABLE_LINE] * len(lines), pa.string()),
+            "file": pa.array([log.names[number]] * len(lines), pa.string()),
+            "row": pa.array([line.line for line in lines], pa.int64()),
+            REST: pa.array([f"{line.why}: {line.beginning}" for line in lines], pa.string()),
+        }
+        yield pa.record_batch([columns.get(field.name, absent) for field in SCHEMA], SCHEMA)

@@ -8,12 +8,12 @@ from typing import TypeAlias
 import ibis
 
 from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequent_than, text_hash
+from tasks.ingest.erased import ErasedRows
 from tasks.ingest.input_files import MAX_ID_LENGTH, MAX_TEXT_BYTES, exceeds
 from tasks.ingest.log_format import COLUMNS, EVENT_TYPES
 from tasks.ingest.reading import TIME_TEXT
 from tasks.ingest.text_files import REST
 from tasks.settings import Settings
-from tasks.stores.ledger import ErasedUsers
 
 UNREADABLE_LINE = "unreadable_line"
 ERASED_USER = "erased_user"
@@ -35,7 +35,7 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time())
 
 
-def rules_of_a_row(rows: ibis.Table, day: date, erased: Sequence[str], settings: Settings) -> list[Rule]:
+def rules_of_a_row(rows: ibis.Table, day: date, erased: ErasedRows, settings: Settings) -> list[Rule]:
     """The rules that refuse a row by itself; of several that do, the first counts."""
     first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
     unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
@@ -52,18 +52,8 @@ def rules_of_a_row(rows: ibis.Table, day: date, erased: Sequence[str], settings:
         (rows.event_type.notin(EVENT_TYPES), "unknown_event_type"),
     ]
     if erased:
-        rules.insert(0, (rows.user_id.isin(erased), ERASED_USER))
+        rules.insert(0, (erased.condition(rows, day), ERASED_USER))
     return rules
-
-
-def erased_among(rows: ibis.Table, erased: ErasedUsers) -> list[str]:
-    """The ids among the rows of users that were erased."""
-    if not erased.user_hashes:
-        return []
-    users = rows.filter(rows.user_id.notnull()).select("user_id").distinct()
-    hashes = (ibis.literal(erased.salt) + users.user_id).hexdigest("sha256")
-    found = users.filter(hashes.isin(erased.user_hashes)).to_pyarrow()
-    return [str(user) for user in found["user_id"].to_pylist()]
 
 
 def excluded_rows(rows: ibis.Table, rules: Sequence[Rule], day: date, settings: Settings) -> ibis.Table:

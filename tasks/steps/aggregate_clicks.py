@@ -1,6 +1,6 @@
 """Cleaned clicks of a day become the small files that nights add up: products and pairs, with their sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 from tasks.errors import NotReady
@@ -11,7 +11,7 @@ from tasks.ingest.engine import open_engine, read_parquet
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import check_database
+from tasks.stores.clicks_lock import hold_clicks
 from tasks.stores.ledger import record_aggregate
 
 
@@ -21,15 +21,15 @@ def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:
     Writes aggregates/date=D, the files of tasks.ingest.counted. Raises NotReady where the night's own day is not
     ingested.
     """
-    check_database(settings)  # a database that is away must stop the step before the aggregates are replaced
     storage = Storage(settings.storage_url)
-    if not storage.complete(Night.clicks(night.day)):
-        raise NotReady(f"the clicks of {night} are not ingested: run ingest_clicks --night {night}")
-    counts: dict[str, float] = aggregate(night.day, storage, settings)
-    days_before = [night.day - timedelta(days=days) for days in range(1, settings.lateness_days + 1)]
-    changed = [day for day in days_before if is_stale(day, storage, settings)]
-    for day in changed:
-        aggregate(day, storage, settings)
+    with hold_clicks(settings, f"aggregate_clicks of {night}") as check_held:
+        if not storage.complete(Night.clicks(night.day)):
+            raise NotReady(f"the clicks of {night} are not ingested: run ingest_clicks --night {night}")
+        counts: dict[str, float] = aggregate(night.day, storage, settings, check_held)
+        days_before = [night.day - timedelta(days=days) for days in range(1, settings.lateness_days + 1)]
+        changed = [day for day in days_before if is_stale(day, storage, settings)]
+        for day in changed:
+            aggregate(day, storage, settings, check_held)
     return counts | {"days_before_made_anew": len(changed)}
 
 
@@ -42,8 +42,11 @@ def is_stale(day: date, storage: Storage, settings: Settings) -> bool:
     return not storage.complete(path) or storage.read(path).sources != _sources(pieces, settings)
 
 
-def aggregate(day: date, storage: Storage, settings: Settings) -> dict[str, float]:
-    """Make one day's aggregates from its own clicks and the late ones; returns the counts."""
+def aggregate(day: date, storage: Storage, settings: Settings, check_held: Callable[[], None]) -> dict[str, float]:
+    """Make one day's aggregates from its own clicks and the late ones; returns the counts.
+
+    check_held: raises where the lock on clicks was lost; they may have been erased meanwhile.
+    """
     pieces = pieces_of(day, storage, settings)
     with (
         storage.write(Night.aggregate(day), sources=_sources(pieces, settings)) as (folder, counts),
@@ -53,6 +56,7 @@ def aggregate(day: date, storage: Storage, settings: Settings) -> dict[str, floa
         clicks = read_parquet(engine, files)
         fitting, too_large = without_large_sessions(clicks, settings)
         counts |= write_counted(clicks, fitting, folder, settings) | {"too_large_sessions": too_large}
+        check_held()
     record_aggregate(day, storage.read(Night.aggregate(day)), settings)
     return counts
 

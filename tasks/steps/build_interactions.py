@@ -27,7 +27,7 @@ from tasks.night import Night
 from tasks.publish.clicked import write_clicked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
-from tasks.stores.database import check_database
+from tasks.stores.clicks_lock import hold_clicks
 from tasks.stores.ledger import record_build
 
 BYTES_OF_AN_ENTRY = 8  # its code
@@ -43,7 +43,11 @@ def build_interactions(night: Night, settings: Settings) -> dict[str, float]:
     held-out days were counted are missing, BadInput where aggregates were paired by other settings and where no day or
     no pair is left to train on.
     """
-    check_database(settings)  # a database that is away must stop the step before the artefact is replaced
+    with hold_clicks(settings, f"build_interactions of {night}"):
+        return _build(night, settings)
+
+
+def _build(night: Night, settings: Settings) -> dict[str, float]:
     storage, weighting = Storage(settings.storage_url), _weighting(settings)
     aggregates = _aggregates(night, storage, settings)
     catalogue_day, catalogue = catalogue_of(night, storage)

@@ -13,24 +13,27 @@ from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.clicks import OWN, late_folder, opened, pieces_of
 from tasks.ingest.engine import FILE, ROW, count_rows, open_engine, read_parquet, write_parts
+from tasks.ingest.erased import erased_rows
 from tasks.ingest.log_format import COLUMNS, read_log_format
+from tasks.ingest.made_sessions import with_sessions
 from tasks.ingest.quarantine import QUARANTINE, write_quarantine
 from tasks.ingest.reading import open_log, open_rows
 from tasks.ingest.rules import (
     DUPLICATES,
+    ERASED_USER,
     LATE,
     UNLISTED,
     already_stored,
     count_duplicates,
-    erased_among,
     excluded_rows,
     rules_of_a_row,
 )
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
+from tasks.stores.clicks_lock import hold_clicks
 from tasks.stores.database import locked
-from tasks.stores.ledger import Load, erased_users, record_load, rule_counts
+from tasks.stores.ledger import Load, erased_users, record_erased_sessions, record_load, rule_counts
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     rejected/date=D; the day as it was loaded before then still stands.
     """
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
-    with locked(settings, f"clicks of {night}"):
+    with hold_clicks(settings, f"ingest_clicks of {night}") as check_held, locked(settings, f"clicks of {night}"):
         with storage.write(path) as (folder, counts):
             load = _clean(_Target(night, folder, storage, settings))
             if _exceeds_quarantined_share(load, settings):
@@ -60,6 +63,7 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
             counts |= {"files": len(load.files), "rows_read": load.rows_read, "accepted": load.accepted}
             counts |= {"quarantined": load.quarantined, "duplicates": load.duplicates}
             counts |= {count.rule: count.row_count for count in load.rules}
+            check_held()
         record_load(replace(load, clicks_hash=storage.read(path).hash), settings)
         storage.remove(Night.rejected(night.day))
     return counts
@@ -74,8 +78,10 @@ def _clean(target: _Target) -> Load:
         if not log.parquet:
             refused = write_quarantine(None, log, erased, folder)
             return Load(day, files.result(), None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
-        rows = open_rows(engine, log, log_format)
-        rules = rules_of_a_row(rows, day, erased_among(rows, erased), settings)
+        rows = with_sessions(open_rows(engine, log, log_format), log, log_format, settings)
+        of_erased = erased_rows(rows, day, erased, settings)
+        record_erased_sessions(of_erased.sessions, settings)  # the rest of them may come late, without the user
+        rules = rules_of_a_row(rows, day, of_erased, settings)
         excluded = excluded_rows(rows, rules, day, settings)
         own = write_parts(rows.anti_join(excluded, [FILE, ROW]).select(COLUMNS), folder / OWN)
         late, repeats = _write_late(engine, excluded.filter(excluded.rule.isnull()), target)
@@ -120,7 +126,8 @@ def _unlisted(engine: BaseBackend, target: _Target) -> int:
 
 
 def _exceeds_quarantined_share(load: Load, settings: Settings) -> bool:
-    return not load.accepted or load.quarantined > settings.max_quarantined_share * load.rows_read
+    erased = sum(count.row_count for count in load.rules if count.rule == ERASED_USER)  # they are no dirt
+    return not load.accepted or load.quarantined - erased > settings.max_quarantined_share * load.rows_read
 
 
 def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) -> BadInput:

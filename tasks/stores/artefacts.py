@@ -118,6 +118,21 @@ class Storage:
         for leftover in self.files.glob(f"{self.root}/{path}.writing-*"):
             self.files.rm(leftover, recursive=True)
 
+    def sweep(self, name: str) -> list[date]:
+        """Take away what killed writers left of artefacts at name/date=D; returns the days that they left halves of.
+
+        Nobody may be writing there. Folders with other names stay.
+        """
+        swept = set()
+        for path in self.files.glob(f"{self.root}/{name}/date=*"):
+            day, is_staging, _ = PurePosixPath(path).name.removeprefix("date=").partition(".writing-")
+            with suppress(ValueError):
+                left = date.fromisoformat(day)
+                if is_staging or not self.files.exists(f"{path}/{MARKER}"):
+                    self.files.rm(path, recursive=True)
+                    swept.add(left)
+        return sorted(swept)
+
     def remove(self, path: str) -> None:
         """Take the artefact at `path` away, if there is one."""
         if self.complete(path):

@@ -1,5 +1,6 @@
 """The ledger in PostgreSQL: loads and their rules, catalogues, daily aggregates, nights' inputs, erasures."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,25 +110,58 @@ def record_build(
 
 
 class ErasedUsers(NamedTuple):
-    """SHA-256 (hexadecimal) of the salt followed by the id, of every user whose clicks must not be loaded."""
+    """Users whose clicks must not be loaded; every hash is SHA-256 (hexadecimal) of the salt followed by a text.
+
+    user_hashes: of the ids; phrase_hashes: of the ids as they are found within a text; phrase_words: how many words
+    these have.
+    """
 
     salt: str
     user_hashes: Sequence[str]
+    phrase_hashes: Sequence[str]
+    phrase_words: Sequence[int]
 
 
 def erased_users(settings: Settings) -> ErasedUsers:
     """The users that were ever erased; raises what `connect` raises."""
     with transaction(settings) as connection:
-        salt, hashes = connection.execute(statement("erased_users")).one()
-    return ErasedUsers(salt, list(hashes))
+        salt, *hashes = connection.execute(statement("erased_users")).one()
+    return ErasedUsers(salt, *map(list, hashes))
 
 
-def record_erasure(user_id: str, reason: str, settings: Settings) -> int:
-    """Remember, by hash, that a user is to be left out from now on; returns the erasure's id."""
-    row = {"user_id": user_id, "reason": reason, "code_version": code_version()}
+def record_erasure(user_id: str, phrase: str, words: int, reason: str, settings: Settings) -> int:
+    """Remember, by hash, that a user is to be left out from now on; returns the erasure's id.
+
+    phrase, words: the id as it is found within a text. No id is sent: a server may log what it is asked.
+    """
     with transaction(settings) as connection:
+        salt = connection.execute(statement("erasure_salt")).scalar_one()
+        hashes = {"user_hash": salted_hash(salt, user_id), "phrase_hash": salted_hash(salt, phrase)}
+        row = hashes | {"phrase_words": words, "reason": reason, "code_version": code_version()}
         erasure_id: int = connection.execute(statement("record_erasure"), row).scalar_one()
     return erasure_id
+
+
+def salted_hash(salt: str, text: str) -> str:
+    """SHA-256 (hexadecimal) of the salt followed by a text."""
+    return hashlib.sha256(f"{salt}{text}".encode()).hexdigest()
+
+
+def erased_sessions(first: date, last: date, settings: Settings) -> list[str]:
+    """Hashes of the sessions of erased users on these days: of the salt, the day, a space and the session's id."""
+    with transaction(settings) as connection:
+        return list(connection.scalars(statement("erased_sessions"), {"first": first, "last": last}))
+
+
+def record_erased_sessions(sessions: Mapping[date, Iterable[str]], settings: Settings) -> None:
+    """Remember, by hash, which sessions of a day are of erased users, so that later loads know their other rows."""
+    if not sessions:
+        return
+    with transaction(settings) as connection:
+        salt = connection.execute(statement("erasure_salt")).scalar_one()
+        pairs = [(day, salted_hash(salt, f"{day} {session}")) for day, ids in sessions.items() for session in ids]
+        days, hashes = map(list, zip(*pairs, strict=True))
+        connection.execute(statement("record_erased_sessions"), {"days": days, "hashes": hashes})
 
 
 def record_erased_day(erasure_id: int, day: date, counts: Mapping[str, int], settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from local.airflow_api import DAGS
 from pages.prometheus import HELP
 from tasks.__main__ import app
 from tasks.errors import BadInput
+from tasks.run import run
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tests.command_line import in_this_process
@@ -37,6 +39,10 @@ def test_every_query_is_answered(settings, monkeypatch):
 def test_every_command_does_what_it_says(settings, monkeypatch):
     settings = with_lenient_gate(settings, monkeypatch)
     lively_shop(settings)
+    log = Path(settings.click_log_url, "date=2017-06-28", "log.csv")
+    log.parent.mkdir()
+    log.write_text("event_time,session_id,product_id,user_id\n2017-06-28,s,1,4711\n2017-06-28,t,1,\n")
+    run("ingest_clicks", "2017-06-28", settings)
     with pytest.raises(BadInput, match="churn"):
         publish_recommendations(make_night("2017-07-01", settings, OTHER), strict(settings))
     (rejected,) = rows_of(settings, "select version_id from recommendation_version where status = 'rejected'")

@@ -1,19 +1,23 @@
 """A log on a real S3 server: moto's, on loopback."""
 
 import gzip
-from collections.abc import Iterator
+import io
 from datetime import date
 from pathlib import Path
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
+from tasks.operations.erase import erase
+from tasks.operations.out_of_reach import out_of_reach
 from tasks.settings import Settings
 from tasks.steps.aggregate_clicks import aggregate_clicks
 from tasks.steps.ingest_clicks import ingest_clicks
 from tasks.stores.artefacts import Storage
+from tests.servers import environment_of_s3
 from tests.tasks.steps.test_ingest_clicks import as_csv, as_json_lines, as_parquet, click, stored
 
 pytestmark = pytest.mark.slow
@@ -21,24 +25,10 @@ pytestmark = pytest.mark.slow
 DAY = date(2017, 6, 30)
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    moto = pytest.importorskip("moto.server", reason="moto is not installed")
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
 @pytest.fixture
 def bucket(s3_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Log and storage in one bucket; the server and its keys come from the environment, as for any client of S3."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():  # fmt: skip
+    for name, value in environment_of_s3(s3_server).items():
         monkeypatch.setenv(name, value)
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     files = fsspec.filesystem("s3")
@@ -106,3 +96,24 @@ def test_names_that_lead_out_of_the_folder(bucket: Settings) -> None:
         ingest(bucket)
     assert [row["product_id"] for row in stored(bucket)] == ["p1", "p2"]
     assert not Path("/etc/evil.csv").exists()
+
+
+def test_a_user_is_erased_from_every_object(bucket: Settings) -> None:
+    """Also from halves of days that killed writers left, which an object store has no folders for."""
+    user, files = "urn:user:4711", fsspec.filesystem("s3")
+    deliver("a.csv", f"event_time,session_id,product_id,user_id\n{DAY},s,a,{user}\n{DAY},s,b,\n{DAY},t,c,x\n".encode())
+    ingest(bucket)
+    aggregate_clicks(Night.of(DAY, bucket), bucket)
+    (part,) = files.glob(f"shop/storage/clicks/date={DAY}/clicks/*")
+    for half in ("2017-06-28", "2017-06-28.writing-0badcafe", f"{DAY}.writing-0badcafe"):
+        files.copy(part, f"shop/storage/clicks/date={half}/clicks/part-0.parquet")
+    erasure = erase(user, "asked", bucket)
+    assert erasure.counts == {"days": 1, "clicks": 2, "quarantined": 0}
+    assert erasure.incomplete == [date(2017, 6, 28)]
+    stored = {path: files.cat_file(path) for path in files.find("shop/storage")}
+    assert not [path for path in stored if "2017-06-28" in path or "writing" in path]
+    rows = [
+        str(pq.read_table(io.BytesIO(content)).to_pylist()) for path, content in stored.items() if path.endswith("t")
+    ]
+    assert rows and not [text for text in rows if user in text or "'b'" in text]
+    assert "list-object-versions --bucket shop --prefix storage/clicks/" in str(out_of_reach(user, bucket))

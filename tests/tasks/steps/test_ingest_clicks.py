@@ -459,7 +459,7 @@ def test_a_missing_column_is_named_with_the_columns_seen(settings: Settings, suf
     deliver(settings, "a.csv", [click()])
     deliver(settings, f"b{suffix}", [{"event_time": "2017-06-30", "session": "s", "product_id": "p"}])
     message = refusal(settings)
-    assert f"b{suffix} has no column session_id; its columns are event_time, session, product_id" in message
+    assert f"b{suffix} has no column session_id or user_id; its columns are event_time, session, product_id" in message
 
 
 WHOLE_CSV = as_csv([click(product_id=place) for place in range(5_000)])

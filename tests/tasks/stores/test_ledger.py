@@ -93,7 +93,7 @@ def test_catalogues_are_recorded_with_their_file(settings: Settings) -> None:
 def test_erased_users_are_known_by_a_salted_hash(settings: Settings) -> None:
     assert erased_users(settings).user_hashes == []
     for user in ("ann", "bob", "ann"):
-        record_erasure(user, "asked", settings)
+        record_erasure(user, user, 1, "asked", settings)
     known = erased_users(settings)
     assert len(known.user_hashes) == 2
     assert all(len(hash_) == 64 for hash_ in known.user_hashes)

@@ -1,0 +1,1 @@
+select session_hash from erased_session where day between :first and :last;

@@ -1,0 +1,1 @@
+select salt from erasure_salt;

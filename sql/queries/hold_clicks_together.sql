@@ -1,0 +1,1 @@
+lock table clicks_lock in row share mode;
