@@ -12,6 +12,7 @@ from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.clicks_lock import hold_clicks
+from tasks.stores.database import transaction
 from tasks.stores.ledger import record_aggregate
 
 
@@ -49,16 +50,19 @@ def aggregate(day: date, storage: Storage, settings: Settings, check_held: Calla
     """
     pieces = pieces_of(day, storage, settings)
     with (
-        storage.write(Night.aggregate(day), sources=_sources(pieces, settings)) as (folder, counts),
+        storage.draft(Night.aggregate(day), sources=_sources(pieces, settings)) as draft,
         opened(pieces, storage) as files,
         open_engine(settings) as engine,
     ):
         clicks = read_parquet(engine, files)
         fitting, too_large = without_large_sessions(clicks, settings)
-        counts |= write_counted(clicks, fitting, folder, settings) | {"too_large_sessions": too_large}
+        draft.counts |= write_counted(clicks, fitting, draft.folder, settings) | {"too_large_sessions": too_large}
+        made = draft.finish()
         check_held()
-    record_aggregate(day, storage.read(Night.aggregate(day)), settings)
-    return counts
+        with transaction(settings) as connection:
+            record_aggregate(day, made, connection)
+            draft.put_in_place()
+    return made.counts
 
 
 def _sources(pieces: Sequence[Piece], settings: Settings) -> dict[str, str]:

@@ -28,6 +28,7 @@ from tasks.publish.clicked import write_clicked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.clicks_lock import hold_clicks
+from tasks.stores.database import transaction
 from tasks.stores.ledger import record_build
 
 BYTES_OF_AN_ENTRY = 8  # its code
@@ -52,7 +53,8 @@ def _build(night: Night, settings: Settings) -> dict[str, float]:
     aggregates = _aggregates(night, storage, settings)
     catalogue_day, catalogue = catalogue_of(night, storage)
     sources = {artefact.path: artefact.hash for artefact in (*aggregates.values(), catalogue)}
-    with storage.write(night.artefact("interactions"), sources=sources) as (folder, counts):
+    with storage.draft(night.artefact("interactions"), sources=sources) as draft:
+        folder, counts = draft.folder, draft.counts
         ids = _copy_catalogue(catalogue, storage, folder)
         counts |= {"days": len(aggregates), "days_of_window": night.window_days}
         counts |= {"products": len(ids), "refused_products": _rows_of(folder / "refused_products.parquet")}
@@ -72,10 +74,11 @@ def _build(night: Night, settings: Settings) -> dict[str, float]:
         sessions_A = _sessions_by_age(night, aggregates)
         sessions = sessions_by_age(window.sessions_of_products(), len(ids))
         Cooccurrence(sums.by_age, sessions, len(ids), sessions_A, settings.min_support).save(folder)
-    hashes = {day: aggregate.hash for day, aggregate in aggregates.items()}
-    built = storage.read(night.artefact("interactions"))
-    record_build(night, built, hashes, (catalogue_day, catalogue.hash), settings)
-    return counts
+        built, hashes = draft.finish(), {day: aggregate.hash for day, aggregate in aggregates.items()}
+        with transaction(settings) as connection:
+            record_build(night, built, hashes, (catalogue_day, catalogue.hash), connection)
+            draft.put_in_place()
+    return built.counts
 
 
 def _weighting(settings: Settings) -> Weighting:

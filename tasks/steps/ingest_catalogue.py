@@ -11,7 +11,7 @@ from tasks.night import Night
 from tasks.publish.blocked import hide_blocked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import locked
+from tasks.stores.database import locked, transaction
 from tasks.stores.ledger import record_catalogue
 
 
@@ -31,17 +31,20 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
         if late and storage.complete(path):
             return storage.read(path).counts | {"kept": 1}
         delivered = read_catalogue(delivery, settings)
-        with storage.write(path, sources={delivery.name: delivered.hash}) as (folder, counts):
-            pq.write_table(delivered.products, folder / "products.parquet")
-            pq.write_table(delivered.refused, folder / "refused_products.parquet")
-            counts |= _counts(delivered)
+        with storage.draft(path, sources={delivery.name: delivered.hash}) as draft:
+            pq.write_table(delivered.products, draft.folder / "products.parquet")
+            pq.write_table(delivered.refused, draft.folder / "refused_products.parquet")
+            draft.counts |= _counts(delivered)
             if delivery.delivered is None:
-                counts["taken_late_days"] = late
+                draft.counts["taken_late_days"] = late
             else:
-                counts["delivered_days_before"] = (night.day - delivery.delivered).days
-        record_catalogue(night.day, delivery.name, storage.read(path), settings)
+                draft.counts["delivered_days_before"] = (night.day - delivery.delivered).days
+            made = draft.finish()
+            with transaction(settings) as connection:
+                record_catalogue(night.day, delivery.name, made, connection)
+                draft.put_in_place()
         hide_blocked(night.day, delivered.products, settings)
-    return counts
+    return made.counts
 
 
 def _days_late(day: date) -> int:

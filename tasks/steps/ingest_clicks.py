@@ -32,7 +32,7 @@ from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.clicks_lock import hold_clicks
-from tasks.stores.database import locked
+from tasks.stores.database import locked, transaction
 from tasks.stores.ledger import Load, erased_users, record_erased_sessions, record_load, rule_counts
 
 
@@ -56,17 +56,20 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     """
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
     with hold_clicks(settings, f"ingest_clicks of {night}") as check_held, locked(settings, f"clicks of {night}"):
-        with storage.write(path) as (folder, counts):
-            load = _clean(_Target(night, folder, storage, settings))
+        with storage.draft(path) as draft:
+            load = _clean(_Target(night, draft.folder, storage, settings))
             if _exceeds_quarantined_share(load, settings):
-                raise _rejected(load, storage, folder, settings)
-            counts |= {"files": len(load.files), "rows_read": load.rows_read, "accepted": load.accepted}
-            counts |= {"quarantined": load.quarantined, "duplicates": load.duplicates}
-            counts |= {count.rule: count.row_count for count in load.rules}
+                raise _rejected(load, storage, draft.folder, settings)
+            draft.counts |= {"files": len(load.files), "rows_read": load.rows_read, "accepted": load.accepted}
+            draft.counts |= {"quarantined": load.quarantined, "duplicates": load.duplicates}
+            draft.counts |= {count.rule: count.row_count for count in load.rules}
+            made = draft.finish()
             check_held()
-        record_load(replace(load, clicks_hash=storage.read(path).hash), settings)
+            with transaction(settings) as connection:
+                record_load(replace(load, clicks_hash=made.hash), connection)
+                draft.put_in_place()
         storage.remove(Night.rejected(night.day))
-    return counts
+    return made.counts
 
 
 def _clean(target: _Target) -> Load:
@@ -133,10 +136,13 @@ def _exceeds_quarantined_share(load: Load, settings: Settings) -> bool:
 def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) -> BadInput:
     """Keep the quarantine and the counts of a load that is not taken."""
     path = Night.rejected(load.day)
-    with storage.write(path) as (rejected, counts):
-        shutil.copy(folder / QUARANTINE, rejected / QUARANTINE)
-        counts |= {count.rule: count.row_count for count in load.rules}
-    record_load(load, settings)
+    with storage.draft(path) as draft:
+        shutil.copy(folder / QUARANTINE, draft.folder / QUARANTINE)
+        draft.counts |= {count.rule: count.row_count for count in load.rules}
+        draft.finish()
+        with transaction(settings) as connection:
+            record_load(load, connection)
+            draft.put_in_place()
     rules = ", ".join(f"{count.rule} {count.row_count:,}" for count in load.rules if count.outcome == "quarantined")
     return BadInput(
         f"at most {settings.max_quarantined_share:.0%} of the rows of {load.day} may be refused, and one must be good, "

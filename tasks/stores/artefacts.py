@@ -1,5 +1,6 @@
 """Complete artefacts or none: written to staging, moved into place, marked complete last, bound to their inputs."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -58,23 +59,27 @@ class Storage:
     ) -> Iterator[tuple[Path, dict[str, float]]]:
         """Yield a scratch folder to fill and a dict for counts; on leaving, the folder becomes the artefact at `path`.
 
+        Arguments and errors are those of `draft`, for artefacts of which nobody else keeps a record.
+        """
+        with self.draft(path, made_from=made_from, sources=sources) as draft:
+            yield draft.folder, draft.counts
+            draft.finish()
+            draft.put_in_place()
+
+    @contextmanager
+    def draft(
+        self, path: str, *, made_from: Sequence[Artefact] = (), sources: Mapping[str, str] | None = None
+    ) -> Iterator["Draft"]:
+        """A draft of the artefact at `path`: to be filled, finished and, once it is recorded elsewhere, put in place.
+
         `made_from` are artefacts that `read` holds this one to; `sources` are hashes that are only recorded.
         Raises NotReady when the files cannot be written; the artefact that stood there before then still stands.
         """
         target, staging = f"{self.root}/{path}", f"{self.root}/{path}.writing-{uuid4().hex[:8]}"
-        scratch = self._scratch(target, staging)
-        counts: dict[str, float] = {}
+        folder = self._scratch(target, staging)
+        inputs = {artefact.path: artefact.hash for artefact in made_from}
         try:
-            yield scratch, counts
-            inputs = {artefact.path: artefact.hash for artefact in made_from}
-            files = hash_files(scratch)
-            checks = {name: check_file(scratch / name) for name in files}
-            artefact = Artefact(
-                path, hash_of(files), inputs, dict(sources or {}), counts, code_version(), files, checks
-            )
-            if not self.is_local:
-                self.files.put(f"{scratch}/", staging, recursive=True)
-            self._replace(staging, target, artefact)
+            yield Draft(self, Artefact(path, "", inputs, dict(sources or {})), staging, folder)
         except OSError as error:
             stands = "what stood there before still stands" if self.complete(path) else "nothing stands there now"
             raise NotReady(
@@ -82,7 +87,7 @@ class Storage:
                 "free space or restore access, then run the step again"
             ) from error
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             if self.files.exists(staging):
                 self.files.rm(staging, recursive=True)
 
@@ -180,9 +185,9 @@ class Storage:
             raise NotReady(f"{staging} could not be made ({error}): restore access, then run the step again") from error
         return Path(staging)
 
-    def _replace(self, staging: str, target: str, artefact: Artefact) -> None:
-        """Everything that takes space is written before the old artefact goes; what remains is to rename."""
-        self.files.pipe_file(f"{staging}/{MARKER}.part", json.dumps(asdict(artefact), indent=1).encode())
+    def replace(self, artefact: Artefact, staging: str) -> None:
+        """Let what a finished draft staged become the artefact; all that takes space is there, it is but renamed."""
+        target = f"{self.root}/{artefact.path}"
         if self.files.exists(target):
             self.remove(artefact.path)
         if self.files.exists(target):
@@ -193,6 +198,34 @@ class Storage:
             for file in self.files.find(staging):
                 self.files.mv(file, f"{target}{file.removeprefix(staging)}")
         self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")
+
+
+class Draft:
+    """An artefact that does not stand yet: a folder to fill, and the step's counts."""
+
+    def __init__(self, storage: Storage, artefact: Artefact, staging: str, folder: Path) -> None:
+        self.folder, self.counts = folder, artefact.counts
+        self._storage, self._artefact, self._staging = storage, artefact, staging
+
+    def __repr__(self) -> str:
+        return f"Draft({self._artefact.path})"
+
+    def finish(self) -> Artefact:
+        """Bring all that takes time and space to the storage, where nothing is replaced yet; returns the artefact."""
+        files = hash_files(self.folder)
+        checks = {name: check_file(self.folder / name) for name in files}
+        self._artefact = dataclasses.replace(
+            self._artefact, hash=hash_of(files), code_version=code_version(), files=files, checks=checks
+        )
+        if not self._storage.is_local:
+            self._storage.files.put(f"{self.folder}/", self._staging, recursive=True)
+        marker = json.dumps(asdict(self._artefact), indent=1).encode()
+        self._storage.files.pipe_file(f"{self._staging}/{MARKER}.part", marker)
+        return self._artefact
+
+    def put_in_place(self) -> None:
+        """Replace what stands there; once the artefact is recorded, so that whoever refuses the record stops this."""
+        self._storage.replace(self._artefact, self._staging)
 
 
 def dated_folders(files: AbstractFileSystem, folder: str) -> dict[date, str]:

@@ -24,7 +24,6 @@ from tasks.stores.refusals import is_locked, refusal_of
 __all__ = [
     "Connection",
     "Metric",
-    "check_database",
     "connect",
     "copy_rows",
     "database_engine",
@@ -104,12 +103,6 @@ def connect(settings: Settings) -> Iterator[Connection]:
     with _refusals_told(engine), engine.connect() as connection:
         _check_schema(connection)
         yield connection
-
-
-def check_database(settings: Settings) -> None:
-    """Connect once, for a step that must stop before it replaces anything; raises what `connect` raises."""
-    with connect(settings):
-        pass
 
 
 @contextmanager

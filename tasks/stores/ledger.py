@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tasks.night import Night
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact
-from tasks.stores.database import statement, transaction
+from tasks.stores.database import Connection, statement, transaction
 
 
 class RuleCount(NamedTuple):
@@ -58,8 +58,8 @@ class Load:
         return sum(count.row_count for count in self.rules if count.outcome == outcome)
 
 
-def record_load(load: Load, settings: Settings) -> None:
-    """Add one load and its rules to the ledger; raises what `connect` raises."""
+def record_load(load: Load, connection: Connection) -> None:
+    """Add one load and its rules to the ledger."""
     row = {
         "day": load.day,
         "outcome": "rejected" if load.clicks_hash is None else "loaded",
@@ -72,41 +72,37 @@ def record_load(load: Load, settings: Settings) -> None:
         "clicks_of_other_days": load.clicks_of_other_days,
         "code_version": code_version(),
     }
-    with transaction(settings) as connection:
-        load_id = connection.execute(statement("record_load"), row).scalar_one()
-        counted = [{"load_id": load_id} | count._asdict() for count in load.rules if count.row_count]
-        if counted:
-            connection.execute(statement("record_rule"), counted)
+    load_id = connection.execute(statement("record_load"), row).scalar_one()
+    counted = [{"load_id": load_id} | count._asdict() for count in load.rules if count.row_count]
+    if counted:
+        connection.execute(statement("record_rule"), counted)
 
 
-def record_aggregate(day: date, made: Artefact, settings: Settings) -> None:
+def record_aggregate(day: date, made: Artefact, connection: Connection) -> None:
     """Replace the record of a day's aggregates; their counts are sessions, products and pairs."""
     counts = {name: int(made.counts[name]) for name in ("sessions", "products", "pairs")}
     row = {"day": day, "aggregate_hash": made.hash, "code_version": code_version()} | counts
-    with transaction(settings) as connection:
-        connection.execute(statement("record_aggregate"), row)
+    connection.execute(statement("record_aggregate"), row)
 
 
-def record_catalogue(day: date, file_name: str, made: Artefact, settings: Settings) -> None:
+def record_catalogue(day: date, file_name: str, made: Artefact, connection: Connection) -> None:
     """Add one stored catalogue; its only source is the hash of the delivered file."""
     (file_hash,) = made.sources.values()
     counts = {name: int(made.counts[name]) for name in ("products", "refused")}
     row = {"day": day, "file_name": file_name, "file_hash": file_hash, "catalogue_hash": made.hash} | counts
-    with transaction(settings) as connection:
-        connection.execute(statement("record_catalogue"), row | {"code_version": code_version()})
+    connection.execute(statement("record_catalogue"), row | {"code_version": code_version()})
 
 
 def record_build(
-    night: Night, built: Artefact, days: Mapping[date, str], catalogue: tuple[date, str], settings: Settings
+    night: Night, built: Artefact, days: Mapping[date, str], catalogue: tuple[date, str], connection: Connection
 ) -> None:
     """Replace the record of one build of a night: its days' aggregates and its catalogue, by hash."""
     build = {"night": night.day, "interactions_hash": built.hash}
     seen = {"first_day": night.window[0], "catalogue_day": catalogue[0], "catalogue_hash": catalogue[1]}
-    with transaction(settings) as connection:
-        connection.execute(statement("record_build"), build | seen | {"code_version": code_version()})
-        connection.execute(statement("delete_build_days"), build)
-        rows = [build | {"day": day, "aggregate_hash": hash_} for day, hash_ in days.items()]
-        connection.execute(statement("record_build_day"), rows)
+    connection.execute(statement("record_build"), build | seen | {"code_version": code_version()})
+    connection.execute(statement("delete_build_days"), build)
+    rows = [build | {"day": day, "aggregate_hash": hash_} for day, hash_ in days.items()]
+    connection.execute(statement("record_build_day"), rows)
 
 
 class ErasedUsers(NamedTuple):

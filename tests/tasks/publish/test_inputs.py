@@ -12,6 +12,7 @@ from tasks.publish.clicked import FILE, read_clicked, write_clicked
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
+from tasks.stores.database import transaction
 from tasks.stores.ledger import Load, RuleCount, record_aggregate, record_build, record_load
 from tests.nights import make_night, rows_of, with_lenient_gate
 
@@ -31,9 +32,9 @@ def loaded(settings: Settings, days: Iterable[date], rows: int = 1_000, refused:
             RuleCount("no_time", "quarantined", refused),
             RuleCount("product_not_in_catalogue", "accepted", outside),
         ]
-        record_load(
-            Load(day, [], "a hash", rows, rows - refused, 0, [rule for rule in rules if rule.row_count]), settings
-        )
+        load = Load(day, [], "a hash", rows, rows - refused, 0, [rule for rule in rules if rule.row_count])
+        with transaction(settings) as ledger:
+            record_load(load, ledger)
 
 
 def built(night: Night, settings: Settings, days: Sequence[date], aggregated: Sequence[date] = ()) -> None:
@@ -41,10 +42,11 @@ def built(night: Night, settings: Settings, days: Sequence[date], aggregated: Se
     storage = Storage(settings.storage_url)
     with storage.write("an/aggregate") as (_, counts):
         counts |= {"sessions": 1, "products": 1, "pairs": 1}
-    for day in aggregated or days:
-        record_aggregate(day, storage.read("an/aggregate"), settings)
     hashes = dict.fromkeys(days, "a hash")
-    record_build(night, storage.read(night.artefact("interactions")), hashes, (night.day, "a hash"), settings)
+    with transaction(settings) as ledger:
+        for day in aggregated or days:
+            record_aggregate(day, storage.read("an/aggregate"), ledger)
+        record_build(night, storage.read(night.artefact("interactions")), hashes, (night.day, "a hash"), ledger)
 
 
 def published(settings: Settings, day: date = NIGHT, **made: object) -> dict[str, float]:

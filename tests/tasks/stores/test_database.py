@@ -16,7 +16,7 @@ from tasks.stores.database import (
     ROWS_PER_COPY,
     VERSION_TABLE,
     Metric,
-    check_database,
+    connect,
     copy_rows,
     database_engine,
     migrate,
@@ -34,6 +34,11 @@ NASTY = ["", " ", "\\N", "\\.", "\\", '"', '""', "it's", "a,b\tc\nd\re\r\n", "NU
 def rows_of(settings: Settings, query: str) -> list[tuple]:
     with transaction(settings) as connection:
         return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+def check_database(settings: Settings) -> None:
+    with connect(settings):
+        pass
 
 
 def with_url(settings: Settings, url: str) -> Settings:

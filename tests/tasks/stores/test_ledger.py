@@ -40,9 +40,12 @@ def test_rows_read_must_add_up() -> None:
 
 
 def test_every_load_is_kept_and_health_shows_the_one_that_stands(settings: Settings) -> None:
-    record_load(load(8, 4, {"bad_time": 2, "other": 1}, 1, "first"), settings)
-    record_load(load(10, 8, {"bad_time": 2}, 0, "second"), settings)
-    record_load(load(10, 0, {"bad_time": 10}, 0, None), settings)
+    with transaction(settings) as ledger:
+        record_load(load(8, 4, {"bad_time": 2, "other": 1}, 1, "first"), ledger)
+    with transaction(settings) as ledger:
+        record_load(load(10, 8, {"bad_time": 2}, 0, "second"), ledger)
+    with transaction(settings) as ledger:
+        record_load(load(10, 0, {"bad_time": 10}, 0, None), ledger)
     assert rows_of(settings, "select clicks_hash, outcome, files from ingest_ledger order by load_id") == [
         ("first", "loaded", [FILE]), ("second", "loaded", [FILE]), (None, "rejected", [FILE]),
     ]  # fmt: skip
@@ -59,7 +62,8 @@ def test_every_load_is_kept_and_health_shows_the_one_that_stands(settings: Setti
 
 def aggregated(settings: Settings, day: int, hash_: str) -> str:
     made = Artefact("aggregates", hash_, counts={"sessions": 1, "products": 2, "pairs": 3})
-    record_aggregate(date(2017, 6, day), made, settings)
+    with transaction(settings) as ledger:
+        record_aggregate(date(2017, 6, day), made, ledger)
     return hash_
 
 
@@ -70,7 +74,8 @@ def test_nights_whose_window_holds_a_changed_or_new_day_are_out_of_date(settings
     settings = settings.model_copy(update={"window_days": 8})
     days = {date(2017, 6, day): aggregated(settings, day, f"hash of {day}") for day in (24, 29, 30)}
     night = Night.of(DAY, settings)
-    record_build(night, Artefact("interactions", "built"), days, (date(2017, 6, 1), "catalogue"), settings)
+    with transaction(settings) as ledger:
+        record_build(night, Artefact("interactions", "built"), days, (date(2017, 6, 1), "catalogue"), ledger)
     assert rows_of(settings, FRESHNESS) == [(DAY, False, [], None, False)]
     aggregated(settings, 22, "before the window")
     aggregated(settings, 29, "hash of 29")  # made again with the same content
@@ -79,13 +84,15 @@ def test_nights_whose_window_holds_a_changed_or_new_day_are_out_of_date(settings
     aggregated(settings, 25, "first load of the day")
     assert rows_of(settings, FRESHNESS) == [(DAY, True, [date(2017, 6, 24), date(2017, 6, 25)], None, False)]
     days |= {date(2017, 6, 24): "another", date(2017, 6, 25): "first load of the day"}
-    record_build(night, Artefact("interactions", "built again"), days, (date(2017, 6, 1), "catalogue"), settings)
+    with transaction(settings) as ledger:
+        record_build(night, Artefact("interactions", "built again"), days, (date(2017, 6, 1), "catalogue"), ledger)
     assert [row[1] for row in rows_of(settings, FRESHNESS)] == [True, False]
 
 
 def test_catalogues_are_recorded_with_their_file(settings: Settings) -> None:
     made = Artefact("catalogue", "c", sources={"catalogue.csv": "f"}, counts={"products": 7, "refused": 1})
-    record_catalogue(DAY, "catalogue.csv", made, settings)
+    with transaction(settings) as ledger:
+        record_catalogue(DAY, "catalogue.csv", made, ledger)
     query = "select day, file_name, file_hash, catalogue_hash, products, refused from catalogue_load"
     assert rows_of(settings, query) == [(DAY, "catalogue.csv", "f", "c", 7, 1)]
 
