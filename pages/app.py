@@ -25,7 +25,7 @@ from tasks.settings import Settings
 
 MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
 MAY_GO_BACK = requires_access_dag("POST", DagAccessEntity.RUN, "roll_back")
-FormText = Annotated[str, Form(pattern=r"^[^\0]*$")]
+FormText = Annotated[str, Form(pattern=r"^[^\x00]*$")]
 SHOWN, CHANGED = 20, 100  # related products of a product; changed places of two versions
 DAYS = 60  # that the charts show
 

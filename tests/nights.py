@@ -20,7 +20,7 @@ from tasks.night import Night
 from tasks.publish.histories import write_histories
 from tasks.publish.rollback import rollback
 from tasks.settings import Settings
-from tasks.stores.artefacts import Storage
+from tasks.stores.artefacts import MARKER, Storage
 from tasks.stores.database import Metric, store_metrics, transaction
 
 TITLES = {"1": 'A "quoted" title', "2": "tab\tand \\ backslash", "3": "Ünïcödé 靴\nline", "4": "plain"}
@@ -105,6 +105,14 @@ def roll_back(settings: Settings, reason: str, by: str = "", to: str = "") -> di
     """As somebody asks who has just seen what is live."""
     ((live,),) = rows_of(settings, "select version_id from live_version")
     return rollback(settings, live, reason, by, to)
+
+
+def of_older_code(artefact: str, settings: Settings) -> Path:
+    """The folder of an artefact as code left it that noted no checks of files: they can be changed unnoticed."""
+    folder = Path(settings.storage_url, artefact)
+    marker = json.loads((folder / MARKER).read_text())
+    (folder / MARKER).write_text(json.dumps(marker | {"checks": {}}))
+    return folder
 
 
 def tables_of_versions(settings: Settings) -> set[str]:

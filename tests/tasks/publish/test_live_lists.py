@@ -1,7 +1,5 @@
 """The live version's lists on a later night: what becomes of products and queries, and when they cannot be judged."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from tasks.publish.live_lists import FILE, Lists, live_lists, save_lists
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics
-from tests.nights import METRICS, OTHER, RELATED, make_night, roll_back, rows_of, with_lenient_gate
+from tests.nights import METRICS, OTHER, RELATED, make_night, of_older_code, roll_back, rows_of, with_lenient_gate
 
 IDS = np.array(["1", "2", "3", "4"])
 KEPT = {"1": ["2", "3", "4"], "4": ["1", "2"]}
@@ -76,7 +74,7 @@ def test_after_a_rollback_it_is_the_older_version_that_is_compared(settings):
 def test_why_there_is_nothing_to_compare_is_said_in_words(settings):
     assert judged("2017-06-30", settings) == "no version is live"
     night = evaluated("2017-06-29", settings)
-    file = Path(settings.storage_url, night.artefact("evaluation"), FILE)
+    file = of_older_code(night.artefact("evaluation"), settings) / FILE
     file.rename(file.with_name("other.npz"))
     assert "2017-06-29 is of older code and holds no lists" in judged("2017-06-30", settings)
     Storage(settings.storage_url).remove(night.artefact("evaluation"))

@@ -3,7 +3,6 @@
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.steps.report_night import PAGE, report_night
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import Metric, store_metrics, transaction
-from tests.nights import METRICS, OTHER, make_night, roll_back, with_lenient_gate
+from tests.nights import METRICS, OTHER, make_night, of_older_code, roll_back, with_lenient_gate
 from tests.tasks.test_analysts import strict
 
 TITLES = {
@@ -61,7 +60,7 @@ def page_of(settings, night: Night) -> tuple[str, Page]:
 
 def with_losses(settings, night: Night) -> None:
     """As train_model leaves them, but for the hash: the report reads what is there."""
-    folder = Path(settings.storage_url, night.artefact("model"))
+    folder = of_older_code(night.artefact("model"), settings)
     (folder / "training.json").write_text(json.dumps(EPOCHS))
 
 
