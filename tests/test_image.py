@@ -152,8 +152,10 @@ def test_the_files_that_settings_name_reach_the_worker(night: Shop) -> None:
 
 ASK = f"""
 import json, sys
+from types import SimpleNamespace
 
 from airflow import plugins_manager
+from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
 apps, _ = plugins_manager.get_fastapi_plugins()
@@ -162,7 +164,8 @@ answers = [page.get("/nights"), page.get("/metrics", headers={{"Authorization": 
 
 from pages.app import MAY_LOOK, app
 
-app.dependency_overrides = {{MAY_LOOK.dependency: lambda: None}}  # somebody who has logged in
+ada = SimpleNamespace(get_name=lambda: "ada")  # somebody who has logged in
+app.dependency_overrides = {{MAY_LOOK.dependency: lambda: None, get_user: lambda: ada}}
 answers.append(page.get("/nights"))
 json.dump([(answer.status_code, answer.text) for answer in answers], sys.stdout)
 """
