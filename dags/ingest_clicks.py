@@ -31,7 +31,7 @@ out_of_date` lists the nights that would see other clicks now: trigger `refresh_
 
 **Erasing a user**: `python -m tasks erase --user-id ID --reason WHY`. It makes the aggregates of the days concerned
 anew; loads made again later leave the user out as well. It and the tasks that use clicks wait for one another; a task
-that waits longer than CLICKS_LOCK_MINUTES says who holds the lock, and is tried again.
+that waits longer than LOCK_MINUTES says who holds the lock, and is tried again.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -78,9 +78,7 @@ class Settings(AlertSettings):
     session_gap_minutes: float = Field(
         30, gt=0, description="in a log without sessions, events of a user less than that apart are one session"
     )
-    clicks_lock_minutes: float = Field(
-        15, gt=0, description="how long an erasure waits for the steps that use clicks, and they for an erasure"
-    )
+    lock_minutes: float = Field(15, gt=0, description="how long a step waits for another that it must not meet")
 
     window_days: int = Field(90, ge=2, description="days of clicks a night looks back on, held-out days included")
     held_out_days: int = Field(7, ge=1, description="last days of the window, kept from training, to evaluate on")

@@ -5,7 +5,8 @@ from datetime import date
 import pyarrow as pa
 
 from tasks.settings import Settings
-from tasks.stores.database import ROWS_PER_COPY, copy_rows, locked, statement
+from tasks.stores.database import ROWS_PER_COPY, copy_rows, statement
+from tasks.stores.step_lock import locked
 
 
 def hide_blocked(day: date, products: pa.Table, settings: Settings) -> None:

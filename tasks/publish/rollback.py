@@ -5,7 +5,8 @@ from tasks.night import Night
 from tasks.publish import versions
 from tasks.publish.versions import Move
 from tasks.settings import Settings
-from tasks.stores.database import Connection, locked, statement
+from tasks.stores.database import Connection, statement
+from tasks.stores.step_lock import locked
 
 
 def rollback(settings: Settings, version_id: int, reason: str, by: str = "", to: str = "") -> dict[str, object]:

@@ -70,6 +70,7 @@ def stage(connection: Connection, version: Version) -> int:
     with connection.begin():
         version_id: int = connection.execute(statement("stage_version"), version.description).scalar_one()
         connection.execute(statement("create_partitions", version_id=version_id))
+        connection.execute(statement("own_partitions", version_id=version_id))
         connection.execute(statement("limit_parallelism"))
         copy_rows(connection, f"recommendation_{version_id}", version.recommendations)
         copy_rows(connection, f"recommended_product_{version_id}", version.products.to_reader(ROWS_PER_COPY))

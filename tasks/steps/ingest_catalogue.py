@@ -11,8 +11,9 @@ from tasks.night import Night
 from tasks.publish.blocked import hide_blocked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import locked, transaction
+from tasks.stores.database import transaction
 from tasks.stores.ledger import record_catalogue
+from tasks.stores.step_lock import locked
 
 
 def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:

@@ -39,7 +39,8 @@ from tasks.publish.measurements import (
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact, Storage, hash_file
-from tasks.stores.database import ROWS_PER_COPY, Connection, locked, select, statement
+from tasks.stores.database import ROWS_PER_COPY, Connection, select, statement
+from tasks.stores.step_lock import locked
 
 LIVE_LISTS = [rule.name for rule in RULES if rule.compared_with == "live lists"]
 ROWS = pa.schema(

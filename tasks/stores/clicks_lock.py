@@ -19,10 +19,10 @@ def hold_clicks(settings: Settings, who: str, *, alone: bool = False) -> Iterato
 
     who: what holds it, told to those who wait. Yields a check to make before clicks are replaced: it raises NotReady
     where the connection was lost, and the lock with it. Raises what `connect` raises, and NotReady, naming the holders,
-    where the lock is not free within CLICKS_LOCK_MINUTES.
+    where the lock is not free within LOCK_MINUTES.
     """
     name = f"{who}, {socket.gethostname()[:20]} {os.getpid()}"  # PostgreSQL keeps 63 characters
-    milliseconds = str(int(settings.clicks_lock_minutes * 60_000))
+    milliseconds = str(int(settings.lock_minutes * 60_000))
     with transaction(settings) as connection:
         connection.execute(statement("prepare_to_hold"), {"who": name, "wait": milliseconds})
         try:
@@ -43,7 +43,7 @@ def _held_by_others(who: str, settings: Settings) -> str:
         for other in others
     )
     return (
-        f"{who} needs the lock on clicks within CLICKS_LOCK_MINUTES ({settings.clicks_lock_minutes:g}), but "
+        f"{who} needs the lock on clicks within LOCK_MINUTES ({settings.lock_minutes:g}), but "
         f"{seen or 'somebody held it until just now'}: wait until that has ended, or end it with "
         "select pg_terminate_backend(process), then run this again"
     )

@@ -27,7 +27,6 @@ __all__ = [
     "connect",
     "copy_rows",
     "database_engine",
-    "locked",
     "migrate",
     "outside_transactions",
     "refusable",
@@ -101,6 +100,8 @@ def connect(settings: Settings) -> Iterator[Connection]:
     """
     engine = database_engine(settings)
     with _refusals_told(engine), engine.connect() as connection:
+        with connection.begin():
+            connection.execute(statement("become_publisher"))
         _check_schema(connection)
         yield connection
 
@@ -109,14 +110,6 @@ def connect(settings: Settings) -> Iterator[Connection]:
 def transaction(settings: Settings) -> Iterator[Connection]:
     """One transaction on the database, committed on leaving; raises what `connect` raises."""
     with connect(settings) as connection, connection.begin():
-        yield connection
-
-
-@contextmanager
-def locked(settings: Settings, what: str) -> Iterator[Connection]:
-    """A connection that alone holds the lock `what`; a second caller waits. Raises what `connect` raises."""
-    with connect(settings) as connection:
-        _lock(connection, what)
         yield connection
 
 
@@ -129,12 +122,16 @@ def migrate(settings: Settings) -> str:
     engine = database_engine(settings)
     newest = _revisions()[-1]
     with _refusals_told(engine), engine.connect() as connection:
-        _lock(connection, "schema")
+        with connection.begin():
+            connection.execute(statement("lock_schema"))
         current = _revision(connection)
         _check_known(current)
         if current != newest:
             _upgrade(connection)
             log.info("database schema: from revision %s to %s", current or "nothing", newest)
+        else:  # a restored dump may have come without its grants
+            with connection.begin():
+                connection.exec_driver_sql((SQL / "grants.sql").read_text(), execution_options={"no_parameters": True})
     return newest
 
 
@@ -254,11 +251,6 @@ def _refusals_told(engine: sa.Engine) -> Iterator[None]:
 
 def _on_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-def _lock(connection: Connection, what: str) -> None:
-    connection.execute(statement("lock"), {"what": what})
-    connection.commit()
 
 
 def _shown(engine: sa.Engine) -> str:

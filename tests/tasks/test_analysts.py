@@ -1,6 +1,7 @@
 """What analysts and publishers may do in SQL, and every question of docs/analysts.md."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,13 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tasks.errors import BadInput
+from tasks.errors import BadInput, NotReady
 from tasks.publish.rollback import approve
 from tasks.run import INGEST, run
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
-from tasks.stores.database import database_engine, transaction
+from tasks.stores.database import database_engine, migrate, transaction
+from tasks.stores.step_lock import locked
 from tests.nights import (
     LENIENT,
     LIVE,
@@ -38,7 +40,7 @@ pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=T
 QUESTIONS = re.findall(r"^## (.+?)\n.*?```sql\n(.*?)```", (ROOT / "docs" / "analysts.md").read_text(), re.DOTALL | re.M)
 READ = """select relname from pg_class
 where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v') and relname !~ '_[0-9]+$'"""
-HIDDEN = {"erasure", "erasure_day", "erasure_salt", "erased_session", "clicks_lock"}
+HIDDEN = {"erasure", "erasure_day", "erasure_salt", "erased_session", "clicks_lock", "step_lock"}
 
 
 @pytest.fixture
@@ -106,23 +108,83 @@ def test_analysts_read_everything_but_hashes_of_erased_users_and_write_nothing(s
     assert rows_of(settings, LIVE) == expected(RELATED)
 
 
-def test_a_member_of_publisher_runs_the_nights_of_a_database_that_is_not_its_own(settings):
-    publish_recommendations(make_night("2017-06-29", settings), settings)
-    name = f"nightly_{uuid4().hex[:8]}"
+@contextmanager
+def members_of_publisher(settings: Settings, count: int) -> Iterator[list[Settings]]:
+    """Logins that are members of publisher and own nothing."""
+    names = [f"nightly_{uuid4().hex[:8]}" for _ in range(count)]
     with transaction(settings) as connection:
-        connection.execute(sa.text(f"create role {name} login in role publisher password '{name}'"))
-    own = sa.make_url(settings.database_url).set(username=name, password=name)
-    theirs = settings.model_copy(update={"database_url": own.render_as_string(hide_password=False)})
+        for name in names:
+            connection.execute(sa.text(f"create role {name} login in role publisher password '{name}'"))
     try:
-        assert publish_recommendations(make_night("2017-06-30", theirs, OTHER), theirs)["live"] == 1
-        assert rows_of(theirs, LIVE) == expected(OTHER)
-        roll_back(theirs, "back")
-        assert rows_of(settings, LIVE) == expected(RELATED)
+        urls = [sa.make_url(settings.database_url).set(username=name, password=name) for name in names]
+        yield [settings.model_copy(update={"database_url": url.render_as_string(hide_password=False)}) for url in urls]
     finally:
         with transaction(settings) as connection:
-            connection.execute(sa.text(f"reassign owned by {name} to current_user"))
-            connection.execute(sa.text(f"drop owned by {name}"))
-            connection.execute(sa.text(f"drop role {name}"))
+            for name in names:
+                connection.execute(sa.text(f"drop role {name}"))  # it owns nothing, not even what it made
+
+
+def test_members_of_publisher_run_the_nights_of_a_database_that_is_not_their_own(settings):
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    few = settings.model_copy(update={"keep_versions": 2})
+    with members_of_publisher(few, 2) as (ada, grace):
+        assert publish_recommendations(make_night("2017-06-30", ada, OTHER), ada)["live"] == 1
+        assert rows_of(ada, LIVE) == expected(OTHER)
+        roll_back(grace, "back")
+        assert rows_of(settings, LIVE) == expected(RELATED)
+        for day, member in (("2017-07-01", ada), ("2017-07-02", ada), ("2017-07-03", grace)):
+            publish_recommendations(make_night(day, member), member)
+        publish_recommendations(make_night("2017-07-03", ada), ada)  # run again by another
+        kept = rows_of(settings, "select count(*) from recommendation_version where dropped_at is null")
+        assert kept == [(2,)], "each dropped what another had made"
+
+
+HISTORY = ("gate_verdict", "live_version_change", "ingest_ledger", "catalogue_load", "erasure", "erasure_day")
+
+
+def test_publishers_add_to_the_history_and_change_nothing_of_it(settings):
+    publish_with_reasons(settings, "2017-06-30", {"1": ["2", "3"]})
+    with members_of_publisher(settings, 1) as (member,):
+        for table in HISTORY:
+            for change in (f"delete from {table}", f"truncate {table}", f"drop table {table}"):
+                denied = pytest.raises(BadInput, match=r"permission denied|must be owner")
+                with denied, transaction(member) as connection:
+                    connection.execute(sa.text(change))
+        for change in ("update erasure_salt set salt = 'mine'", "delete from recommendation_version"):
+            with pytest.raises((BadInput, sa.exc.IntegrityError)), transaction(member) as connection:
+                connection.execute(sa.text(change))
+
+
+def test_rights_that_a_restore_lost_come_back_with_a_migration(settings):
+    with transaction(settings) as connection:
+        connection.execute(sa.text("revoke all on all tables in schema public from analyst, publisher"))
+        connection.execute(sa.text("grant execute on function move_live_version(bigint, text, text, text) to public"))
+    migrate(settings)
+    with as_role(settings, "analyst") as analyst:
+        analyst.execute(sa.text("select * from current_recommendations")).all()
+        with pytest.raises(sa.exc.ProgrammingError, match="permission denied for function"):
+            analyst.execute(sa.text("select move_live_version(1, 'rollback', 'me', 'why not')"))
+
+
+def test_an_analyst_cannot_hold_up_a_publish(settings):
+    """Neither by the lock's row, nor by an advisory lock of any key that code ever took."""
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    with as_role(settings, "analyst") as analyst:
+        analyst.execute(sa.text("select pg_advisory_lock(hashtextextended(current_schema() || ' publish', 0))"))
+        with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
+            analyst.execute(sa.text("select * from step_lock for update"))
+        hasty = settings.model_copy(update={"lock_minutes": 0.05})
+        assert publish_recommendations(make_night("2017-06-30", hasty, OTHER), hasty)["live"] == 1
+
+
+def test_who_holds_a_lock_is_told_to_those_who_waited_for_it(settings):
+    hasty = settings.model_copy(update={"lock_minutes": 0.005})
+    with locked(settings, "publish"):
+        holder = rf"'publish' must be free within LOCK_MINUTES \(0.005\).*publish, \S+ {os.getpid()} \(process \d+"
+        with pytest.raises(NotReady, match=holder), locked(hasty, "publish"):
+            pass
+    with locked(hasty, "publish"):
+        pass
 
 
 def test_what_changed_since_last_night(settings):

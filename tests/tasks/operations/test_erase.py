@@ -268,12 +268,12 @@ def test_an_aggregation_that_has_begun_does_not_bring_the_user_back(
 
 
 def test_steps_wait_for_an_erasure_and_say_so(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    hasty = loaded.model_copy(update={"clicks_lock_minutes": 0.005})
+    hasty = loaded.model_copy(update={"lock_minutes": 0.005})
     with paused(monkeypatch, tasks.operations.erase, "record_erased_day") as (began, go_on):
         erasure = in_background(erase, USER, "asked", loaded)
         began.wait(30)
         for step in (ingest_clicks, aggregate_clicks, build_interactions):
-            holder = r"CLICKS_LOCK_MINUTES \(0.005\), but erase, \S+ \d+ holds it \(process \d+ of PostgreSQL, since"
+            holder = r"LOCK_MINUTES \(0.005\), but erase, \S+ \d+ holds it \(process \d+ of PostgreSQL, since"
             with pytest.raises(NotReady, match=holder):
                 step(Night.of(DAYS[1], hasty), hasty)
         go_on.set()
