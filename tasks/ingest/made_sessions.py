@@ -6,7 +6,7 @@ from collections.abc import Collection
 import ibis
 import pyarrow.parquet as pq
 
-from tasks.ingest.engine import FILE, ROW, named
+from tasks.ingest.engine import FILE, ROW, materialise
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.reading import RawLog
 from tasks.settings import Settings
@@ -35,7 +35,7 @@ def with_sessions(rows: ibis.Table, raw: RawLog, log_format: LogFormat, settings
     made = to_make.mutate(session_id=session).select(rows.columns)
     rest = rows.filter(~(ours & rows.user_id.notnull()))
     blank = ibis.ifelse(rest.file_number.isin(files), ibis.null("string"), rest.session_id)
-    return named(made.union(rest.mutate(session_id=blank).select(rows.columns)))
+    return materialise(made.union(rest.mutate(session_id=blank).select(rows.columns)))  # each use would make them anew
 
 
 def files_without_sessions(raw: RawLog, log_format: LogFormat) -> list[int]:

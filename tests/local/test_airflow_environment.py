@@ -9,7 +9,7 @@ from local import airflow
 from local.airflow_environment import METADATA_URL, airflow_environment
 from tasks.errors import BadInput
 from tasks.settings import Settings
-from tasks.stores.database import check_database
+from tasks.stores.database import transaction
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def test_airflow_gets_a_database_of_its_own_on_the_given_server(server_without_a
     environment = airflow_environment(settings_for(ours, tmp_path))
     assert sa.make_url(environment["DATABASE_URL"]).database == "ours"
     assert sa.make_url(environment["DATABASE_URL"]).query["options"] == "-csearch_path=public"
-    check_database(settings_for(ours, tmp_path))
+    with transaction(settings_for(ours, tmp_path)):
+        pass
     metadata = sa.make_url(environment[METADATA_URL])
     assert metadata.drivername == "postgresql+psycopg2"
     assert "options" not in metadata.query
