@@ -163,7 +163,8 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     for file in log.parquet:
         by_schema.setdefault(str(pq.read_schema(file).remove_metadata()), []).append(file)
     tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in by_schema.values()]
-    return named(ibis.union(*tables) if len(tables) > 1 else tables[0])
+    rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
+    return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
 
 
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
@@ -219,7 +220,7 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
         kind = text["event_type"]
         text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
     if was_text:
-        rest, row = as_text(shortened(rows[REST])), rows[LINE]
+        rest, row = rows[REST], rows[LINE]
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
         rest, row = _rest(rows, others), rows[ROW]
@@ -237,7 +238,7 @@ def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
     size = max(MAX_TEXT_BYTES * FEW // max(len(plain), FEW), 64)
     columns = {name: shortened(rows[name], size) if rows[name].type().is_string() else rows[name] for name in plain}
     texts = [ibis.literal(f"{name}=") + as_text(column) for name, column in columns.items()]
-    return as_text(shortened(ibis.literal("; ").join(texts)))
+    return ibis.literal("; ").join(texts)
 
 
 # A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
