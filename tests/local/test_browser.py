@@ -8,6 +8,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from local.airflow_api import AirflowApi
+from tasks.publish.rollback import approve
 from tasks.settings import Settings
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
 from tests.local.topology import DELIVERED, INGESTED, MISSED, NightRun, Topology
@@ -179,3 +180,5 @@ def test_an_operator_rolls_back_in_the_page_inside_airflow(
     screen.wait(lambda: len(rows_of(published, "select * from live_history")) == 2)
     move = rows_of(published, "select action, night, actor, reason from live_history order by change_id desc limit 1")
     assert move == [("rollback", PAST, "op", "odd titles")]
+    [(withdrawn,)] = rows_of(published, "select version_id from recommendation_version where status = 'withdrawn'")
+    approve(published, withdrawn, "the titles are right", "op")  # other tests run its night again
