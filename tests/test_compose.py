@@ -56,7 +56,10 @@ def test_every_service_is_watched_and_closed_to_the_outside(tmp_path: Path) -> N
 def test_the_schema_is_migrated_before_anything_starts(tmp_path: Path) -> None:
     found = services(filled_in(tmp_path, COMPOSE_PROFILES="gpu"))
     assert "python -m tasks migrate\n" in found["init"]["command"][-1]
-    assert found["init"]["environment"]["DATABASE_URL"] == found["worker"]["environment"]["DATABASE_URL"]
+    logins = {
+        name: found[name]["environment"]["DATABASE_URL"].split("/")[2].split(":")[0] for name in ("init", "worker")
+    }
+    assert logins == {"init": "recommendations", "worker": "nightly"}
     for name, service in found.items():
         if name not in ("init", "postgres", "redis"):
             assert service["depends_on"]["init"]["condition"] == "service_completed_successfully", name
