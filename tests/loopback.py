@@ -71,6 +71,24 @@ def _posted(take: Callable[[bytes], int]) -> Iterator[str]:
 
 
 @contextmanager
+def page(html: str) -> Iterator[str]:
+    """The address of a site with one page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
 def mailbox() -> Iterator[tuple[int, list[str]]]:
     """The port of a mail server without encryption, and the mails it got."""
     mails: list[str] = []

@@ -12,6 +12,7 @@ from tasks.publish.rollback import approve
 from tasks.settings import Settings
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
 from tests.local.topology import DELIVERED, INGESTED, MISSED, NightRun, Topology
+from tests.loopback import page
 from tests.nights import rows_of
 from tests.small_shop import IDS, NIGHT
 
@@ -163,6 +164,24 @@ def test_the_page_is_used_by_keyboard_and_on_a_phone(topology: Topology, publish
     width = screen.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     assert width <= 0, "only tables scroll sideways"
     screen.picture("product-on-a-phone")
+
+
+FORGED = """<form method="post" action="{action}"><input name="version" value="1"><input name="reason" value="forged">
+<input name="token" value="guessed"></form><script>document.forms[0].submit()</script>"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # another port of the same site, and another site
+def test_another_site_cannot_roll_back_with_the_operator_s_cookie(
+    topology: Topology, published: Settings, screen: Browser, host: str
+) -> None:
+    log_in(screen, topology, "op")
+    before = rows_of(published, "select * from live_history")
+    with page(FORGED.format(action=f"{screen.url}/recommendations/roll_back")) as site:
+        screen.driver.get(site.replace("127.0.0.1", host))
+        screen.wait(lambda: "another site sent it: nothing has changed" in screen.driver.page_source)
+    assert rows_of(published, "select * from live_history") == before
+    screen.open("/recommendations/nights")
+    screen.wait(lambda: "Roll back" in screen.driver.page_source)  # the cookie was and is good
 
 
 def test_an_operator_rolls_back_in_the_page_inside_airflow(
