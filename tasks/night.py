@@ -7,6 +7,8 @@ from tasks.errors import BadInput
 from tasks.settings import Settings
 from tasks.shards import Shard
 
+OLDEST = date(1990, 1, 1)  # no shop has clicks from before; a mistyped night would wait for them for hours
+
 
 @dataclass(frozen=True)
 class Night:
@@ -18,7 +20,7 @@ class Night:
 
     @classmethod
     def of(cls, day: str | date, settings: Settings) -> "Night":
-        """The night of a past or present UTC day, given as YYYY-MM-DD; raises BadInput for anything else."""
+        """The night of a past or present UTC day since OLDEST, as YYYY-MM-DD; raises BadInput for anything else."""
         try:
             day = date.fromisoformat(str(day))
         except ValueError:
@@ -26,6 +28,8 @@ class Night:
         today = datetime.now(UTC).date()
         if day > today:
             raise BadInput(f"night {day} is in the future (today is {today} UTC): choose a day that has happened")
+        if day < OLDEST:
+            raise BadInput(f"night {day} is before {OLDEST}, the first that can be: see whether it was mistyped")
         return cls(day, settings.window_days, settings.held_out_days)
 
     def __str__(self) -> str:

@@ -118,7 +118,9 @@ class Settings(AlertSettings):
     explained_ranks: int = Field(5, ge=0, description="first ranks of every list that are published with their reasons")
 
     gate_config: Path | None = Field(None, description="JSON file of thresholds, rule by rule; None: the defaults")
-    keep_versions: int = Field(60, ge=2, description="newest versions whose rows are kept")
+    keep_versions: int = Field(
+        60, ge=2, le=100, description="newest versions whose rows are kept; each reader locks a partition of each"
+    )
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
 
     max_live_age_hours: float = Field(26, gt=0, description="age of the live version at which an alert goes out")

@@ -117,12 +117,14 @@ def migrate(settings: Settings) -> str:
     """Bring the schema to this code's revision, from nothing or an older one, and return that revision.
 
     Harmless where it is there already; two at once wait for each other. Raises what `database_engine` raises, NotReady
-    where the server is away, BadInput for a newer schema and where the user of DATABASE_URL may not make tables.
+    where the server is away, BadInput for a newer schema, for a database that cannot hold every text and where the
+    user of DATABASE_URL may not make tables.
     """
     engine = database_engine(settings)
     newest = _revisions()[-1]
     with _refusals_told(engine), engine.connect() as connection:
         with connection.begin():
+            _check_encoding(connection)
             connection.execute(statement("lock_schema"))
         current = _revision(connection)
         _check_known(current)
@@ -273,6 +275,15 @@ def _revision(connection: Connection) -> str | None:
             raise
         return None
     return revision
+
+
+def _check_encoding(connection: Connection) -> None:
+    encoding = connection.scalar(statement("server_encoding"))
+    if encoding != "UTF8":
+        raise BadInput(
+            f"the database {_shown(connection.engine)} must hold titles in every script, as UTF8 does, got {encoding}: "
+            "make another with create database ... encoding 'UTF8' template template0"
+        )
 
 
 def _check_schema(connection: Connection) -> None:

@@ -44,3 +44,10 @@ def test_a_night_in_the_future_is_refused_and_today_is_not() -> None:
     assert Night.of(today, SETTINGS).day == today
     with pytest.raises(BadInput, match="in the future"):
         Night.of(today + timedelta(days=2), SETTINGS)
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "0217-06-30", "1989-12-31"])
+def test_a_mistyped_night_is_refused_at_once(day: str) -> None:
+    with pytest.raises(BadInput, match=rf"night {day} is before 1990-01-01.*mistyped"):
+        Night.of(day, Settings(_env_file=None))
+    assert Night.of("1990-01-01", Settings(_env_file=None)).window[0].year == 1989

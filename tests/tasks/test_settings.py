@@ -58,6 +58,7 @@ def test_a_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path, mon
         ("HALF_LIFE_DAYS", "0"),
         ("DEVICE", "tpu"),
         ("MAX_VARIANTS", "-1"),
+        ("KEEP_VERSIONS", "101"),
         ("MAX_EXPOSURE", "4"),
         ("FILL_WITH_POPULAR", "some"),
     ],

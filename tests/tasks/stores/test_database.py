@@ -160,6 +160,17 @@ def test_a_user_who_may_make_no_tables_is_told_so(fresh_settings):
             connection.exec_driver_sql(f"drop role {name}")
 
 
+def test_a_database_that_cannot_hold_every_title_is_refused(settings):
+    with database_engine(settings).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("create database latin encoding 'LATIN1' locale 'C' template template0")
+        try:
+            latin = database_engine(settings).url.set(database="latin").render_as_string(hide_password=False)
+            with pytest.raises(BadInput, match=r"as UTF8 does, got LATIN1: make another"):
+                migrate(with_url(settings, latin))
+        finally:
+            connection.exec_driver_sql("drop database latin")
+
+
 def test_a_newer_schema_is_refused_and_left_as_it_is(settings):
     check_database(settings)
     with transaction(settings) as connection:
