@@ -34,7 +34,7 @@ anew; loads made again later leave the user out as well. It and the tasks that u
 that waits longer than LOCK_MINUTES says who holds the lock, and is tried again.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -46,11 +46,11 @@ from dags.nightly import CAUGHT_UP, MACROS, NIGHT, first_caught_up, night_param
 @task(task_display_name="Store the catalogue of the day", execution_timeout=timedelta(hours=1))
 def ingest_catalogue(night: str, caught_up: str) -> dict[str, float]:
     """Store the catalogue that holds on the day."""
-    from tasks.ingest.delivered import is_delivered
+    from tasks.ingest.reading import delivered_days
     from tasks.run import run
     from tasks.settings import Settings
 
-    if caught_up and not is_delivered(night, Settings()):
+    if caught_up and date.fromisoformat(night) not in delivered_days(Settings()):
         raise AirflowSkipException(f"no log of {night} was delivered meanwhile: deliver it, then backfill the day")
     return run("ingest_catalogue", night)
 

@@ -83,10 +83,14 @@ class RawLog:
         ]
 
 
+def delivered_days(settings: Settings) -> list[date]:
+    """The days that have a log folder, oldest first; raises what `open_filesystem` raises."""
+    return sorted(dated_folders(*open_filesystem(settings.click_log_url)))
+
+
 def days_with_a_folder(first: date, last: date, settings: Settings) -> list[date]:
     """The days from `first` to `last` that have a log folder, and always `last`, oldest first."""
-    delivered = dated_folders(*open_filesystem(settings.click_log_url))
-    return [*sorted(day for day in delivered if first <= day < last), last]
+    return [*(day for day in delivered_days(settings) if first <= day < last), last]
 
 
 @contextmanager

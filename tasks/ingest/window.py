@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from eclare.arrays.csr import Rows
 from eclare.related.daily_cooccurrence import DayCooccurrence
-from tasks.errors import NotReady
 from tasks.ingest.counted import read_pairs
 from tasks.night import Night
 from tasks.stores.artefacts import Artefact, Storage
@@ -66,14 +65,4 @@ def open_window(
             yield Window(days)
         finally:  # what a replaced aggregate made of the sums is no matter then
             for aggregate in aggregates.values():
-                check_unchanged(aggregate, storage)
-
-
-def check_unchanged(artefact: Artefact, storage: Storage) -> None:
-    """Raise NotReady where an artefact is not the one that was read before."""
-    seen = storage.read(artefact.path).hash
-    if seen != artefact.hash:
-        raise NotReady(
-            f"{artefact.path} must stay {artefact.hash[:12]} while it is read, but became {seen[:12]}: "
-            "run build_interactions again once the step that makes it has ended"
-        )
+                storage.check_unchanged(aggregate)

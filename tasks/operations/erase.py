@@ -22,8 +22,8 @@ from tasks.scratch import scratch
 from tasks.settings import Settings
 from tasks.steps.aggregate_clicks import aggregate, is_stale
 from tasks.stores.artefacts import Artefact, Storage
-from tasks.stores.clicks_lock import hold_clicks
 from tasks.stores.ledger import record_erased_day, record_erased_sessions, record_erasure
+from tasks.stores.locks import hold_clicks
 
 Sessions: TypeAlias = Mapping[date, Collection[str]]  # of the user, by the day of their clicks
 

@@ -6,14 +6,12 @@ from datetime import date
 from tasks.errors import TaskError
 from tasks.ingest.engine import FILE, open_engine
 from tasks.ingest.erased import names_nobody
-from tasks.ingest.input_files import open_filesystem
 from tasks.ingest.log_format import read_log_format
 from tasks.ingest.mentions import names_any_of
-from tasks.ingest.reading import open_log, open_rows
+from tasks.ingest.reading import delivered_days, open_log, open_rows
 from tasks.operations.alike import as_ingested
 from tasks.scratch import scratch
 from tasks.settings import Settings
-from tasks.stores.artefacts import dated_folders
 
 log = logging.getLogger("tasks")
 
@@ -22,7 +20,7 @@ def find_in_logs(user_id: str, settings: Settings) -> list[str]:
     """The files of CLICK_LOG_URL with a row or an unreadable line that names the user; logs days it cannot read."""
     found: list[str] = []
     with scratch():
-        for day in sorted(dated_folders(*open_filesystem(settings.click_log_url))):
+        for day in delivered_days(settings):
             try:
                 found += [f"date={day}/{name}" for name in _files_of_day(day, user_id, settings)]
             except TaskError as refusal:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from tasks.settings import Settings
 from tasks.stores.database import ROWS_PER_COPY, copy_rows, statement
-from tasks.stores.step_lock import locked
+from tasks.stores.locks import locked
 
 
 def hide_blocked(day: date, products: pa.Table, settings: Settings) -> None:

@@ -6,7 +6,7 @@ from tasks.publish import versions
 from tasks.publish.versions import Move
 from tasks.settings import Settings
 from tasks.stores.database import Connection, statement
-from tasks.stores.step_lock import locked
+from tasks.stores.locks import locked
 
 
 def rollback(settings: Settings, version_id: int, reason: str, by: str = "", to: str = "") -> dict[str, object]:

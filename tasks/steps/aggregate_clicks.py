@@ -11,9 +11,9 @@ from tasks.ingest.engine import open_engine, read_parquet
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.clicks_lock import hold_clicks
 from tasks.stores.database import transaction
 from tasks.stores.ledger import record_aggregate
+from tasks.stores.locks import hold_clicks
 
 
 def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:

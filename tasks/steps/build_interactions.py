@@ -22,14 +22,14 @@ from tasks.ingest.clicks import Piece, counted_pieces
 from tasks.ingest.cooccurrence import pairing
 from tasks.ingest.log_format import EVENT_TYPES
 from tasks.ingest.session_groups import count_groups
-from tasks.ingest.window import Window, check_unchanged, open_window
+from tasks.ingest.window import Window, open_window
 from tasks.night import Night
 from tasks.publish.clicked import write_clicked
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
-from tasks.stores.clicks_lock import hold_clicks
 from tasks.stores.database import transaction
 from tasks.stores.ledger import record_build
+from tasks.stores.locks import hold_clicks
 
 BYTES_OF_AN_ENTRY = 8  # its code
 
@@ -124,7 +124,7 @@ def _copy_catalogue(catalogue: Artefact, storage: Storage, folder: Path) -> pa.C
     with storage.open(catalogue) as stored:
         for name in ("products.parquet", "refused_products.parquet"):
             shutil.copyfile(stored / name, folder / name)
-        check_unchanged(catalogue, storage)
+        storage.check_unchanged(catalogue)
     return pq.read_table(folder / "products.parquet", columns=["product_id"])["product_id"]
 
 

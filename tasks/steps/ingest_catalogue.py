@@ -13,7 +13,7 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
 from tasks.stores.ledger import record_catalogue
-from tasks.stores.step_lock import locked
+from tasks.stores.locks import locked
 
 
 def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:

@@ -31,10 +31,9 @@ from tasks.ingest.rules import (
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.clicks_lock import hold_clicks
 from tasks.stores.database import transaction
 from tasks.stores.ledger import Load, erased_users, record_erased_sessions, record_load, rule_counts
-from tasks.stores.step_lock import locked
+from tasks.stores.locks import hold_clicks, locked
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact, Storage, hash_file
 from tasks.stores.database import ROWS_PER_COPY, Connection, select, statement
-from tasks.stores.step_lock import locked
+from tasks.stores.locks import locked
 
 LIVE_LISTS = [rule.name for rule in RULES if rule.compared_with == "live lists"]
 ROWS = pa.schema(

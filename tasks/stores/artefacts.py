@@ -159,20 +159,23 @@ class Storage:
             self._check(artefact, Path(folder))
             yield Path(folder)
 
-    def _check(self, artefact: Artefact, folder: Path) -> None:
-        changed = _changed(artefact, folder)
-        if not changed:
-            return
-        path = artefact.path
-        seen = self.read(path).hash
+    def check_unchanged(self, artefact: Artefact) -> None:
+        """Raise NotReady where another artefact than the one that was read stands at its path."""
+        seen = self.read(artefact.path).hash
         if seen != artefact.hash:
             raise NotReady(
-                f"{path} must stay {artefact.hash[:12]} while it is read, but became {seen[:12]}: run the step again"
+                f"{artefact.path} must stay {artefact.hash[:12]} while it is read, but became {seen[:12]}: "
+                "run the step again once the one that makes it has ended"
             )
-        raise BadInput(
-            f"{path} must hold the files that it was completed with, but {changed} was changed, added or taken away "
-            f"since: run the step that makes {path} again"
-        )
+
+    def _check(self, artefact: Artefact, folder: Path) -> None:
+        changed = _changed(artefact, folder)
+        if changed:
+            self.check_unchanged(artefact)
+            raise BadInput(
+                f"{artefact.path} must hold the files that it was completed with, but {changed} was changed, added or "
+                f"taken away since: run the step that makes {artefact.path} again"
+            )
 
     def _scratch(self, target: str, staging: str) -> Path:
         """A folder to fill, after removing what a killed writer left; one still alive fails and is retried."""

@@ -18,7 +18,7 @@ from tasks.run import INGEST, run
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import database_engine, migrate, transaction
-from tasks.stores.step_lock import locked
+from tasks.stores.locks import locked
 from tests.nights import (
     LENIENT,
     LIVE,
