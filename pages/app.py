@@ -111,7 +111,10 @@ def metrics(request: Request) -> Response:
 def misread(request: Request, error: RequestValidationError) -> Response:
     """A value that is missing or of another kind, as a page that names it."""
     seen = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
-    return refused(request, HTTPException(422, f"The address or form is not complete: {seen}."))
+    return refused(
+        request,
+        HTTPException(422, f"The address or form must be complete, got {seen}: correct it, or load the page again."),
+    )
 
 
 @app.exception_handler(AnyHTTPException)

@@ -33,7 +33,11 @@ def from_this_site(request: Request) -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
     if elsewhere if site is None else site != "same-origin":
-        raise HTTPException(403, "A form must be sent from this page, but another site sent it: nothing has changed.")
+        raise HTTPException(
+            403,
+            "A form must be sent from this page, but another site sent it: nothing has changed; open the page and send "
+            "the form there.",
+        )
 
 
 def form_token(user: str) -> str:

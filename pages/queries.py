@@ -19,7 +19,7 @@ def rows(query: str, **values: object) -> list[dict[str, Any]]:
     Raises HTTPException 503 where the database is away or takes too long, 400 for a text that it cannot hold.
     """
     if any("\0" in value for value in values.values() if isinstance(value, str)):
-        raise HTTPException(400, "A text must hold no zero byte (%00): no product has one.")
+        raise HTTPException(400, "A text must hold no zero byte (%00), as no product does: leave it out.")
     with http_errors(), transaction(Settings()) as connection:
         connection.execute(statement("set_statement_timeout"), TIMEOUT)
         return select(connection, query, **values)
