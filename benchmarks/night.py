@@ -17,10 +17,10 @@ from benchmarks.next_days import ingest, settings_of
 from benchmarks.processes import Cost, cost_of, enter, own_environment, own_server
 from eclare.evaluation.list_segments import PageFigures
 from local.complete_journey import write_complete_journey
+from tasks.evaluation import LAST_CUT
 from tasks.night import Night
 from tasks.run import INGEST, REFRESH, REPORT, run
 from tasks.settings import Settings
-from tasks.steps.evaluate_model import LAST_CUT
 from tasks.stores.artefacts import Storage
 
 console = Console(stderr=True)

@@ -2,15 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
 
-from eclare.arrays.csr import Rows
 from eclare.model import distributed
 from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
@@ -18,10 +13,10 @@ from eclare.model.label_graph import LabelGraph
 from eclare.model.token_shortlists import TokenShortlists
 from eclare.ranker import Ranker
 from eclare.related.features import NAMES
-from eclare.related.list_rules import ListRules
 from eclare.related.snapshot import Snapshot
 from tasks.errors import BadInput, NotReady
 from tasks.model_config import load_cooccurrence, load_like_titles
+from tasks.publish.lists import recommendable
 from tasks.settings import Settings
 
 RANKER = "ranker.safetensors"  # beside the model
@@ -59,22 +54,3 @@ def load_ranker(model: Path) -> Ranker:
         return Ranker.load(model / RANKER, NAMES)
     except (OSError, ValueError) as error:
         raise BadInput(f"the night's ranker is not one of this code, run train_model again: {error}") from error
-
-
-def list_rules(settings: Settings) -> ListRules:
-    """The shop's rules of a list."""
-    return ListRules(
-        settings.top_k, settings.max_same_category, settings.diversity,
-        settings.max_variants, settings.exposure_limit, settings.fill_with_popular,
-    )  # fmt: skip
-
-
-def recommendable(products: pa.Table) -> npt.NDArray[np.bool_]:
-    """Which products of the catalogue may be recommended: those in stock and not blocked."""
-    return np.asarray(pc.and_not(products["in_stock"], products["blocked"]).to_numpy().astype(bool))
-
-
-def categories(products: pa.Table) -> Rows:
-    """A number for the category of every product of the catalogue, -1 where it has none."""
-    numbers = products["category"].combine_chunks().dictionary_encode().indices.fill_null(-1)
-    return np.asarray(numbers.to_numpy(zero_copy_only=False).astype(np.int32))

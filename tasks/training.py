@@ -20,7 +20,8 @@ from tasks.errors import BadInput, NotReady
 from tasks.model_config import load_cooccurrence, load_like_titles
 from tasks.night import Night
 from tasks.processes import work
-from tasks.ranking import RANKER, choose_device, load_texts, recommendable
+from tasks.publish.lists import recommendable
+from tasks.ranking import RANKER, choose_device, load_texts
 from tasks.settings import Settings
 
 # Others wait for the first while it makes examples. That a process has died is torchrun's to notice, that none gets

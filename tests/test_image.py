@@ -32,7 +32,7 @@ FIRST = NIGHT - timedelta(days=2)  # one day is held out; training needs days be
 ONE_THREAD = {name: value for name, value in os.environ.items() if name == "OMP_NUM_THREADS"}
 TOKEN = secrets.token_hex(8)
 FILES = {
-    "GATE_CONFIG": {"coverage": 0.625},
+    "GATE_CONFIG": {"listed": 0.625},
     "ECLARE_CONFIG": {"batch_size": 64},
     "LOG_FORMAT": {"columns": {"session_id": "visit"}},
 }
@@ -144,7 +144,7 @@ def test_no_process_logs_in_as_superuser_nor_to_the_database_of_another(night: S
 
 
 def test_the_files_that_settings_name_reach_the_worker(night: Shop) -> None:
-    assert night.rows("select threshold from gate_verdict where rule = 'coverage'") == [(0.625,)]
+    assert night.rows("select threshold from gate_verdict where rule = 'listed'") == [(0.625,)]
     [trained] = (night.image.root / "data/storage").rglob("member_1/config.json")
     assert json.loads(trained.read_text())["batch_size"] == 64
     assert night.rows("select sum(accepted) from ingest_health") == [(3 * 600,)]

@@ -138,6 +138,24 @@ class TestAGoodNight:
         explained = "select count(*) from recommendation_reason join live_version using (version_id)"
         assert rows_of(live, explained)[0][0] == live.explained_ranks * len(pairs)
 
+    def test_why_follows_the_heaviest_part_of_each_published_row(self, live: Settings) -> None:
+        query = """select why.source, why.sessions, why.reason, score_co_clicks, score_popularity, score_like_products,
+                score_titles, score_model, score_rules
+            from current_recommendations as shown
+            cross join lateral explain_recommendation(shown.product_id, shown.related_product_id) as why
+            where shown.rank <= 5 and score_base is not null order by md5(shown.product_id || shown.rank) limit 200"""
+        names = ("sessions with both", "popularity", "sessions of like products", "words that both titles share")
+        said_of = [f"comes from {name}." for name in (*names, "the model", "the rules of the list")]
+        sampled, said = rows_of(live, query), set()
+        assert {source for source, *_ in sampled} >= {"co-click", "cold"}
+        for _, sessions, reason, *parts in sampled:
+            heaviest = max(parts)
+            expected = said_of[parts.index(heaviest)] if heaviest > 0 else "No part of its score speaks for it"
+            assert expected in reason, parts
+            assert reason.startswith("No session" if sessions == 0 else f"{sessions} sessions"), reason
+            said.add(expected)
+        assert len(said) > 1
+
     def test_the_metrics_stand_beside_the_rivals(self, live: Settings) -> None:
         value = {(system, f"{metric}@{k}"): value for system, metric, k, value, _ in rows_of(live, METRICS)}
         rivals = ("co-click", "observed - expected", "cosine", "popularity")
@@ -179,17 +197,34 @@ class TestAGoodNight:
 def test_a_list_keeps_to_the_rules_of_the_shop(shop: Settings, ingested: Installation) -> None:
     shutil.copytree(ingested.settings.storage_url, shop.storage_url)
     categories = pd.read_parquet(shop.catalogue_url).assign(category=[f"group {GROUP_OF[id_]}" for id_ in IDS])
-    strict = delivered_for_the_night(shop, categories).model_copy(update={"max_same_category": 3, "diversity": 0.2})
-    run("ingest_catalogue", str(NIGHT), strict)
-    counts = refresh(strict)["recommend_products"]
+    shop = delivered_for_the_night(shop, categories)
+    run("ingest_catalogue", str(NIGHT), shop)
+    refresh(shop)
+    strict = shop.model_copy(update={"max_same_category": 2, "diversity": 0.4})
+    run("evaluate_model", str(NIGHT), strict)
+    run("rank_products", str(NIGHT), strict)
+    counts = run("recommend_products", str(NIGHT), strict)
     assert (counts["title_twice"], counts["popular"]) == (0, 0)
     assert counts["lists"] == counts["products"] and counts["different"] <= counts["distinct"]
+    with pytest.raises(BadInput, match="live_precision"):  # the model is the one that is live: the rules made it worse
+        run("publish_recommendations", str(NIGHT), strict)
     most = """select max(same) from (
-        select count(*) as same from current_recommendations
+        select count(*) as same from recommendation
         join recommended_product as related using (version_id)
-        where related.product_id = related_product_id group by current_recommendations.product_id, related.category
+        where version_id = 2 and related.product_id = related_product_id
+        group by recommendation.product_id, related.category
     ) as lists"""
-    assert rows_of(strict, most) == [(3,)]
+    assert rows_of(strict, most) == [(2,)]
+    verdicts = "select version_id, rule, value from gate_verdict where rule like 'live%' or rule like 'baseline%'"
+    judged = {(version, rule): value for version, rule, value in rows_of(strict, verdicts)}
+    for rule in ("precision", "ndcg"):
+        assert judged[2, f"live_{rule}"] < 0.7
+        assert judged[2, f"baseline_{rule}"] < 0.7 * judged[1, f"baseline_{rule}"]
+    ours = (
+        "select max(value) filter (where system = 'eclare') / max(value) filter (where system = 'eclare before rules')"
+    )
+    ((cost,),) = rows_of(strict, f"{ours} from metric where metric = 'P' and k = 10 and segment = 'all'")
+    assert cost < 0.5, "two of ten may be of the group that sessions view"
 
 
 def no_folder(settings: Settings) -> Settings:

@@ -50,9 +50,14 @@ def visited_by_history(cooccurrence: Cooccurrence) -> npt.NDArray[np.float64]:
 
 
 def strata(
-    labels_PC: Rows, catalogue: Catalogue, rules: ListRules, visited_H: npt.NDArray[np.float64]
+    labels_PC: Rows,
+    catalogue: Catalogue,
+    rules: ListRules,
+    visited_H: npt.NDArray[np.float64],
+    *,
+    queries: Rows | None = None,
 ) -> list[Stratum]:
-    """All lists by how many sessions held their product (HISTORY), each with its limit.
+    """All lists, or those of some queries, by how many sessions held their product (HISTORY), each with its limit.
 
     The limits rise with history as SHARES_H do. A label that reaches all of them stands on max_exposure of the pages
     that shoppers visit.
@@ -60,8 +65,9 @@ def strata(
     relative_H = SHARES_H if rules.max_exposure < 1 else np.ones(len(HISTORY))  # 1 is no limit
     share_H = np.minimum(rules.max_exposure * relative_H / (visited_H @ relative_H), 1)
     place_P, found = by_history(catalogue.sessions_P).place_N, []
+    every = np.arange(len(labels_PC)) if queries is None else np.sort(queries).astype(np.int64)
     for place, share in enumerate(share_H.tolist()):
-        rows = np.flatnonzero(place_P == place)
+        rows = every[place_P[every] == place]
         if len(rows):
             found.append(Stratum(rows, exposure_limit(labels_PC[rows], rules._replace(max_exposure=share))))
     return found

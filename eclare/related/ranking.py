@@ -30,6 +30,17 @@ class Ranked(NamedTuple):
     scores_QK: Floats
     log_partition_Q: Floats
 
+    @classmethod
+    def empty(cls, queries: int, k: int) -> "Ranked":
+        """No product for any query yet."""
+        labels_QK, scores_QK = np.full((queries, k), PAD, np.int32), np.zeros((queries, k), np.float32)
+        return cls(labels_QK, scores_QK, np.zeros(queries, np.float32))
+
+    def put(self, queries: slice | Rows, best: tuple[Rows, Floats], log_partition_Q: Floats) -> None:
+        """Set what some of the queries have: the labels and scores of their best."""
+        self.labels_QK[queries], self.scores_QK[queries] = best
+        self.log_partition_Q[queries] = log_partition_Q
+
     def of(self, queries: slice) -> "Ranked":
         """Those of some of the queries."""
         return Ranked(self.labels_QK[queries], self.scores_QK[queries], self.log_partition_Q[queries])
@@ -64,31 +75,28 @@ def rank(snapshot: Snapshot, ranker: Ranker, queries: Rows, k: int) -> Ranked:
 
 def rank_and_ablate(
     snapshot: Snapshot, ranker: Ranker, queries: Rows, k: int, groups: Sequence[str]
-) -> tuple[Ranked, dict[str, Rows]]:
-    """What `rank` finds, and what it would find without each of some groups of features, Q x k by group.
+) -> tuple[Ranked, dict[str, Ranked]]:
+    """What `rank` finds, and what it would find without each of some groups of features.
 
     Without a group, its features are held at their mean and what only its generator finds is no candidate. It costs
     little: features are computed once for all.
     """
     weaker = {group: ranker.without([NAMES[place] for place in GROUPS[group]]) for group in groups}
-    ablated = {group: np.full((len(queries), k), PAD, np.int32) for group in groups}
-    labels_QK, scores_QK = np.full((len(queries), k), PAD, np.int32), np.zeros((len(queries), k), np.float32)
-    log_partition_Q = np.zeros(len(queries), np.float32)
+    whole, ablated = Ranked.empty(len(queries), k), {group: Ranked.empty(len(queries), k) for group in groups}
     by_tokens = worth_shortlists(snapshot)
 
     def rank_chunk(chunk: slice) -> None:
         found = candidates_by_group(snapshot, queries[chunk], k, by_tokens=by_tokens)
         candidates = CandidateSet(snapshot, queries[chunk], joined(found.values(), queries[chunk]))
-        scores_QC = ranker.scores(candidates.features_QCF)
-        labels_QK[chunk], scores_QK[chunk] = best_of_rows(candidates.products_QC, scores_QC, k)
-        log_partition_Q[chunk] = candidates.log_partition()
-        for group in groups:
+        features_QCF, log_partition_Q = candidates.features_QCF, candidates.log_partition()
+        whole.put(chunk, best_of_rows(candidates.products_QC, ranker.scores(features_QCF), k), log_partition_Q)
+        for group, ranked in ablated.items():
             others = joined((each for name, each in found.items() if name != group), queries[chunk])
             left_QC = only_among(candidates.products_QC, others)
-            ablated[group][chunk], _ = best_of_rows(left_QC, weaker[group].scores(candidates.features_QCF), k)
+            ranked.put(chunk, best_of_rows(left_QC, weaker[group].scores(features_QCF), k), log_partition_Q)
 
     chunks = [slice(start, start + CHUNK) for start in range(0, len(queries), CHUNK)]
     ranked = ahead(rank_chunk, iter(chunks), first_alone=True)  # with what the snapshot keeps for all of them
     for _ in tqdm(ranked, desc="rank", unit="chunk", total=len(chunks), disable=None):
         pass
-    return Ranked(labels_QK, scores_QK, log_partition_Q), ablated
+    return whole, ablated

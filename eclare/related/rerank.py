@@ -18,13 +18,20 @@ from eclare.related.list_rules import CO_CLICK, COLD, MODEL, Catalogue, ListRule
 
 
 def rerank(
-    labels_PC: Rows, scores_PC: Floats, catalogue: Catalogue, cooccurrence: Cooccurrence, rules: ListRules
+    labels_PC: Rows,
+    scores_PC: Floats,
+    catalogue: Catalogue,
+    cooccurrence: Cooccurrence,
+    rules: ListRules,
+    *,
+    queries: Rows | None = None,
 ) -> Lists:
     """The lists of all P products, chosen from the C ranked labels of each by the rules.
 
-    labels_PC, scores_PC: best first, PAD where there are fewer. Scores fall along every list.
+    labels_PC, scores_PC: best first, PAD where there are fewer. queries: the only products that are ranked, whose lists
+    alone are limited and filled up. Scores fall along every list.
     """
-    limits = strata(labels_PC, catalogue, rules, visited_by_history(cooccurrence))
+    limits = strata(labels_PC, catalogue, rules, visited_by_history(cooccurrence), queries=queries)
     open_PC, moved = limit_in_strata(labels_PC, scores_PC, catalogue, rules, limits)
     labels_PK, scores_PK = diversify(labels_PC, scores_PC, catalogue, rules, open_PC)
     lists = Lists(labels_PK, scores_PK, sources_of(labels_PK, cooccurrence), moved)

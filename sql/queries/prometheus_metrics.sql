@@ -6,7 +6,7 @@ select
     (
         select value
         from gate_history
-        where version_id = staleness.version_id and rule = 'coverage'
+        where version_id = staleness.version_id and rule = 'listed'
         order by judged_at desc
         limit 1
     ) as live_coverage,

@@ -16,7 +16,6 @@ begin atomic
         case
             when recommendation.source = 'category' then 'It goes with the category or sells well there; the list was too short.'
             when recommendation.source = 'popular' then 'It is popular in the shop; the list was too short.'
-            when recommendation.source = 'cold' then 'The product has no click yet; its title is like those of products whose pages led here.'
             when why.sessions is null then 'Only the first ranks are explained (EXPLAINED_RANKS).'
             else concat_ws(
                 ' ',
@@ -24,7 +23,10 @@ begin atomic
                     when why.sessions = 0 then 'No session contains both products.'
                     else format('%s sessions contain both products, the last on %s.', why.sessions, why.last_day)
                 end,
-                'Most of its score comes from ' || heaviest.part || '.'
+                case
+                    when heaviest.part is not null then format('The largest part of its score comes from %s.', heaviest.part)
+                    when why.score_base is not null then 'No part of its score speaks for it; the others had less.'
+                end
             )
         end
     from recommendation
@@ -41,7 +43,7 @@ begin atomic
         from (
             values ('sessions with both', why.score_co_clicks), ('popularity', why.score_popularity),
                 ('sessions of like products', why.score_like_products), ('words that both titles share', why.score_titles),
-                ('the model', why.score_model)
+                ('the model', why.score_model), ('the rules of the list', why.score_rules)
         ) as part (name, value)
         where part.value > 0
         order by part.value desc

@@ -47,7 +47,7 @@ RULES = (
     Rule("unknown", "at most", 0, "nothing", True, "rows with a product that the catalogue lacks"),
     Rule("withdrawn", "at most", 0, "nothing", False, "versions of the night that a rollback withdrew", 0, 0),
     Rule("row_count", "at least", 1, "nothing", False, "rows", 1),
-    Rule("coverage", "at least", 0.5, "nothing", False, "share of the catalogue with a related product", *SHARE),
+    Rule("listed", "at least", 0.5, "nothing", False, "share of the catalogue that has a list", *SHARE),
     Rule("most_shown", "at most", 0.1, "nothing", False, "share of lists with the most shown product", *SHARE),
     Rule("ten_most_shown", "at most", 0.25, "nothing", False, "share of first-10 places of the ten most shown", *SHARE),
     Rule("shown", "at least", 0.25, "nothing", False, "different products shown over products with a session", *SHARE),
@@ -80,9 +80,11 @@ RULES = (
     Rule("outside_catalogue", "at most", 0.3, "ledger", False, "share of clicks outside it", *SHARE, level="warn"),
 )
 REMOVED = {  # names of older code
+    "coverage": "coverage is the share of the catalogue that is ever shown (table metric), and the share that has a "
+    "list is the rule `listed`: rename it in the file",
     "score_drift": "the scores of two models have no zero in common and only their order can be compared: give "
     "rank_biased_overlap (a share from 0 to 1, at least) instead",
-    "full": "a list may be short, since one filled with what sells everywhere is no better: `coverage` says how many "
+    "full": "a list may be short, since one filled with what sells everywhere is no better: `listed` says how many "
     "products have a list, `shown` how many are shown; take it out of the file",
 }
 EVEN_SLACK = 2  # how much worse than an even table may be, where an even one is near a threshold

@@ -17,7 +17,7 @@ from tasks.stores.artefacts import Storage
 from tasks.stores.database import select, transaction
 from tasks.stores.rows import rows_in
 
-FILE = "judged_lists.npz"
+FILE = "shown_lists.npz"
 
 
 class Lists(NamedTuple):
@@ -28,7 +28,7 @@ class Lists(NamedTuple):
 
 
 def save_lists(lists: Lists, ids_P: Strings, night: Night, folder: Path) -> None:
-    """Write judged_lists.npz, by product id, with the cut until which these lists know the clicks."""
+    """Write shown_lists.npz, by product id, with the cut until which these lists know the clicks."""
     listed = np.union1d(lists.queries, lists.labels_QK[lists.labels_QK != PAD])
     queries, labels_QK = (np.searchsorted(listed, rows) for rows in lists)
     labels_QK[lists.labels_QK == PAD] = PAD

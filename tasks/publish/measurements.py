@@ -38,7 +38,7 @@ class Measured(NamedTuple):
 
 
 def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measurements:
-    """How much of the catalogue has related products, and how many rows break a zero rule.
+    """How much of the catalogue has a list, and how many rows break a zero rule.
 
     products: product_id, in_stock and blocked of the night's catalogue.
     """
@@ -61,7 +61,7 @@ def measure_rows(recommendations: Recommendations, products: pa.Table) -> Measur
         count["blocked"] += int(blocked[of_catalogue].sum())
         count["out_of_stock"] += int((~in_stock)[of_catalogue].sum())
     has_list_N = (labels_NK != PAD).any(axis=1) & (point_rows_N >= 0)
-    return {"coverage": int(has_list_N.sum()) / catalogue, **count}
+    return {"listed": int(has_list_N.sum()) / catalogue, **count}
 
 
 def measure_page(figures: ListFigures) -> Measurements:
@@ -89,18 +89,19 @@ def even_page(recommendations: Recommendations, products: pa.Table, with_session
     }
 
 
-def measure_metrics(connection: Connection, night: date, model_hash: str) -> Measurements:
-    """Held-out metrics at 10 over those of the co-click baseline and of the live version; None: not evaluated.
+def measure_metrics(connection: Connection, night: date, model_hash: str, published: str = OURS) -> Measurements:
+    """Held-out metrics at 10 of the rows that readers would get, over the co-click baseline's and the live version's.
 
-    It is the upper end of the ratio's 95% interval: all are of the same held-out days.
+    It is the upper end of the ratio's 95% interval: all are of the same held-out days. None: not evaluated.
+    published: the system that these rows are.
     """
     tonight = _held_out_metrics(connection, night, model_hash)
-    measured: Measurements = {"precision": _value(tonight, (OURS, "all", "P"))}
+    measured: Measurements = {"precision": _value(tonight, (published, "all", "P"))}
     for name, metric in OVER_BASELINE.items():
-        measured[f"baseline_{name}"] = _upper_end(tonight, (f"{OURS} / co-click", "all", metric))
+        measured[f"baseline_{name}"] = _upper_end(tonight, (f"{published} / co-click", "all", metric))
     for name, metric in OVER_LIVE.items():
-        measured[f"live_{name}"] = _upper_end(tonight, (f"{OURS} / {LIVE}", "all", metric))
-    return measured | {"tail_recall": _upper_end(tonight, (f"{OURS} / co-click", "tail", "recall"))}
+        measured[f"live_{name}"] = _upper_end(tonight, (f"{published} / {LIVE}", "all", metric))
+    return measured | {"tail_recall": _upper_end(tonight, (f"{published} / co-click", "tail", "recall"))}
 
 
 def why_not_beside_live(live: Live | None, night: date) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tasks.stores.database import LIVE, OURS
+from tasks.stores.database import BEFORE_RULES, LIVE, OURS
 
 ASKED = {  # by metric: what it asks, in the order of the columns
     "P": "how many of the first ten shared a session with the product in the held-out days",
@@ -11,11 +11,12 @@ ASKED = {  # by metric: what it asks, in the order of the columns
     "PSP": "the same, where products that are seldom clicked count more",
     "lift": "are the first ten what met more often than chance would have it: related, not just sold a lot",
     "recall": "how much of all that shared a session is among the first ten",
-    "coverage": "which share of the catalogue is in any first ten",
+    "coverage": "which share of the catalogue is ever shown, in any first ten of the judged products",
 }
 COMPARED = ("P", "nDCG", "PSP", "lift")  # with the best rival
 SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
-    OURS: "what this night publishes, before the rules of a list",
+    OURS: "what readers get: the ranking by the shop's rules of a list",
+    BEFORE_RULES: "the same ranking, before these rules",
     "co-click": "what shared most sessions with the product",
     "observed - expected": "what shared more sessions with it than expected, as Amazon did",
     "cosine": "what shares most of its own sessions with it",
@@ -25,6 +26,7 @@ SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
     f"{OURS} without popularity": "the same, without popularity",
 }
 WITHOUT_MODEL = f"{OURS} without model"
+OF_OURS = (LIVE, BEFORE_RULES, WITHOUT_MODEL)  # what ours is compared with besides rivals
 WHILE_LIVE = {  # by metric of what readers saw: the name of its column
     "P": "P@10", "nDCG": "nDCG@10", "PSP": "PSP@10", "lift": "lift@10", "listed": "with a list",
 }  # fmt: skip
@@ -105,7 +107,7 @@ def figures_of(rows: Sequence[Row]) -> Figures:
     known = {row["metric"] for row in rows}
     metrics = [metric for metric in ASKED if metric in known]
     by_key = {(row["system"], row["metric"]): Figure(row["value"], row["low"], row["high"]) for row in rows}
-    judged = [system for system, _ in by_key if not system.startswith(f"{OURS} / ")]
+    judged = [system for system, _ in by_key if " / " not in system]
     systems = [system for system in (*SYSTEMS, *judged) if system in judged]
     lines = [
         Line(system, SYSTEMS.get(system, ""), [by_key.get((system, metric)) for metric in metrics])
@@ -113,12 +115,13 @@ def figures_of(rows: Sequence[Row]) -> Figures:
     ]
     best = best_rivals(rows)
     over_best = [_ratio(rows, best.get(metric), metric) for metric in metrics]
-    over_live, over_part = ([_ratio(rows, other, metric) for metric in metrics] for other in (LIVE, WITHOUT_MODEL))
+    over_live, before_rules, over_part = ([_ratio(rows, other, metric) for metric in metrics] for other in OF_OURS)
     ratios = [
         Line("eclare / best rival", "above 1, ours is better than whichever rival is best at it", over_best),
         Line(
             "eclare / live", "below 1, this night is worse than what was live, on the same days and queries", over_live
         ),
+        Line("eclare / before rules", "what the shop's rules of a list cost: 1 is nothing", before_rules),
         Line("eclare / without model", "what the model brings: 1 is nothing", over_part),
     ]
     return Figures(metrics, lines, [line for line in ratios if any(line.figures)], best)
@@ -128,7 +131,8 @@ def best_rivals(rows: Sequence[Row]) -> dict[str, str]:
     """By metric of COMPARED, the rival with the largest figure; ties go to the first by name."""
     rivals: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
-        if row["metric"] in COMPARED and row["system"] != LIVE and not row["system"].startswith(OURS):
+        is_rival = row["system"] != LIVE and " / " not in row["system"] and not row["system"].startswith(OURS)
+        if row["metric"] in COMPARED and is_rival:
             rivals.setdefault(row["metric"], []).append((-row["value"], row["system"]))
     return {metric: min(rivals[metric])[1] for metric in COMPARED if metric in rivals}
 
@@ -140,5 +144,5 @@ def over(rows: Sequence[Row], other: str, metric: str) -> Row | None:
 
 def _ratio(rows: Sequence[Row], other: str | None, metric: str) -> Figure | None:
     ratio = over(rows, other, metric) if other else None
-    beside = other if other and other not in (LIVE, WITHOUT_MODEL) else ""
+    beside = other if other and other not in OF_OURS else ""
     return Figure(ratio["value"], ratio["low"], ratio["high"], beside) if ratio else None

@@ -71,7 +71,7 @@ def _charts(report: "Report") -> list[tuple[str, Markup]]:
         ("Recall at 10 by how often the related product is clicked", by_segment, lambda axes: _bars(by_segment, axes)),
         ("Training", report.found.training, lambda axes: draw_losses(report.found.training, axes)),
         (
-            "Coverage of the catalogue, what is shown most, churn", report.gate_measurements,
+            "Products with a list (listed), what is shown most, churn", report.gate_measurements,
             lambda axes: _over_nights(report.gate_measurements, "rule", "share or ratio", axes),
         ),
     ]  # fmt: skip
@@ -89,9 +89,9 @@ def _summary(report: "Report") -> dict[str, str]:
         for metric, figure in zip(report.figures.metrics, line.figures, strict=True):
             if figure:
                 summary[f"{metric}@10, times {figure.beside}"] = f"{figure.value:.2f}"
-    for rule in ("coverage", "churn"):
+    for rule, name in (("listed", "of the catalogue has a list"), ("churn", "of the first ten are new (churn)")):
         if rule in judged:
-            summary[rule] = f"{judged[rule]:.1%}"
+            summary[name] = f"{judged[rule]:.1%}"
     last = [row for row in report.while_live if row["day"] == report.while_live[-1]["day"]]
     seen = {row["metric"]: f"{row['value_of_7_days']:.3f}" for row in last}
     return summary | {f"{name}@10 while live, 7 days": seen[name] for name in ("P", "lift") if name in seen}

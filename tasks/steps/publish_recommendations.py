@@ -39,7 +39,7 @@ from tasks.publish.measurements import (
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact, Storage, hash_file
-from tasks.stores.database import ROWS_PER_COPY, Connection, select, statement
+from tasks.stores.database import ROWS_PER_COPY, SYSTEM_OF, Connection, select, statement
 from tasks.stores.locks import locked
 
 LIVE_LISTS = [rule.name for rule in RULES if rule.compared_with == "live lists"]
@@ -87,6 +87,8 @@ def publish_recommendations(night: Night, settings: Settings) -> dict[str, float
         verdicts = _judge(connection, tonight, version_id, has_rows=has_rows)
         for warning in broken(verdicts, "warn"):
             log.warning("version %d of night %s: %s: %s", version_id, night, warning.rule, warning.reason)
+        for failure in broken(verdicts, "stop"):
+            log.error("version %d of night %s: %s: %s", version_id, night, failure.rule, failure.reason)
         if broken(verdicts, "stop"):
             versions.reject(connection, version_id, verdicts, has_rows=has_rows)
             raise _refusal(version_id, verdicts, night, has_rows=has_rows)
@@ -118,6 +120,7 @@ def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
             "model_hash": made.made_from[model.path],
             "interactions_hash": interactions.hash,
             "config_hash": _config_hash(model, night),
+            "algorithm": model.sources.get("algorithm", "eclare"),
             "model_code_version": model.code_version,
             "code_version": code_version(),
             "row_count": int((recommendations.labels_NK != PAD).sum()),
@@ -185,7 +188,8 @@ def _judge(connection: Connection, tonight: _Tonight, version_id: int, *, has_ro
     with connection.begin():
         connection.execute(statement("limit_parallelism"))
         live = next(iter(select(connection, "live_model")), None)
-        held_out = measure_metrics(connection, night, str(described["model_hash"]))
+        system = SYSTEM_OF[str(described["algorithm"])]
+        held_out = measure_metrics(connection, night, str(described["model_hash"]), system)
         not_beside_live = dict.fromkeys(LIVE_LISTS, why_not_beside_live(live, night))
         measured = Measured(tonight.measured | held_out, not_beside_live)
         measured |= measure_catalogue(int(described["catalogue_count"]), live)

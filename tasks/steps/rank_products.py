@@ -18,7 +18,8 @@ def rank_products(night: Night, settings: Settings, shard: str = "") -> dict[str
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
     # What takes seconds to load, once nothing is missing.
     from eclare.related.ranking import rank, rows_of_shard
-    from tasks.ranking import list_rules, load_ranker, load_snapshot
+    from tasks.publish.lists import list_rules
+    from tasks.ranking import load_ranker, load_snapshot
 
     interactions, label_graph, trained = artefacts
     candidates, ranked = list_rules(settings).candidates, 0

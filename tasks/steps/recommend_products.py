@@ -2,27 +2,18 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eclare.arrays.strings import strings
-from eclare.arrays.topk import PAD
-from eclare.related.recommendations import SOURCES, Recommendations
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish.explanations import write_reasons
-from tasks.publish.histories import write_histories
 from tasks.settings import Settings
 from tasks.shards import shards_of
 from tasks.stores.artefacts import Artefact, Storage
 
 if TYPE_CHECKING:
-    from eclare.evaluation.lists import ListFigures
-    from eclare.related.list_rules import Catalogue, Lists
     from eclare.related.ranking import Ranked
 
 
@@ -41,10 +32,8 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     shards = [storage.read(night.ranked(shard)) for shard in shards_of(settings)]
     # What takes seconds to load, once nothing is missing.
     from eclare.related.explain import reasons_of
-    from eclare.related.list_rules import Catalogue
-    from eclare.related.rerank import rerank
-    from eclare.related.variants import Variants
-    from tasks.ranking import categories, list_rules, load_ranker, load_snapshot, recommendable
+    from tasks.publish.lists import Shop
+    from tasks.ranking import load_ranker, load_snapshot
 
     interactions, label_graph, trained = inputs_of_all
     with (
@@ -53,25 +42,14 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         storage.open(trained) as model,
         storage.write(night.artefact("recommendations"), made_from=[*inputs_of_all, *shards]) as (folder, counts),
     ):
-        products, rules = pq.read_table(inputs / "products.parquet"), list_rules(settings)
-        ranked = _ranked(storage, shards, len(products), rules.candidates)
         snapshot, ranker = load_snapshot(inputs, texts, model, settings, known_until=0), load_ranker(model)
-        variants = Variants.of(*(products[name].to_pylist() for name in ("title", "category", "brand")))
-        sessions_P = snapshot.cooccurrence.popularity()
-        catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P, variants, sessions_P)
-        chosen = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, snapshot.cooccurrence, rules)
-        ids = strings(products["product_id"].to_pylist())
-        recommendations = Recommendations(chosen.labels_PK, chosen.scores_PK, chosen.sources_PK, ids, ids)
-        recommendations.save(folder)
-        figures = _describe(chosen, catalogue, products, folder)
+        shop = Shop.of(pq.read_table(inputs / "products.parquet"), snapshot.titles_PV, snapshot.cooccurrence, settings)
+        ranked = _ranked(storage, shards, len(shop.products), shop.rules.candidates)
+        chosen = shop.lists(ranked.labels_QK, ranked.scores_QK)
+        counts |= shop.write(chosen, folder)
         first = slice(None), slice(settings.explained_ranks)
-        lists = recommendations.labels_NK[first], recommendations.scores_NK[first]
-        write_reasons(reasons_of(snapshot, ranker, ranked, *lists), recommendations.label_ids_L, night.day, folder)
-        labels, sources = recommendations.labels_NK, recommendations.sources_NK
-        counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
-        counts |= {"rows": int((labels != PAD).sum()), "distinct": len(np.unique(labels[labels != PAD]))}
-        counts |= {name: int((sources[labels != PAD] == place).sum()) for place, name in enumerate(SOURCES)}
-        counts |= {"moved_by_exposure": chosen.moved, **figures._asdict()}
+        reasons = reasons_of(snapshot, ranker, ranked, chosen.labels_PK[first], chosen.scores_PK[first])
+        write_reasons(reasons, shop.ids_P, night.day, folder)
     return counts
 
 
@@ -88,27 +66,3 @@ def _ranked(storage: Storage, shards: Sequence[Artefact], products: int, candida
         )
     with ExitStack() as opened:
         return Ranked.load([opened.enter_context(storage.open(shard)) for shard in shards])
-
-
-def _describe(chosen: "Lists", catalogue: "Catalogue", products: pa.Table, folder: Path) -> "ListFigures":
-    """Write what the lists look like and how much is known of each product; returns the figures of all lists."""
-    from eclare.evaluation.list_segments import (
-        PageFigures,
-        by_category,
-        by_first_source,
-        by_history,
-        by_popularity,
-        segment_figures,
-    )
-    from eclare.evaluation.lists import list_figures
-
-    labels_PK, sessions_P = chosen.labels_PK, catalogue.sessions_P
-    popularity = by_popularity(sessions_P)
-    segmentations = (
-        by_history(sessions_P), popularity, by_category(products["category"].to_pylist()),
-        by_first_source(labels_PK, chosen.sources_PK, SOURCES),
-    )  # fmt: skip
-    figures = list_figures(labels_PK, sessions_P, catalogue.allowed_P, catalogue.variants.title_P)
-    PageFigures(figures, segment_figures(labels_PK, sessions_P, segmentations)).save(folder)
-    write_histories(products["product_id"], sessions_P, popularity, folder)
-    return figures

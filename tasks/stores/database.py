@@ -50,7 +50,9 @@ MAY_NOT_MIGRATE = (
 log = logging.getLogger("tasks")
 
 
-OURS, LIVE = "eclare", "live"  # the system whose lists are published, the live version; "eclare / OTHER" is a ratio
+# What is published, its ranking before the shop's rules, the version that is live; "eclare / OTHER" is a ratio.
+OURS, BEFORE_RULES, LIVE = "eclare", "eclare before rules", "live"
+SYSTEM_OF = {"eclare": OURS, "co-click": "co-click by rules"}  # by the algorithm of a version: what its lists are named
 
 
 class Metric(NamedTuple):

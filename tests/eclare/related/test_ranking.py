@@ -58,7 +58,7 @@ def test_without_a_group_neither_its_features_nor_its_candidates_count(monkeypat
     ranker = Ranker.linear(NAMES, weights, {"model": -3.0})
     whole, ablated = rank_and_ablate(snapshot, ranker, queries, 4, ("model", "popularity"))
     assert np.array_equal(whole.labels_QK, rank(snapshot, ranker, queries, 4).labels_QK)
-    for group, labels_QK in ablated.items():
+    for group, (labels_QK, *_) in ablated.items():
         assert (labels_QK != whole.labels_QK).any()
         for row, query in zip(labels_QK.tolist(), queries, strict=True):
             found = candidates_by_group(snapshot, np.array([query]), 4)

@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from eclare.arrays.topk import PAD
 from eclare.related.explain import Reasons
@@ -13,6 +14,7 @@ from eclare.related.features import SCORE_PARTS
 from tasks.publish.explanations import FILE, read_reasons, write_reasons
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
+from tasks.stores.database import transaction
 from tests.nights import (
     RELATED,
     TABLES,
@@ -60,7 +62,8 @@ def test_a_recommended_pair_is_explained(settings):
     assert met == (
         TITLES["1"], TITLES["2"], 1, pytest.approx(0.9), "model", 7, date(2017, 6, 27), {"3": 0.75, "4": 0.125},
         0.25, 0.25, 0.5, 0.5, 0.125, 0, 0, 0.25, pytest.approx(0.05), pytest.approx(-0.025),
-        "7 sessions contain both products, the last on 2017-06-27. Most of its score comes from sessions with both.",
+        "7 sessions contain both products, the last on 2017-06-27. "
+        "The largest part of its score comes from sessions with both.",
     )  # fmt: skip
     (filled,) = rows_of(settings, EXPLAINED, product="1", related="3")
     assert filled[5:8] == (0, None, {"2": 0.5})
@@ -69,6 +72,31 @@ def test_a_recommended_pair_is_explained(settings):
     (beyond,) = rows_of(settings, EXPLAINED, product="4", related="3")
     assert beyond[5:18] == (None,) * 13
     assert beyond[-1] == "Only the first ranks are explained (EXPLAINED_RANKS)."
+
+
+PARTS = {
+    "co_clicks": "sessions with both", "popularity": "popularity", "like_products": "sessions of like products",
+    "titles": "words that both titles share", "model": "the model", "rules": "the rules of the list",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["model", "co-click", "cold"])
+def test_the_sentence_names_the_heaviest_part_whatever_the_source(settings, source):
+    publish_with_reasons(settings)
+    random = np.random.default_rng(0)
+    with transaction(settings) as connection:
+        connection.execute(sa.text("update recommendation set source = :source"), {"source": source})
+    for _ in range(12):
+        values = dict(zip(SCORE_PARTS, np.round(random.normal(size=len(SCORE_PARTS)), 3).tolist(), strict=True))
+        with transaction(settings) as connection:
+            given = ", ".join(f"score_{part} = {value}" for part, value in values.items())
+            connection.execute(sa.text(f"update recommendation_reason set {given}"))
+        (row,) = rows_of(settings, EXPLAINED, product="1", related="2")
+        heaviest = max(PARTS, key=lambda part: values[part])
+        expected = f"The largest part of its score comes from {PARTS[heaviest]}."
+        assert row[-1].endswith(
+            expected if values[heaviest] > 0 else "No part of its score speaks for it; the others had less."
+        )
 
 
 @pytest.mark.parametrize("product", ["3", "no such", "'; drop table recommendation_reason; --", "1' or '1'='1", ""])

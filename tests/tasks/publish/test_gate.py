@@ -39,7 +39,7 @@ COMPARED_WITH_BASELINE = ("baseline_precision", "baseline_psp", "baseline_ndcg",
 WARNINGS = ("missing_days", "day_rows", "refused", "refused_rise", "outside_catalogue")
 DEFAULTS = {
     **dict.fromkeys(ZERO_RULES, ("at most", 0)), "withdrawn": ("at most", 0), "row_count": ("at least", 1),
-    "coverage": ("at least", 0.5),
+    "listed": ("at least", 0.5),
     "most_shown": ("at most", 0.1), "ten_most_shown": ("at most", 0.25), "shown": ("at least", 0.25),
     "title_twice": ("at most", 0), **dict.fromkeys(COMPARED_WITH_LISTS, ("at least", 0.7)),
     **dict.fromkeys(COMPARED_WITH_BASELINE[:3], ("at least", 0.8)), "tail_recall": ("at least", 0.7),
@@ -49,7 +49,7 @@ DEFAULTS = {
     "outside_catalogue": ("at most", 0.3),
 }  # fmt: skip
 GOOD = dict.fromkeys(ZERO_RULES, 0.0) | {
-    "withdrawn": 0.0, "row_count": 1000.0, "coverage": 0.9, "most_shown": 0.03, "ten_most_shown": 0.1, "shown": 0.7,
+    "withdrawn": 0.0, "row_count": 1000.0, "listed": 0.9, "most_shown": 0.03, "ten_most_shown": 0.1, "shown": 0.7,
     "title_twice": 0.0,
     "live_precision": 1.0, "live_psp": 1.0, "live_ndcg": 1.0, "live_lift": 1.0, "precision": 0.1,
     "baseline_precision": 1.1, "baseline_psp": 1.1, "baseline_ndcg": 1.1, "tail_recall": 1.2, "churn": 0.4,
@@ -218,8 +218,9 @@ def test_the_page_may_show_what_lists_may_unless_the_file_says_otherwise(
         ("", "Invalid JSON"), ("{", "Invalid JSON"), ("[]", "should be an object"), ('{"chrun": 1}', "got chrun"),
         ('{"churn": NaN}', "got nan"), ('{"live_psp": Infinity}', "got inf"), ('{"churn": 2}', "from 0 to 1, got 2"),
         ('{"score_drift": 3}', "score_drift is no rule any more, .*: give rank_biased_overlap"),
+        ('{"coverage": 0.5}', "coverage is no rule any more, .* rule `listed`: rename it in the file"),
         ('{"row_count": 0}', "from 1 to inf, got 0"), ('{"shown": -1}', "got -1"), ('{"blocked": 5}', "got blocked"),
-        ('{"full": 0}', "full is no rule any more, a list may be short.*`coverage`.*`shown`.*take it out of the file"),
+        ('{"full": 0}', "full is no rule any more, a list may be short.*`listed`.*`shown`.*take it out of the file"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_meant_is_refused(settings: Settings, tmp_path, content, message):
@@ -381,7 +382,7 @@ def test_sql_and_documents_name_the_rules_of_the_table():
         text = (ROOT / "sql" / "queries" / f"{file}.sql").read_text()
         for listed in re.findall(r"rule (?:in \(|= )([^\n)]+)", text):
             quoted |= set(re.findall(r"'(\w+)'", listed))
-    assert quoted == {"coverage", "shown", "most_shown", "ten_most_shown", "churn"}
+    assert quoted == {"listed", "shown", "most_shown", "ten_most_shown", "churn"}
     assert quoted <= names
     runbook = (ROOT / "docs" / "operators.md").read_text()
     section = runbook[runbook.index("## The gate refused a night") : runbook.index("## A bad night is live")]

@@ -109,7 +109,7 @@ def test_days_that_the_window_lacks_are_named(settings):
 
 
 def test_half_a_catalogue_does_not_go_live(settings, monkeypatch):
-    """Its coverage is as good as ever."""
+    """The share of it that has a list is as good as ever."""
     strict = settings.model_copy(update={"gate_config": None})
     related = {str(product): [str((product + step) % 40) for step in (1, 2)] for product in range(40)}
     titles = {product: f"product {product}" for product in related}

@@ -76,7 +76,7 @@ def test_a_live_night_shows_verdicts_figures_losses_and_lists_before_and_after(s
     assert "P@10, times co-click" in page.texts and "1.00" in page.texts
     assert page.count("span", "rejected") == 0
     rules = re.findall(r"<tr><td>(\w+)</td>", html)
-    assert {"coverage", "churn", "blocked", "row_count", "tail_recall"} <= set(rules)
+    assert {"listed", "churn", "blocked", "row_count", "tail_recall"} <= set(rules)
     assert [text for text in page.texts if text == "publish"] == ["publish"]
     shown = html[html.index("Products before and after") :]
     assert re.findall(r'class="new">(.*?)<', shown) and re.findall(r'class="gone">(.*?)<', shown)
