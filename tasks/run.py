@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
@@ -20,6 +21,7 @@ REFRESH = (
     "recommend_products",
     "publish_recommendations",
 )
+BASELINE = ("build_interactions", "recommend_co_clicks", "publish_recommendations")  # in the place of REFRESH
 REPORT = "report_night"
 STEPS = (*INGEST, *REFRESH, REPORT)
 
@@ -43,10 +45,10 @@ def run(step: str, day: str, settings: Settings | None = None, **part: str) -> d
     return counts
 
 
-def refresh(day: str, settings: Settings | None = None) -> None:
-    """Run the steps of REFRESH in order and then the report, which a night that fails has too."""
+def refresh(day: str, settings: Settings | None = None, steps: Sequence[str] = REFRESH) -> None:
+    """Run the steps in order and then the report, which a night that fails has too."""
     try:
-        for step in REFRESH:
+        for step in steps:
             run(step, day, settings)
     except TaskError:
         with suppress(TaskError):  # the error that failed the night is the one to raise

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from eclare.evaluation.list_segments import PageFigures
 from tasks.errors import BadInput, NotReady, TaskError
-from tasks.run import INGEST, REFRESH, STEPS, run
+from tasks.run import BASELINE, INGEST, REFRESH, STEPS, run
+from tasks.run import refresh as run_all
 from tasks.settings import Settings
 from tasks.stores.database import VERSION_TABLE, transaction
 from tests.installations import Installation
@@ -194,37 +195,82 @@ class TestAGoodNight:
         assert rows_of(live, "select count(*) from recommendation_version") == [(1,)]
 
 
-def test_a_list_keeps_to_the_rules_of_the_shop(shop: Settings, ingested: Installation) -> None:
-    shutil.copytree(ingested.settings.storage_url, shop.storage_url)
+@pytest.fixture(scope="module")
+def three_versions(
+    install: Callable[[str], Installation], ingested: Installation, embedded_server: str
+) -> tuple[Settings, dict[str, float]]:
+    """The co-click baseline of the day before, the night's, and its model again by rules that the gate refuses.
+
+    With the settings the counts of the last lists.
+    """
+    folder, shop = (each := install(embedded_server)).folder, each.settings
+    shutil.copytree(ingested.folder, folder, dirs_exist_ok=True)
     categories = pd.read_parquet(shop.catalogue_url).assign(category=[f"group {GROUP_OF[id_]}" for id_ in IDS])
     shop = delivered_for_the_night(shop, categories)
     run("ingest_catalogue", str(NIGHT), shop)
+    run_all(str(DAYS[-2]), shop, BASELINE)
     refresh(shop)
     strict = shop.model_copy(update={"max_same_category": 2, "diversity": 0.4})
-    run("evaluate_model", str(NIGHT), strict)
-    run("rank_products", str(NIGHT), strict)
-    counts = run("recommend_products", str(NIGHT), strict)
+    for step in ("evaluate_model", "rank_products", "recommend_products"):
+        counts = run(step, str(NIGHT), strict)
+    with pytest.raises(BadInput, match="live_precision"):
+        run("publish_recommendations", str(NIGHT), strict)
+    return strict, counts
+
+
+def test_a_list_keeps_to_the_rules_of_the_shop(three_versions: tuple[Settings, dict[str, float]]) -> None:
+    strict, counts = three_versions
     assert (counts["title_twice"], counts["popular"]) == (0, 0)
     assert counts["lists"] == counts["products"] and counts["different"] <= counts["distinct"]
-    with pytest.raises(BadInput, match="live_precision"):  # the model is the one that is live: the rules made it worse
-        run("publish_recommendations", str(NIGHT), strict)
     most = """select max(same) from (
         select count(*) as same from recommendation
         join recommended_product as related using (version_id)
-        where version_id = 2 and related.product_id = related_product_id
+        where version_id = 3 and related.product_id = related_product_id
         group by recommendation.product_id, related.category
     ) as lists"""
     assert rows_of(strict, most) == [(2,)]
+
+
+def test_the_gate_judges_the_rows_that_readers_get(three_versions: tuple[Settings, dict[str, float]]) -> None:
+    """The model is the one that is live: the rules alone made the lists worse."""
     verdicts = "select version_id, rule, value from gate_verdict where rule like 'live%' or rule like 'baseline%'"
-    judged = {(version, rule): value for version, rule, value in rows_of(strict, verdicts)}
+    judged = {(version, rule): value for version, rule, value in rows_of(three_versions[0], verdicts)}
     for rule in ("precision", "ndcg"):
-        assert judged[2, f"live_{rule}"] < 0.7
-        assert judged[2, f"baseline_{rule}"] < 0.7 * judged[1, f"baseline_{rule}"]
+        assert judged[3, f"live_{rule}"] < 0.7
+        assert judged[3, f"baseline_{rule}"] < 0.7 * judged[2, f"baseline_{rule}"]
     ours = (
         "select max(value) filter (where system = 'eclare') / max(value) filter (where system = 'eclare before rules')"
     )
-    ((cost,),) = rows_of(strict, f"{ours} from metric where metric = 'P' and k = 10 and segment = 'all'")
+    last = f"{ours} from metrics_by_night where metric = 'P' and k = 10 and segment = 'all' and night = '{NIGHT}'"
+    ((cost,),) = rows_of(three_versions[0], last)
     assert cost < 0.5, "two of ten may be of the group that sessions view"
+
+
+def test_the_baseline_is_a_version_that_names_its_algorithm_and_that_the_next_night_is_judged_beside(
+    three_versions: tuple[Settings, dict[str, float]],
+) -> None:
+    shop, _ = three_versions
+    versions = "select version_id, night, algorithm, status from recommendation_version order by 1"
+    assert rows_of(shop, versions) == [
+        (1, DAYS[-2], "co-click", "retired"), (2, NIGHT, "eclare", "live"), (3, NIGHT, "eclare", "rejected"),
+    ]  # fmt: skip
+    met = """select bool_and(listed.source <> 'co-click' or a.segment <> 'cold'), avg((listed.source = 'co-click')::int)
+        from recommendation as listed join recommended_product as a using (version_id, product_id)
+        where version_id = 1 and rank <= 5"""
+    ((all_met, share),) = rows_of(shop, met)
+    assert all_met and share > 0.5
+    first = "select product_id, related_product_id from recommendation where version_id = 1 and rank = 1"
+    assert sum(GROUP_OF[one] == GROUP_OF[other] for one, other in rows_of(shop, first)) > 0.9 * len(IDS)
+    judged = """select version_id, rule, value, passed from gate_verdict
+        where rule in ('live_ndcg', 'baseline_ndcg') and version_id < 3 order by 1, 2"""
+    found = [(version, rule, value is not None, passed) for version, rule, value, passed in rows_of(shop, judged)]
+    assert found == [
+        (1, "baseline_ndcg", True, True), (1, "live_ndcg", False, True),
+        (2, "baseline_ndcg", True, True), (2, "live_ndcg", True, True),
+    ]  # fmt: skip
+    assert {change for (change,) in rows_of(shop, "select distinct change from changes_since_last_night")} >= {"new"}
+    systems = f"select distinct system from metrics_by_night where night = '{DAYS[-2]}' and k = 10"
+    assert {system for (system,) in rows_of(shop, systems)} >= {"co-click by rules", "co-click by rules / co-click"}
 
 
 def no_folder(settings: Settings) -> Settings:

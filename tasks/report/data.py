@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -66,18 +67,24 @@ class Report:
 
     @property
     def headline(self) -> str:
-        """What became of the night, in one sentence."""
-        status, live = self.version["status"], self.version["live_night"]
-        what_is_live = f"; live is the version of {live}" if live else "; nothing is live"
+        """What became of the night, in one sentence: with times, since the page is read long after it was written."""
+        version, status = self.version, self.version["status"]
+        became = f"Became live at {in_words(version['live_from'])}" if version["live_from"] else ""
+        if status == "live":
+            return f"{became}." + (" A person let it pass the gate." if self.failed else "")
         if status is None:
-            return f"No version was made: a step before the gate failed{what_is_live}."
-        if status == "rejected":
-            return f"Refused by the gate, {len(self.failed)} of {len(self.verdicts)} rules failed{what_is_live}."
-        if status == "withdrawn":
-            return f"Withdrawn by a rollback{what_is_live}."
-        if status == "retired":
-            return f"Passed the gate, but is not live{what_is_live}."
-        return "Live: what readers see now." + (" A person let it pass the gate." if self.failed else "")
+            what = "No version was made: a step before the gate failed"
+        elif status == "rejected":
+            failed = f"{len(self.failed)} of {len(self.verdicts)} rules failed"
+            what = f"Refused by the gate at {in_words(version['judged_at'])}, {failed}"
+        elif status == "withdrawn":
+            what = f"Withdrawn by a rollback at {in_words(version['withdrawn_at'])}"
+        elif became:
+            what = f"{became}, until {in_words(version['live_until'])}"
+        else:
+            what = f"Passed the gate at {in_words(version['judged_at'])}, and did not become live"
+        live = f"the version of {version['live_night']}, since {in_words(version['live_since'])}"
+        return f"{what}; live then was {live if version['live_night'] else 'nothing'}."
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,11 @@ class Sample:
         """Whether a related product of a list is not in the list of the other version."""
         compared_with = self.before if row["is_now"] else self.now
         return row["related_product_id"] not in {listed["related_product_id"] for listed in compared_with}
+
+
+def in_words(time: datetime) -> str:
+    """A time in UTC, to the minute."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def read_report(connection: Connection, night: Night, found: Found) -> Report:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from eclare.model.loss_curve import draw_losses
 from tasks.night import Night
 from tasks.publish.gate import RULES
+from tasks.report.data import in_words
 from tasks.report.figures import COMPARED, WHILE_LIVE, while_live_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ LISTS = {  # by figure of lists.json: its name, how it is written, what it says
     "overlap": ("overlap of two lists", ".1%", "of their first ten do two random lists share on average"),
 }
 SEGMENTS = ("head", "torso", "tail")
+BECAME = {
+    "live": "became live",
+    "retired": "passed",
+    "rejected": "refused",
+    "withdrawn": "withdrawn",
+    None: "no version",
+}
 MAX_LABELS = 8  # nights named below a chart
 STYLE = Path(__file__).with_name("page.mplstyle")
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no time and no addresses in the file
@@ -42,10 +50,11 @@ def render(report: "Report", night: Night) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["number"] = _number
+    environment.filters |= {"number": _number, "in_words": in_words}
     return environment.get_template("page.html.j2").render(
-        report=report, night=night, charts=_charts(report), summary=_summary(report), measured_of=_measured_of(report),
-        lists=_lists(report), while_live=while_live_of(report.while_live), live_columns=WHILE_LIVE.values(),
+        report=report, night=night, became=BECAME[report.version["status"]], charts=_charts(report),
+        summary=_summary(report), measured_of=_measured_of(report), lists=_lists(report),
+        while_live=while_live_of(report.while_live), live_columns=WHILE_LIVE.values(),
     )  # fmt: skip
 
 

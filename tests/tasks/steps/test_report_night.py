@@ -3,12 +3,17 @@
 import json
 import re
 from html.parser import HTMLParser
+from itertools import combinations
 
+import numpy as np
 import pytest
+from matplotlib import rc_params_from_file
+from matplotlib.colors import to_rgb
 
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish.rollback import approve
+from tasks.report.page import STYLE
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.steps.report_night import PAGE, report_night
 from tasks.stores.artefacts import Storage
@@ -22,6 +27,11 @@ TITLES = {
     "3": "靴 Ünïcödé",
     "4": "plain",
 }
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
+SRGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WITHOUT_RED_CONES = np.array(  # Machado, Oliveira, Fernandes, 2009
+    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+)
 LOADING = {"src", "href", "srcset", "data", "action", "poster", "background"}
 EPOCHS = [{"stage": "ranker", "epoch": number, "loss": 1 / number, "validation": None} for number in (1, 2, 3)]
 
@@ -43,6 +53,12 @@ class Page(HTMLParser):
 
     def count(self, tag: str, of_class: str = "") -> int:
         return sum(name == tag and of_class in (given.get("class") or "") for name, given in self.tags)
+
+
+def said(page: Page, beginning: str) -> str:
+    """The one text that begins so."""
+    (text,) = [text for text in page.texts if text.startswith(beginning)]
+    return text
 
 
 @pytest.fixture
@@ -71,7 +87,7 @@ def test_a_live_night_shows_verdicts_figures_losses_and_lists_before_and_after(s
     publish_recommendations(night, settings)
     with_losses(settings, night)
     html, page = page_of(settings, night)
-    assert "Live: what readers see now." in page.texts
+    assert said(page, "Became live at ") and "now" not in " ".join(page.texts)
     assert page.count("svg") == 4
     assert "P@10, times co-click" in page.texts and "1.00" in page.texts
     assert page.count("span", "rejected") == 0
@@ -159,21 +175,27 @@ def test_a_refused_night_shows_its_failed_rules_first(settings):
     assert page.count("span", "rejected") == 2, "the night and the rule"
     approve(settings, 2, "the range <changed>", "Ada & Co")
     _, page = page_of(settings, night)
-    assert "Live: what readers see now. A person let it pass the gate." in page.texts
+    assert said(page, "Became live at ").endswith(" UTC. A person let it pass the gate.")
     assert "Ada & Co" in page.texts and "the range <changed>" in page.texts
     roll_back(settings, "back")
     _, page = page_of(settings, night)
-    assert "Withdrawn by a rollback; live is the version of 2017-06-29." in page.texts
+    assert re.fullmatch(
+        rf"Withdrawn by a rollback at {TIME}; live then was the version of 2017-06-29, since {TIME}\.",
+        said(page, "Withdrawn"),
+    )
+    _, page = page_of(settings, Night.of("2017-06-29", settings))
+    assert re.fullmatch(rf"Became live at {TIME}\.", said(page, "Became live"))
 
 
 def test_a_night_without_a_version_has_a_page_too(settings):
     night = Night.of("2017-06-30", settings)
     _, page = page_of(settings, night)
-    assert "No version was made: a step before the gate failed; nothing is live." in page.texts
+    assert "No version was made: a step before the gate failed; live then was nothing." in page.texts
     assert page.count("svg") == page.count("table") == 0
     publish_recommendations(make_night("2017-06-29", settings), settings)
     _, page = page_of(settings, night)
-    assert "No version was made: a step before the gate failed; live is the version of 2017-06-29." in page.texts
+    failed = "No version was made: a step before the gate failed; live then was the version of 2017-06-29, since "
+    assert said(page, failed)
     assert page.count("svg") > 0, "the nights before"
 
 
@@ -194,9 +216,32 @@ def test_the_same_night_gives_the_same_page(settings):
     assert page_of(settings, night)[0] == page_of(settings, night)[0]
 
 
+@pytest.mark.parametrize("sees", [np.eye(3), WITHOUT_RED_CONES], ids=["all", "protanopia"])
+def test_lines_are_told_apart_by_their_colours(sees):
+    """A difference of 20 in CIELAB is seen at a glance; of two greens it was 4."""
+    drawn = rc_params_from_file(STYLE, use_default_template=False)["axes.prop_cycle"].by_key()["color"]
+    seen = [lab(sees @ linear(np.array(to_rgb(f"#{colour.lstrip('#')}")))) for colour in drawn]
+    assert len(seen) >= 5, "as many as a chart has lines"
+    assert min(float(np.linalg.norm(one - other)) for one, other in combinations(seen, 2)) > 20
+
+
+def linear(rgb: np.ndarray) -> np.ndarray:
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIELAB of linear sRGB, white D65."""
+    xyz = SRGB_TO_XYZ @ np.clip(rgb, 0, 1) / SRGB_TO_XYZ.sum(axis=1)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
 def test_a_past_night_shows_no_later_ones(settings):
     for day in ("2017-06-30", "2017-06-28"):
         publish_recommendations(make_night(day, settings), settings)
+    _, page = page_of(settings, Night.of("2017-06-28", settings))
+    assert said(page, "Passed the gate at ").startswith("Passed the gate at 20"), "a past night displaces nothing"
+    assert ", and did not become live; live then was the version of 2017-06-30, since " in said(page, "Passed the gate")
     assert report_night(Night.of("2017-06-28", settings), settings)["nights"] == 1
     assert report_night(Night.of("2017-06-30", settings), settings)["nights"] == 2
     with transaction(settings) as connection:
