@@ -4,9 +4,10 @@ A person lets a version pass that the gate refused or a rollback withdrew.
 Trigger it with the version's number and a reason; both are kept with your name in `live_history`. Until
 somebody does, a refused version stays rejected and the former version stays live.
 
-- **make_it_live** reads the version's row in `recommendation_version`; moves the live pointer. It fails with `BadInput`
-  for a version that is neither rejected nor withdrawn, whose rows were dropped, or that broke a zero rule (blocked,
-  out of stock, unknown, itself, repeated): such rows were never stored, so correct the cause and run the night again.
+- **Make the refused version live** (`make_it_live`) reads the version's row in `recommendation_version`; moves the
+  live pointer and updates the asset `live_recommendations`. It fails with `BadInput` for a version that is neither
+  rejected nor withdrawn, whose rows were dropped, or that broke a zero rule (blocked, out of stock, unknown, itself,
+  repeated): such rows were never stored, so correct the cause and run the night again.
 
 The number and the reasons are in the failed run of `publish_recommendations`, in the report of the night and in the
 view `gate_history`. Changed your mind? Trigger `roll_back`.
@@ -17,10 +18,10 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, task
 
 from dags.alerts import DEFAULT_ARGS
-from dags.nightly import WHO, reason_param
+from dags.nightly import LIVE, WHO, reason_param
 
 
-@task(task_display_name="Make the refused version live", execution_timeout=timedelta(minutes=10))
+@task(task_display_name="Make the refused version live", execution_timeout=timedelta(minutes=10), outlets=[LIVE])
 def make_it_live(version: str, reason: str, by: str) -> dict[str, str]:
     """Move the live pointer to the version."""
     from tasks.publish.rollback import approve

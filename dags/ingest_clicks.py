@@ -7,14 +7,15 @@ day without a folder is skipped, and the nights say that their window lacks it. 
 parameter night; one whose logical date is older has no tasks. Safe to run again and to backfill: what a day delivered
 is replaced whole, every model stays as it is. It never retrains; `refresh_recommendations` does.
 
-- **ingest_catalogue** reads `CATALOGUE_URL`; writes `STORAGE_URL/catalogue/date=NIGHT` and a row of `catalogue_load`.
-  Of a folder with one folder date=YYYY-MM-DD a delivery, it takes the newest up to the night. One file
-  without dated folders has no history: for a day older than yesterday, the stored catalogue is kept where there is one
-  (kept 1). To correct a past day, deliver a dated folder.
-- **ingest_clicks** reads `CLICK_LOG_URL/date=NIGHT/`; writes `clicks/date=NIGHT` with the clicks of the day, late ones
-  of days before and `quarantine.parquet`, every refused row with its rule, file and row; and the counts to PostgreSQL.
-- **aggregate_clicks** reads the clicks of the day, late ones included; writes `aggregates/date=NIGHT`, and anew those
-  of days before whose clicks have changed.
+- **Store the catalogue of the day** (`ingest_catalogue`) reads `CATALOGUE_URL`; writes
+  `STORAGE_URL/catalogue/date=NIGHT` and a row of `catalogue_load`. Of a folder with one folder date=YYYY-MM-DD a
+  delivery, it takes the newest up to the night. One file without dated folders has no history: for a day older than
+  yesterday, the stored catalogue is kept where there is one (kept 1). To correct a past day, deliver a dated folder.
+- **Clean the clicks of the day** (`ingest_clicks`) reads `CLICK_LOG_URL/date=NIGHT/`; writes `clicks/date=NIGHT` with
+  the clicks of the day, late ones of days before and `quarantine.parquet`, every refused row with its rule, file and
+  row; and the counts to PostgreSQL.
+- **Count products and pairs of the day** (`aggregate_clicks`) reads the clicks of the day, late ones included; writes
+  `aggregates/date=NIGHT`, and anew those of days before whose clicks have changed.
 
 **When a task fails.** `NotReady` (a file, the storage or the database is away) is tried again for two to three hours;
 after that, clear the task once it is there. `BadInput` fails at once, since only a changed input helps: the message
@@ -79,7 +80,7 @@ with DAG(
     start_date=first_caught_up(datetime.now(UTC)),
     catchup=True,
     max_active_runs=1,
-    params=night_param(),
+    params=night_param("that was delivered: CLICK_LOG_URL has a folder of it"),
     user_defined_macros=MACROS,
     default_args=DEFAULT_ARGS,
     tags=["clicks", "daily"],

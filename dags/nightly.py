@@ -1,10 +1,10 @@
-"""What the DAGs share: which night a run is for, how far back days are caught up, who triggered it, what is retried."""
+"""What the DAGs share: which night a run is for, who asked for it, what is retried, what follows a new version."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowFailException
 
 # Named, not imported: a DAG file is parsed every few seconds and must not load the steps.
@@ -17,10 +17,20 @@ RETRIES = {
     "retry_policy": ExceptionRetryPolicy([RetryRule(REFUSALS, RetryAction.FAIL, reason="no retry can help")]),
 }
 
+# Updated by each task that may move the live pointer, so that a shop's own DAGs can follow:
+# DAG("copy_lists", schedule=[Asset("live_recommendations")])
+LIVE = Asset("live_recommendations")
 
-def night_param() -> dict[str, Param]:
-    """The one parameter of a run; each DAG has its own, since a Param keeps the value it resolved."""
-    described = "The night, a UTC day (YYYY-MM-DD). Empty: the day on which the run's data interval starts."
+
+def night_param(which: str) -> dict[str, Param]:
+    """The one parameter of a run; each DAG has its own, since a Param keeps the value it resolved.
+
+    which: what must be there of the night.
+    """
+    described = (
+        f"The night, a UTC day (YYYY-MM-DD) {which}. Empty: the day on which the run's data interval starts, for a run "
+        "by hand the last one that has ended."
+    )
     return {"night": Param(None, type=["null", "string"], format="date", description=described)}
 
 
@@ -54,10 +64,16 @@ def is_caught_up(dag_run: Any) -> bool:
     return dag_run.run_type == "scheduled" and datetime.now(UTC) - dag_run.data_interval_end > timedelta(days=1)
 
 
+def is_by_hand(dag_run: Any) -> bool:
+    """Whether a person asked for the run, alone or as one of a backfill, who is there to correct it."""
+    return dag_run.run_type != "scheduled"
+
+
 # Rendered where the task runs, so that the night of a task shows among its rendered arguments.
 NIGHT = "{{ night_of(params, dag_run) }}"
 CAUGHT_UP = "{{ 'yes' if is_caught_up(dag_run) else '' }}"
-MACROS = {"night_of": night_of, "is_caught_up": is_caught_up}
+BY_HAND = "{{ 'yes' if is_by_hand(dag_run) else '' }}"
+MACROS = {"night_of": night_of, "is_caught_up": is_caught_up, "is_by_hand": is_by_hand}
 # Who triggered the run, as Airflow knows them; empty for the command line, where the system user stands in.
 WHO = "{{ dag_run.triggering_user_name or '' }}"
 

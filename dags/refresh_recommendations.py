@@ -7,32 +7,35 @@ pointer; a run for a past night publishes a version of its own and never displac
 
 Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
 
-- **build_interactions** reads the window's daily aggregates and the catalogue stored for the night or the nearest day
-  before; writes `interactions/`, and to PostgreSQL what it read (`night_freshness`). A day or the catalogue is missing:
-  run the DAG `ingest_clicks` for it, then clear this task.
-- **build_label_graph** reads `interactions/`; writes `label_graph/`, with the words of the titles in it. Out of memory:
-  lower WINDOW_DAYS or MAX_RELATED, then clear the run from its first task.
-- **train_model** (GPU) reads `interactions/` and `label_graph/`; writes `model/`. Out of GPU memory: lower the batch
-  size in ECLARE_CONFIG, then clear it.
-- **evaluate_model** (GPU) reads `model/`, `label_graph/` and the held-out days of `interactions/`; writes its
-  metrics and those of the co-click baseline to `evaluation/` and PostgreSQL. Clear it.
-- **list_shards** names the RECOMMEND_SHARDS parts of the catalogue that are ranked side by side; a task each follows.
-- **rank_products** (GPU), one task a shard, reads `model/`, `label_graph/` and `interactions/`; writes
-  `ranked/shard=NUMBER-of-SHARDS/`. Clear the shard that failed; the others keep what they ranked. As many run at once
-  as the pool `gpu` has slots and the queue `gpu` has workers. Out of memory: more shards do not help, each holds the
-  whole night's clicks and model; fewer slots on one machine do.
-- **recommend_products** (GPU) reads all shards of `ranked/`, `model/`, `label_graph/` and `interactions/`; writes
-  `recommendations/`. It fails with `NotReady` where a shard is missing, also where RECOMMEND_SHARDS was changed in
-  between: clear the run from `list_shards`. Else clear it.
-- **publish_recommendations** reads `recommendations/`, and in `model/` which config and code trained it; writes a new
-  version to PostgreSQL, then moves the live pointer if every rule of the gate passes (thresholds: GATE_CONFIG). Clear
-  it once the database answers; until then the former version is live. It fails with `BadInput` where the gate refuses
-  the version: read the reasons (in the message, the report and the view `gate_history`), correct the cause and clear
-  the run from the task that it touches, or let the version pass: trigger `approve_version` with its number and a
-  reason. Until somebody does, it stays rejected and the former version stays live.
-- **report_night** judges the lists that were live on the last days by the clicks of these days (`interactions/`), into
-  `metrics_while_live`; reads PostgreSQL about the night and the losses in `model/`; writes `report/report.html`, one
-  page to look at, also for a night that failed. Nothing depends on it: clear it to have the page anew.
+- **Pair the products of the window** (`build_interactions`) reads the window's daily aggregates and the catalogue
+  stored for the night or the nearest day before; writes `interactions/`, and to PostgreSQL what it read
+  (`night_freshness`). A day or the catalogue is missing: run the DAG `ingest_clicks` for it, then clear this task.
+- **Build the label graph** (`build_label_graph`) reads `interactions/`; writes `label_graph/`, with the words of the
+  titles in it. Out of memory: lower WINDOW_DAYS or MAX_RELATED, then clear the run from its first task.
+- **Train ECLARE** (`train_model`, GPU) reads `interactions/` and `label_graph/`; writes `model/`. Out of GPU memory:
+  lower the batch size in ECLARE_CONFIG, then clear it.
+- **Judge the lists on held-out days** (`evaluate_model`, GPU) reads `model/`, `label_graph/` and the held-out days of
+  `interactions/`; writes its metrics and those of the co-click baseline to `evaluation/` and PostgreSQL. Clear it.
+- **Split the catalogue into shards** (`list_shards`) names the RECOMMEND_SHARDS parts of the catalogue that are
+  ranked side by side; a task each follows.
+- **Rank candidates, a shard of products each** (`rank_products`, GPU), one task a shard, reads `model/`,
+  `label_graph/` and `interactions/`; writes `ranked/shard=NUMBER-of-SHARDS/`. Clear the shard that failed; the others
+  keep what they ranked. As many run at once as the pool `gpu` has slots and the queue `gpu` has workers. Out of
+  memory: more shards do not help, each holds the whole night's clicks and model; fewer slots on one machine do.
+- **Choose the lists of the catalogue** (`recommend_products`, GPU) reads all shards of `ranked/`, `model/`,
+  `label_graph/` and `interactions/`; writes `recommendations/`. It fails with `NotReady` where a shard is missing,
+  also where RECOMMEND_SHARDS was changed in between: clear the run from `list_shards`. Else clear it.
+- **Publish the night if the gate lets it pass** (`publish_recommendations`) reads `recommendations/`, and in `model/`
+  which config and code trained it; writes a new version to PostgreSQL, then moves the live pointer if every rule of
+  the gate passes (thresholds: GATE_CONFIG). Clear it once the database answers; until then the former version is
+  live. It fails with `BadInput` where the gate refuses the version: read the reasons (in the message, the report and
+  the view `gate_history`), correct the cause and clear the run from the task that it touches, or let the version
+  pass: trigger `approve_version` with its number and a reason. Until somebody does, it stays rejected and the former
+  version stays live.
+- **Write the report of the night** (`report_night`) judges the lists that were live on the last days by the clicks of
+  these days (`interactions/`), into `metrics_while_live`; reads PostgreSQL about the night and the losses in
+  `model/`; writes `report/report.html`, one page to look at, also for a night that failed. Nothing depends on it:
+  clear it to have the page anew.
 
 `NotReady` (an input or a service is away) is tried again with growing pauses for two to three hours. `BadInput` fails
 at once, since only a changed input helps: correct it, then clear the failed task and those after it.
@@ -42,15 +45,19 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
-from dags.alerts import DEFAULT_ARGS
-from dags.nightly import MACROS, NIGHT, night_param
+from dags.alerts import DEFAULT_ARGS, PublishedNotice
+from dags.nightly import BY_HAND, LIVE, MACROS, NIGHT, night_param
 
 
 @task(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
-def build_interactions(night: str) -> dict[str, float]:
+def build_interactions(night: str, by_hand: str) -> dict[str, float]:
     """Pair products over the window's sessions; keep the last days to evaluate on."""
+    from tasks.ingest.aggregated import check_aggregated
     from tasks.run import run
+    from tasks.settings import Settings
 
+    if by_hand:  # nobody waits two hours for a day that nobody delivers
+        check_aggregated(night, Settings())
     return run("build_interactions", night)
 
 
@@ -71,7 +78,7 @@ def train_model(night: str) -> dict[str, float]:
 
 
 @task(
-    task_display_name="Judge the model on held-out days", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2)
+    task_display_name="Judge the lists on held-out days", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2)
 )
 def evaluate_model(night: str) -> dict[str, float]:
     """Evaluate the model and the co-click baseline on the held-out days."""
@@ -114,7 +121,12 @@ def recommend_products(night: str) -> dict[str, float]:
     return run("recommend_products", night)
 
 
-@task(task_display_name="Publish the night if the gate lets it pass", execution_timeout=timedelta(hours=2))
+@task(
+    task_display_name="Publish the night if the gate lets it pass",
+    outlets=[LIVE],
+    on_success_callback=[PublishedNotice()],
+    execution_timeout=timedelta(hours=2),
+)
 def publish_recommendations(night: str) -> dict[str, float]:
     """Copy the version into PostgreSQL, then move the live pointer."""
     from tasks.run import run
@@ -138,14 +150,14 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=20),
-    params=night_param(),
+    params=night_param("that ingest_clicks has ingested; a run for a later one fails at once and names them"),
     user_defined_macros=MACROS,
     default_args=DEFAULT_ARGS,
     tags=["recommendations", "nightly", "gpu"],
 ) as dag:
     shards = list_shards()
     chain(
-        build_interactions(NIGHT),
+        build_interactions(NIGHT, BY_HAND),
         build_label_graph(NIGHT),
         train_model(NIGHT),
         evaluate_model(NIGHT),

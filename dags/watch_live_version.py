@@ -1,9 +1,10 @@
 """
 Every hour: is the live version fresh?
 
-- **live_version_is_fresh** reads the view `staleness`. It fails, and so alerts, when the live version has been live for
-  more than `MAX_LIVE_AGE_HOURS` (26: a day and a slow night), when its last day of clicks ended more than
-  `MAX_DATA_AGE_HOURS` ago (50: the next night's was due by then), as days after a rollback, or nothing is live at all.
+- **The live version is fresh** (`live_version_is_fresh`) reads the view `staleness`. It fails, and so alerts, when
+  the live version has been live for more than `MAX_LIVE_AGE_HOURS` (26: a day and a slow night), when its last day of
+  clicks ended more than `MAX_DATA_AGE_HOURS` ago (50: the next night's was due by then), as days after a rollback, or
+  nothing is live at all.
 
 **When it fails**, the recommendations are stale, not gone: readers go on seeing the live version. Look at the last runs
 of `refresh_recommendations` (its task that failed says what to do) and of `ingest_clicks` (a day that did not come).

@@ -32,6 +32,10 @@ class AlertSettings(BaseSettings):
 
     alert_webhook_url: str | None = Field(None, description="where failures are posted as JSON with a `text`; a secret")
     alert_email: str | None = Field(None, description="who is mailed of failures, by Airflow's connection smtp_default")
+    success_webhook_url: str | None = Field(
+        None, description="where each published night is posted as JSON with a `text`; a secret"
+    )
+    success_email: str | None = Field(None, description="who is mailed of each published night, by smtp_default too")
 
 
 class Settings(AlertSettings):

@@ -40,7 +40,7 @@ class Training:
     clicks_NL: weighted clicks of the training points; texts: their titles and the labels' over the walked graph.
     checkpoints: folder for one file per stage, written at its end and, every `checkpoint_minutes` at most, after an
     epoch. shard_labels: as run_stage. starts: warm starts of the members, none for a cold one; origin: the hash of what
-    they come from. history: every epoch run so far.
+    they come from. history: every epoch run so far. title: of this training among several, for the log.
     """
 
     clicks_NL: sp.csr_matrix
@@ -52,6 +52,7 @@ class Training:
     origin: str = ""
     checkpoint_minutes: float = MINUTES
     history: list[Epoch] = field(default_factory=list)
+    title: str = ""
 
     def ensemble(self, config: ECLAREConfig) -> Ensemble:
         """Train all members.
@@ -70,7 +71,8 @@ class Training:
             fingerprint = f"{model.config.hash} {self.data_hash} {self.origin} {stage}"
             checkpoint = Checkpoint(self.checkpoints / f"{name}.safetensors", fingerprint, self.checkpoint_minutes)
         named = stage._replace(name=name)
-        self.history.extend(run_stage(model, data, named, checkpoint, shard_labels=self.shard_labels))
+        epochs = run_stage(model, data, named, checkpoint, shard_labels=self.shard_labels, title=self.title)
+        self.history.extend(epochs)
         return Trained(model, data.texts.without_points())
 
     @cached_property

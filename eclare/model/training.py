@@ -63,16 +63,23 @@ class TrainingData:
 
 
 def run_stage(
-    model: ECLARE, data: TrainingData, stage: Stage, checkpoint: Checkpoint | None = None, *, shard_labels: bool = False
+    model: ECLARE,
+    data: TrainingData,
+    stage: Stage,
+    checkpoint: Checkpoint | None = None,
+    *,
+    shard_labels: bool = False,
+    title: str = "",
 ) -> list[Epoch]:
     """Train the model in place, from the checkpoint on where there is one (ECLARE, section 4.4).
 
     shard_labels: several processes share the label table out among themselves, also where each has the room for it.
+    title: of this training among others, before the stage's name in the log.
     The same seed gives the same model on one device, interrupted or not. Raises ValueError without a single click,
     FloatingPointError when the loss stops being a number.
     """
     with in_parts(model, wanted=shard_labels) as table:
-        epochs = _run_stage(StageRun(model, data, stage), checkpoint, table)
+        epochs = _run_stage(StageRun(model, data, stage, title), checkpoint, table)
     model.eval()
     return epochs
 
@@ -84,9 +91,9 @@ def _run_stage(run: "StageRun", checkpoint: Checkpoint | None, table: ShardedEmb
     progress = checkpoint.read(model, run.optimisers, table) if checkpoint else Progress()
     first = len(progress.epochs) + 1
     if progress.epochs:
-        log.info("%s goes on after epoch %d of %d, where an earlier try ended", stage.name, first - 1, stage.epochs)
+        log.info("%s goes on after epoch %d of %d, where an earlier try ended", run.name, first - 1, stage.epochs)
     total, done = (epochs * run.batches.steps_per_epoch for epochs in (stage.epochs, first - 1))
-    bar = tqdm(total=total, initial=done, unit="step", desc=stage.name, disable=None)
+    bar = tqdm(total=total, initial=done, unit="step", desc=run.name, disable=None)
     with bar, CheckpointWriter(checkpoint, table) as writer:
         for number in range(first, stage.epochs + 1):
             if data.validation and progress.epochs_without_better() >= model.config.patience:
@@ -110,6 +117,12 @@ class StageRun:
     model: ECLARE
     data: TrainingData
     stage: Stage
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """Which training and stage it is."""
+        return f"{self.title}, {self.stage.name}" if self.title else self.stage.name
 
     def __post_init__(self) -> None:
         self.model.tokens.weight.requires_grad_(not self.stage.frozen_tokens)
@@ -144,9 +157,9 @@ class StageRun:
             after_step()
         mean = float(distributed.mean_of_all(torch.stack(losses).mean()))  # so that all go on, or none
         if not np.isfinite(mean):
-            raise FloatingPointError(f"the loss of {self.stage.name}, epoch {number}, is {mean}: lower learning_rate")
+            raise FloatingPointError(f"the loss of {self.name}, epoch {number}, is {mean}: lower learning_rate")
         epoch = Epoch(self.stage.name, number, mean, self._judge())
-        log.info("%s, epoch %d of %d: loss %.4f", self.stage.name, number, self.stage.epochs, mean)
+        log.info("%s, epoch %d of %d: loss %.4f", self.name, number, self.stage.epochs, mean)
         return epoch
 
     def steps(self, number: int) -> Iterator[Tensor]:

@@ -71,15 +71,17 @@ def retrain(
     """
     config, examples = learning.config, list[Examples]()
     earlier: tuple[Training, Ensemble] | None = None
-    for cutoff in reversed(list(cutoffs(known, learning.goal, config.seed))):
+    past = list(reversed(list(cutoffs(known, learning.goal, config.seed))))
+    for number, cutoff in enumerate(past, 1):
         clicks_PP = learning.clicks(cutoff.known)
         of_then = texts.with_graph(build_label_graph(clicks_PP, config))
         below = checkpoints and checkpoints / f"known_for_{cutoff.known.days}_days"
-        training = Training(clicks_PP, of_then, device, below, shard_labels)
+        title = f"past night {number} of {len(past)}"
+        training = Training(clicks_PP, of_then, device, below, shard_labels, title=title)
         earlier = training, _train(training, config, earlier, PAST)
         if not distributed.rank():  # the others wait in the next training
             examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1]))
-    training = Training(learning.clicks(known), texts, device, checkpoints, shard_labels)
+    training = Training(learning.clicks(known), texts, device, checkpoints, shard_labels, title="the night")
     ensemble = _train(training, config, earlier, OF_THE_NIGHT)
     return Retrained(ensemble, training.history, examples)
 

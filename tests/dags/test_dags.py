@@ -7,7 +7,8 @@ from unittest import mock
 
 import pendulum
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
+from airflow.sdk.definitions.asset import AssetUniqueKey
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, ParamValidationError
 from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.timetables.base import DataInterval, TimeRestriction
@@ -15,17 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dags.alerts import FailureAlert
+from dags.alerts import FailureAlert, PublishedNotice
 from dags.approve_version import dag as approve_version
 from dags.ingest_clicks import dag as ingest_clicks
-from dags.nightly import first_caught_up, is_caught_up, night_of
+from dags.nightly import LIVE, first_caught_up, is_by_hand, is_caught_up, night_of
 from dags.refresh_recommendations import dag as refresh_recommendations
 from dags.roll_back import dag as roll_back
 from dags.watch_live_version import dag as watch_live_version
-from tasks.errors import NotReady
+from plugins.recommendations import NightNotes
+from tasks.errors import BadInput, NotReady
 from tasks.run import INGEST, REFRESH, REPORT
 from tasks.settings import Settings
+from tasks.steps.publish_recommendations import publish_recommendations
 from tests.loopback import webhook
+from tests.nights import make_night, with_lenient_gate
 
 DAGS = [ingest_clicks, refresh_recommendations]
 ALL = [*DAGS, watch_live_version, approve_version, roll_back]
@@ -69,7 +73,7 @@ def test_an_operator_reads_what_each_task_does_and_hears_of_its_failure(dag: DAG
     assert dag.tags and dag.description and dag.max_active_runs == 1
     assert dag.catchup == (dag is ingest_clicks), "each day is wanted once, of nights the newest alone"
     for task in dag.tasks:
-        assert task.task_id in dag.doc_md
+        assert f"**{task.task_display_name}** (`{task.task_id}`" in dag.doc_md, "Airflow shows the one, logs the other"
         assert task.owner == "recommendations"
         assert task.task_display_name[0].isupper() and " " in task.task_display_name
         assert task.execution_timeout
@@ -88,10 +92,68 @@ def test_a_setting_that_stops_every_step_does_not_stop_the_alert_of_it(monkeypat
             monkeypatch.setenv(name, value)
         with pytest.raises(ValidationError, match="top_k") as refusal:
             Settings()
-        context = {"ti": task, "exception": refusal.value, "params": {"night": "2017-06-30"}, "dag_run": None}
+        shown = SimpleNamespace(task_display_name="Train ECLARE")
+        context = {"ti": task, "task": shown, "exception": refusal.value, "dag_run": None}
+        context["params"] = {"night": "2017-06-30"}
         FailureAlert().notify(context)
     [sent] = hook.sent
     assert "top_k" in sent["error"] and sent["night"] == "2017-06-30"
+    assert sent["text"].startswith("Train ECLARE (train_model) of night 2017-06-30 failed")
+
+
+def test_a_published_night_is_told_to_who_wants_to_know(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish = refresh_recommendations.get_task("publish_recommendations")
+    (notice,) = publish.on_success_callback
+    assert isinstance(notice, PublishedNotice)
+    others = [task for dag in ALL for task in dag.tasks if task is not publish]
+    assert not any(task.on_success_callback for task in others)
+    settings = with_lenient_gate(settings, monkeypatch)
+    publish_recommendations(make_night("2017-06-30", settings), settings)
+    context = {"params": {"night": "2017-06-30"}, "dag_run": None}
+    with webhook() as hook:
+        notice.notify(context)
+        assert not hook.sent, "nobody asked"
+        monkeypatch.setenv("SUCCESS_WEBHOOK_URL", hook.url)
+        notice.notify(context)
+    assert [sent["text"] for sent in hook.sent] == [
+        "Night 2017-06-30 is live: version 1 by eclare, 5 rows for 3 products"
+    ]
+
+
+def test_other_dags_can_follow_what_moves_the_live_pointer() -> None:
+    moving = {task.task_id for dag in ALL for task in dag.tasks if LIVE in task.outlets}
+    assert moving == {"publish_recommendations", "make_it_live", "go_back"}
+    with DAG("copy_lists", schedule=[Asset("live_recommendations")]) as follower:
+        pass
+    assert core_timetable(follower).asset_condition.evaluate({AssetUniqueKey.from_asset(LIVE): True})
+
+
+@pytest.mark.parametrize(
+    ("conf", "written", "note"),
+    [
+        ({"night": "2017-06-30"}, None, "night 2017-06-30"), (None, None, "night 2017-06-29"),
+        ({}, "for Ada", "night 2017-06-29 for Ada"), ({}, "night 2017-06-29 for Ada", "night 2017-06-29 for Ada"),
+    ],
+)  # fmt: skip
+def test_the_note_of_a_run_says_its_night(conf: dict[str, str] | None, written: str | None, note: str) -> None:
+    interval = datetime(2017, 6, 29, 3, tzinfo=UTC)
+    run = SimpleNamespace(dag_id="ingest_clicks", run_id="a", conf=conf, note=written, data_interval_start=interval)
+    NightNotes().on_dag_run_running(run)
+    assert run.note == note
+    for other in ({"data_interval_start": None, "conf": {}}, {"dag_id": "roll_back"}):
+        elsewhere = SimpleNamespace(**vars(run) | {"note": "mine"} | other)
+        NightNotes().on_dag_run_running(elsewhere)
+        assert elsewhere.note == "mine"
+
+
+def test_a_night_that_is_asked_for_by_hand_and_not_ingested_is_refused_at_once(settings: Settings) -> None:
+    build = refresh_recommendations.get_task("build_interactions").python_callable
+    with pytest.raises(BadInput, match="2017-06-30 must be a day whose clicks are ingested, but none is: run ingest_"):
+        build("2017-06-30", "yes")
+    with pytest.raises(NotReady):  # the scheduler's waits for its day
+        build("2017-06-30", "")
+    by_type = [is_by_hand(SimpleNamespace(run_type=kind)) for kind in ("manual", "backfill", "scheduled")]
+    assert by_type == [True, True, False]
 
 
 @pytest.mark.parametrize("dag", [approve_version, roll_back], ids=lambda dag: dag.dag_id)

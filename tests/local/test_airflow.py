@@ -63,8 +63,10 @@ def test_an_operator_may_backfill_and_reads_why_a_day_failed(up: Up) -> None:
 
 def test_a_failed_refresh_names_its_task_and_stands_in_nobodys_way(up: Up) -> None:
     for _ in range(2):
-        with pytest.raises(RunFailed, match=r"^build_interactions of run "):
+        with pytest.raises(RunFailed, match=r"^build_interactions of run .*must be a day whose clicks are ingested"):
             up.api("op").trigger("refresh_recommendations", NOTHING_DELIVERED, lambda _: None)
+    runs = up.api("op").call("GET", "dags/refresh_recommendations/dagRuns")["dag_runs"]
+    assert [run["note"] for run in runs] == [f"night {NOTHING_DELIVERED}"] * 2
 
 
 def test_the_page_is_in_the_navigation_and_asks_for_the_permissions_of_the_dags(up: Up) -> None:

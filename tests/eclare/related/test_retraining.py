@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -33,10 +34,15 @@ def starts_and_epochs(monkeypatch: pytest.MonkeyPatch, config=QUICK) -> list[tup
     return seen
 
 
-def test_the_earliest_cut_off_starts_from_scratch_and_each_later_one_from_the_model_before(monkeypatch) -> None:
+def test_the_earliest_cut_off_starts_from_scratch_and_each_later_one_from_the_model_before(monkeypatch, caplog) -> None:
     later = len(list(cutoffs(SHOP.cooccurrence, "basket", 0))) - 1
     assert later >= 2
-    assert starts_and_epochs(monkeypatch) == [(False, 5), *[(True, 2)] * later, (True, 3)]
+    with caplog.at_level(logging.INFO, "eclare"):
+        assert starts_and_epochs(monkeypatch) == [(False, 5), *[(True, 2)] * later, (True, 3)]
+    said = [record.getMessage().partition(":")[0] for record in caplog.records if ", epoch 1 of" in record.getMessage()]
+    nights = [f"past night {number} of {later + 1}" for number in range(1, later + 2)]
+    epochs = dict.fromkeys(nights, 2) | {nights[0]: 5, "the night": 3}
+    assert said == [f"{night}, train 0, epoch 1 of {of}" for night, of in epochs.items()]
 
 
 def test_a_log_without_a_cut_off_is_learnt_from_scratch_in_all_epochs(monkeypatch) -> None:

@@ -4,12 +4,20 @@ import pytest
 
 from tasks.errors import NotReady
 from tasks.operations import alert as step
-from tasks.operations.alert import Alert, send_alert
+from tasks.operations.alert import Alert, Notice, notice_of, send_alert, send_notice
 from tasks.settings import Settings
+from tasks.steps.publish_recommendations import publish_recommendations
 from tests.loopback import webhook
+from tests.nights import make_night, with_lenient_gate
 
 ALERT = Alert(
-    "refresh_recommendations", "publish_recommendations", "a run", "2017-06-30", "BadInput: churn", "http://log"
+    "refresh_recommendations",
+    "publish_recommendations",
+    "Publish",
+    "a run",
+    "2017-06-30",
+    "BadInput: churn",
+    "http://log",
 )
 
 
@@ -21,7 +29,8 @@ def impatient(monkeypatch):
 def test_a_webhook_gets_a_sentence_and_every_field():
     with webhook() as hook:
         send_alert(ALERT, Settings(alert_webhook_url=hook.url))
-    sentence = "publish_recommendations of night 2017-06-30 failed (refresh_recommendations): BadInput: churn"
+    what = "Publish (publish_recommendations) of night 2017-06-30"
+    sentence = f"{what} failed (DAG refresh_recommendations): BadInput: churn"
     assert hook.sent == [{"text": sentence} | asdict(ALERT)]
 
 
@@ -44,4 +53,25 @@ def test_a_webhook_that_refuses_is_named_without_its_address():
 
 
 def test_without_an_address_nobody_is_told():
-    send_alert(ALERT, Settings(_env_file=None, alert_webhook_url=None))
+    nowhere = Settings(_env_file=None, alert_webhook_url=None, success_webhook_url=None)
+    send_alert(ALERT, nowhere)
+    send_notice(Notice("2017-06-30", 2, "eclare", True, 5, 3), nowhere)
+
+
+def test_a_published_night_is_told_with_its_version_and_size_and_whether_it_is_live(settings, monkeypatch):
+    settings = with_lenient_gate(settings, monkeypatch)
+    for day in ("2017-06-30", "2017-06-28"):
+        publish_recommendations(make_night(day, settings), settings)
+    with webhook() as hook:
+        told = settings.model_copy(update={"success_webhook_url": hook.url})
+        for day in ("2017-06-30", "2017-06-28"):
+            send_notice(notice_of(day, told), told)
+    size = "by eclare, 5 rows for 3 products"
+    assert [sent["text"] for sent in hook.sent] == [
+        f"Night 2017-06-30 is live: version 1 {size}",
+        f"Night 2017-06-28 passed the gate and is not live: the version of a newer night is: version 2 {size}",
+    ]
+    assert hook.sent[0] == {
+        "text": hook.sent[0]["text"], "night": "2017-06-30", "version": 1, "algorithm": "eclare", "live": True,
+        "rows": 5, "products": 3,
+    }  # fmt: skip

@@ -210,9 +210,14 @@ def test_rows_that_nobody_may_see_are_not_stored_and_the_live_version_stays(sett
     assert not [name for name in tables_of_versions(settings) if name.endswith(f"_{refused}")]
 
 
-def test_no_rows_are_rejected(settings):
+def test_no_rows_are_rejected_and_each_failed_rule_has_a_line_in_the_log(settings, caplog):
     with pytest.raises(BadInput, match=r"row_count: must be at least 1, is 0"):
         publish_recommendations(make_night("2017-06-30", settings, {"1": [], "2": []}), settings)
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "version 1 of night 2017-06-30: row_count: must be at least 1, is 0" in lines
+    failed = "select rule from gate_verdict where not passed and level = 'stop'"
+    assert {line.split(": ")[1] for line in lines} == {rule for (rule,) in rows_of(settings, failed)}
+    assert len(lines) > 1
     assert rows_of(settings, "select status from recommendation_version") == [("rejected",)]
     assert rows_of(settings, LIVE) == []
 
