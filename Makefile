@@ -6,6 +6,11 @@ LOCK ?= $(if $(shell command -v nvidia-smi),requirements-gpu.lock,requirements-c
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(LOCK)
+INSTALL_LOG := var/install.log
+# One line that counts up on a terminal, and stands once in a log.
+COUNTED = { n=0; while read -r word _; do \
+	[[ $$word != Collecting ]] || { n=$$((n + 1)); [[ ! -t 1 ]] || printf '\r   %d packages' $$n; }; done; \
+	[[ ! -t 1 ]] || printf '\r'; echo "   $$n packages"; }
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast check up down psql bench gpu-check night lock
@@ -15,12 +20,13 @@ help: ## Show this list
 
 $(INSTALLED): $(LOCK)
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {v}: make PYTHON=python3.11")'
-	@echo "Installing $(LOCK) into $(VENV)/ (about two minutes, once)"
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --disable-pip-version-check --progress-bar off -r $(LOCK) | sed -u -n -E '/^(Collecting|Installing)/p'
+	@mkdir -p $(dir $(INSTALL_LOG)) && $(PYTHON) -m venv $(VENV)
+	@echo "Installing $(LOCK) into $(VENV)/ (about two minutes, once; its log is $(INSTALL_LOG))"
+	@$(RUN) -m pip install --disable-pip-version-check --progress-bar off -r $(LOCK) 2>&1 | tee $(INSTALL_LOG) | $(COUNTED) \
+		|| { echo "pip failed; $(INSTALL_LOG) ends with:"; tail -n 20 $(INSTALL_LOG); exit 1; }
 	@touch $@
 
-demo: $(INSTALLED) ## A whole night on real data through Airflow, ends with what was published (at most 10 minutes)
+demo: $(INSTALLED) ## Two versions on real data, co-clicks and ECLARE; Airflow stays up to look at them (6 minutes)
 	@$(RUN) -m local demo
 
 # As many files at a time as keep two cores busy while some wait for a server, so each process computes with one thread.
@@ -39,7 +45,7 @@ check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependenc
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pip check
 
-up: $(INSTALLED) ## Airflow's user interface on this machine
+up: $(INSTALLED) ## Airflow's user interface on this machine; where it is up, its address
 	@$(RUN) -m local up
 
 down: $(INSTALLED) ## Stop Airflow and the embedded PostgreSQL

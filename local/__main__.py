@@ -30,7 +30,7 @@ def demo(
     days: Annotated[int, typer.Option(min=8, max=90, help="days of the log to ingest, the night's own day last")] = 28,
     port: Port = PORT,
 ) -> None:
-    """A whole night on real data: logs in, both DAGs, published products out; Airflow is stopped at the end."""
+    """Two versions on real data: co-clicks in seconds, then ECLARE's through Airflow, which stays up at the end."""
     from local.demo import demo as run_demo
 
     run_demo(days, port)
@@ -41,8 +41,9 @@ def up(
     port: Port = PORT,
     schedule: Annotated[bool, typer.Option(help="start each night by itself, not only when asked")] = False,
 ) -> None:
-    """Start Airflow with both DAGs, and the embedded PostgreSQL where DATABASE_URL names no server."""
-    running = airflow.start(Settings(), port=port, schedule=schedule)
+    """Start Airflow with its DAGs, and the embedded PostgreSQL where DATABASE_URL names no server; again, say where."""
+    settings = Settings()
+    running = airflow.running(settings) or airflow.start(settings, port=port, schedule=schedule)
     print(f"\nAirflow is up: {running.url}")
     if running.passwords_are_new:
         for user, password in running.passwords.items():
@@ -50,8 +51,18 @@ def up(
         print(f"  Passwords are shown this once; they are kept in {passwords_file(running.home)}")
     else:
         print(f"  log in as {', '.join(running.passwords)}; passwords are in {passwords_file(running.home)}")
-    print("  each night starts by itself" if schedule else "  runs start only when asked for (see up --schedule)")
-    print("Next: open the address, or `python -m local psql` for the tables, `python -m local down` to stop.")
+    for line in _when_runs_start(running):
+        print(f"  {line}")
+    print("Next: open the address, `make psql` for the tables, `make down` to stop.")
+
+
+def _when_runs_start(running: airflow.LocalAirflow) -> list[str]:
+    other = "up --schedule" if not running.schedule else "up"
+    by_itself = "each day and night starts by itself" if running.schedule else "runs start only when asked for"
+    lines = [f"{by_itself}; to change it: python -m local down, then {other}"]
+    if paused := running.api().paused():
+        lines.append(f"paused, so that no run of it starts until you unpause it: {', '.join(paused)}")
+    return lines
 
 
 @app.command()

@@ -26,16 +26,40 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LocalAirflow:
-    """A running Airflow: where it lives and listens, who may log in, and whether the passwords were made just now."""
+    """A running Airflow: where it lives and listens, who may log in, whether the passwords were made just now.
+
+    schedule: whether it starts nights by itself.
+    """
 
     home: Path
     url: str
     passwords: dict[str, str]
     passwords_are_new: bool
+    schedule: bool = False
 
     def api(self, user: str = "admin") -> AirflowApi:
         """Its REST API, as one of its users."""
         return AirflowApi(self.url, user, self.passwords[user], self.home / "logs")
+
+
+def running(settings: Settings) -> LocalAirflow | None:
+    """The Airflow that is up in the state folder, if there is one.
+
+    Raises NotReady where some of its processes are left and do not work.
+    """
+    home = home_of(settings)
+    found = processes(home)
+    if not found:
+        return None
+    environment = _environment(found[0])
+    schedule = environment.get("AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE") == "True"
+    url, passwords = environment.get("AIRFLOW__API__BASE_URL", ""), json.loads(passwords_file(home).read_text())
+    airflow = LocalAirflow(home, url, passwords, passwords_are_new=False, schedule=schedule)
+    if awaited := airflow.api().awaited():
+        raise NotReady(
+            f"Airflow runs at {url}, but without {awaited}: wait if it comes up just now, else `make down`, then start it"
+        )
+    return airflow
 
 
 def start(settings: Settings, *, port: int = PORT, schedule: bool = False, say: Say = print) -> LocalAirflow:
@@ -45,12 +69,12 @@ def start(settings: Settings, *, port: int = PORT, schedule: bool = False, say: 
     Raises BadInput where it already runs or the port is taken, NotReady where it does not come up.
     """
     home = home_of(settings)
-    _check_free(home, port)
+    check_free(home, port)
     passwords_are_new = not passwords_file(home).exists()
     environment = airflow_environment(settings, port=port, schedule=schedule)
     passwords = json.loads(passwords_file(home).read_text())
-    airflow = LocalAirflow(home, f"http://127.0.0.1:{port}", passwords, passwords_are_new)
-    with _stopped_on_failure(settings):
+    airflow = LocalAirflow(home, f"http://127.0.0.1:{port}", passwords, passwords_are_new, schedule)
+    with stopped_on_failure(settings):
         say("Airflow: bringing its database to the installed version")
         migration = launch("db migrate", home, environment)
         if migration.wait():
@@ -123,11 +147,12 @@ def _environment(process: psutil.Process) -> dict[str, str]:
     return {}
 
 
-def _check_free(home: Path, port: int) -> None:
-    running = processes(home)
-    if running:
-        where = _environment(running[0]).get("AIRFLOW__API__BASE_URL", "an unknown address")
-        raise BadInput(f"Airflow is already running at {where}: open it, or stop it with `python -m local down`")
+def check_free(home: Path, port: int) -> None:
+    """Raise BadInput where an Airflow of this home runs, or something else listens on the port."""
+    found = processes(home)
+    if found:
+        where = _environment(found[0]).get("AIRFLOW__API__BASE_URL", "an unknown address")
+        raise BadInput(f"Airflow is already running at {where}: open it, or stop it with `make down`")
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -186,7 +211,8 @@ def wait_until_loaded(airflow: LocalAirflow, started: dict[str, subprocess.Popen
 
 
 @contextmanager
-def _stopped_on_failure(settings: Settings) -> Iterator[None]:
+def stopped_on_failure(settings: Settings) -> Iterator[None]:
+    """Leave no process of Airflow behind where the block fails."""
     try:
         yield
     except BaseException:

@@ -74,6 +74,10 @@ class AirflowApi:
         loaded = {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}
         return ", ".join(f"DAG {dag_id}" for dag_id in sorted(DAGS - loaded))
 
+    def paused(self) -> list[str]:
+        """The DAGs none of whose runs start until somebody unpauses them."""
+        return sorted(dag["dag_id"] for dag in self.call("GET", "dags")["dags"] if dag["is_paused"])
+
     def make_pool(self, name: str, *, slots: int) -> None:
         """Make a pool unless it exists; the slots an operator has set stay."""
         pools = {pool["name"] for pool in self.call("GET", "pools")["pools"]}

@@ -19,11 +19,23 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def test_a_second_up_says_that_it_is_already_running(up: Up) -> None:
+def test_a_second_up_says_where_it_is_and_what_is_paused(up: Up) -> None:
+    assert "paused" not in up.printed and "runs start only when asked for" in up.printed
+    op = up.api("op")
+    op.call("PATCH", "dags/roll_back", json={"is_paused": True})
     again = up.command("up", "--port", str(free_port()))
-    assert isinstance(again.exception, BadInput)
-    assert f"already running at {up.url}" in str(again.exception)
-    assert up.api("op").awaited() == ""
+    assert again.exit_code == 0, again.exception
+    assert f"Airflow is up: {up.url}" in again.output and "starting" not in again.output
+    assert "until you unpause it: roll_back\n" in again.output
+    op.call("PATCH", "dags/roll_back", json={"is_paused": False})
+    assert "paused" not in up.command("up").output
+    assert op.awaited() == ""
+
+
+def test_a_demo_does_not_begin_where_an_airflow_is_up(up: Up) -> None:
+    begun = up.command("demo")
+    assert isinstance(begun.exception, BadInput)
+    assert "unset" in str(begun.exception), "it has data of its own"
 
 
 def test_down_leaves_no_process_even_after_a_crash_and_may_be_said_twice(up: Up) -> None:
