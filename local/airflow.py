@@ -57,7 +57,7 @@ def running(settings: Settings) -> LocalAirflow | None:
     airflow = LocalAirflow(home, url, passwords, passwords_are_new=False, schedule=schedule)
     if awaited := airflow.api().awaited():
         raise NotReady(
-            f"Airflow runs at {url}, but without {awaited}: wait if it comes up just now, else `make down`, then start it"
+            f"Airflow runs at {url}, but without {awaited}: wait if it comes up just now, else run `make down` first"
         )
     return airflow
 

@@ -74,7 +74,7 @@ def _publish_co_clicks(first: date, settings: Settings) -> None:
     """As a shop's first day would be: its past at once, by the commands, and lists that need no training."""
     days = [first + timedelta(days=number) for number in range((NIGHT_BEFORE - first).days + 1)]
     with _States() as states:
-        for number, day in enumerate(days, 1):
+        for day in days:
             for step in INGEST:
                 run(step, str(day), settings)
             states.show({str(each): "ingested" if each <= day else "waiting" for each in days})
@@ -83,7 +83,7 @@ def _publish_co_clicks(first: date, settings: Settings) -> None:
 
 
 def _date_back(settings: Settings) -> None:
-    """Record the version as published on the morning after its night: what it was worth while live can then be judged."""
+    """Record the version as published on the morning after its night, so that what it was worth while live is known."""
     morning = f"{NIGHT_BEFORE + timedelta(days=1)} 05:00Z"
     with transaction(settings) as connection:
         connection.execute(statement("date_back_publication"), {"night": NIGHT_BEFORE, "published": morning})
@@ -146,9 +146,8 @@ def _show_published(settings: Settings) -> Sequence[Mapping[str, Any]]:
     console.print(metrics_table(Night.of(NIGHT, settings), settings))
     versions = Table("version", "night", "algorithm", "status", "rows", title="Versions, to be compared")
     for row in _rows(settings, "versions_with_rows"):
-        versions.add_row(
-            *(str(row[name]) for name in ("version_id", "night", "algorithm", "status")), f"{row['rows']:,}"
-        )
+        named = [str(row[name]) for name in ("version_id", "night", "algorithm", "status")]
+        versions.add_row(*named, f"{row['rows']:,}")
     console.print(versions)
     return sample
 

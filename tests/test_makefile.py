@@ -44,9 +44,7 @@ def test_the_installation_says_one_line_and_leaves_a_log(install: Callable, tmp_
     assert (tmp_path / "env/.installed-some.lock").exists()
 
 
-def test_an_installation_that_fails_shows_the_end_of_its_log_and_is_tried_again(
-    install: Callable, tmp_path: Path
-) -> None:
+def test_an_installation_that_fails_shows_the_end_of_its_log(install: Callable, tmp_path: Path) -> None:
     ended = install(PIP_ENDS_WITH="1")
     assert ended.returncode != 0
     assert "var/install.log ends with:" in ended.stdout and "ERROR: ends here" in ended.stdout
