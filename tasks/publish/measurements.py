@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import ListFigures, first_places
 from eclare.related.recommendations import Recommendations
-from tasks.stores.database import LIVE, OURS, ROWS_PER_COPY, Connection, copy_rows, select, statement
+from tasks.stores.database import BASELINE, LIVE, OURS, ROWS_PER_COPY, Connection, copy_rows, select, statement
 from tasks.stores.rows import rows_in
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
@@ -89,19 +89,21 @@ def even_page(recommendations: Recommendations, products: pa.Table, with_session
     }
 
 
-def measure_metrics(connection: Connection, night: date, model_hash: str, published: str = OURS) -> Measurements:
+def measure_metrics(connection: Connection, night: date, model_hash: str, algorithm: str = OURS) -> Measured:
     """Held-out metrics at 10 of the rows that readers would get, over the co-click baseline's and the live version's.
 
     It is the upper end of the ratio's 95% interval: all are of the same held-out days. None: not evaluated.
-    published: the system that these rows are.
+    algorithm: the system that these rows are.
     """
     tonight = _held_out_metrics(connection, night, model_hash)
-    measured: Measurements = {"precision": _value(tonight, (published, "all", "P"))}
+    values: Measurements = {"precision": _value(tonight, (algorithm, "all", "P"))}
     for name, metric in OVER_BASELINE.items():
-        measured[f"baseline_{name}"] = _upper_end(tonight, (f"{published} / co-click", "all", metric))
+        values[f"baseline_{name}"] = _upper_end(tonight, (f"{algorithm} / {BASELINE}", "all", metric))
+    values["tail_recall"] = _upper_end(tonight, (f"{algorithm} / {BASELINE}", "tail", "recall"))
+    why_not = dict.fromkeys((name for name in values if name != "precision"), "it is the baseline itself")
     for name, metric in OVER_LIVE.items():
-        measured[f"live_{name}"] = _upper_end(tonight, (f"{published} / {LIVE}", "all", metric))
-    return measured | {"tail_recall": _upper_end(tonight, (f"{published} / co-click", "tail", "recall"))}
+        values[f"live_{name}"] = _upper_end(tonight, (f"{algorithm} / {LIVE}", "all", metric))
+    return Measured(values, why_not if algorithm == BASELINE else {})
 
 
 def why_not_beside_live(live: Live | None, night: date) -> str:

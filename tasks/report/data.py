@@ -83,8 +83,10 @@ class Report:
             what = f"{became}, until {in_words(version['live_until'])}"
         else:
             what = f"Passed the gate at {in_words(version['judged_at'])}, and did not become live"
-        live = f"the version of {version['live_night']}, since {in_words(version['live_since'])}"
-        return f"{what}; live then was {live if version['live_night'] else 'nothing'}."
+        if not version["live_night"]:
+            return f"{what}; nothing was live then."
+        since = in_words(version["live_since"])
+        return f"{what}; live then was the version of {version['live_night']}, since {since}."
 
 
 @dataclass(frozen=True)

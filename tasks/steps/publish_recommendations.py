@@ -39,7 +39,7 @@ from tasks.publish.measurements import (
 from tasks.publish.versions import Move, Version
 from tasks.settings import Settings, code_version
 from tasks.stores.artefacts import Artefact, Storage, hash_file
-from tasks.stores.database import ROWS_PER_COPY, SYSTEM_OF, Connection, select, statement
+from tasks.stores.database import OURS, ROWS_PER_COPY, Connection, select, statement
 from tasks.stores.locks import locked
 
 LIVE_LISTS = [rule.name for rule in RULES if rule.compared_with == "live lists"]
@@ -120,7 +120,7 @@ def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
             "model_hash": made.made_from[model.path],
             "interactions_hash": interactions.hash,
             "config_hash": _config_hash(model, night),
-            "algorithm": model.sources.get("algorithm", "eclare"),
+            "algorithm": model.sources.get("algorithm", OURS),
             "model_code_version": model.code_version,
             "code_version": code_version(),
             "row_count": int((recommendations.labels_NK != PAD).sum()),
@@ -188,10 +188,10 @@ def _judge(connection: Connection, tonight: _Tonight, version_id: int, *, has_ro
     with connection.begin():
         connection.execute(statement("limit_parallelism"))
         live = next(iter(select(connection, "live_model")), None)
-        system = SYSTEM_OF[str(described["algorithm"])]
-        held_out = measure_metrics(connection, night, str(described["model_hash"]), system)
+        model_hash, algorithm = str(described["model_hash"]), str(described["algorithm"])
         not_beside_live = dict.fromkeys(LIVE_LISTS, why_not_beside_live(live, night))
-        measured = Measured(tonight.measured | held_out, not_beside_live)
+        measured = Measured(tonight.measured, not_beside_live)
+        measured |= measure_metrics(connection, night, model_hash, algorithm)
         measured |= measure_catalogue(int(described["catalogue_count"]), live)
         measured |= measure_inputs(connection, night, str(described["interactions_hash"]))
         measured |= measure_withdrawn(connection, night, version_id)

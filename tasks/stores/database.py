@@ -52,7 +52,7 @@ log = logging.getLogger("tasks")
 
 # What is published, its ranking before the shop's rules, the version that is live; "eclare / OTHER" is a ratio.
 OURS, BEFORE_RULES, LIVE = "eclare", "eclare before rules", "live"
-SYSTEM_OF = {"eclare": OURS, "co-click": "co-click by rules"}  # by the algorithm of a version: what its lists are named
+BASELINE = "co-click"  # the rival that the gate compares with, and the algorithm of versions that need no training
 
 
 class Metric(NamedTuple):

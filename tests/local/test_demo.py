@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -5,11 +6,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from local.__main__ import app
-from local.demo import ITS_OWN, WHAT_IS, samples_table
+from local.demo import ITS_OWN, NIGHT, NIGHT_BEFORE, WHAT_IS, _date_back, _let_pass, samples_table
 from tasks.errors import BadInput
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import select, transaction
-from tests.nights import RELATED, make_night, with_lenient_gate
+from tests.nights import OTHER, RELATED, make_night, rows_of, with_lenient_gate
+from tests.tasks.test_analysts import strict
 
 
 @pytest.mark.parametrize("name", ITS_OWN)
@@ -49,6 +51,34 @@ def test_samples_are_drawn_from_head_torso_tail_and_cold_and_labelled(settings, 
         for text in (WHAT_IS["head"], "title 1 (40 sessions)", WHAT_IS["torso"], WHAT_IS["cold"], "title 4")
     ]
     assert at == sorted(at) and WHAT_IS["tail"] not in lines
+
+
+def test_only_the_first_move_is_dated_back(settings, monkeypatch) -> None:
+    settings = with_lenient_gate(settings, monkeypatch)
+    for day in (NIGHT_BEFORE, NIGHT):
+        publish_recommendations(make_night(str(day), settings), settings)
+    _date_back(settings)
+    moves = rows_of(settings, "select night, (live_from at time zone 'UTC')::date from live_history order by change_id")
+    assert moves[0] == (NIGHT_BEFORE, NIGHT)
+    assert moves[1][0] == NIGHT and moves[1][1] > NIGHT
+    ((age,),) = rows_of(settings, "select age_hours from staleness")
+    assert age < 1, "what is live is as old as it is"
+
+
+def test_co_clicks_that_the_gate_refused_are_approved_and_nothing_else_is(settings, monkeypatch) -> None:
+    settings, refusal = with_lenient_gate(settings, monkeypatch), BadInput("refused")
+    with pytest.raises(BadInput, match=r"^refused$"):
+        _let_pass(refusal, settings)
+    publish_recommendations(make_night(str(NIGHT_BEFORE - timedelta(days=1)), settings), settings)
+    with pytest.raises(BadInput, match="churn"):
+        publish_recommendations(make_night(str(NIGHT_BEFORE), settings, OTHER), strict(settings))
+    _let_pass(refusal, settings)
+    ((action, night, actor),) = rows_of(
+        settings, "select action, night, actor from live_history order by change_id desc limit 1"
+    )
+    assert (action, night, actor) == ("override", NIGHT_BEFORE, "demo")
+    _let_pass(refusal, settings)  # a second demo finds the version that it approved
+    assert rows_of(settings, "select count(*) from live_history") == [(2,)]
 
 
 def test_another_seed_draws_other_products(settings, monkeypatch) -> None:

@@ -235,7 +235,7 @@ def test_every_rule_is_measured_and_nothing_else(settings: Settings, monkeypatch
     version = int(publish_recommendations(make_night("2017-06-30", settings), settings)["version"])
     ((night, model_hash),) = rows_of(settings, "select night, model_hash from recommendation_version")
     with transaction(settings) as connection:
-        metrics = measure_metrics(connection, night, model_hash)
+        metrics = measure_metrics(connection, night, model_hash).values
         change = measure_change(connection, version)
         clicked = measure_clicked(connection, version, CLICKED).values
         ledger = measure_inputs(connection, night, "a build").values

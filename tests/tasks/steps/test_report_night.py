@@ -190,7 +190,7 @@ def test_a_refused_night_shows_its_failed_rules_first(settings):
 def test_a_night_without_a_version_has_a_page_too(settings):
     night = Night.of("2017-06-30", settings)
     _, page = page_of(settings, night)
-    assert "No version was made: a step before the gate failed; live then was nothing." in page.texts
+    assert "No version was made: a step before the gate failed; nothing was live then." in page.texts
     assert page.count("svg") == page.count("table") == 0
     publish_recommendations(make_night("2017-06-29", settings), settings)
     _, page = page_of(settings, night)
