@@ -23,7 +23,11 @@ from tasks.stores.database import Metric, store_metrics
 SCORES = np.linspace(0.9, 0.1, 20, dtype=np.float32)  # of a product's related ones, best first
 METRICS = [
     Metric(system, metric, 10, value, segment, 0.9 * value, 1.1 * value)
-    for system, value in (("eclare", 0.5), ("co-click", 0.5), ("eclare / co-click", 1.0), ("eclare / live", 1.0))
+    for system, value in (
+        ("eclare by rules", 0.5),
+        ("eclare by rules / co-click by rules", 1.0),
+        ("eclare by rules / live", 1.0),
+    )
     for metric, segment in [("P", "all"), ("PSP", "all"), ("nDCG", "all"), ("recall", "tail")]
 ]
 

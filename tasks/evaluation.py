@@ -1,7 +1,7 @@
 """What lists are worth on the days after the cut: figures of every system and ratios, also beside the live lists."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -59,18 +59,18 @@ def held_out_of(inputs: Path, training_PP: sp.csr_matrix, known_P: Floats, night
     return held_out
 
 
-def judge(lists: Mapping[str, Rows], held_out: HeldOut, published: str) -> Iterator[Metric]:
+def judge(lists: Mapping[str, Rows], held_out: HeldOut, ratios: Iterable[tuple[str, str]]) -> Iterator[Metric]:
     """Of the lists of every system, Q x LAST_CUT: over all related products, and recall over those of each segment.
 
-    published: the system whose ratios to all others follow.
+    ratios: the pairs of systems that are compared.
     """
     judged = held_out.judge(lists)
     for key in judged.names:
         yield _stored(key, judged.estimate(key))
     for system, labels_QK in lists.items():
         yield from (Metric(system, *coverage(labels_QK, k, held_out.products)) for k in CUTS)
-    for other in [system for system in lists if system != published]:
-        yield from _ratios(judged, published, other)
+    for one, other in ratios:
+        yield from _ratios(judged, one, other)
     yield Metric("held-out", "queries", 0, len(held_out.queries))
 
 

@@ -27,9 +27,11 @@ TITLES = {"1": 'A "quoted" title', "2": "tab\tand \\ backslash", "3": "Ünïcöd
 RELATED = {"1": ["2", "3"], "2": ["1"], "3": [], "4": ["3", "2"]}
 OTHER = {"1": ["4"], "2": ["3", "1"]}
 LIVE = "select product_id, rank, related_product_id from current_recommendations order by product_id, rank"
+SYSTEMS = ("eclare", "co-click", "eclare by rules", "co-click by rules")
+RATIOS = ("eclare / co-click", "eclare by rules / co-click by rules", "eclare by rules / live")
 METRICS = [
     Metric(system, metric, 10, value, segment, 0.9 * value, 1.1 * value)
-    for system, value in (("eclare", 0.5), ("co-click", 0.5), ("eclare / co-click", 1.0), ("eclare / live", 1.0))
+    for system, value in [*((system, 0.5) for system in SYSTEMS), *((ratio, 1.0) for ratio in RATIOS)]
     for metric, segment in [("P", "all"), ("PSP", "all"), ("nDCG", "all"), *(("recall", part) for part in SEGMENTS)]
 ]
 TABLES = ("recommendation", "recommended_product", "recommendation_reason")

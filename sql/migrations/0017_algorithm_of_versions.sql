@@ -5,5 +5,5 @@ comment on column recommendation_version.algorithm is 'What ranked its products:
 
 update gate_verdict set rule = 'listed' where rule = 'coverage';
 
-comment on column metric.system is 'What was evaluated: eclare, the rows that readers get; eclare before rules, the same ranking before the shop''s rules of a list; a simple rival (co-click, observed - expected, cosine, popularity); eclare without a group of features; or live, the version that was live then. "eclare / OTHER" is the ratio of the two.';
+comment on column metric.system is 'What was evaluated: eclare, the night''s ranking; a simple rival (co-click, observed - expected, cosine, popularity); eclare without a group of features; eclare by rules and co-click by rules, the lists that the shop''s rules make of a ranking, as readers get them; or live, the version that was live then. "ONE / OTHER" is the ratio of the two.';
 comment on column metric.metric is 'P, PSP, nDCG, recall, lift, coverage (each a share from 0 to 1, or a ratio of two; coverage: of the catalogue, ever shown among the first k), or a count such as queries.';

@@ -11,7 +11,7 @@ join newest_model using (night, model_hash);
 
 comment on view metrics_by_night is 'Held-out evaluation of each night''s newest model. One row per night, system, segment, metric and k.';
 comment on column metrics_by_night.night is 'Last UTC day of the clicks; the held-out days end with it.';
-comment on column metrics_by_night.system is 'What was evaluated: eclare, the rows that readers get; eclare before rules, its ranking before the shop''s rules of a list; a simple rival such as co-click; or live, the version that was live then; "eclare / OTHER" is the ratio of the two.';
+comment on column metrics_by_night.system is 'What was evaluated: eclare, the night''s ranking; a simple rival (co-click, observed - expected, cosine, popularity); eclare without a group of features; eclare by rules and co-click by rules, the lists that the shop''s rules make of a ranking, as readers get them; or live, the version that was live then. "ONE / OTHER" is the ratio of the two.';
 comment on column metrics_by_night.segment is 'all, head, torso or tail: see metric.segment.';
 comment on column metrics_by_night.metric is 'P, PSP, nDCG, recall, lift, coverage (each a share from 0 to 1, or a ratio of two; coverage: of the catalogue, ever shown among the first k), or a count such as queries.';
 comment on column metrics_by_night.k is 'The cut-off: only the first k related products count; 0 where the metric has none.';

@@ -1,5 +1,6 @@
 """The lists of a night by the shop's rules, and the files that describe them beside the lists themselves."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +46,11 @@ class Shop(NamedTuple):
         allowed_P, sessions_P = recommendable(products), cooccurrence.popularity()
         catalogue = Catalogue(titles_PV, _categories(products), allowed_P, variants, sessions_P)
         return cls(products, catalogue, cooccurrence, list_rules(settings))
+
+    def knowing(self, cooccurrence: Cooccurrence) -> "Shop":
+        """The same shop as it was when less had been clicked."""
+        catalogue = replace(self.catalogue, sessions_P=cooccurrence.popularity())
+        return self._replace(catalogue=catalogue, cooccurrence=cooccurrence)
 
     @property
     def ids_P(self) -> Strings:

@@ -12,7 +12,17 @@ import pyarrow.compute as pc
 from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import ListFigures, first_places
 from eclare.related.recommendations import Recommendations
-from tasks.stores.database import BASELINE, LIVE, OURS, ROWS_PER_COPY, Connection, copy_rows, select, statement
+from tasks.stores.database import (
+    BASELINE,
+    LIVE,
+    OURS,
+    ROWS_PER_COPY,
+    Connection,
+    by_rules,
+    copy_rows,
+    select,
+    statement,
+)
 from tasks.stores.rows import rows_in
 
 _HeldOut = dict[tuple[str, str, str], tuple[float, float | None]]  # value and high by system, segment and metric
@@ -92,17 +102,17 @@ def even_page(recommendations: Recommendations, products: pa.Table, with_session
 def measure_metrics(connection: Connection, night: date, model_hash: str, algorithm: str = OURS) -> Measured:
     """Held-out metrics at 10 of the rows that readers would get, over the co-click baseline's and the live version's.
 
-    It is the upper end of the ratio's 95% interval: all are of the same held-out days. None: not evaluated.
-    algorithm: the system that these rows are.
+    The baseline's are by the same rules of a list. It is the upper end of the ratio's 95% interval: all are of the same
+    held-out days. None: not evaluated. algorithm: what ranked these rows.
     """
-    tonight = _held_out_metrics(connection, night, model_hash)
-    values: Measurements = {"precision": _value(tonight, (algorithm, "all", "P"))}
+    tonight, published = _held_out_metrics(connection, night, model_hash), by_rules(algorithm)
+    values: Measurements = {"precision": _value(tonight, (published, "all", "P"))}
     for name, metric in OVER_BASELINE.items():
-        values[f"baseline_{name}"] = _upper_end(tonight, (f"{algorithm} / {BASELINE}", "all", metric))
-    values["tail_recall"] = _upper_end(tonight, (f"{algorithm} / {BASELINE}", "tail", "recall"))
+        values[f"baseline_{name}"] = _upper_end(tonight, (f"{published} / {by_rules(BASELINE)}", "all", metric))
+    values["tail_recall"] = _upper_end(tonight, (f"{published} / {by_rules(BASELINE)}", "tail", "recall"))
     why_not = dict.fromkeys((name for name in values if name != "precision"), "it is the baseline itself")
     for name, metric in OVER_LIVE.items():
-        values[f"live_{name}"] = _upper_end(tonight, (f"{algorithm} / {LIVE}", "all", metric))
+        values[f"live_{name}"] = _upper_end(tonight, (f"{published} / {LIVE}", "all", metric))
     return Measured(values, why_not if algorithm == BASELINE else {})
 
 

@@ -1,9 +1,10 @@
 """Figures as tables for people: of a night, systems as rows; of what readers saw, days as rows; metrics as columns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tasks.stores.database import BEFORE_RULES, LIVE, OURS
+from tasks.stores.database import BASELINE, LIVE, OURS, by_rules
 
 ASKED = {  # by metric: what it asks, in the order of the columns
     "P": "how many of the first ten shared a session with the product in the held-out days",
@@ -15,8 +16,9 @@ ASKED = {  # by metric: what it asks, in the order of the columns
 }
 COMPARED = ("P", "nDCG", "PSP", "lift")  # with the best rival
 SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
-    OURS: "what readers get: the ranking by the shop's rules of a list",
-    BEFORE_RULES: "the same ranking, before these rules",
+    OURS: "the night's ranking, before the shop's rules of a list",
+    by_rules(OURS): "what readers get: the lists that these rules make of it",
+    by_rules(BASELINE): "the lists that the same rules make of co-clicks",
     "co-click": "what shared most sessions with the product",
     "observed - expected": "what shared more sessions with it than expected, as Amazon did",
     "cosine": "what shares most of its own sessions with it",
@@ -26,7 +28,19 @@ SYSTEMS = {  # by system: what it is, in the order of the rows; others follow
     f"{OURS} without popularity": "the same, without popularity",
 }
 WITHOUT_MODEL = f"{OURS} without model"
-OF_OURS = (LIVE, BEFORE_RULES, WITHOUT_MODEL)  # what ours is compared with besides rivals
+NO_RIVAL = re.compile(f" / |{by_rules('')}$")  # ratios, and what rules make of a ranking
+BESIDE = {  # two systems whose ratio has a row: its name, what it says
+    (OURS, WITHOUT_MODEL): ("eclare / without model", "what the model brings: 1 is nothing"),
+    (by_rules(OURS), by_rules(BASELINE)): (
+        "by rules / co-click",
+        "what readers get, beside co-clicks by the same rules",
+    ),
+    (by_rules(OURS), LIVE): (
+        "by rules / live",
+        "below 1, readers get less than from what was live: same days and queries",
+    ),
+    (by_rules(OURS), OURS): ("by rules / eclare", "what the shop's rules of a list cost: 1 is nothing"),
+}
 WHILE_LIVE = {  # by metric of what readers saw: the name of its column
     "P": "P@10", "nDCG": "nDCG@10", "PSP": "PSP@10", "lift": "lift@10", "listed": "with a list",
 }  # fmt: skip
@@ -114,15 +128,11 @@ def figures_of(rows: Sequence[Row]) -> Figures:
         for system in dict.fromkeys(systems)
     ]
     best = best_rivals(rows)
-    over_best = [_ratio(rows, best.get(metric), metric) for metric in metrics]
-    over_live, before_rules, over_part = ([_ratio(rows, other, metric) for metric in metrics] for other in OF_OURS)
-    ratios = [
-        Line("eclare / best rival", "above 1, ours is better than whichever rival is best at it", over_best),
-        Line(
-            "eclare / live", "below 1, this night is worse than what was live, on the same days and queries", over_live
-        ),
-        Line("eclare / before rules", "what the shop's rules of a list cost: 1 is nothing", before_rules),
-        Line("eclare / without model", "what the model brings: 1 is nothing", over_part),
+    over_best = [_ratio(rows, OURS, best.get(metric), metric) for metric in metrics]
+    ratios = [Line("eclare / best rival", "above 1, ours is better than whichever rival is best at it", over_best)]
+    ratios += [
+        Line(name, says, [_ratio(rows, one, other, metric) for metric in metrics])
+        for (one, other), (name, says) in BESIDE.items()
     ]
     return Figures(metrics, lines, [line for line in ratios if any(line.figures)], best)
 
@@ -131,18 +141,19 @@ def best_rivals(rows: Sequence[Row]) -> dict[str, str]:
     """By metric of COMPARED, the rival with the largest figure; ties go to the first by name."""
     rivals: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
-        is_rival = row["system"] != LIVE and " / " not in row["system"] and not row["system"].startswith(OURS)
+        is_rival = row["system"] != LIVE and not row["system"].startswith(OURS) and not NO_RIVAL.search(row["system"])
         if row["metric"] in COMPARED and is_rival:
             rivals.setdefault(row["metric"], []).append((-row["value"], row["system"]))
     return {metric: min(rivals[metric])[1] for metric in COMPARED if metric in rivals}
 
 
-def over(rows: Sequence[Row], other: str, metric: str) -> Row | None:
-    """The ratio of ours to another system, None where it was not computed."""
-    return next((row for row in rows if (row["system"], row["metric"]) == (f"{OURS} / {other}", metric)), None)
+def over(rows: Sequence[Row], other: str, metric: str, one: str = OURS) -> Row | None:
+    """The ratio of ours, or of another one, to a system; None where it was not computed."""
+    return next((row for row in rows if (row["system"], row["metric"]) == (f"{one} / {other}", metric)), None)
 
 
-def _ratio(rows: Sequence[Row], other: str | None, metric: str) -> Figure | None:
-    ratio = over(rows, other, metric) if other else None
-    beside = other if other and other not in OF_OURS else ""
+def _ratio(rows: Sequence[Row], one: str, other: str | None, metric: str) -> Figure | None:
+    """With the name of what it was compared with, where the row does not say it."""
+    ratio = over(rows, other, metric, one) if other else None
+    beside = "" if (one, other) in BESIDE else str(other)
     return Figure(ratio["value"], ratio["low"], ratio["high"], beside) if ratio else None

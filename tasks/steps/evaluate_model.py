@@ -1,14 +1,14 @@
 """Step 5: the rows that readers would get and simple rivals are judged on the days after the cut, side by side."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
-from eclare.evaluation.baselines import rivals
+from eclare.evaluation.baselines import co_clicks, rivals
 from tasks.evaluation import LAST_CUT, held_out_of, judge, judge_beside_live, known_of
 from tasks.model_config import load_interactions
 from tasks.night import Night
@@ -16,13 +16,14 @@ from tasks.publish.live_lists import Lists, live_lists, save_lists
 from tasks.report.figures import best_rivals, over
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.database import BEFORE_RULES, OURS, Metric, store_metrics
+from tasks.stores.database import BASELINE, OURS, Metric, by_rules, store_metrics
 
 if TYPE_CHECKING:
     from eclare.ranker import Ranker
     from eclare.related.snapshot import Snapshot
     from tasks.publish.lists import Shop
 
+PUBLISHED = by_rules(OURS)
 LEFT_OUT = ("model", "popularity")  # groups of features that ours is also judged without
 
 
@@ -30,12 +31,11 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     """Measure P, PSP, nDCG, recall, lift and coverage on held-out clicks; store them in table metric and metrics.json.
 
     Two truths: P to recall ask what shares sessions in the held-out days, lift what shares more of them than by chance.
-    The systems are eclare, the lists that the shop's rules make of the ranking, as readers get them, with the exposure
-    limit over the judged lists; "eclare before rules", the ranking itself; its simple rivals
-    (eclare.evaluation.baselines); "eclare without" model or popularity: the same ranker with those features at their
-    mean, without candidates that they alone bring, by the same rules; and "live", the version that is live now, by the
-    lists that it was evaluated by itself (tasks.publish.live_lists), over the queries of both.
-    "eclare / OTHER" is the ratio of two. low and high are 95% intervals, clustered by session
+    The systems are eclare, the night's ranking; its simple rivals (eclare.evaluation.baselines); "eclare without" model
+    or popularity: the same ranker with those features at their mean, without candidates that they alone bring;
+    "eclare by rules" and "co-click by rules", the lists that the shop's rules make of these, as readers get them, with
+    the exposure limit over the judged lists; and "live", the version that is live now, by the lists that it was
+    evaluated by itself (tasks.publish.live_lists), over the queries of both. "ONE / OTHER" is the ratio of two. low and high are 95% intervals, clustered by session
     (eclare.evaluation.jackknife). Recall at the last cut is also measured on related products of the head, torso and
     tail alone, P and lift over queries of each history (sessions before the cut). Every product with a held-out related
     product is judged; blocked and out-of-stock ones are never recommended. shown_lists.npz keeps the lists. Raises
@@ -60,9 +60,9 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
         shop = Shop.of(products, snapshot.titles_PV, snapshot.cooccurrence, settings)
         held_out = held_out_of(inputs, training_PP, shop.catalogue.sessions_P, night)
         lists = _lists(snapshot, load_ranker(model), training_PP, held_out.queries, shop)
-        tonight = Lists(held_out.queries, lists[OURS])
+        tonight = Lists(held_out.queries, lists[PUBLISHED])
         live = live_lists(night, shop.ids_P, snapshot.allowed_P, settings)
-        metrics = [*judge(lists, held_out, OURS), *judge_beside_live(tonight, live, held_out, OURS)]
+        metrics = [*judge(lists, held_out, _ratios(lists)), *judge_beside_live(tonight, live, held_out, PUBLISHED)]
         save_lists(tonight, shop.ids_P, night, folder)
         (folder / "metrics.json").write_text(json.dumps([metric._asdict() for metric in metrics], indent=1))
         store_metrics(night, trained.hash, metrics, settings)
@@ -74,18 +74,25 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
 def _lists(
     snapshot: "Snapshot", ranker: "Ranker", training_PP: sp.csr_matrix, judged: Rows, shop: "Shop"
 ) -> dict[str, Rows]:
-    """The first LAST_CUT related products of every judged one, by system: ours, then rivals, then ours in part."""
+    """The first LAST_CUT related products of every judged one, by system: rankings, then what the rules make of two."""
     from eclare.related.ranking import rank_and_ablate
 
     candidates = max(LAST_CUT, shop.rules.candidates)
     ours, ablated = rank_and_ablate(snapshot, ranker, judged, candidates, LEFT_OUT)
-    ranked = {OURS: ours} | {f"{OURS} without {group}": weaker for group, weaker in ablated.items()}
-    by_rules = {
-        system: shop.lists_of(judged, each.labels_QK, each.scores_QK, LAST_CUT) for system, each in ranked.items()
-    }
-    before_rules = {BEFORE_RULES: ours.labels_QK[:, :LAST_CUT]}
+    met = co_clicks(training_PP[judged], candidates, snapshot.allowed_P, judged)
     known = known_of(snapshot.cooccurrence, training_PP, snapshot.allowed_P)
-    return {OURS: by_rules.pop(OURS)} | before_rules | rivals(known, judged, LAST_CUT) | by_rules
+    in_part = {f"{OURS} without {group}": each.labels_QK[:, :LAST_CUT] for group, each in ablated.items()}
+    published = {
+        PUBLISHED: shop.lists_of(judged, ours.labels_QK, ours.scores_QK, LAST_CUT),
+        by_rules(BASELINE): shop.lists_of(judged, *met, LAST_CUT),
+    }
+    return {OURS: ours.labels_QK[:, :LAST_CUT]} | rivals(known, judged, LAST_CUT) | in_part | published
+
+
+def _ratios(systems: Iterable[str]) -> list[tuple[str, str]]:
+    """Which are compared: rankings with ours, and what the rules made of it with the baseline and with the ranking."""
+    rankings = [system for system in systems if not system.endswith(by_rules("")) and system != OURS]
+    return [*((OURS, other) for other in rankings), (PUBLISHED, by_rules(BASELINE)), (PUBLISHED, OURS)]
 
 
 def _shown(metrics: Sequence[Metric]) -> dict[str, float]:

@@ -50,9 +50,13 @@ MAY_NOT_MIGRATE = (
 log = logging.getLogger("tasks")
 
 
-# What is published, its ranking before the shop's rules, the version that is live; "eclare / OTHER" is a ratio.
-OURS, BEFORE_RULES, LIVE = "eclare", "eclare before rules", "live"
-BASELINE = "co-click"  # the rival that the gate compares with, and the algorithm of versions that need no training
+# Systems: our ranking, the rival that the gate compares with, the version that is live; "eclare / OTHER" is a ratio.
+OURS, BASELINE, LIVE = "eclare", "co-click", "live"
+
+
+def by_rules(system: str) -> str:
+    """The lists that the shop's rules make of a system's ranking, as readers get them."""
+    return f"{system} by rules"
 
 
 class Metric(NamedTuple):

@@ -109,8 +109,7 @@ def like_the_demo(settings: Settings) -> None:
     before, day = {BANANAS: [GRAPES, MILK], CHIPS: [MILK]}, str(NIGHT - timedelta(days=1))
     night = make_night(day, settings, before, GROCERIES, TRAINED_WITH | {"algorithm": "co-click"})
     model = Storage(settings.storage_url).read(night.artefact("model")).hash
-    named = [each._replace(system=each.system.replace("eclare", "co-click")) for each in METRICS]
-    store_metrics(night, model, named, settings)
+    store_metrics(night, model, [each for each in METRICS if each.system.startswith("co-click")], settings)
     publish_recommendations(night, settings)
     moved(settings, f"{NIGHT} 05:00")
     shopping = {NIGHT - timedelta(days=age): [[BANANAS, GRAPES], [BANANAS, GRAPES], [CHIPS, MILK]] for age in range(8)}

@@ -471,3 +471,24 @@ def test_without_limits_lists_are_the_first_of_the_ranking():
     lists = rerank(labels, scores, catalogue, none_met, ListRules(5))
     assert np.array_equal(lists.labels_PK, labels[:, :5]) and np.array_equal(lists.scores_PK, scores[:, :5])
     assert lists.moved == 0
+
+
+@given(seed=st.integers(0, 10_000), rules=RULES)
+@hypothesis_settings(max_examples=50)
+def test_of_some_queries_alone_limits_are_of_their_lists_and_no_other_has_one(seed, rules):
+    random = np.random.default_rng(seed)
+    catalogue, (labels, scores) = made_catalogue(random), ranked_lists(random, PRODUCTS, 9)
+    queries = random.permutation(PRODUCTS)[: random.integers(1, PRODUCTS + 1)].astype(np.int32)
+    others = np.setdiff1d(np.arange(PRODUCTS), queries)
+    labels[others], scores[others] = PAD, 0
+    cooccurrence = made_sessions([random.permutation(PRODUCTS)[:3].tolist() for _ in range(12)], PRODUCTS)
+    lists = rerank(labels, scores, catalogue, cooccurrence, rules, queries=queries)
+    assert (lists.labels_PK[others] == PAD).all()
+    limits = strata(labels, catalogue, rules, visited_by_history(cooccurrence), queries=queries)
+    assert sorted(row for rows, _ in limits for row in rows) == sorted(queries)
+    for rows, most in limits:
+        first = lists.labels_PK[rows, : rules.first]
+        assert np.bincount(first[first != PAD], minlength=PRODUCTS).max(initial=0) <= most
+    if len(queries) == PRODUCTS:
+        of_all = rerank(labels, scores, catalogue, cooccurrence, rules)
+        assert all(np.array_equal(*both) for both in zip(lists[:3], of_all[:3], strict=True))

@@ -111,8 +111,11 @@ def test_a_night_that_is_worse_than_live_beyond_chance_is_refused(settings):
     publish_recommendations(make_night("2017-06-29", settings), settings)
     night = make_night("2017-06-30", settings)
     model = Storage(settings.storage_url).read(night.artefact("model"))
-    beside = [Metric("eclare / live", name, 10, 0.6, "all", 0.5, high) for name, high in (("P", 0.71), ("lift", 0.69))]
-    others = [each for each in METRICS if (each.system, each.metric) != ("eclare / live", "P")]
+    beside = [
+        Metric("eclare by rules / live", name, 10, 0.6, "all", 0.5, high)
+        for name, high in (("P", 0.71), ("lift", 0.69))
+    ]
+    others = [each for each in METRICS if (each.system, each.metric) != ("eclare by rules / live", "P")]
     store_metrics(night, model.hash, [*others, *beside], settings)
     with pytest.raises(BadInput, match=r"must pass the gate .*, but live_lift: must be at least 0\.7, is 0\.69; what"):
         publish_recommendations(night, settings)

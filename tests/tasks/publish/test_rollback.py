@@ -205,7 +205,7 @@ def test_a_version_that_breaks_a_zero_rule_cannot_be_approved(settings):
 
 def test_a_model_that_was_not_evaluated_or_is_worse_is_refused(settings):
     night = make_night("2017-06-29", settings)
-    over_baseline = "where system = 'eclare / co-click' and metric = 'PSP'"
+    over_baseline = "where system = 'eclare by rules / co-click by rules' and metric = 'PSP'"
     with transaction(settings) as connection:
         connection.execute(sa.text(f"update metric set value = 0.2, low = 0.1, high = 0.3 {over_baseline}"))
     with pytest.raises(BadInput, match=r"baseline_psp: must be at least 0\.8, is 0\.3;"):

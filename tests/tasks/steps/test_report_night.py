@@ -112,9 +112,9 @@ def test_a_night_shows_its_rivals_with_intervals_the_best_one_and_what_its_lists
     html, page = page_of(settings, night)
     rows = re.findall(r"<tr[^>]*><td>([^<]+)<br>(.*?)</tr>", html[html.index("Held-out figures") :], re.DOTALL)
     cells = {name: re.sub(r"<[^>]*>|\s+", " ", row).split() for name, row in rows}
-    assert list(cells)[:8] == [
-        "eclare", "co-click", "cosine", "popularity", "eclare without model", "eclare / best rival",
-        "eclare / live", "eclare / without model",
+    assert list(cells)[:11] == [
+        "eclare", "eclare by rules", "co-click by rules", "co-click", "cosine", "popularity", "eclare without model",
+        "eclare / best rival", "eclare / without model", "by rules / co-click", "by rules / live",
     ]  # fmt: skip
     assert " ".join(cells["cosine"]).endswith("0.800 0.750 to 0.850 – –"), "it has P alone"
     assert "0.625" in cells["eclare / best rival"] and "cosine" in cells["eclare / best rival"], "0.5 over 0.8"
