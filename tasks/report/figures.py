@@ -35,10 +35,7 @@ BESIDE = {  # two systems whose ratio has a row: its name, what it says
         "by rules / co-click",
         "what readers get, beside co-clicks by the same rules",
     ),
-    (by_rules(OURS), LIVE): (
-        "by rules / live",
-        "below 1, readers get less than from what was live: same days and queries",
-    ),
+    (by_rules(OURS), LIVE): ("by rules / live", "below 1, less than from what was live, on the same days and queries"),
     (by_rules(OURS), OURS): ("by rules / eclare", "what the shop's rules of a list cost: 1 is nothing"),
 }
 WHILE_LIVE = {  # by metric of what readers saw: the name of its column

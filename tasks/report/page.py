@@ -134,12 +134,13 @@ def _svg(title: str, draw: Callable[[Axes], None]) -> Markup:
 def _over_nights(rows: "Sequence[Row]", kind: str, unit: str, axes: Axes) -> None:
     """A line for every kind and system; a mark on every night, so that a single night is visible."""
     for i, name in enumerate(sorted({row[kind] for row in rows})):
+        label = name  # once for each, whichever system has it: a night of the baseline has none of ours
         for system, line in SYSTEMS.items():
             points = [(row["night"], row["value"]) for row in rows if row[kind] == name and _system(row) == system]
             if points:
-                label = name if system == "eclare" else None
                 (drawn,) = axes.plot(*zip(*points, strict=True), line, color=f"C{i}", marker=".", label=label)
                 drawn.set_linewidth(3.2 - 0.5 * i)  # so that equal lines are both visible
+                label = None
     _label_days(sorted({row["night"] for row in rows}), "night", axes)
     axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)

@@ -5,7 +5,7 @@ import signal
 import psutil
 import pytest
 
-from local.airflow import free_port, processes
+from local.airflow import check_free, free_port, processes
 from tasks.errors import BadInput
 from tests.local.running import Up
 
@@ -33,9 +33,8 @@ def test_a_second_up_says_where_it_is_and_what_is_paused(up: Up) -> None:
 
 
 def test_a_demo_does_not_begin_where_an_airflow_is_up(up: Up) -> None:
-    begun = up.command("demo")
-    assert isinstance(begun.exception, BadInput)
-    assert "unset" in str(begun.exception), "it has data of its own"
+    with pytest.raises(BadInput, match=f"already running at {up.url}"):
+        check_free(up.home, free_port())
 
 
 def test_down_leaves_no_process_even_after_a_crash_and_may_be_said_twice(up: Up) -> None:
