@@ -170,7 +170,9 @@ def test_a_refused_night_shows_its_failed_rules_first(settings):
     with pytest.raises(BadInput, match="churn"):
         publish_recommendations(night, strict(settings))
     html, page = page_of(settings, night)
-    assert any(text.startswith("Refused by the gate, 1 of") and "2017-06-29" in text for text in page.texts)
+    live = rf"live then was the version of 2017-06-29, since {TIME}\."
+    refused = rf"Refused by the gate at {TIME}, 1 of \d+ rules failed; {live}"
+    assert re.fullmatch(refused, said(page, "Refused by the gate"))
     assert re.findall(r"<tr><td>(\w+)</td>", html)[0] == "churn"
     assert page.count("span", "rejected") == 2, "the night and the rule"
     approve(settings, 2, "the range <changed>", "Ada & Co")
