@@ -237,7 +237,7 @@ def test_the_gate_judges_the_rows_that_readers_get(three_versions: tuple[Setting
     judged = {(version, rule): value for version, rule, value in rows_of(three_versions[0], verdicts)}
     for rule in ("precision", "ndcg"):
         assert judged[3, f"live_{rule}"] < 0.7
-        assert judged[3, f"baseline_{rule}"] != judged[2, f"baseline_{rule}"], "co-clicks keep to the same rules"
+        assert judged[3, f"baseline_{rule}"] == pytest.approx(1, abs=0.2), "co-clicks keep to the same rules"
     before = "system = 'eclare by rules / eclare' and metric = 'P' and k = 10 and segment = 'all'"
     ((cost,),) = rows_of(three_versions[0], f"select value from metrics_by_night where {before}")
     assert cost < 0.5, "two of ten may be of the group that sessions view"
