@@ -58,4 +58,5 @@ def test_a_person_approves_and_rolls_back_and_is_named(refused: Settings, run_da
     assert alert["error"].startswith("BadInput: version 1 must be rejected or withdrawn and have its rows")
     assert alert["log"].startswith("http")
     (mail_sent,) = map(message_from_string, mails)
-    assert (mail_sent["To"], mail_sent["Subject"]) == ("shop@example.org", "make_it_live failed")
+    assert mail_sent["To"] == "shop@example.org"
+    assert mail_sent["Subject"] == "Make the refused version live (make_it_live) failed"
