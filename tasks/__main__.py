@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -28,6 +28,8 @@ To = Annotated[str, typer.Option("--to", help="a night, YYYY-MM-DD; without it, 
 Live = Annotated[
     int, typer.Option("--version", help="the live version, which is withdrawn; refused if another is live")
 ]
+
+ExportFormat = Literal["parquet", "csv", "jsonl", "redis"]
 
 app = typer.Typer(
     help="The steps of a night, in order. Each reads the artefacts of the steps before it and can be run again.",
@@ -123,6 +125,18 @@ def approve(version: Refused, reason: Reason, by: By = "") -> None:
     from tasks.publish.rollback import approve as approve_version
 
     _echo(approve_version(Settings(), version, reason, by))
+
+
+@app.command()
+def export(
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="of the file")] = "parquet",
+    to: Annotated[str, typer.Option(help="a folder or URL (s3://, gs://); without it, STORAGE_URL/exports")] = "",
+    version: Annotated[int | None, typer.Option(help="a version; without it, the live one")] = None,
+) -> None:
+    """Write the lists of a version to a file; that of redis is loaded by `redis-cli --pipe`."""
+    from tasks.operations.export import export as export_version
+
+    _echo(export_version(Settings(), file_format, to, version))
 
 
 def _echo(counts: Mapping[str, object]) -> None:

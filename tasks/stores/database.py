@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -25,6 +26,7 @@ __all__ = [
     "Connection",
     "Metric",
     "connect",
+    "copy_out",
     "copy_rows",
     "database_engine",
     "migrate",
@@ -197,6 +199,12 @@ def copy_rows(connection: Connection, table: str, rows: pa.RecordBatchReader) ->
                 cursor.copy_expert(copy, text, size=1 << 20)
     except psycopg2.DataError as error:
         raise BadInput(f"{table} takes only what PostgreSQL can store, got: {_on_one_line(error)}") from error
+
+
+def copy_out(connection: Connection, query: sa.TextClause, file: Path) -> None:
+    """Write what a query of `copy ... to stdout` answers to a file, as it comes."""
+    with file.open("wb") as text, closing(connection.connection.cursor()) as cursor:
+        cursor.copy_expert(query.text, text, size=1 << 20)
 
 
 def _as_csv(batch: pa.RecordBatch) -> io.BytesIO:
