@@ -128,15 +128,36 @@ def approve(version: Refused, reason: Reason, by: By = "") -> None:
 
 
 @app.command()
+def channel(
+    *,
+    name: Annotated[str, typer.Option(help="of the channel, which the shop asks for")],
+    reason: Annotated[str, typer.Option(help="why; kept in channel_history")],
+    version: Annotated[int | None, typer.Option(help="what its readers see; without it, the version stays")] = None,
+    share: Annotated[float | None, typer.Option(help="of the sessions, from 0 to 1; without it, it stays")] = None,
+    close: Annotated[bool, typer.Option("--close", help="its readers see the live version again")] = False,
+    by: By = "",
+) -> None:
+    """Show another version to a share of the sessions, beside the live one (docs/serving.md)."""
+    from tasks.publish.channels import close_channel, point_channel
+
+    settings = Settings()
+    if close:
+        _echo(close_channel(settings, name, reason, by))
+    else:
+        _echo(point_channel(settings, name, reason, version_id=version, share=share, by=by))
+
+
+@app.command()
 def export(
     file_format: Annotated[ExportFormat, typer.Option("--format", help="of the file")] = "parquet",
     to: Annotated[str, typer.Option(help="a folder or URL (s3://, gs://); without it, STORAGE_URL/exports")] = "",
-    version: Annotated[int | None, typer.Option(help="a version; without it, the live one")] = None,
+    version: Annotated[int | None, typer.Option(help="a version; without it, what readers see")] = None,
+    channel: Annotated[str, typer.Option(help="whose readers, and whose pointer in Redis")] = "default",
 ) -> None:
     """Write the lists of a version to a file; that of redis is loaded by `redis-cli --pipe`."""
     from tasks.operations.export import export as export_version
 
-    _echo(export_version(Settings(), file_format, to, version))
+    _echo(export_version(Settings(), file_format, to, version, channel))
 
 
 def _echo(counts: Mapping[str, object]) -> None:

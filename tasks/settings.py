@@ -118,6 +118,9 @@ class Settings(AlertSettings):
     explained_ranks: int = Field(5, ge=0, description="first ranks of every list that are published with their reasons")
 
     gate_config: Path | None = Field(None, description="JSON file of thresholds, rule by rule; None: the defaults")
+    list_places: int = Field(
+        10, ge=1, description="first places of a list that the shop's page shows: what click rates by rank count"
+    )
     keep_versions: int = Field(
         60, ge=2, le=100, description="newest versions whose rows are kept; each reader locks a partition of each"
     )
@@ -128,6 +131,9 @@ class Settings(AlertSettings):
         50, gt=0, description="hours since the live version's last day of clicks ended, at which an alert goes out"
     )
     metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: refused")
+    lists_token: str | None = Field(
+        None, description="what servers show to read lists as JSON; None: only who may look"
+    )
 
     @property
     def exposure_limit(self) -> float:

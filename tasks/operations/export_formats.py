@@ -19,7 +19,7 @@ ROWS = pa.schema(
 KEYS = "recommendations"  # what keys in Redis begin with
 LEFT_SECONDS, FORMER_SECONDS = 24 * 3600, 3600  # until keys of a load that was cut off, and of the version before, go
 
-# KEYS: what was loaded, the version's key, the pointer. The three are set at once or not at all.
+# KEYS: what was loaded, the version's key, the pointers by channel. The three are set at once or not at all.
 SWITCH = """local seen = redis.call('HLEN', KEYS[1])
 if seen ~= tonumber(ARGV[2]) then
     local expected = 'ERR version ' .. ARGV[1] .. ' must have ' .. ARGV[2] .. ' lists'
@@ -27,16 +27,20 @@ if seen ~= tonumber(ARGV[2]) then
 end
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('PERSIST', KEYS[2])
-local former = redis.call('GET', KEYS[3])
-redis.call('SET', KEYS[3], ARGV[1])
-if former and former ~= ARGV[1] then redis.call('EXPIRE', ARGV[3] .. former, ARGV[4]) end
+local former = redis.call('HGET', KEYS[3], ARGV[5])
+redis.call('HSET', KEYS[3], ARGV[5], ARGV[1])
+for _, served in ipairs(redis.call('HVALS', KEYS[3])) do
+    if served == former then return ARGV[1] end
+end
+if former then redis.call('EXPIRE', ARGV[3] .. former, ARGV[4]) end
 return ARGV[1]"""
 
 
 class Exported(NamedTuple):
-    """The version that is written, and its rows as batches of ROWS, the rows of one product next to each other."""
+    """The version that is written, for which channel, and batches of ROWS, list after list."""
 
     version_id: int
+    channel: str
     batches: Iterable[pa.RecordBatch]
 
 
@@ -62,7 +66,7 @@ def write_json_lines(exported: Exported, file: Path) -> None:
 
 
 def write_redis(exported: Exported, file: Path) -> None:
-    """Commands for `redis-cli --pipe`: a hash of the version, product_id -> its list as JSON, then the pointer to it.
+    """Commands for `redis-cli --pipe`: a hash of the version, product_id -> list as JSON, then the channel's pointer.
 
     The hash grows under a key of its own, so that whoever reads meanwhile, or after a load that was cut off, sees the
     version before; the last command checks how many lists it holds.
@@ -76,7 +80,7 @@ def write_redis(exported: Exported, file: Path) -> None:
             if not count:
                 commands.write(_command("EXPIRE", loading, LEFT_SECONDS))
             count += 1
-        version = (exported.version_id, count, f"{KEYS}:", FORMER_SECONDS)
+        version = (exported.version_id, count, f"{KEYS}:", FORMER_SECONDS, exported.channel)
         commands.write(_command("EVAL", SWITCH, 3, loading, target, pointer, *version))
 
 

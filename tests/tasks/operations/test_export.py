@@ -19,6 +19,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.operations import export_formats
 from tasks.operations.export import export
 from tasks.operations.export_formats import WRITERS
+from tasks.publish.channels import point_channel
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import transaction
@@ -149,7 +150,7 @@ def load(server: redis.Redis, commands: bytes) -> str:
 
 def served(server: redis.Redis, name: str) -> list[tuple[object, ...]]:
     """What a shop reads: the pointer, then lists of that version."""
-    version = server.get(f"{name}:live")
+    version = server.hget(f"{name}:live", "default")
     return of_lists({product: json.loads(text) for product, text in server.hgetall(f"{name}:{version}").items()})
 
 
@@ -174,10 +175,14 @@ def test_redis_serves_the_version_before_until_all_of_the_next_is_there(
     assert served(server, name) == rows_of(published, READ) != first
     assert 0 < server.ttl(f"{name}:1") <= export_formats.FORMER_SECONDS, "the version before goes"
     assert (server.ttl(f"{name}:2"), server.exists(f"{name}:2:loading")) == (-1, 0)
+    point_channel(published, "b", "the one before", version_id=1)
+    assert "errors: 0" in load(server, exported(published, "redis", channel="b").read_bytes())
+    assert (server.hgetall(f"{name}:live"), server.ttl(f"{name}:1")) == ({"default": "2", "b": "1"}, -1)
+    point_channel(published, "b", "the same as all", version_id=2)
     roll_back(published, "odd titles")
     assert "errors: 0" in load(server, exported(published, "redis").read_bytes())
     assert served(server, name) == first
-    assert server.ttl(f"{name}:1") == -1
+    assert (server.ttl(f"{name}:1"), server.ttl(f"{name}:2")) == (-1, 3600)
 
 
 def test_every_format_is_offered_by_the_command(settings: Settings) -> None:
