@@ -39,8 +39,8 @@ check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependenc
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pip check
 
-up: $(INSTALLED) ## Airflow's user interface on this machine
-	@$(RUN) -m local up
+up: $(INSTALLED) ## Airflow's user interface on this machine; TCP=1: and a login for analysts' tools
+	@$(RUN) -m local up $(if $(TCP),--tcp)
 
 down: $(INSTALLED) ## Stop Airflow and the embedded PostgreSQL
 	@$(RUN) -m local down

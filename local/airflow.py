@@ -45,7 +45,7 @@ def start(settings: Settings, *, port: int = PORT, schedule: bool = False, say: 
     Raises BadInput where it already runs or the port is taken, NotReady where it does not come up.
     """
     home = home_of(settings)
-    _check_free(home, port)
+    check_free(home, port)
     passwords_are_new = not passwords_file(home).exists()
     environment = airflow_environment(settings, port=port, schedule=schedule)
     passwords = json.loads(passwords_file(home).read_text())
@@ -123,7 +123,8 @@ def _environment(process: psutil.Process) -> dict[str, str]:
     return {}
 
 
-def _check_free(home: Path, port: int) -> None:
+def check_free(home: Path, port: int) -> None:
+    """Raise BadInput where Airflow already runs or the port is taken."""
     running = processes(home)
     if running:
         where = _environment(running[0]).get("AIRFLOW__API__BASE_URL", "an unknown address")
