@@ -10,12 +10,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-ROOT = Path(__file__).parents[1]
+_SOURCE = Path(__file__).parents[1]
+IS_CHECKOUT = (_SOURCE / "pyproject.toml").is_file()
+ROOT = _SOURCE if IS_CHECKOUT else Path.cwd()  # an installed package keeps nothing beside itself
 EXPOSURE_OF_GOAL = {"related": 0.1, "basket": 1.0}  # baskets hold best sellers: without them they are not foreseen
 
 
 def _from_root(url: str) -> str:
-    """Relative paths start at the checkout, whatever folder a worker was started in."""
+    """Relative paths start at the checkout, whatever folder a worker was started in; without one, at that folder."""
     return url if "://" in url else str(ROOT / url)
 
 
@@ -155,7 +157,8 @@ def code_version() -> str:
     """The commit of a checkout as it was when first asked, else the version of the installed package."""
     describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     with suppress(FileNotFoundError, subprocess.CalledProcessError):  # an image has neither git nor a checkout
-        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+        if IS_CHECKOUT:
+            return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     try:
         return version("eclare-nightly")
     except PackageNotFoundError:

@@ -19,7 +19,7 @@ from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
-from tasks.settings import ROOT, Settings
+from tasks.settings import IS_CHECKOUT, ROOT, Settings
 from tasks.stores.refusals import is_locked, refusal_of
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "transaction",
 ]
 
-SQL = ROOT / "sql"
+SQL = ROOT / "sql" if IS_CHECKOUT else Path(__file__).parents[1] / "sql"
 VERSION_TABLE = "recommendation_schema_version"
 ROWS_PER_COPY = 100_000
 # Seconds, unless DATABASE_URL says otherwise: a server that is gone without a word is noticed within two minutes.
