@@ -9,7 +9,7 @@ import ibis
 import pyarrow as pa
 
 from tasks.ingest.clicks import list_folder
-from tasks.ingest.engine import FILE, ROW, ROWS_FETCHED, materialise, text_hash, write_parts
+from tasks.ingest.engine import FILE, ROW, ROWS_FETCHED, materialise, write_parts
 from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LIST_EVENTS
 from tasks.ingest.rules import Rule, is_list_event
 from tasks.settings import Settings
@@ -17,7 +17,7 @@ from tasks.stores.database import statement, transaction
 
 CLICK = LIST_EVENTS[1]
 SHOWN = pa.schema(
-    [("session", pa.decimal128(20)), ("version_id", pa.int64())]
+    [("session", pa.string()), ("version_id", pa.int64())]
     + [(name, pa.string()) for name in ("channel", "product_id", "related_product_id")]
 )
 
@@ -64,11 +64,11 @@ def write_list_events(rows: ibis.Table, excluded: ibis.Table, folder: Path) -> i
 def shown_lists(events: ibis.Table) -> pa.RecordBatchReader:
     """What sessions were shown and clicked: each list once, with nothing clicked, and each product clicked in it.
 
-    Columns: session (a number for it), version_id, channel, product_id (of the page), related_product_id (clicked, or
+    Columns: session (a hash of it), version_id, channel, product_id (of the page), related_product_id (clicked, or
     null). A click says that the list was shown, too.
     """
     seen = events.select(
-        session=text_hash(events.session_id),
+        session=events.session_id.hexdigest("md5"),  # as short for a long id
         version_id=events.list_version_id.cast("int64"),
         channel=ibis.coalesce(events.list_channel, "default"),
         product_id=ibis.coalesce(events.source_product_id, events.product_id),

@@ -1,12 +1,15 @@
 """The login for analysts' tools: on loopback, with a password, to read."""
 
 import socket
+from pathlib import Path
 from shutil import rmtree
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
-from local import embedded_postgres
+from local import airflow, embedded_postgres
+from local.__main__ import app
 from local.airflow import free_port
 from local.tcp_login import open_tcp
 from tasks.errors import BadInput
@@ -56,3 +59,23 @@ def test_tools_read_on_loopback_with_a_password_and_nobody_does_more() -> None:
     finally:
         embedded_postgres.stop(folder)
         rmtree(folder)
+
+
+def test_up_opens_it_before_airflow_starts_and_prints_the_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def started(*_: object, **__: object) -> airflow.LocalAirflow:
+        calls.append("started")
+        return airflow.LocalAirflow(tmp_path, "http://127.0.0.1:8080", {"admin": "x"}, passwords_are_new=False)
+
+    monkeypatch.setattr(airflow, "check_free", lambda *_: calls.append("is free"))
+    monkeypatch.setattr(airflow, "start", started)
+    monkeypatch.setattr(
+        "local.__main__.open_tcp", lambda _, port: calls.append(f"opened {port}") or "postgresql://reader"
+    )
+    said = CliRunner().invoke(app, ["up", "--tcp", "--tcp-port", "6000"]).output
+    assert calls == ["is free", "opened 6000", "started"]
+    assert "tools read the tables at postgresql://reader (docs/connect.md)" in said
+    assert "tools read" not in CliRunner().invoke(app, ["up"]).output
