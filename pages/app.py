@@ -1,7 +1,7 @@
-"""The page for operators: search a product, see why, look at nights, compare two, roll back; metrics for Prometheus;
-lists as JSON (pages/lists.py).
+"""The page for operators: search a product, see why, look at nights, compare two, roll back; metrics for Prometheus.
 
 Who may read the DAG refresh_recommendations may look; who may trigger roll_back may roll back; metrics take a token.
+Lists as JSON are in pages/lists.py.
 """
 
 from pathlib import Path

@@ -72,6 +72,8 @@ def test_every_tool_is_answered(reader_url: str, monkeypatch: pytest.MonkeyPatch
             for table in source["tables"]:
                 declared = ", ".join(column["name"] for column in table["columns"])
                 analyst.execute(sa.text(f"select {declared} from {table['name']} limit 0"))
+        for query in re.findall(r"```sql\n(select.+?)```", (ROOT / "docs" / "serving.md").read_text(), re.DOTALL):
+            analyst.execute(sa.text(query))
     monkeypatch.setenv("READER_URL", reader_url)
     monkeypatch.setenv("MPLBACKEND", "agg")
     names = run_cells(NOTEBOOK)

@@ -12,6 +12,7 @@ import pytest
 
 from tasks.settings import ROOT
 
+pytestmark = pytest.mark.slow
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 

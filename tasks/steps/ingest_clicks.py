@@ -53,10 +53,10 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     """Clean the log of the night's own day into clicks/date=D and note the load, rule by rule, in the ledger.
 
     Writes clicks/ (the day's own), late/date=X/ (those of a day before), lists/date=X/ (events of shown lists, of any
-    of these days) and quarantine.parquet; rows read = accepted +
-    quarantined + duplicates. Raises NotReady where the day has no folder or a file is still being written, BadInput for
-    an empty day, a file that cannot be read and a day with too many refused rows, whose quarantine then lies in
-    rejected/date=D; the day as it was loaded before then still stands.
+    of these days) and quarantine.parquet; rows read = accepted + quarantined + duplicates. Raises NotReady where the
+    day has no folder or a file is still being written, BadInput for an empty day, a file that cannot be read and a day
+    with too many refused rows, whose quarantine then lies in rejected/date=D; the day as it was loaded before then
+    still stands.
     """
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
     with hold_clicks(settings, f"ingest_clicks of {night}") as check_held, locked(settings, f"clicks of {night}"):
