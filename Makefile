@@ -13,7 +13,7 @@ COUNTED = { n=0; while read -r word _; do \
 	[[ ! -t 1 ]] || printf '\r'; echo "   $$n packages"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check up down psql bench gpu-check night lock
+.PHONY: help demo test test-fast check up down psql bench gpu-check night docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 17
@@ -45,8 +45,8 @@ check: $(INSTALLED) ## Lint, format, types, contracts between folders, dependenc
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pip check
 
-up: $(INSTALLED) ## Airflow's user interface on this machine; where it is up, its address
-	@$(RUN) -m local up
+up: $(INSTALLED) ## Airflow's user interface on this machine, or where it is up; TCP=1: and a login for analysts' tools
+	@$(RUN) -m local up $(if $(TCP),--tcp)
 
 down: $(INSTALLED) ## Stop Airflow and the embedded PostgreSQL
 	@$(RUN) -m local down
@@ -64,6 +64,18 @@ gpu-check: ## Is this host's GPU right, fast and busy? Under 10 minutes: make gp
 night: $(INSTALLED) ## One night without Airflow: make night NIGHT=2017-06-30 [SINCE=2017-05-01]
 	@$(RUN) -m local night --night "$(NIGHT)" $(if $(SINCE),--since "$(SINCE)")
 
+# In an environment of its own: nothing that runs needs it, and its packages would be in every lock.
+DOCS := var/docs-venv
+$(DOCS)/.installed: requirements-docs.lock
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --disable-pip-version-check --quiet -r requirements-docs.lock
+	@touch $@
+
+docs: $(DOCS)/.installed ## The docs as a site in var/site; a link that leads nowhere fails
+	rm -rf var/docs && mkdir -p var/docs
+	cp -r --parents README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs benchmarks/README.md benchmarks/log.md var/docs
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build   # not -q, which finds no broken link
+
 # Every Python from 3.11 on gets its markers. Where pip finds a CPU wheel of torch, the CPU lock leaves CUDA out;
 # the local version of that wheel is cut off, because the index has none of that name.
 COMPILE = $(RUN) -m uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links
@@ -79,3 +91,4 @@ lock: $(INSTALLED) ## Compile the locks from pyproject.toml: of checkouts, then 
 	$(IMAGE) pyproject.toml $(EXTRAS) --extra cpu $(CPU_WHEELS) -c requirements-cpu.lock --no-emit-package torch > requirements-image-cpu.lock
 	$(IMAGE) pyproject.toml $(EXTRAS) --extra gpu -c requirements-gpu.lock > requirements-image-gpu.lock
 	$(IMAGE) - -c requirements-cpu.lock <<< pyspark > requirements-image-spark.lock
+	$(COMPILE) --universal --python-version 3.11 - <<< mkdocs-material > requirements-docs.lock

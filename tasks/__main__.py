@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -28,6 +28,8 @@ To = Annotated[str, typer.Option("--to", help="a night, YYYY-MM-DD; without it, 
 Live = Annotated[
     int, typer.Option("--version", help="the live version, which is withdrawn; refused if another is live")
 ]
+
+ExportFormat = Literal["parquet", "csv", "jsonl", "redis"]
 
 app = typer.Typer(
     help="The steps of a night, in order. Each reads the artefacts of the steps before it and can be run again.",
@@ -134,6 +136,39 @@ def approve(version: Refused, reason: Reason, by: By = "") -> None:
     from tasks.publish.rollback import approve as approve_version
 
     _echo(approve_version(Settings(), version, reason, by))
+
+
+@app.command()
+def channel(
+    *,
+    name: Annotated[str, typer.Option(help="of the channel, which the shop asks for")],
+    reason: Annotated[str, typer.Option(help="why; kept in channel_history")],
+    version: Annotated[int | None, typer.Option(help="what its readers see; without it, the version stays")] = None,
+    share: Annotated[float | None, typer.Option(help="of the sessions, from 0 to 1; without it, it stays")] = None,
+    close: Annotated[bool, typer.Option("--close", help="its readers see the live version again")] = False,
+    by: By = "",
+) -> None:
+    """Show another version to a share of the sessions, beside the live one (docs/serving.md)."""
+    from tasks.publish.channels import close_channel, point_channel
+
+    settings = Settings()
+    if close:
+        _echo(close_channel(settings, name, reason, by))
+    else:
+        _echo(point_channel(settings, name, reason, version_id=version, share=share, by=by))
+
+
+@app.command()
+def export(
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="of the file")] = "parquet",
+    to: Annotated[str, typer.Option(help="a folder or URL (s3://, gs://); without it, STORAGE_URL/exports")] = "",
+    version: Annotated[int | None, typer.Option(help="a version; without it, what readers see")] = None,
+    channel: Annotated[str, typer.Option(help="whose readers, and whose pointer in Redis")] = "default",
+) -> None:
+    """Write the lists of a version to a file; that of redis is loaded by `redis-cli --pipe`."""
+    from tasks.operations.export import export as export_version
+
+    _echo(export_version(Settings(), file_format, to, version, channel))
 
 
 def _echo(counts: Mapping[str, object]) -> None:

@@ -10,12 +10,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-ROOT = Path(__file__).parents[1]
+_SOURCE = Path(__file__).parents[1]
+IS_CHECKOUT = (_SOURCE / "pyproject.toml").is_file()
+ROOT = _SOURCE if IS_CHECKOUT else Path.cwd()  # an installed package keeps nothing beside itself
 EXPOSURE_OF_GOAL = {"related": 0.1, "basket": 1.0}  # baskets hold best sellers: without them they are not foreseen
 
 
 def _from_root(url: str) -> str:
-    """Relative paths start at the checkout, whatever folder a worker was started in."""
+    """Relative paths start at the checkout, whatever folder a worker was started in; without one, at that folder."""
     return url if "://" in url else str(ROOT / url)
 
 
@@ -122,6 +124,9 @@ class Settings(AlertSettings):
     explained_ranks: int = Field(5, ge=0, description="first ranks of every list that are published with their reasons")
 
     gate_config: Path | None = Field(None, description="JSON file of thresholds, rule by rule; None: the defaults")
+    list_places: int = Field(
+        10, ge=1, description="first places of a list that the shop's page shows: what click rates by rank count"
+    )
     keep_versions: int = Field(
         60, ge=2, le=100, description="newest versions whose rows are kept; each reader locks a partition of each"
     )
@@ -132,6 +137,9 @@ class Settings(AlertSettings):
         50, gt=0, description="hours since the live version's last day of clicks ended, at which an alert goes out"
     )
     metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: refused")
+    lists_token: str | None = Field(
+        None, description="what servers show to read lists as JSON; None: only who may look"
+    )
 
     @property
     def exposure_limit(self) -> float:
@@ -153,7 +161,8 @@ def code_version() -> str:
     """The commit of a checkout as it was when first asked, else the version of the installed package."""
     describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     with suppress(FileNotFoundError, subprocess.CalledProcessError):  # an image has neither git nor a checkout
-        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+        if IS_CHECKOUT:
+            return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     try:
         return version("eclare-nightly")
     except PackageNotFoundError:

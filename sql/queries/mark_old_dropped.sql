@@ -23,4 +23,5 @@ where version_id in (
     where (age > :keep_versions or created_at < now() - make_interval(days => :keep_days))
         and status <> 'live'
         and version_id not in (select version_id from before_live)
+        and version_id not in (select version_id from live_channel)
 );

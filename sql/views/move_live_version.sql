@@ -39,6 +39,10 @@ begin
                 and (newer.night, newer.version_id) > (former.night, former.version_id)
                 and (newer.night, newer.version_id) < (latest.night, latest.version_id)
             );
+        perform move_channel(channel, null, 0, actor, 'its version was withdrawn: ' || reason)
+        from live_channel
+        join recommendation_version using (version_id)
+        where status = 'withdrawn';
     else
         update recommendation_version set status = 'retired' where version_id = from_version;
     end if;
@@ -56,4 +60,4 @@ begin
 end;
 $$;
 
-comment on function move_live_version(bigint, text, text, text) is 'Moves the pointer to a version that has all its rows, records who did it and why, and withdraws what a rollback leaves; NOTIFY live_version tells caches.';
+comment on function move_live_version(bigint, text, text, text) is 'Moves the pointer to a version that has all its rows, records who did it and why, and withdraws what a rollback leaves, on every channel; NOTIFY live_version tells caches.';

@@ -1,6 +1,6 @@
 """Where the cleaned clicks of a day lie: in its own load, and late ones in the loads of the days after it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage, hash_of
 
-OWN = "clicks"
+OWN, LISTS = "clicks", "lists"
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,14 @@ def late_folder(day: date) -> str:
     return f"late/date={day}"
 
 
+def list_folder(day: date) -> str:
+    """The folder in a load for the events of lists that were shown on `day`."""
+    return f"{LISTS}/date={day}"
+
+
 def day_of_folder(folder: str, load_day: date) -> date:
-    """The day whose clicks a folder of a load holds."""
-    return load_day if folder == OWN else date.fromisoformat(folder.removeprefix("late/date="))
+    """The day whose clicks, or events of shown lists, a folder of a load holds."""
+    return load_day if folder == OWN else date.fromisoformat(folder.rpartition("/date=")[2])
 
 
 def folders_of(load: Artefact) -> list[str]:
@@ -50,8 +55,20 @@ def folders_of(load: Artefact) -> list[str]:
 
 def pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
     """The day's own clicks, where it is loaded, then those that came with each of the next LATENESS_DAYS days."""
-    late_days = (day + timedelta(days=late) for late in range(1, settings.lateness_days + 1))
-    folder_of = {day: OWN} | {load_day: late_folder(day) for load_day in late_days}
+    return _pieces({load_day: late_folder(day) for load_day in _loads_of(day, settings)} | {day: OWN}, storage)
+
+
+def list_pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
+    """The day's events of shown lists, those that came late after its own."""
+    return _pieces(dict.fromkeys(_loads_of(day, settings), list_folder(day)), storage)
+
+
+def _loads_of(day: date, settings: Settings) -> list[date]:
+    return [day + timedelta(days=late) for late in range(settings.lateness_days + 1)]
+
+
+def _pieces(folder_of: Mapping[date, str], storage: Storage) -> list[Piece]:
+    """The folders that are there, each in the load of its day."""
     loaded = [load_day for load_day in folder_of if storage.complete(Night.clicks(load_day))]
     pieces = [Piece(storage.read(Night.clicks(load_day)), folder_of[load_day]) for load_day in loaded]
     return [piece for piece in pieces if any(name.startswith(f"{piece.folder}/") for name in piece.load.files)]
@@ -62,7 +79,7 @@ def counted_pieces(aggregate: Artefact, storage: Storage) -> list[Piece]:
     pieces = []
     for name, counted in aggregate.sources.items():
         parts = PurePosixPath(name).parts
-        if parts[0] != "clicks":  # how they were paired
+        if parts[0] != "clicks" or parts[2] == LISTS:  # how they were paired, and what counts for no pair
             continue
         piece = Piece(storage.read("/".join(parts[:2])), "/".join(parts[2:]))
         if piece.hash != counted:

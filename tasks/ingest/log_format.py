@@ -10,6 +10,8 @@ from tasks.settings import Settings
 REQUIRED = ("event_time", "session_id or user_id", "product_id")
 COLUMNS = ("event_time", "session_id", "product_id", "event_id", "user_id", "event_type", "source_product_id")
 EVENT_TYPES = ("view", "add_to_cart", "purchase")  # weakest first
+LIST_EVENTS = ("recommendation_view", "recommendation_click")  # they count for no pair: what is opened has a view
+LIST_COLUMNS = ("list_version_id", "list_channel")  # of these events alone
 
 
 class LogFormat(BaseModel):
@@ -29,10 +31,11 @@ class LogFormat(BaseModel):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        if unknown := set(self.columns) - set(COLUMNS):
-            raise ValueError(f"columns must be among {', '.join(COLUMNS)}, got {', '.join(sorted(unknown))}")
-        if unknown := set(self.event_types.values()) - set(EVENT_TYPES):
-            raise ValueError(f"event types must be among {', '.join(EVENT_TYPES)}, got {', '.join(sorted(unknown))}")
+        ours, kinds = (*COLUMNS, *LIST_COLUMNS), (*EVENT_TYPES, *LIST_EVENTS)
+        if unknown := set(self.columns) - set(ours):
+            raise ValueError(f"columns must be among {', '.join(ours)}, got {', '.join(sorted(unknown))}")
+        if unknown := set(self.event_types.values()) - set(kinds):
+            raise ValueError(f"event types must be among {', '.join(kinds)}, got {', '.join(sorted(unknown))}")
         others = {name: column for name, column in self.names.items() if name != "session_id"}
         is_twice = self.names["session_id"] in {column for name, column in others.items() if name != "user_id"}
         if is_twice or len(set(others.values())) < len(others):
@@ -42,7 +45,7 @@ class LogFormat(BaseModel):
     @property
     def names(self) -> dict[str, str]:
         """Our name -> the log's name, of every column."""
-        return {name: self.columns.get(name, name) for name in COLUMNS}
+        return {name: self.columns.get(name, name) for name in (*COLUMNS, *LIST_COLUMNS)}
 
 
 def read_log_format(settings: Settings) -> LogFormat:

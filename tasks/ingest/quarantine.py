@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.ingest.engine import FILE, ROW, ROWS_FETCHED
-from tasks.ingest.log_format import COLUMNS
+from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS
 from tasks.ingest.mentions import NamesUser, names_erased_user
 from tasks.ingest.reading import TIME_TEXT, RawLog
 from tasks.ingest.rules import ERASED_USER, UNREADABLE_LINE
@@ -46,6 +46,7 @@ def _batches(refused: ibis.Table | None, log: RawLog) -> Iterator[pa.RecordBatch
     kept = refused.rule != ERASED_USER
     texts = {name: refused[name] for name in CONTENT}
     texts["event_time"] = ibis.coalesce(refused[TIME_TEXT], refused.event_time.cast("string"))
+    texts[REST] = _with_list_columns(refused)
     content = {name: kept.ifelse(text, None) for name, text in texts.items()}
     ordered = refused.select("rule", FILE, ROW, **content).order_by(FILE, ROW)
     names = pa.array(log.names, pa.string())
@@ -53,6 +54,12 @@ def _batches(refused: ibis.Table | None, log: RawLog) -> Iterator[pa.RecordBatch
         columns = [batch["rule"], names.take(batch[FILE]), batch[ROW], *(batch[name] for name in CONTENT)]
         typed = [column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
         yield pa.record_batch(typed, SCHEMA)
+
+
+def _with_list_columns(refused: ibis.Table) -> ibis.Value:
+    """The columns of shown lists stand with those that are none of ours."""
+    texts = [refused[REST], *(ibis.literal(f"{name}=") + refused[name] for name in LIST_COLUMNS)]
+    return ibis.literal("; ").join(texts).nullif("")  # which leaves out what is null
 
 
 def naming(rows: pa.RecordBatch | pa.Table, names_user: NamesUser, hint: str = "") -> pa.Array:

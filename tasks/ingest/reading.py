@@ -27,7 +27,7 @@ from tasks.ingest.input_files import (
     shortened,
     suffix_of,
 )
-from tasks.ingest.log_format import COLUMNS, REQUIRED, LogFormat
+from tasks.ingest.log_format import REQUIRED, LogFormat
 from tasks.ingest.text_files import LINE, REST, text_to_parquet
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
@@ -158,10 +158,10 @@ def empty_day(day: date, why: str) -> BadInput:
 
 
 def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.Table:
-    """Every row of the log: the seven columns as text (blank: null), event_time as UTC, the other columns as one text.
+    """Every row of the log: our columns as text (blank: null), event_time as UTC, the other columns as one text.
 
-    Columns: event_time (null where it cannot be read), time_text as it was written, the other six, rest, file_number
-    and row_number (from 1; of a text file its line).
+    Columns: event_time (null where it cannot be read), time_text as it was written, the others of COLUMNS and
+    LIST_COLUMNS, rest, file_number and row_number (from 1; of a text file its line).
     """
     by_schema: dict[str, list[Path]] = {}
     for file in log.parquet:
@@ -215,7 +215,7 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, bounds: Bo
 
 def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -> ibis.Table:
     was_text = log.files[int(file.stem)].suffix != ".parquet"  # its columns have our names already
-    names = dict(zip(COLUMNS, COLUMNS, strict=True)) if was_text else log_format.names
+    names = {name: name for name in log_format.names} if was_text else log_format.names
     text = {
         name: as_text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
     }

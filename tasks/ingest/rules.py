@@ -10,7 +10,7 @@ import ibis
 from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequent_than, text_hash
 from tasks.ingest.erased import ErasedRows
 from tasks.ingest.input_files import MAX_ID_LENGTH, MAX_TEXT_BYTES, exceeds
-from tasks.ingest.log_format import COLUMNS, EVENT_TYPES
+from tasks.ingest.log_format import COLUMNS, EVENT_TYPES, LIST_COLUMNS, LIST_EVENTS
 from tasks.ingest.reading import TIME_TEXT
 from tasks.ingest.text_files import REST
 from tasks.settings import Settings
@@ -20,6 +20,7 @@ ERASED_USER = "erased_user"
 DUPLICATES = ("duplicate_event_id", "duplicate_row")
 LATE = "late"
 UNLISTED = "product_not_in_catalogue"
+SHOWN_LIST = "recommendation_event"
 PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets
 
 Rule: TypeAlias = tuple[ibis.Value, str]  # condition on a row, and name
@@ -35,12 +36,17 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time())
 
 
+def is_list_event(rows: ibis.Table) -> ibis.Value:
+    """Whether a row tells of a list that was shown or clicked: it is no click on a product."""
+    return rows.event_type.isin(LIST_EVENTS).fill_null(False)
+
+
 def rules_of_a_row(rows: ibis.Table, day: date, erased: ErasedRows, settings: Settings) -> list[Rule]:
     """The rules that refuse a row by itself; of several that do, the first counts."""
     first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
     unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
     unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
-    unfit += [exceeds(rows[name], MAX_TEXT_BYTES) for name in COLUMNS if name not in (*PRODUCTS, "event_time")]
+    unfit += [exceeds(rows[name], MAX_TEXT_BYTES) for name in (*COLUMNS[1:], *LIST_COLUMNS) if name not in PRODUCTS]
     rules = [
         (rows.session_id.isnull(), "empty_session"),
         (rows.product_id.isnull(), "missing_product"),
@@ -49,7 +55,7 @@ def rules_of_a_row(rows: ibis.Table, day: date, erased: ErasedRows, settings: Se
         (rows.event_time.isnull(), "unparsable_time"),
         (rows.event_time < first, "too_late"),
         (rows.event_time >= end, "after_its_day"),
-        (rows.event_type.notin(EVENT_TYPES), "unknown_event_type"),
+        (rows.event_type.notin((*EVENT_TYPES, *LIST_EVENTS)), "unknown_event_type"),
     ]
     if erased:
         rules.insert(0, (erased.condition(rows, day), ERASED_USER))
@@ -96,7 +102,7 @@ def _apply_rules_across_rows(good: ibis.Table, settings: Settings) -> ibis.Table
 
 
 def _whole_row(rows: ibis.Table) -> ibis.Value:
-    texts = [ibis.coalesce(rows[name], "") for name in (*COLUMNS[1:], REST)]
+    texts = [ibis.coalesce(rows[name], "") for name in (*COLUMNS[1:], REST, *LIST_COLUMNS)]
     texts.append(ibis.coalesce(rows.event_time.cast("string"), ""))
     return ibis.literal("\x1f").join(texts)
 
@@ -107,13 +113,17 @@ def _mark_duplicates(rows: ibis.Table) -> ibis.Table:
     key = ibis.ifelse(by_id, ibis.literal("id ") + rows.event_id, ibis.literal("row ") + rows.whole)
     turn = ibis.row_number().over(group_by=key, order_by=["whole", FILE, ROW])
     rule = ibis.ifelse(turn > 0, ibis.ifelse(by_id, *DUPLICATES), ibis.null("string"))
-    return rows.select(FILE, ROW, "session_id", "product_id", rule_across_rows=rule)
+    return rows.select(FILE, ROW, "session_id", "product_id", "event_type", rule_across_rows=rule)
 
 
 def _refused_sessions(single: ibis.Table, settings: Settings) -> ibis.Table:
-    sessions = single.group_by("session_id").agg(clicks=ibis._.count(), products=single.product_id.nunique())
+    """Clicks and events of shown lists are limited each by itself: logging these costs no session its clicks."""
+    of_list = is_list_event(single)
+    sessions = single.group_by("session_id").agg(
+        clicks=(~of_list).sum(), events=of_list.sum(), products=single.product_id.nunique(where=~of_list)
+    )
     rule = ibis.cases(
-        (sessions.clicks > settings.bot_session_clicks, "bot_session"),
+        (ibis.greatest(sessions.clicks, sessions.events) > settings.bot_session_clicks, "bot_session"),
         (sessions.products > settings.wholesale_session_products, "wholesale_session"),
     )
     return sessions.select("session_id", rule_across_rows=rule).filter(ibis._.rule_across_rows.notnull())

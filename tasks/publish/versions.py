@@ -124,7 +124,7 @@ def drop_leftovers(connection: Connection) -> int:
 
 
 def drop_old(connection: Connection, settings: Settings) -> int:
-    """Drop the rows of versions beyond KEEP_VERSIONS or KEEP_DAYS, never of the live one or the one before it.
+    """Drop the rows of versions beyond KEEP_VERSIONS or KEEP_DAYS, never of one that is live, or before the live one.
 
     They are marked before their partitions go, so that no rollback finds one that is losing its rows. What a reader
     still uses is left for the next publish. Returns how many were dropped.

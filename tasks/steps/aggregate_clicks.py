@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 from tasks.errors import NotReady
-from tasks.ingest.clicks import OWN, Piece, opened, pieces_of
+from tasks.ingest.clicks import OWN, Piece, list_pieces_of, opened, pieces_of
 from tasks.ingest.cooccurrence import pairing, without_large_sessions
 from tasks.ingest.counted import write_counted
 from tasks.ingest.engine import open_engine, read_parquet
+from tasks.ingest.shown_lists import shown_lists
 from tasks.night import Night
+from tasks.publish.list_clicks import count_list_clicks
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
@@ -19,8 +21,8 @@ from tasks.stores.locks import hold_clicks
 def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:
     """Aggregate the night's own day, and days before it whose clicks have changed since, late ones included.
 
-    Writes aggregates/date=D, the files of tasks.ingest.counted. Raises NotReady where the night's own day is not
-    ingested.
+    Writes aggregates/date=D, the files of tasks.ingest.counted, and rows of table list_click. Raises NotReady where
+    the night's own day is not ingested.
     """
     storage = Storage(settings.storage_url)
     with hold_clicks(settings, f"aggregate_clicks of {night}") as check_held:
@@ -39,6 +41,7 @@ def is_stale(day: date, storage: Storage, settings: Settings) -> bool:
     pieces = pieces_of(day, storage, settings)
     if not any(piece.folder == OWN for piece in pieces):
         return False
+    pieces += list_pieces_of(day, storage, settings)
     path = Night.aggregate(day)
     return not storage.complete(path) or storage.read(path).sources != _sources(pieces, settings)
 
@@ -48,10 +51,11 @@ def aggregate(day: date, storage: Storage, settings: Settings, check_held: Calla
 
     check_held: raises where the lock on clicks was lost; they may have been erased meanwhile.
     """
-    pieces = pieces_of(day, storage, settings)
+    pieces, of_lists = pieces_of(day, storage, settings), list_pieces_of(day, storage, settings)
     with (
-        storage.draft(Night.aggregate(day), sources=_sources(pieces, settings)) as draft,
+        storage.draft(Night.aggregate(day), sources=_sources([*pieces, *of_lists], settings)) as draft,
         opened(pieces, storage) as files,
+        opened(of_lists, storage) as files_of_lists,
         open_engine(settings) as engine,
     ):
         clicks = read_parquet(engine, files)
@@ -61,9 +65,12 @@ def aggregate(day: date, storage: Storage, settings: Settings, check_held: Calla
         check_held()
         with transaction(settings) as connection:
             record_aggregate(day, made, connection)
+            shown = shown_lists(read_parquet(engine, files_of_lists)) if files_of_lists else None
+            count_list_clicks(connection, day, shown, settings)
             draft.put_in_place()
     return made.counts
 
 
 def _sources(pieces: Sequence[Piece], settings: Settings) -> dict[str, str]:
+    """Hashes of clicks, and of the events of shown lists, where there are any; and how clicks were paired."""
     return {piece.name: piece.hash for piece in pieces} | {"pairing": pairing(settings)}

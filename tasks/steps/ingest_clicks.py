@@ -22,12 +22,15 @@ from tasks.ingest.rules import (
     DUPLICATES,
     ERASED_USER,
     LATE,
+    SHOWN_LIST,
     UNLISTED,
     already_stored,
     count_duplicates,
     excluded_rows,
+    is_list_event,
     rules_of_a_row,
 )
+from tasks.ingest.shown_lists import days_of, known_lists, of_day, rules_of_list_events, write_list_events
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
@@ -49,10 +52,11 @@ class _Target:
 def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     """Clean the log of the night's own day into clicks/date=D and note the load, rule by rule, in the ledger.
 
-    Writes clicks/ (the day's own), late/date=X/ (those of a day before) and quarantine.parquet; rows read = accepted +
-    quarantined + duplicates. Raises NotReady where the day has no folder or a file is still being written, BadInput for
-    an empty day, a file that cannot be read and a day with too many refused rows, whose quarantine then lies in
-    rejected/date=D; the day as it was loaded before then still stands.
+    Writes clicks/ (the day's own), late/date=X/ (those of a day before), lists/date=X/ (events of shown lists, of any
+    of these days) and quarantine.parquet; rows read = accepted + quarantined + duplicates. Raises NotReady where the
+    day has no folder or a file is still being written, BadInput for an empty day, a file that cannot be read and a day
+    with too many refused rows, whose quarantine then lies in rejected/date=D; the day as it was loaded before then
+    still stands.
     """
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
     with hold_clicks(settings, f"ingest_clicks of {night}") as check_held, locked(settings, f"clicks of {night}"):
@@ -85,24 +89,26 @@ def _clean(target: _Target) -> Load:
         of_erased = erased_rows(rows, day, erased, settings)
         record_erased_sessions(of_erased.sessions, settings)  # the rest of them may come late, without the user
         rules = rules_of_a_row(rows, day, of_erased, settings)
+        rules += rules_of_list_events(rows, known_lists(settings))
         excluded = excluded_rows(rows, rules, day, settings)
-        own = write_parts(rows.anti_join(excluded, [FILE, ROW]).select(COLUMNS), folder / OWN)
-        late, repeats = _write_late(engine, excluded.filter(excluded.rule.isnull()), target)
+        clicks = rows.filter(~is_list_event(rows))
+        own = write_parts(clicks.anti_join(excluded, [FILE, ROW]).select(COLUMNS), folder / OWN)
+        late, repeats = _write_late(engine, excluded.filter(excluded.rule.isnull() & ~is_list_event(excluded)), target)
+        events = write_list_events(rows, excluded, folder)
         refused = write_quarantine(excluded.filter(excluded.rule.notin(DUPLICATES)), log, erased, folder)
         duplicates = count_duplicates(excluded) + repeats
-        remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target)})
+        remarks = Counter({LATE: late, UNLISTED: _unlisted(engine, target), SHOWN_LIST: events})
         counts = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
         counts += rule_counts("accepted", remarks)
         counts = [count for count in counts if count.row_count]
-        return Load(day, files.result(), None, log.rows_read, own + late, late, counts)
+        return Load(day, files.result(), None, log.rows_read, own + late + events, late, counts)
 
 
 def _write_late(engine: BaseBackend, late: ibis.Table, target: _Target) -> tuple[int, Counter[str]]:
     """Write the clicks of each day before into a folder of its own; returns how many, and repeats of stored clicks."""
     written, repeats = 0, Counter[str]()
-    days = late.select(day=late.event_time.date()).distinct().to_pyarrow()["day"].to_pylist()
-    for day in sorted(days):
-        clicks = late.filter(late.event_time.date() == day)
+    for day in days_of(late):
+        clicks = of_day(late, day)
         pieces = pieces_of(day, target.storage, target.settings)
         stored = [piece for piece in pieces if piece.load.path != Night.clicks(target.night.day)]
         with opened(stored, target.storage) as files:
@@ -121,7 +127,7 @@ def _unlisted(engine: BaseBackend, target: _Target) -> int:
         _, catalogue = catalogue_of(target.night, target.storage)
     except NotReady:
         return 0
-    files = sorted(target.folder.glob("**/part-*.parquet"))
+    files = [file for folder in (OWN, "late") for file in sorted((target.folder / folder).glob("**/part-*.parquet"))]
     with target.storage.open(catalogue) as listed:
         clicks = read_parquet(engine, files).group_by("product_id").agg(clicks=ibis._.count())
         unlisted = clicks.anti_join(read_parquet(engine, [listed / "products.parquet"]), "product_id")

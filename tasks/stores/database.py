@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -18,13 +19,14 @@ from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
-from tasks.settings import ROOT, Settings
+from tasks.settings import IS_CHECKOUT, ROOT, Settings
 from tasks.stores.refusals import is_locked, refusal_of
 
 __all__ = [
     "Connection",
     "Metric",
     "connect",
+    "copy_out",
     "copy_rows",
     "database_engine",
     "migrate",
@@ -36,7 +38,7 @@ __all__ = [
     "transaction",
 ]
 
-SQL = ROOT / "sql"
+SQL = ROOT / "sql" if IS_CHECKOUT else Path(__file__).parents[1] / "sql"
 VERSION_TABLE = "recommendation_schema_version"
 ROWS_PER_COPY = 100_000
 # Seconds, unless DATABASE_URL says otherwise: a server that is gone without a word is noticed within two minutes.
@@ -203,6 +205,12 @@ def copy_rows(connection: Connection, table: str, rows: pa.RecordBatchReader) ->
                 cursor.copy_expert(copy, text, size=1 << 20)
     except psycopg2.DataError as error:
         raise BadInput(f"{table} takes only what PostgreSQL can store, got: {_on_one_line(error)}") from error
+
+
+def copy_out(connection: Connection, query: sa.TextClause, file: Path) -> None:
+    """Write what a query of `copy ... to stdout` answers to a file, as it comes."""
+    with file.open("wb") as text, closing(connection.connection.cursor()) as cursor:
+        cursor.copy_expert(query.text, text, size=1 << 20)
 
 
 def _as_csv(batch: pa.RecordBatch) -> io.BytesIO:

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 from airflow.api_fastapi.core_api.security import get_user
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
 from pages.app import MAY_GO_BACK, MAY_LOOK, app
 from pages.guards import form_token
 from tasks.errors import BadInput
+from tasks.publish.channels import point_channel
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import transaction
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
@@ -212,3 +214,62 @@ def test_prometheus_reads_figures_with_a_token_alone(shop, page, monkeypatch):
     assert float(figures["recommendations_rejected_versions"]) == 1
     assert float(figures["recommendations_live_warnings"]) == 0
     assert "recommendations_refused_share" not in figures
+
+
+def test_lists_are_read_as_json_with_a_token_and_kept_by_their_version(shop, page, monkeypatch):
+    monkeypatch.setattr("pages.lists.get_user", nobody)
+    lists, sesame = "/api/lists?product_id=2", {"Authorization": "Bearer sesame"}
+    assert page.get(lists, headers=sesame).status_code == 401, "no token is set"
+    monkeypatch.setenv("LISTS_TOKEN", "sesame")
+    for headers in ({}, {"Authorization": "Bearer guessed"}, {"Authorization": "sesame"}):
+        assert page.get(lists, headers=headers).status_code == 401
+    answer = page.get(lists, headers=sesame)
+    first = {"rank": 1, "related_product_id": "3", "title": "c", "score": 0.9, "source": "model"}
+    second = {"rank": 2, "related_product_id": "1", "title": SCRIPT, "score": 0.5, "source": "model"}
+    assert answer.json() == {
+        "product_id": "2", "channel": "default", "version_id": 2, "night": "2017-06-29",
+        "related": [first, second],
+    }  # fmt: skip
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert len(page.get(f"{lists}&k=1", headers=sesame).json()["related"]) == 1
+    tag = answer.headers["ETag"]
+    assert tag.startswith('"2-')
+    for known in (tag, f'"1-00", W/{tag}'):
+        again = page.get(lists, headers=sesame | {"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    with transaction(shop) as connection:
+        connection.execute(sa.text("insert into blocked_product values ('3')"))
+    blocked = page.get(lists, headers=sesame | {"If-None-Match": tag})
+    assert [row["rank"] for row in blocked.json()["related"]] == [2], "the version is the same, the list is not"
+    point_channel(shop, "b", "last night's lists", version_id=1)
+    on_b = page.get(f"{lists}&channel=b", headers=sesame | {"If-None-Match": tag})
+    assert (on_b.json()["version_id"], on_b.headers["ETag"][:3]) == (1, '"1-')
+    refused = {"product_id=none": 404, "product_id=a%00": 400, "k=1": 422, "product_id=2&k=0": 422}
+    for query, status in refused.items():
+        answer = page.get(f"/api/lists?{query}", headers=sesame)
+        assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def nobody(*_):
+    raise HTTPException(401, "Not authenticated")
+
+
+def test_who_may_look_at_the_page_reads_lists_without_a_token(shop, page, monkeypatch):
+    asked = []
+
+    async def ada(*_):
+        return "ada"
+
+    monkeypatch.setattr("pages.lists.get_user", ada)
+    monkeypatch.setattr("pages.lists.MAY_LOOK", lambda _, user: asked.append(user))
+    assert page.get("/api/lists?product_id=2").status_code == 200
+    assert asked == ["ada"]
+
+    def forbidden(*_):
+        raise HTTPException(403, "Forbidden")
+
+    monkeypatch.setattr("pages.lists.MAY_LOOK", forbidden)
+    assert page.get("/api/lists?product_id=2").status_code == 403

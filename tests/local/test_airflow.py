@@ -74,10 +74,13 @@ def test_the_page_is_in_the_navigation_and_asks_for_the_permissions_of_the_dags(
     assert [view["href"] for view in views] == ["/recommendations/"]
     page = f"{up.url}/recommendations"
     assert httpx.get(f"{page}/nights").status_code == 401
+    lists = f"{page}/api/lists?product_id=1"
+    assert httpx.get(lists).status_code == 401
     back = {"version": "1", "reason": "odd titles"}
     for user, may_go_back in (("analyst", False), ("op", True), ("admin", True)):
         who = {"Authorization": f"Bearer {up.api(user).token}"}
         assert httpx.get(f"{page}/nights", headers=who).status_code == 200
+        assert httpx.get(lists, headers=who).json() == {"detail": "Channel 'default' has no related products for '1'."}
         answer = httpx.post(f"{page}/roll_back", headers=who, data=back)
         assert answer.status_code == 403, "nothing is live, so nobody was shown the form"
         assert ("A form must be sent as it was shown to you" in answer.text) is may_go_back

@@ -147,7 +147,8 @@ def test_analysts_read_everything_but_hashes_of_erased_users_and_write_nothing(s
             with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
                 analyst.execute(sa.text(f"select * from {name}"))
         for forbidden in (
-            "select move_live_version(1, 'rollback', 'me', 'why not')", "create table mine (one int)",
+            "select move_live_version(1, 'rollback', 'me', 'why not')",
+            "select move_channel('b', 1, 1, 'me', 'why not')", "create table mine (one int)",
             "update live_version set version_id = 1", "truncate recommendation", "drop table recommendation",
         ):  # fmt: skip
             with pytest.raises(sa.exc.ProgrammingError, match=r"permission denied|must be owner"):
@@ -186,7 +187,10 @@ def test_members_of_publisher_run_the_nights_of_a_database_that_is_not_their_own
         assert kept == [(2,)], "each dropped what another had made"
 
 
-ADDED_TO = ("gate_verdict", "live_version_change", "ingest_ledger", "catalogue_load", "erasure", "erasure_day")
+ADDED_TO = (
+    *("gate_verdict", "live_version_change", "live_channel_change"),
+    *("ingest_ledger", "catalogue_load", "erasure", "erasure_day"),
+)
 
 
 def test_publishers_add_to_the_history_and_change_nothing_of_it(settings):

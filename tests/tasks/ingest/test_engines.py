@@ -15,7 +15,7 @@ import pytest
 
 from eclare.related.daily_cooccurrence import Weighting
 from tasks.ingest.clicks import OWN, Piece
-from tasks.ingest.log_format import COLUMNS
+from tasks.ingest.log_format import COLUMNS, LIST_EVENTS
 from tasks.ingest.quarantine import QUARANTINE
 from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
@@ -23,7 +23,9 @@ from tasks.operations.erase import erase
 from tasks.settings import ROOT, Settings
 from tasks.steps.aggregate_clicks import aggregate_clicks
 from tasks.steps.ingest_clicks import ingest_clicks
+from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
+from tests.nights import make_night, rows_of, with_lenient_gate
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytestmark = pytest.mark.slow
@@ -47,8 +49,9 @@ def dirty_day(day: date, rows: int) -> pa.Table:
                 "product_id": None if chance.random() < 0.02 else float(product),
                 "event_id": f"{day}-{place}" if chance.random() < 0.5 else None,
                 "user_id": chance.randrange(50),
-                "event_type": chance.choice(["view", "view", "add_to_cart", "purchase", None, "hover"]),
+                "event_type": chance.choice(["view", "view", "add_to_cart", "purchase", None, "hover", *LIST_EVENTS]),
                 "source_product_id": str(chance.randrange(40)) if chance.random() < 0.3 else None,
+                "list_version_id": float(chance.choice([1, 1, 1, 9])),
                 "quantity": chance.randrange(3),
             }
         )
@@ -75,12 +78,15 @@ def spark_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def log(settings: Settings) -> Settings:
+def log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for day in DAYS:
         folder = Path(settings.click_log_url, f"date={day}")
         folder.mkdir(parents=True)
         pq.write_table(dirty_day(day, 400), folder / "log.parquet")
     (folder / "log.csv").write_text(TEXT)
+    related = {str(page): [str((page + step) % 40) for step in (1, 2, 3)] for page in range(40)}
+    night = make_night("2017-06-28", settings, related, {page: page for page in related})
+    publish_recommendations(night, with_lenient_gate(settings, monkeypatch))
     return settings.model_copy(update={"bot_session_clicks": 25, "pair_minutes": 300})
 
 
@@ -104,14 +110,20 @@ def results(settings: Settings) -> Iterator[tuple[str, object]]:
             for file in sorted(folder.glob("*.parquet")):
                 yield f"{file.name} of {day}", pq.read_table(file).to_pylist()
 
+    yield (
+        "clicks on lists",
+        sorted(rows_of(settings, "select day, rank, source, sessions, shown, clicked from list_click")),
+    )
+
 
 def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
     expected = dict(results(log))
     assert expected[f"counts of {DAYS[-1]}"].keys() >= {
         *("late", "too_late", "after_its_day", "missing_time", "unparsable_time", "empty_session", "missing_product"),
         *("unknown_event_type", "duplicate_event_id", "duplicate_row", "bot_session", "product_not_in_catalogue"),
-        "unreadable_line",
+        *("unreadable_line", "unknown_version", "missing_source_product", "recommendation_event"),
     }
+    assert sum(row[-1] for row in expected["clicks on lists"])
     assert expected[f"together.parquet of {DAYS[-1]}"]
     assert expected[f"followed.parquet of {DAYS[-1]}"]
     found = dict(results(log.model_copy(update={"engine": "spark", "storage_url": f"{log.storage_url}-of-spark"})))

@@ -1,0 +1,1 @@
+select move_channel(:channel, :version_id, :share, :actor, :reason);

@@ -1,0 +1,1 @@
+select channel, version_id, share from live_channel where channel = :channel;
