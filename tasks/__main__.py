@@ -23,6 +23,7 @@ Since = Annotated[str, typer.Option(help="also ingest every day from here on tha
 
 Reason = Annotated[str, typer.Option(help="why; kept in live_version_change")]
 Refused = Annotated[int, typer.Option("--version", help="the rejected or withdrawn version")]
+Withdrawn = Annotated[int, typer.Option("--version", help="the retired or rejected version")]
 By = Annotated[str, typer.Option("--by", help="who decides; without it, the system user")]
 To = Annotated[str, typer.Option("--to", help="a night, YYYY-MM-DD; without it, the last version before the live one")]
 Live = Annotated[
@@ -123,6 +124,14 @@ def approve(version: Refused, reason: Reason, by: By = "") -> None:
     from tasks.publish.rollback import approve as approve_version
 
     _echo(approve_version(Settings(), version, reason, by))
+
+
+@app.command()
+def withdraw(version: Withdrawn, reason: Reason, by: By = "") -> None:
+    """Withdraw a version that is not live: no rollback goes to it, and its night waits for a person to approve it."""
+    from tasks.publish.rollback import withdraw as withdraw_version
+
+    _echo(withdraw_version(Settings(), version, reason, by))
 
 
 def _echo(counts: Mapping[str, object]) -> None:

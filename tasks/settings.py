@@ -119,7 +119,7 @@ class Settings(AlertSettings):
 
     gate_config: Path | None = Field(None, description="JSON file of thresholds, rule by rule; None: the defaults")
     keep_versions: int = Field(
-        60, ge=2, le=100, description="newest versions whose rows are kept; each reader locks a partition of each"
+        60, ge=2, le=100, description="newest versions whose rows are kept; queries of views lock a partition of each"
     )
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
 

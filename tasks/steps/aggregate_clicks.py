@@ -62,6 +62,7 @@ def aggregate(day: date, storage: Storage, settings: Settings, check_held: Calla
         with transaction(settings) as connection:
             record_aggregate(day, made, connection)
             draft.put_in_place()
+        draft.mark_complete()
     return made.counts
 
 
