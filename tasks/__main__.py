@@ -16,6 +16,7 @@ from tasks.night import Night
 from tasks.report.metrics_table import metrics_table
 from tasks.run import INGEST, STEPS, refresh, run
 from tasks.settings import Settings
+from tasks.stores.unreachable import unreachable_files_told
 
 Day = Annotated[str, typer.Option("--night", help="the night, a UTC day written YYYY-MM-DD")]
 OfShard = Annotated[str, typer.Option("--shard", help="NUMBER-of-SHARDS, such as 2-of-4; without it, all, in turn")]
@@ -144,7 +145,8 @@ def main() -> None:
     for package in ("tasks", "eclare"):  # not of the libraries
         logging.getLogger(package).setLevel(logging.INFO)
     try:
-        app()
+        with unreachable_files_told():
+            app()
     except (TaskError, ValidationError, SettingsError) as refusal:
         sys.exit(f"{type(refusal).__name__}: {refusal}")
 

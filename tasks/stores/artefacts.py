@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 
 from tasks.errors import BadInput, NotReady
 from tasks.settings import code_version
+from tasks.stores.filesystems import open_filesystem
 
 MARKER = "COMPLETE.json"
 PIECE = 1 << 20  # bytes
@@ -47,7 +47,7 @@ class Storage:
     """
 
     def __init__(self, url: str) -> None:
-        self.files, self.root = url_to_fs(url, use_listings_cache=False)  # other workers write there too
+        self.files, self.root = open_filesystem(url)
         self.is_local = "file" in self.files.protocol
 
     def __repr__(self) -> str:

@@ -316,6 +316,20 @@ def test_a_long_reader_keeps_a_partition_and_new_readers_are_not_held_up(setting
     assert {name.rpartition("_")[2] for name in tables_of_versions(few)} == {"3", "4"}
 
 
+@pytest.mark.parametrize("lookup", ["related_products('1')", "current_recommendations where product_id = '1'"])
+def test_a_transaction_that_saw_a_version_live_finds_its_list_until_it_ends(settings, lookup):
+    """One that has read nothing but the pointer, so that it holds no table of versions."""
+    few = settings.model_copy(update={"keep_versions": 2})
+    publish("2017-06-10", few)
+    with database_engine(few).connect().execution_options(isolation_level="REPEATABLE READ") as analyst:
+        analyst.execute(sa.text("select version_id from live_version")).one()
+        for day in (11, 12, 13):
+            publish(f"2017-06-{day}", few, (OTHER, RELATED)[day % 2])
+        assert analyst.scalars(sa.text(f"select related_product_id from {lookup} order by rank")).all() == RELATED["1"]
+    publish("2017-06-14", few, OTHER)
+    assert {name.rpartition("_")[2] for name in tables_of_versions(few)} == {"4", "5"}
+
+
 def test_caches_hear_of_every_change(settings):
     with closing(psycopg2.connect(settings.database_url.replace("+psycopg2", ""))) as cache:
         cache.autocommit = True
