@@ -121,7 +121,7 @@ def rollback(version: Live, reason: Reason, to: To = "", by: By = "") -> None:
 
 @app.command()
 def approve(version: Refused, reason: Reason, by: By = "") -> None:
-    """Make a version live that the gate rejected or a rollback withdrew; name and reason are kept."""
+    """Make a version live that the gate rejected or somebody withdrew; name and reason are kept."""
     from tasks.publish.rollback import approve as approve_version
 
     _echo(approve_version(Settings(), version, reason, by))

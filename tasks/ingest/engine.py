@@ -208,7 +208,7 @@ def _sorted(keys: ibis.Table) -> Iterator[Int64s]:
 
 def _fetched(keys: ibis.Table, count: int) -> Int64s:
     """The numbers in memory once: a table of Arrow would be there beside them, and stay with its allocator."""
-    numbers, filled = np.empty(count, np.int64), 0
+    numbers, filled = np.empty(count, keys.schema()["key"].to_numpy()), 0
     for batch in keys.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
         numbers[filled : filled + len(batch)] = batch["key"]
         filled += len(batch)

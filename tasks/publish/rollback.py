@@ -38,7 +38,7 @@ def rollback(settings: Settings, version_id: int, reason: str, by: str = "", to:
 
 
 def approve(settings: Settings, version_id: int, reason: str, by: str = "") -> dict[str, object]:
-    """Make a version live that the gate rejected or a rollback withdrew.
+    """Make a version live that the gate rejected or somebody withdrew.
 
     One that breaks a zero rule has no rows and cannot be. Raises BadInput without a reason and for a version that is
     neither or has no rows.
