@@ -1,5 +1,5 @@
 """
-A person lets a version pass that the gate refused or a rollback withdrew.
+A person lets a version pass that the gate refused or somebody withdrew.
 
 Trigger it with the version's number and a reason; both are kept with your name in `live_history`. Until
 somebody does, a refused version stays rejected and the former version stays live.

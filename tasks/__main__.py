@@ -16,6 +16,7 @@ from tasks.night import Night
 from tasks.report.metrics_table import metrics_table
 from tasks.run import BASELINE, INGEST, STEPS, refresh, run
 from tasks.settings import Settings
+from tasks.stores.unreachable import unreachable_files_told
 
 Day = Annotated[str, typer.Option("--night", help="the night, a UTC day written YYYY-MM-DD")]
 OfShard = Annotated[str, typer.Option("--shard", help="NUMBER-of-SHARDS, such as 2-of-4; without it, all, in turn")]
@@ -23,6 +24,7 @@ Since = Annotated[str, typer.Option(help="also ingest every day from here on tha
 
 Reason = Annotated[str, typer.Option(help="why; kept in live_version_change")]
 Refused = Annotated[int, typer.Option("--version", help="the rejected or withdrawn version")]
+Withdrawn = Annotated[int, typer.Option("--version", help="the retired or rejected version")]
 By = Annotated[str, typer.Option("--by", help="who decides; without it, the system user")]
 To = Annotated[str, typer.Option("--to", help="a night, YYYY-MM-DD; without it, the last version before the live one")]
 Live = Annotated[
@@ -132,7 +134,7 @@ def rollback(version: Live, reason: Reason, to: To = "", by: By = "") -> None:
 
 @app.command()
 def approve(version: Refused, reason: Reason, by: By = "") -> None:
-    """Make a version live that the gate rejected or a rollback withdrew; name and reason are kept."""
+    """Make a version live that the gate rejected or somebody withdrew; name and reason are kept."""
     from tasks.publish.rollback import approve as approve_version
 
     _echo(approve_version(Settings(), version, reason, by))
@@ -171,6 +173,14 @@ def export(
     _echo(export_version(Settings(), file_format, to, version, channel))
 
 
+@app.command()
+def withdraw(version: Withdrawn, reason: Reason, by: By = "") -> None:
+    """Withdraw a version that is not live: no rollback goes to it, and its night waits for a person to approve it."""
+    from tasks.publish.rollback import withdraw as withdraw_version
+
+    _echo(withdraw_version(Settings(), version, reason, by))
+
+
 def _echo(counts: Mapping[str, object]) -> None:
     typer.echo(", ".join(f"{name} {value}" for name, value in counts.items()))
 
@@ -181,7 +191,8 @@ def main() -> None:
     for package in ("tasks", "eclare"):  # not of the libraries
         logging.getLogger(package).setLevel(logging.INFO)
     try:
-        app()
+        with unreachable_files_told():
+            app()
     except (TaskError, ValidationError, SettingsError) as refusal:
         sys.exit(f"{type(refusal).__name__}: {refusal}")
 

@@ -10,6 +10,7 @@ from tasks.errors import TaskError
 from tasks.night import Night
 from tasks.scratch import scratch
 from tasks.settings import Settings
+from tasks.stores.unreachable import unreachable_files_told
 
 INGEST = ("ingest_catalogue", "ingest_clicks", "aggregate_clicks")
 REFRESH = (
@@ -31,6 +32,8 @@ log = logging.getLogger("tasks")
 def run(step: str, day: str, settings: Settings | None = None, **part: str) -> dict[str, float]:
     """Run one step for the night of a day (YYYY-MM-DD) and return its counts, after logging them on one line.
 
+    Raises what the step raises, and NotReady where files cannot be reached.
+
     part: what the step alone knows, of which part of the night it is: shard="2-of-4" of rank_products.
     """
     settings = settings or Settings()
@@ -38,7 +41,7 @@ def run(step: str, day: str, settings: Settings | None = None, **part: str) -> d
     start = time.perf_counter()
     name = " ".join([step, *part.values()])
     log.info("%s of night %s begins", name, night)
-    with scratch():
+    with unreachable_files_told(), scratch():
         counts: dict[str, float] = getattr(import_module(f"tasks.steps.{step}"), step)(night, settings, **part)
     shown = ", ".join(f"{name} {value:,.10g}" for name, value in counts.items())
     log.info("%s of night %s: %s (%.1f s)", name, night, shown, time.perf_counter() - start)

@@ -128,7 +128,7 @@ class Settings(AlertSettings):
         10, ge=1, description="first places of a list that the shop's page shows: what click rates by rank count"
     )
     keep_versions: int = Field(
-        60, ge=2, le=100, description="newest versions whose rows are kept; each reader locks a partition of each"
+        60, ge=2, le=100, description="newest versions whose rows are kept; queries of views lock a partition of each"
     )
     keep_days: int = Field(120, ge=1, description="age at which the rows of a version are dropped")
 

@@ -21,7 +21,7 @@ from tasks.publish.histories import write_histories
 from tasks.publish.rollback import rollback
 from tasks.settings import Settings
 from tasks.stores.artefacts import MARKER, Storage
-from tasks.stores.database import Metric, store_metrics, transaction
+from tasks.stores.database import Metric, database_engine, store_metrics, transaction
 
 TITLES = {"1": 'A "quoted" title', "2": "tab\tand \\ backslash", "3": "Ünïcödé 靴\nline", "4": "plain"}
 RELATED = {"1": ["2", "3"], "2": ["1"], "3": [], "4": ["3", "2"]}
@@ -125,6 +125,15 @@ def tables_of_versions(settings: Settings) -> set[str]:
 def tables_expected(settings: Settings) -> set[str]:
     versions = [number for (number,) in rows_of(settings, "select version_id from recommendation_version")]
     return {f"{table}_{number}" for table in TABLES for number in versions}
+
+
+def scanned_by(settings: Settings, query: str, **parameters: object) -> dict[str, int]:
+    """The tables that a query scanned, in functions too, but for the pointer, and how often without an index."""
+    scans = "select relname, seq_scan from pg_stat_xact_user_tables where seq_scan + idx_scan > 0"
+    with database_engine(settings).connect() as reader:
+        reader.execute(sa.text(query), parameters).all()
+        scanned = reader.execute(sa.text(scans)).tuples().all()
+    return {table: whole for table, whole in scanned if not table.endswith("_version")}
 
 
 def scans_of(settings: Settings, query: str, **parameters: object) -> list[dict]:

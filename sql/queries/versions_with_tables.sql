@@ -1,4 +1,5 @@
--- Versions that were given up and still have tables, oldest first.
+-- Versions that were given up and still have tables, oldest first, without those that a transaction which still runs may
+-- see live: its snapshot is older than a move of the pointer away from the version (xmin: the transaction that moved it).
 select version_id
 from recommendation_version
 where dropped_at is not null
@@ -10,5 +11,14 @@ where dropped_at is not null
                 'recommendation_' || version_id, 'recommended_product_' || version_id,
                 'recommendation_reason_' || version_id
             )
+    )
+    and not exists (
+        select
+        from live_version_change as move
+        join pg_stat_activity as reader on age(reader.backend_xmin) >= age(move.xmin)
+        where move.previous_version_id = recommendation_version.version_id
+            and reader.datname = current_database()
+            and reader.usename is not null  -- autovacuum has none
+            and reader.pid <> pg_backend_pid()
     )
 order by version_id;

@@ -1,4 +1,4 @@
--- Versions of a night that a rollback withdrew and that no person has answered since by approving one of the night; the
+-- Versions of a night that somebody withdrew and that nobody has answered since by approving one of the night; the
 -- version itself counts until it is approved.
 select count(*)
 from recommendation_version

@@ -20,13 +20,13 @@ from tasks.ingest.input_files import (
     check_parquet,
     delivered_files,
     local_copies,
-    open_filesystem,
     suffix_of,
 )
 from tasks.ingest.text_files import ParsedText, text_to_parquet
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage, dated_folders, hash_file
+from tasks.stores.filesystems import open_filesystem
 
 REQUIRED = ("product_id", "title")
 COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked")

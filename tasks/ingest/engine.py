@@ -201,13 +201,21 @@ def _counts_of_sorted(batches: Iterator[Int64s]) -> Iterator[tuple[Int64s, Int64
 
 def _sorted(keys: ibis.Table) -> Iterator[Int64s]:
     """Batches of one number or more, sorted through all of them; the engine has done its part when this returns."""
-    if keys.get_backend().name == "duckdb" and count_rows(keys) <= KEYS_IN_MEMORY:
-        return _sorted_in_memory(keys.to_pyarrow()["key"].to_numpy())
+    if keys.get_backend().name == "duckdb" and (count := count_rows(keys)) <= KEYS_IN_MEMORY:
+        return _sorted_in_memory(_fetched(keys, count))
     return _sorted_on_disk(keys)
 
 
-def _sorted_in_memory(fetched: Int64s) -> Iterator[Int64s]:
-    numbers = fetched if fetched.flags.writeable else fetched.copy()  # few are a view of Arrow's memory
+def _fetched(keys: ibis.Table, count: int) -> Int64s:
+    """The numbers in memory once: a table of Arrow would be there beside them, and stay with its allocator."""
+    numbers, filled = np.empty(count, keys.schema()["key"].to_numpy()), 0
+    for batch in keys.to_pyarrow_batches(chunk_size=ROWS_AT_ONCE):
+        numbers[filled : filled + len(batch)] = batch["key"]
+        filled += len(batch)
+    return numbers
+
+
+def _sorted_in_memory(numbers: Int64s) -> Iterator[Int64s]:
     numbers.sort()  # in place: a copy's fresh memory costs twice the sort
     yield from (numbers[start : start + KEYS_AT_ONCE] for start in range(0, len(numbers), KEYS_AT_ONCE))
 

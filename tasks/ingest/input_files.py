@@ -10,7 +10,6 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 
 from tasks.errors import BadInput
 from tasks.settings import Settings
@@ -52,12 +51,6 @@ class Bounds(NamedTuple):
                 f"must have at most MAX_FILE_GIB when it is unpacked, {self.bytes / (1 << 30):g} GiB, but has more: "
                 "deliver it in several files, or set MAX_FILE_GIB higher"
             )
-
-
-def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a URL and the path in it; listings are never cached, because others write there."""
-    files, path = url_to_fs(url, use_listings_cache=False)
-    return files, path
 
 
 def delivered_files(files: AbstractFileSystem, folder: str, root: str) -> list[str]:

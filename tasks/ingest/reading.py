@@ -23,7 +23,6 @@ from tasks.ingest.input_files import (
     check_inside,
     check_parquet,
     delivered_files,
-    open_filesystem,
     shortened,
     suffix_of,
 )
@@ -32,6 +31,7 @@ from tasks.ingest.text_files import LINE, REST, text_to_parquet
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders, hash_file
+from tasks.stores.filesystems import open_filesystem
 
 TIME_TEXT = "time_text"
 FEW = 16  # columns beside ours that may each hold MAX_TEXT_BYTES; of more, each may hold less

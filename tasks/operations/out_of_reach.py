@@ -2,9 +2,8 @@
 
 import shlex
 
-from fsspec.core import url_to_fs
-
 from tasks.settings import Settings
+from tasks.stores.filesystems import open_filesystem
 
 
 def out_of_reach(user_id: str, settings: Settings) -> dict[str, str]:
@@ -18,7 +17,7 @@ def out_of_reach(user_id: str, settings: Settings) -> dict[str, str]:
 
 
 def _former_versions(url: str) -> str:
-    files, root = url_to_fs(url)
+    files, root = open_filesystem(url)
     bucket, _, prefix = root.partition("/")
     if "s3" in files.protocol:
         of_clicks = shlex.quote(f"{prefix}/clicks/".lstrip("/"))

@@ -45,7 +45,7 @@ RULES = (
     Rule("blocked", "at most", 0, "nothing", True, "rows with a related product that the catalogue blocks"),
     Rule("out_of_stock", "at most", 0, "nothing", True, "rows with a related product that is out of stock"),
     Rule("unknown", "at most", 0, "nothing", True, "rows with a product that the catalogue lacks"),
-    Rule("withdrawn", "at most", 0, "nothing", False, "versions of the night that a rollback withdrew", 0, 0),
+    Rule("withdrawn", "at most", 0, "nothing", False, "versions of the night that somebody withdrew", 0, 0),
     Rule("row_count", "at least", 1, "nothing", False, "rows", 1),
     Rule("listed", "at least", 0.5, "nothing", False, "share of the catalogue that has a list", *SHARE),
     Rule("most_shown", "at most", 0.1, "nothing", False, "share of lists with the most shown product", *SHARE),

@@ -132,7 +132,7 @@ def measure_change(connection: Connection, version_id: int) -> Measurements:
 
 
 def measure_withdrawn(connection: Connection, night: date, version_id: int) -> Measured:
-    """How many versions of the night a rollback withdrew, which a person has not answered by approving one."""
+    """How many versions of the night somebody withdrew and nobody has answered since by approving one."""
     of_night = {"night": night, "version_id": version_id}
     count = connection.scalar(statement("withdrawn_versions"), of_night)
     return Measured({"withdrawn": count}, {}, {"withdrawn": "a person must approve what this night makes again"})

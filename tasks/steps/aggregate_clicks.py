@@ -68,6 +68,7 @@ def aggregate(day: date, storage: Storage, settings: Settings, check_held: Calla
             shown = shown_lists(read_parquet(engine, files_of_lists)) if files_of_lists else None
             count_list_clicks(connection, day, shown, settings)
             draft.put_in_place()
+        draft.mark_complete()
     return made.counts
 
 

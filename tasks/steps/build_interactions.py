@@ -78,6 +78,7 @@ def _build(night: Night, settings: Settings) -> dict[str, float]:
         with transaction(settings) as connection:
             record_build(night, built, hashes, (catalogue_day, catalogue.hash), connection)
             draft.put_in_place()
+        draft.mark_complete()
     return built.counts
 
 

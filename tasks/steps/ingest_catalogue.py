@@ -44,6 +44,7 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
             with transaction(settings) as connection:
                 record_catalogue(night.day, delivery.name, made, connection)
                 draft.put_in_place()
+            draft.mark_complete()
         hide_blocked(night.day, delivered.products, settings)
     return made.counts
 

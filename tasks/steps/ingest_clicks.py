@@ -72,6 +72,7 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
             with transaction(settings) as connection:
                 record_load(replace(load, clicks_hash=made.hash), connection)
                 draft.put_in_place()
+            draft.mark_complete()
         storage.remove(Night.rejected(night.day))
     return made.counts
 
@@ -149,6 +150,7 @@ def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) ->
         with transaction(settings) as connection:
             record_load(load, connection)
             draft.put_in_place()
+        draft.mark_complete()
     rules = ", ".join(f"{count.rule} {count.row_count:,}" for count in load.rules if count.outcome == "quarantined")
     return BadInput(
         f"at most {settings.max_quarantined_share:.0%} of the rows of {load.day} may be refused, and one must be good, "

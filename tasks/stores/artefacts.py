@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 
 from tasks.errors import BadInput, NotReady
 from tasks.settings import code_version
+from tasks.stores.filesystems import open_filesystem
 
 MARKER = "COMPLETE.json"
 PIECE = 1 << 20  # bytes
@@ -47,7 +47,7 @@ class Storage:
     """
 
     def __init__(self, url: str) -> None:
-        self.files, self.root = url_to_fs(url, use_listings_cache=False)  # other workers write there too
+        self.files, self.root = open_filesystem(url)
         self.is_local = "file" in self.files.protocol
 
     def __repr__(self) -> str:
@@ -65,13 +65,16 @@ class Storage:
             yield draft.folder, draft.counts
             draft.finish()
             draft.put_in_place()
+            draft.mark_complete()
 
     @contextmanager
     def draft(
         self, path: str, *, made_from: Sequence[Artefact] = (), sources: Mapping[str, str] | None = None
     ) -> Iterator["Draft"]:
-        """A draft of the artefact at `path`: to be filled, finished and, once it is recorded elsewhere, put in place.
+        """A draft of the artefact at `path`: to be filled, finished, put in place and marked complete.
 
+        What the database records too is put in place before the record is committed, and marked after: until then it is
+        incomplete, so that nobody reads what the database does not know, whoever dies in between.
         `made_from` are artefacts that `read` holds this one to; `sources` are hashes that are only recorded.
         Raises NotReady when the files cannot be written; the artefact that stood there before then still stands.
         """
@@ -189,7 +192,7 @@ class Storage:
         return Path(staging)
 
     def replace(self, artefact: Artefact, staging: str) -> None:
-        """Let what a finished draft staged become the artefact; all that takes space is there, it is but renamed."""
+        """Let what a finished draft staged stand in the artefact's place; what takes space is there already."""
         target = f"{self.root}/{artefact.path}"
         if self.files.exists(target):
             self.remove(artefact.path)
@@ -200,7 +203,11 @@ class Storage:
         else:  # s3fs would list folders, which an object store does not have
             for file in self.files.find(staging):
                 self.files.mv(file, f"{target}{file.removeprefix(staging)}")
-        self.files.mv(f"{target}/{MARKER}.part", f"{target}/{MARKER}")
+
+    def mark(self, artefact: Artefact) -> None:
+        """Say that the artefact, which is in place, is complete."""
+        marker = f"{self.root}/{artefact.path}/{MARKER}"
+        self.files.mv(f"{marker}.part", marker)
 
 
 class Draft:
@@ -215,8 +222,7 @@ class Draft:
 
     def finish(self) -> Artefact:
         """Bring all that takes time and space to the storage, where nothing is replaced yet; returns the artefact."""
-        files = hash_files(self.folder)
-        checks = {name: check_file(self.folder / name) for name in files}
+        files, checks = sums_of(self.folder)
         self._artefact = dataclasses.replace(
             self._artefact, hash=hash_of(files), code_version=code_version(), files=files, checks=checks
         )
@@ -229,6 +235,10 @@ class Draft:
     def put_in_place(self) -> None:
         """Replace what stands there; once the artefact is recorded, so that whoever refuses the record stops this."""
         self._storage.replace(self._artefact, self._staging)
+
+    def mark_complete(self) -> None:
+        """Let readers have it; once the record is committed."""
+        self._storage.mark(self._artefact)
 
 
 def dated_folders(files: AbstractFileSystem, folder: str) -> dict[date, str]:
@@ -256,17 +266,24 @@ def _changed(artefact: Artefact, folder: Path) -> str:
 
 def check_file(file: Path) -> str:
     """Size and CRC-32 of a local file: what finds a change by accident in a third of the time of SHA-256."""
-    crc = 0
+    return _sums(file, hashed=False)[1]
+
+
+def sums_of(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """SHA-256 and what `check_file` says of every file below a folder, each read once; by relative name, in order."""
+    files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    sums = {name: _sums(file) for name, file in files.items()}
+    return {name: sha for name, (sha, _) in sums.items()}, {name: check for name, (_, check) in sums.items()}
+
+
+def _sums(file: Path, *, hashed: bool = True) -> tuple[str, str]:
+    sha, crc = hashlib.sha256(), 0
     with file.open("rb") as content:
         while piece := content.read(PIECE):
             crc = zlib.crc32(piece, crc)
-    return f"{file.stat().st_size} {crc:08x}"
-
-
-def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by relative name, in the order of the names."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {file.relative_to(folder).as_posix(): hash_file(file) for file in files}
+            if hashed:
+                sha.update(piece)
+    return sha.hexdigest(), f"{file.stat().st_size} {crc:08x}"
 
 
 def hash_of(files: Mapping[str, str]) -> str:

@@ -43,11 +43,7 @@ VERSION_TABLE = "recommendation_schema_version"
 ROWS_PER_COPY = 100_000
 # Seconds, unless DATABASE_URL says otherwise: a server that is gone without a word is noticed within two minutes.
 PATIENCE = {"connect_timeout": 10, "keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
-MAY_NOT_MIGRATE = (
-    psycopg2.errors.InsufficientPrivilege,
-    psycopg2.errors.InvalidSchemaName,
-    psycopg2.errors.ReadOnlySqlTransaction,
-)
+MAY_NOT_MIGRATE = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidSchemaName)
 
 log = logging.getLogger("tasks")
 
@@ -125,8 +121,8 @@ def migrate(settings: Settings) -> str:
     """Bring the schema to this code's revision, from nothing or an older one, and return that revision.
 
     Harmless where it is there already; two at once wait for each other. Raises what `database_engine` raises, NotReady
-    where the server is away, BadInput for a newer schema, for a database that cannot hold every text and where the
-    user of DATABASE_URL may not make tables.
+    where the server is away or takes no writes, as a replica does that may be promoted, BadInput for a newer schema,
+    for a database that cannot hold every text and where the user of DATABASE_URL may not make tables.
     """
     engine = database_engine(settings)
     newest = _revisions()[-1]

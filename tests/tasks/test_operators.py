@@ -20,6 +20,7 @@ from tests.tasks.test_analysts import as_role, lively_shop, strict
 
 RUNBOOK = (ROOT / "docs" / "operators.md").read_text()
 QUERIES = re.findall(r"^```sql\n(.*?)```", RUNBOOK, re.DOTALL | re.MULTILINE)
+RETIRED = "select version_id from recommendation_version where status = 'retired'"
 COMMANDS = re.findall(r"^```sh\n(.*?)\n```", RUNBOOK, re.DOTALL | re.MULTILINE)
 
 
@@ -47,16 +48,18 @@ def test_every_command_does_what_it_says(settings, monkeypatch):
         publish_recommendations(make_night("2017-07-01", settings, OTHER), strict(settings))
     (rejected,) = rows_of(settings, "select version_id from recommendation_version where status = 'rejected'")
     done = set()
-    assert len(COMMANDS) == 3
+    assert len(COMMANDS) == 4
     for command in COMMANDS:
-        python, option, *words = shlex.split(re.sub(r"--version \d+", f"--version {rejected[0]}", command))
+        version = rejected[0] if " withdraw " not in command else rows_of(settings, RETIRED)[0][0]
+        python, option, *words = shlex.split(re.sub(r"--version \d+", f"--version {version}", command))
         assert (python, option) == ("python", "-m")
         ended = in_this_process(*words)
         assert ended.returncode == 0, ended.stderr
         done.add(words[1])
-    assert done == {"approve", "rollback", "erase"}
-    history = "select action, actor, reason from live_history order by change_id desc limit 2"
+    assert done == {"approve", "rollback", "withdraw", "erase"}
+    history = "select action, actor, reason from live_history order by change_id desc limit 3"
     assert rows_of(settings, history) == [
+        ("withdraw", "Ada", "a broken export"),
         ("rollback", "Ada", "odd titles"), ("override", "Ada", "the season changed")
     ]  # fmt: skip
     assert rows_of(settings, "select reason from erasure") == [("request of 2017-06-30",)]

@@ -20,10 +20,11 @@ def ingest(day: str) -> str:
         return "MemoryError"
 
 
-def peak_gib() -> float:
+def held_bytes(what: str) -> int:
+    """Of this process: VmRSS, now, or VmHWM, at most until now."""
     with open("/proc/self/status") as status:  # noqa: PTH123
-        [line] = [line for line in status if line.startswith("VmHWM")]
-    return int(line.split()[1]) / (1 << 20)
+        [line] = [line for line in status if line.startswith(what)]
+    return int(line.split()[1]) << 10
 
 
 def main(limit_gib: float, days: list[str]) -> None:
@@ -31,7 +32,7 @@ def main(limit_gib: float, days: list[str]) -> None:
         if not (child := os.fork()):
             limit = int(limit_gib * (1 << 30))
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-            print(json.dumps([day, ingest(day), peak_gib()]), flush=True)
+            print(json.dumps([day, ingest(day), held_bytes("VmHWM") / (1 << 30)]), flush=True)
             os._exit(0)
         os.waitpid(child, 0)
 

@@ -274,6 +274,25 @@ def test_a_reader_with_an_old_snapshot_goes_on_reading_its_version(settings):
     assert_nothing_is_left_over(settings)
 
 
+def test_a_lookup_that_began_before_more_publishes_than_are_kept_finds_the_list_of_then(settings):
+    """It has its snapshot, and no lock yet on any table of versions."""
+    publish_recommendations(night_of("2017-06-01", settings), settings)
+    with database_engine(settings).connect() as holder, ThreadPoolExecutor() as threads:
+        holder.execute(sa.text(HELD))
+        holder.execute(sa.text("select pg_advisory_lock(42)"))
+        holder.commit()
+        held = "select title from held('p0001') as product, related_products(product)"
+        looked_up = threads.submit(lambda: [title for (title,) in rows_of(settings, held)])
+        while not rows_of(settings, WAITS)[0][0]:
+            time.sleep(0.01)
+        for day in ("2017-06-02", "2017-06-03", "2017-06-04"):
+            assert publish_recommendations(night_of(day, settings), settings)["live"] == 1
+        holder.execute(sa.text("select pg_advisory_unlock(42)"))
+        assert [title.partition(" as of ")[2] for title in looked_up.result()] == ["2017-06-01"] * 3
+    assert publish_recommendations(night_of("2017-06-05", settings), settings)["versions_dropped"] == 3
+    assert_nothing_is_left_over(settings)
+
+
 HELD = """
     create function held(product text) returns text stable language plpgsql
     as $$ begin perform pg_advisory_xact_lock_shared(42); return product; end $$

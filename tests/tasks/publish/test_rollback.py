@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.errors import BadInput
-from tasks.publish.rollback import approve, rollback
+from tasks.publish.rollback import approve, rollback, withdraw
 from tasks.settings import Settings
 from tasks.steps.publish_recommendations import publish_recommendations
-from tasks.stores.database import database_engine, transaction
+from tasks.stores.database import database_engine, statement, transaction
 from tests.command_line import in_this_process
 from tests.nights import (
     LENIENT,
@@ -29,6 +29,11 @@ from tests.nights import (
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 
+HASHES = ("recommendations", "products", "model", "interactions", "config")
+DESCRIBED = {f"{name}_hash": name for name in HASHES} | {
+    "night": "2017-07-01", "code_version": "1", "model_code_version": "1",
+    "row_count": 1, "product_count": 1, "catalogue_count": 1,
+}  # fmt: skip
 CHANGES = "select action, version_id, previous_version_id, actor, reason from live_version_change order by change_id"
 
 
@@ -111,8 +116,10 @@ def test_a_rollback_withdraws_the_version_that_was_asked_for_or_nothing(settings
     three = publish("2017-06-30", settings)
     with pytest.raises(BadInput, match=f"must be {two}, got version {three} of night 2017-06-30, since .*: somebody"):
         rollback(settings, two, "asked before the 30th was published")
+    with pytest.raises(BadInput, match=f"version {two} is retired .* run python -m tasks withdraw --version {two} "):
+        rollback(settings, two, "asked before the 30th was published")
     rollback(settings, three, "odd titles")
-    with pytest.raises(BadInput, match=f"must be {three}, got version {two} of night 2017-06-29"):
+    with pytest.raises(BadInput, match=f"must be {three}, got version {two} of night 2017-06-29.*bad as well$"):
         rollback(settings, three, "pressed twice")
     assert live_of(settings) == two
 
@@ -134,6 +141,48 @@ def test_a_withdrawn_night_that_is_run_again_waits_until_a_person_approves_it(se
     assert live_of(settings) == 4
     approve(settings, 2, "it was good after all", "Ada")
     assert publish("2017-06-30", settings, OTHER) == live_of(settings) == 2
+
+
+def test_a_version_that_is_not_live_is_withdrawn_and_audited_while_readers_see_no_change(settings):
+    one, two, three = (publish(f"2017-06-{day}", settings, (RELATED, OTHER)[day % 2]) for day in (28, 29, 30))
+    assert withdraw(settings, two, "a bad export", "Ada")["version"] == two
+    assert (live_of(settings), statuses(settings)) == (three, ["retired", "withdrawn", "live"])
+    assert roll_back(settings, "odd titles")["version"] == one, "not two"
+    with pytest.raises(BadInput, match=f"withdrawn: must be at most 0, is 1 .* approve --version {two}"):
+        publish("2017-06-29", settings, OTHER)
+    assert rows_of(settings, CHANGES)[3] == ("withdraw", two, None, "Ada", "a bad export")
+    live_at = "select version_id from live_history where live_from <= :at and coalesce(live_until, now()) > :at"
+    ((withdrawn_at,),) = rows_of(settings, "select live_from from live_history where action = 'withdraw'")
+    assert rows_of(settings, live_at, at=withdrawn_at) == [(three,)]
+    assert rows_of(settings, live_at.replace(":at", "now()").replace("> now()", ">= now()")) == [(one,)]
+    approve(settings, two, "it was good after all")
+    assert statuses(settings) == ["retired", "live", "withdrawn"]
+
+
+def test_a_rejected_version_that_is_withdrawn_does_not_pass_when_the_gate_is_laxer(settings):
+    publish("2017-06-29", settings)
+    night = make_night("2017-06-30", settings, OTHER)
+    with pytest.raises(BadInput, match="churn"):
+        publish_recommendations(night, strict(settings, churn=0))
+    withdraw(settings, 2, "the export was broken")
+    with pytest.raises(BadInput, match="withdrawn: must be at most 0"):
+        publish_recommendations(night, settings)
+    assert statuses(settings) == ["live", "withdrawn"]
+
+
+def test_what_cannot_be_withdrawn_is_refused_with_what_to_do(settings):
+    publish("2017-06-29", settings)
+    publish("2017-06-30", settings, OTHER)
+    withdraw(settings, 1, "odd titles")
+    with transaction(settings) as connection:
+        connection.execute(statement("stage_version"), DESCRIBED)
+    told = {2: "live: .* tasks rollback --version 2", 1: "withdrawn: it stays", 3: "staged: a publish", 9: "mi"}
+    for version, message in told.items():
+        with pytest.raises(BadInput, match=f"version {version} must be retired or rejected .*{message}"):
+            withdraw(settings, version, "odd titles")
+    with pytest.raises(BadInput, match="must have a reason"):
+        withdraw(settings, 1, " ")
+    assert statuses(settings) == ["withdrawn", "live", "staged"]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +316,20 @@ def test_a_long_reader_keeps_a_partition_and_new_readers_are_not_held_up(setting
     assert {name.rpartition("_")[2] for name in tables_of_versions(few)} == {"3", "4"}
 
 
+@pytest.mark.parametrize("lookup", ["related_products('1')", "current_recommendations where product_id = '1'"])
+def test_a_transaction_that_saw_a_version_live_finds_its_list_until_it_ends(settings, lookup):
+    """One that has read nothing but the pointer, so that it holds no table of versions."""
+    few = settings.model_copy(update={"keep_versions": 2})
+    publish("2017-06-10", few)
+    with database_engine(few).connect().execution_options(isolation_level="REPEATABLE READ") as analyst:
+        analyst.execute(sa.text("select version_id from live_version")).one()
+        for day in (11, 12, 13):
+            publish(f"2017-06-{day}", few, (OTHER, RELATED)[day % 2])
+        assert analyst.scalars(sa.text(f"select related_product_id from {lookup} order by rank")).all() == RELATED["1"]
+    publish("2017-06-14", few, OTHER)
+    assert {name.rpartition("_")[2] for name in tables_of_versions(few)} == {"4", "5"}
+
+
 def test_caches_hear_of_every_change(settings):
     with closing(psycopg2.connect(settings.database_url.replace("+psycopg2", ""))) as cache:
         cache.autocommit = True
@@ -289,6 +352,12 @@ def test_the_command_line_rolls_back_and_approves(settings):
     )
     assert (ended.returncode, ended.stdout) == (0, "version 1, night 2017-06-29, by Robert'); --\n")
     assert rows_of(settings, LIVE) == expected(RELATED)
+    publish("2017-07-01", settings, OTHER)
+    ended = in_this_process("tasks", "withdraw", "--version", "1", "--reason", "why not", "--by", "Ada")
+    assert (ended.returncode, ended.stdout) == (0, "version 1, night 2017-06-29, by Ada\n")
+    ended = in_this_process("tasks", "withdraw", "--version", "3", "--reason", "why not")
+    assert ended.returncode == 1 and "python -m tasks rollback --version 3" in ended.stderr
+    approve(settings, 1, "it was good")
     ended = in_this_process("tasks", "approve", "--version", "1", "--reason", "why not")
     assert ended.returncode == 1
     expected_of_it = "version 1 must be rejected or withdrawn and have its rows to be approved, got one that is live"

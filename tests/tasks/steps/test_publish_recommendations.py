@@ -29,7 +29,7 @@ from tests.nights import (
     expected,
     make_night,
     rows_of,
-    scans_of,
+    scanned_by,
     tables_expected,
     tables_of_versions,
     with_lenient_gate,
@@ -343,7 +343,44 @@ def test_reading_one_product_scans_the_index_of_one_partition(settings, query):
     related = {product: [str(2_000 - int(product) - 1)] for product in titles}
     nights = [make_night(f"2017-06-{day}", settings, related, titles) for day in (28, 29, 30)]
     live = [publish_recommendations(night, settings)["version"] for night in nights][-1]
-    scans = scans_of(settings, query)
-    touched = {scan["Relation Name"] for scan in scans} - {"live_version", "recommendation_version"}
-    assert touched == {f"recommendation_{live}", f"recommended_product_{live}", "blocked_product"}
-    assert all("Index" in scan["Node Type"] for scan in scans if scan["Relation Name"] in touched)
+    indexed = {f"recommendation_{live}": 0, f"recommended_product_{live}": 0, "blocked_product": 0}
+    assert scanned_by(settings, query) == indexed
+
+
+LOOKUPS = ["related_products('1')", "explain_recommendation('1', '2')", "search_products('plain or tab')"]
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS)
+def test_a_lookup_locks_one_partition_however_many_versions_are_kept(settings, lookup):
+    held = "select relation::regclass::text from pg_locks where pid = pg_backend_pid() and relation is not null"
+    locked = []
+    for day in (27, 28, 29, 30):
+        publish_recommendations(make_night(f"2017-06-{day}", settings, (OTHER, RELATED)[day % 2]), settings)
+        with database_engine(settings).connect() as reader:
+            reader.execute(sa.text(f"select * from {lookup}")).all()
+            locked.append(set(reader.scalars(sa.text(held))))
+    of_version = [{name.replace(f"_{version}", "_N") for name in names} for version, names in enumerate(locked, 1)]
+    assert of_version == [of_version[0]] * 4
+    assert {"recommended_product", "recommended_product_N"} < of_version[0]
+
+
+def test_a_transaction_that_looked_up_before_a_publish_finds_the_new_version_after_it(settings):
+    """It holds locks, so that PostgreSQL does not look by itself whether there are other partitions by now."""
+    other = {product: list(reversed(related)) for product, related in RELATED.items()}
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    with database_engine(settings).connect() as reader:
+        before = [reader.execute(sa.text(f"select * from {lookup}")).all() for lookup in LOOKUPS]
+        publish_recommendations(make_night("2017-06-30", settings, other, TITLES | {"4": "plainly"}), settings)
+        after = [reader.execute(sa.text(f"select * from {lookup}")).all() for lookup in LOOKUPS]
+    assert [row.related_product_id for row in before[0]] == RELATED["1"]
+    assert [row.related_product_id for row in after[0]] == other["1"]
+    assert (before[1][0].rank, after[1][0].rank) == (1, 2)
+    assert [{row.product_id for row in found} for found in (before[2], after[2])] == [{"2", "4"}, {"2"}]
+
+
+def test_a_lookup_finds_its_tables_whatever_the_search_path_of_who_asks(settings):
+    publish_recommendations(make_night("2017-06-30", settings), settings)
+    with database_engine(settings).connect() as reader:
+        schema = reader.scalar(sa.text("select current_schema()"))
+        reader.execute(sa.text("set search_path = ''"))
+        assert len(reader.execute(sa.text(f"select * from {schema}.related_products('1')")).all()) == 2

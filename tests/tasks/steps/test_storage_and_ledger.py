@@ -11,9 +11,9 @@ import pytest
 
 from tasks.errors import NotReady
 from tasks.night import Night
-from tasks.run import INGEST, run
+from tasks.run import INGEST, STEPS, run
 from tasks.settings import Settings
-from tasks.stores.artefacts import Storage
+from tasks.stores.artefacts import Draft, Storage
 from tasks.stores.database import database_engine
 from tests.installations import Installation
 from tests.nights import rows_of
@@ -34,6 +34,7 @@ LEDGER = {
 TABLES = ("catalogue_load", "ingest_ledger", "daily_aggregate", "night_build")
 FULL = """create function refuse() returns trigger language plpgsql as
 $$ begin raise exception 'no space left on device' using errcode = '53100'; end $$"""
+OTHERS = "datname = current_database() and pid <> pg_backend_pid()"
 TIMES = count(1)
 
 
@@ -105,6 +106,31 @@ def test_storage_and_ledger_agree_whatever_the_database_refuses(ingested: Settin
     run(step, str(NIGHT), ingested)
     after = seen(ingested, step)
     assert after[0] == after[1][-1] != before[0]
+
+
+@pytest.mark.parametrize("step", ["ingest_clicks", "aggregate_clicks"])
+def test_nobody_reads_what_the_ledger_does_not_know_where_the_server_dies_before_it_commits(
+    ingested: Settings, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_anew(ingested, step)
+    path, query = LEDGER[step]
+    before, put_in_place = rows_of(ingested, query), Draft.put_in_place
+
+    def and_die(draft: Draft) -> None:
+        put_in_place(draft)
+        rows_of(ingested, "select pg_terminate_backend(pid, 10000) from pg_stat_activity where " + OTHERS)
+
+    with monkeypatch.context() as patched, pytest.raises(NotReady, match=r"must answer|lost"):
+        patched.setattr(Draft, "put_in_place", and_die)
+        run(step, str(NIGHT), ingested)
+    assert rows_of(ingested, query) == before
+    with pytest.raises(NotReady, match=f"{path} is not in .* or not complete"):
+        Storage(ingested.storage_url).read(path)
+    with pytest.raises(NotReady, match=f"{NIGHT} are not (ingested|aggregated): run {step}"):
+        run(STEPS[STEPS.index(step) + 1], str(NIGHT), ingested)
+    run(step, str(NIGHT), ingested)
+    in_storage, in_ledger = seen(ingested, step)
+    assert in_storage == in_ledger[-1] != before[-1][0]
 
 
 def deliver_anew(settings: Settings, step: str) -> None:

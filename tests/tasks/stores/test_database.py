@@ -95,6 +95,17 @@ def test_a_database_that_is_down_is_not_ready_and_its_password_not_shown(setting
     assert "secret" not in str(refusal.value)
 
 
+def test_a_server_that_is_gone_without_a_word_is_noticed(settings):
+    """Within two minutes, by what the connection asks of TCP; DATABASE_URL may ask for something else."""
+    more = "&" if "?" in settings.database_url else "?"
+    hasty = with_url(settings, f"{settings.database_url}{more}keepalives_idle=5")
+    for mine, idle in ((settings, "60"), (hasty, "5")):
+        with connect(mine) as connection:
+            asked = connection.connection.dbapi_connection.info.dsn_parameters
+        assert (asked["connect_timeout"], asked["keepalives_idle"]) == ("10", idle)
+        assert (asked["keepalives_interval"], asked["keepalives_count"]) == ("10", "6")
+
+
 def select_one(connection: sa.Connection) -> None:
     connection.execute(sa.text("select 1"))
 

@@ -66,6 +66,12 @@ def test_a_replica_is_waited_for_and_named(settings):
     run(settings, WRITE)
 
 
+def test_a_migration_waits_for_a_replica_to_be_promoted(fresh_settings):
+    set_on_database(fresh_settings, "default_transaction_read_only = on")
+    with pytest.raises(NotReady, match=r"read-only.*let DATABASE_URL name the primary"):
+        migrate(fresh_settings)
+
+
 def test_a_revoked_right_is_named_and_not_waited_for(settings):
     with database_engine(settings).begin() as connection:
         connection.exec_driver_sql("create role clerk login in role analyst")
