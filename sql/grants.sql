@@ -42,6 +42,9 @@ begin
                 values  -- what happened is added to and never changed
                     ('live_version_change', 'select, insert'),
                     ('gate_verdict', 'select, insert'),
+                    ('exposure', 'select, insert'),
+                    ('pair_rule', 'select, insert'),
+                    ('version_withdrawal', 'select, insert'),
                     ('ingest_ledger', 'select, insert'),
                     ('ingest_rule_count', 'select, insert'),
                     ('catalogue_load', 'select, insert'),
@@ -52,6 +55,7 @@ begin
                     ('recommendation_version', 'select, insert, update, delete'),
                     ('live_version', 'select, insert, update'),
                     ('blocked_product', 'select, insert, delete'),
+                    ('title_word', 'select, insert, update, delete'),
                     ('daily_aggregate', 'select, insert, update'),
                     ('night_build', 'select, insert, update'),
                     ('night_build_day', 'select, insert, delete'),

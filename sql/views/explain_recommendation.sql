@@ -14,6 +14,7 @@ begin atomic
         why.score_co_clicks, why.score_popularity, why.score_like_products, why.score_titles, why.score_model,
         why.score_base, why.score_rules,
         case
+            when recommendation.source = 'pinned' then 'A person pinned it: see pair_rule.'
             when recommendation.source = 'category' then 'It goes with the category or sells well there; the list was too short.'
             when recommendation.source = 'popular' then 'It is popular in the shop; the list was too short.'
             when recommendation.source = 'cold' then 'The product has no click yet; its title is like those of products whose pages led here.'
@@ -52,6 +53,12 @@ begin atomic
         and recommendation.related_product_id = explain_recommendation.related_product_id
         and not exists (
             select from blocked_product where blocked_product.product_id = recommendation.related_product_id
+        )
+        and not exists (
+            select from current_pair_rules as rule
+            where rule.action = 'block'
+                and rule.product_id = recommendation.product_id
+                and rule.related_product_id = recommendation.related_product_id
         );
 end;
 

@@ -13,6 +13,12 @@ begin atomic
         and not exists (
             select from blocked_product where blocked_product.product_id = recommendation.related_product_id
         )
+        and not exists (
+            select from current_pair_rules as rule
+            where rule.action = 'block'
+                and rule.product_id = recommendation.product_id
+                and rule.related_product_id = recommendation.related_product_id
+        )
     order by recommendation.rank
     limit k;
 end;

@@ -49,6 +49,24 @@ def approve(settings: Settings, version_id: int, reason: str, by: str = "") -> d
         return _make_live(connection, version_id, move)
 
 
+def withdraw(settings: Settings, version_id: int, reason: str, by: str = "") -> dict[str, object]:
+    """Keep rollbacks from a version that is not live; only a person who approves it brings it back.
+
+    Raises BadInput without a reason and for a version that is not retired.
+    """
+    move = _move("withdrawal", by, reason)
+    with locked(settings, "publish") as connection, connection.begin():
+        found = connection.execute(statement("version_status"), {"version_id": version_id}).one_or_none()
+        if found is None or found.status != "retired":
+            seen = "no such version" if found is None else f"one that is {found.status}"
+            raise BadInput(
+                f"version {version_id} must be retired to be withdrawn, got {seen}: roll back from the live one, and "
+                "leave what was rejected as it is"
+            )
+        connection.execute(statement("withdraw_version"), {"version_id": version_id, **move.__dict__})
+    return {"version": version_id, "night": found.night, "by": move.actor}
+
+
 def _check_live(connection: Connection, version_id: int) -> None:
     live = versions.live(connection)
     if live is None or live["version_id"] != version_id:

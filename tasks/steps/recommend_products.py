@@ -16,6 +16,7 @@ from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish.explanations import write_reasons
 from tasks.publish.histories import write_histories
+from tasks.publish.pair_rules import read_pair_rules
 from tasks.settings import Settings
 from tasks.shards import shards_of
 from tasks.stores.artefacts import Artefact, Storage
@@ -33,8 +34,9 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     all lists together. Lists keep to MAX_SAME_CATEGORY, DIVERSITY, MAX_VARIANTS and MAX_EXPOSURE; short ones are filled
     up from their category, with what sells everywhere only where FILL_WITH_POPULAR says so. lists.json says what the
     lists look like, all and by segment of their query, histories.parquet how much is known of each product,
-    reasons.parquet why the first EXPLAINED_RANKS are recommended. Raises BadInput for ranked products of other settings
-    than these.
+    reasons.parquet why the first EXPLAINED_RANKS are recommended. What people pinned or blocked (table pair_rule) comes
+    last, so that the gate judges the rows that readers get. Raises BadInput for ranked products of other settings than
+    these, NotReady when an artefact or the database is away.
     """
     storage = Storage(settings.storage_url)
     inputs_of_all = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -42,6 +44,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     # What takes seconds to load, once nothing is missing.
     from eclare.related.explain import reasons_of
     from eclare.related.list_rules import Catalogue
+    from eclare.related.pair_rules import apply_pair_rules
     from eclare.related.rerank import rerank
     from eclare.related.variants import Variants
     from tasks.ranking import categories, list_rules, load_ranker, load_snapshot, recommendable
@@ -60,6 +63,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         sessions_P = snapshot.cooccurrence.popularity()
         catalogue = Catalogue(snapshot.titles_PV, categories(products), snapshot.allowed_P, variants, sessions_P)
         chosen = rerank(ranked.labels_QK, ranked.scores_QK, catalogue, snapshot.cooccurrence, rules)
+        chosen, applied = apply_pair_rules(chosen, read_pair_rules(products["product_id"], settings), catalogue)
         ids = strings(products["product_id"].to_pylist())
         recommendations = Recommendations(chosen.labels_PK, chosen.scores_PK, chosen.sources_PK, ids, ids)
         recommendations.save(folder)
@@ -71,7 +75,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         counts |= {"products": len(products), "recommendable": int(recommendable(products).sum())}
         counts |= {"rows": int((labels != PAD).sum()), "distinct": len(np.unique(labels[labels != PAD]))}
         counts |= {name: int((sources[labels != PAD] == place).sum()) for place, name in enumerate(SOURCES)}
-        counts |= {"moved_by_exposure": chosen.moved, **figures._asdict()}
+        counts |= {"moved_by_exposure": chosen.moved, **applied._asdict(), **figures._asdict()}
     return counts
 
 
