@@ -32,7 +32,8 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   reason. Until somebody does, it stays rejected and the former version stays live.
 - **report_night** judges the lists that were live on the last days by the clicks of these days (`interactions/`), into
   `metrics_while_live`; reads PostgreSQL about the night and the losses in `model/`; writes `report/report.html`, one
-  page to look at, also for a night that failed. Nothing depends on it: clear it to have the page anew.
+  page to look at, also for a night that failed; its button *Report of the night* opens it. Nothing depends on it: clear
+  it to have the page anew.
 
 `NotReady` (an input or a service is away) is tried again with growing pauses for two to three hours. `BadInput` fails
 at once, since only a changed input helps: correct it, then clear the failed task and those after it.
@@ -44,6 +45,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
 from dags.alerts import DEFAULT_ARGS
 from dags.nightly import MACROS, NIGHT, night_param
+from dags.report_link import ReportLink
 
 
 @task(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
@@ -143,7 +145,8 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["recommendations", "nightly", "gpu"],
 ) as dag:
-    shards = list_shards()
+    shards, report = list_shards(), report_night(NIGHT)
+    report.operator.operator_extra_links = (ReportLink(),)
     chain(
         build_interactions(NIGHT),
         build_label_graph(NIGHT),
@@ -153,5 +156,5 @@ with DAG(
         rank_products.partial(night=NIGHT).expand(shard=shards),
         recommend_products(NIGHT),
         publish_recommendations(NIGHT),
-        report_night(NIGHT).as_teardown(),  # runs whatever became of the others, and does not hide that they failed
+        report.as_teardown(),  # runs whatever became of the others, and does not hide that they failed
     )

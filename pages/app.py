@@ -36,7 +36,7 @@ def metrics(request: Request) -> Response:
     if not token:  # an empty one would match an empty header
         raise HTTPException(404, "Set METRICS_TOKEN to let Prometheus read metrics here.")
     if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
-        raise HTTPException(403, "The header must read: Authorization: Bearer METRICS_TOKEN")
+        raise HTTPException(401, "The header must read: Authorization: Bearer METRICS_TOKEN")
     return PlainTextResponse(prometheus_metrics(), media_type="text/plain; version=0.0.4")
 
 
@@ -53,7 +53,8 @@ def misread(request: Request, error: RequestValidationError) -> Response:
 @app.exception_handler(AnyHTTPException)
 def refused(request: Request, error: AnyHTTPException) -> Response:
     """An error as a page that says what to do; who is not logged in is led to the log-in, and back."""
-    if error.status_code == 401 and request.method == "GET":
+    is_read = request.method == "GET" and "text/html" in request.headers.get("Accept", "")  # by a person, not a program
+    if error.status_code == 401 and is_read:
         return to_log_in(request)
     said = SAYS.get(error.status_code, str(error.detail)) if error.detail in UNSAID else str(error.detail)
     return page(request, "error.html.j2", status=error.status_code, message=said)

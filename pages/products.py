@@ -15,7 +15,7 @@ from tasks.settings import Settings
 FOUND, SHOWN_ON, MOST_PAGES, NIGHTS, IN_HISTORY = 50, 20, 2_000, 10, 15
 PARTS = {  # by part of a score, as the stylesheet names it: what it is
     "co-clicks": "sessions with both", "popularity": "popularity", "like-products": "sessions of like products",
-    "titles": "words of both titles", "model": "the model", "rules": "the shop's rules",
+    "titles": "words that both titles share", "model": "the model", "rules": "the rules of the list",
 }  # fmt: skip
 BASE = "a pair that is average in everything"
 SOURCES = {  # by source of a row: what it says
@@ -190,15 +190,15 @@ def _why(row: Row, parts: dict[str, float]) -> str:
         return f"{SOURCES[row['source']].capitalize()}."
     if row["sessions"] is None:
         return "Only the first places are explained."
-    together = (
-        f"{row['sessions']:,} sessions contain both, the last on {row['last_day']}."
-        if row["sessions"]
-        else "No session contains both."
-    )
+    count = row["sessions"]
+    both = f"{count:,} session{'s contain' if count > 1 else ' contains'} both products, the last on {row['last_day']}."
+    together = both if count else "No session contains both products."
     heaviest = max(parts, key=lambda name: parts[name], default=None)
-    if heaviest is None or parts[heaviest] <= 0:
+    if heaviest is None:
         return together
-    return f"{together} Most of its score comes from {PARTS[heaviest]}."
+    if parts[heaviest] <= 0:
+        return f"{together} No part of its score speaks for it; the others had less."
+    return f"{together} The largest part of its score comes from {PARTS[heaviest]}."
 
 
 def _hidden(row: Row) -> str:

@@ -136,8 +136,8 @@ def _links(found: Row, may: May) -> list[tuple[str, str]]:
         links.append((f"roll_back{here}", "Roll back"))
     if found["status"] in ("rejected", "withdrawn") and found["has_rows"] and may.approve:
         links.append((f"approve{here}", "Make it live"))
-    if found["status"] == "retired" and found["has_rows"] and may.roll_back:
-        if found["live_night"] and found["night"] < found["live_night"]:
+    if found["status"] in ("retired", "rejected") and found["has_rows"] and may.roll_back:
+        if found["status"] == "retired" and found["live_night"] and found["night"] < found["live_night"]:
             links.append((f"roll_back?version={found['live_version']}&to={found['night']}", "Make it live"))
         links.append((f"withdraw{here}", "Withdraw"))
     return links

@@ -44,7 +44,6 @@ begin
                     ('gate_verdict', 'select, insert'),
                     ('exposure', 'select, insert'),
                     ('pair_rule', 'select, insert'),
-                    ('version_withdrawal', 'select, insert'),
                     ('ingest_ledger', 'select, insert'),
                     ('ingest_rule_count', 'select, insert'),
                     ('catalogue_load', 'select, insert'),

@@ -27,8 +27,9 @@ comment on column title_word.products is 'Products with the word in their title.
 do $$
 begin
     create extension if not exists pg_trgm;
+    create index title_word_by_trigrams on title_word using gin (word gin_trgm_ops);
 exception
-    when insufficient_privilege or undefined_file or feature_not_supported then
+    when insufficient_privilege or undefined_file or feature_not_supported or undefined_object then
         raise notice 'mistyped words are not found without the extension pg_trgm: let its owner run create extension pg_trgm in this database';
 end;
 $$;

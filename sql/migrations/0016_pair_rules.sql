@@ -1,4 +1,4 @@
--- What merchandisers pin to a list or keep out of it; versions that a person withdrew without being live.
+-- What merchandisers pin to a list or keep out of it.
 
 create table pair_rule (
     rule_id bigint generated always as identity primary key,
@@ -26,16 +26,3 @@ alter table recommendation drop constraint recommendation_source_check;
 alter table recommendation add constraint recommendation_source_check
     check (source in ('model', 'co-click', 'cold', 'category', 'popular', 'pinned')) not valid;
 comment on column recommendation.source is 'co-click: both were met in one session of the window; model: found without; cold: from the title of a product without clicks; category, popular: what fills up a list; pinned: a person put it there (pair_rule).';
-
-create table version_withdrawal (
-    version_id bigint not null references recommendation_version,
-    withdrawn_at timestamptz not null default clock_timestamp(),
-    actor text not null check (actor <> ''),
-    reason text not null check (reason <> ''),
-    primary key (version_id, withdrawn_at)
-);
-comment on table version_withdrawal is 'Versions that a person withdrew while another was live; rollbacks are in live_version_change.';
-comment on column version_withdrawal.version_id is 'recommendation_version.version_id.';
-comment on column version_withdrawal.withdrawn_at is 'When.';
-comment on column version_withdrawal.actor is 'Who decided.';
-comment on column version_withdrawal.reason is 'Why, in that person''s words.';

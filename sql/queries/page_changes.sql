@@ -11,6 +11,7 @@ place as (
     from page
     join recommendation as later
         on later.version_id = :after and later.product_id = page.product_id and later.rank <= 10
+    where exists (select from recommendation where version_id = :before)
 ),
 former as (
     select page.product_id, earlier.rank, earlier.related_product_id

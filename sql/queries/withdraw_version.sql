@@ -2,5 +2,7 @@ with withdrawn as (
     update recommendation_version
     set status = 'withdrawn', withdrawn_at = clock_timestamp()
     where version_id = :version_id
+    returning version_id
 )
-insert into version_withdrawal (version_id, actor, reason) values (:version_id, :actor, :reason);
+insert into live_version_change (action, version_id, actor, reason)
+select :action, version_id, :actor, :reason from withdrawn;

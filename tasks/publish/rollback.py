@@ -1,4 +1,4 @@
-"""A person moves the live pointer: back to a former version, or on to one that was refused. Both are audited."""
+"""What a person decides about versions: back to a former one, on to a refused one, away with one. All is audited."""
 
 from tasks.errors import BadInput
 from tasks.night import Night
@@ -7,6 +7,13 @@ from tasks.publish.versions import Move
 from tasks.settings import Settings
 from tasks.stores.database import Connection, statement
 from tasks.stores.locks import locked
+
+NOT_WITHDRAWN = {  # by status: what to do instead
+    "missing": "see the table recommendation_version",
+    "live": "go back to the one before it, which withdraws it: python -m tasks rollback --version {version_id}",
+    "staged": "a publish is writing it, or was killed and the next one drops it",
+    "withdrawn": "it stays so until somebody approves it",
+}
 
 
 def rollback(settings: Settings, version_id: int, reason: str, by: str = "", to: str = "") -> dict[str, object]:
@@ -50,21 +57,21 @@ def approve(settings: Settings, version_id: int, reason: str, by: str = "") -> d
 
 
 def withdraw(settings: Settings, version_id: int, reason: str, by: str = "") -> dict[str, object]:
-    """Keep rollbacks from a version that is not live; only a person who approves it brings it back.
+    """Withdraw a version that is not live: no rollback goes to it, and a run of its night waits for `approve`.
 
-    Raises BadInput without a reason and for a version that is not retired.
+    Raises BadInput without a reason, for the live version and for one that is neither retired nor rejected.
     """
-    move = _move("withdrawal", by, reason)
+    move = _move("withdraw", by, reason)
     with locked(settings, "publish") as connection, connection.begin():
         found = connection.execute(statement("version_status"), {"version_id": version_id}).one_or_none()
-        if found is None or found.status != "retired":
-            seen = "no such version" if found is None else f"one that is {found.status}"
+        status = found.status if found else "missing"
+        if status in NOT_WITHDRAWN:
             raise BadInput(
-                f"version {version_id} must be retired to be withdrawn, got {seen}: roll back from the live one, and "
-                "leave what was rejected as it is"
+                f"version {version_id} must be retired or rejected to be withdrawn, got one that is {status}: "
+                + NOT_WITHDRAWN[status].format(version_id=version_id)
             )
         connection.execute(statement("withdraw_version"), {"version_id": version_id, **move.__dict__})
-    return {"version": version_id, "night": found.night, "by": move.actor}
+        return {"version": version_id, "night": found.night, "by": move.actor}
 
 
 def _check_live(connection: Connection, version_id: int) -> None:
@@ -74,7 +81,19 @@ def _check_live(connection: Connection, version_id: int) -> None:
         raise BadInput(
             f"a rollback withdraws the version that is live, which must be {version_id}, got {seen}: somebody was "
             "faster; look at what readers see now, and ask again with its number if it is bad as well"
+            + _may_come_back(connection, version_id)
         )
+
+
+def _may_come_back(connection: Connection, version_id: int) -> str:
+    """What to do where a publish was faster than the rollback: it left the bad version retired, not withdrawn."""
+    found = connection.execute(statement("version_status"), {"version_id": version_id}).one_or_none()
+    if found is None or found.status != "retired":
+        return ""
+    return (
+        f"; version {version_id} is retired and a rollback may make it live again: if it is bad, run "
+        f"python -m tasks withdraw --version {version_id} --reason ..."
+    )
 
 
 def _move(action: str, by: str, reason: str) -> Move:

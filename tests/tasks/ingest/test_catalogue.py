@@ -73,7 +73,7 @@ def test_prices_and_pictures_are_kept_where_they_are_some(tmp_path: Path) -> Non
     rows = [
         ("$12.50", "https://img.example/a b.jpg"), ("12,50 €", "http://img.example/1.jpg?w=2&h=3"),
         (60 * "9", "javascript:alert(1)"), ("", long), ("x", '"https://img.example/""quoted"""'),
-        ("1", "//img.example/1"), ("2", "data:image/png;base64,AAAA"),
+        ("1", "//img.example/1"), ("2", "data:image/png;base64;AAAA"),
     ]  # fmt: skip
     content = as_csv(
         *(f'{number},Tea,"{price}",{address}' for number, (price, address) in enumerate(rows)),

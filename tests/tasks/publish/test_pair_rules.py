@@ -64,9 +64,6 @@ def test_a_blocked_pair_is_not_read_whatever_the_version_says(settings):
 def test_what_was_decided_is_added_to_by_publishers_and_read_by_analysts(settings):
     set_pair_rule(settings, rule("block", "1", "2"), "ada")
     with as_role(settings, "publisher") as connection:
-        set_pair = (
-            "insert into pair_rule (product_id, related_product_id, action, reason) values ('2', '3', 'pin', 'why')"
-        )
         connection.execute(sa.text(PIN))
         for change in ("update pair_rule set reason = ''", "delete from pair_rule"):
             with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
