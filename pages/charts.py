@@ -68,11 +68,8 @@ def over_days(words: Words, points: tuple[Point, ...], thresholds: tuple[Thresho
             by_day = {point.at: point for point in of_name}
             values = [by_day[day].value if day in by_day else float("nan") for day in every_day]
             label, marker, colour = name if _is_one_of_many(points) else None, MARKERS[i % 4], SERIES[i % 4]
-            axes.plot(every_day, values, DASHES[i % 4], marker=marker, color=colour, label=label)  # type: ignore[arg-type]
-            spread = [by_day[day] for day in every_day if day in by_day and by_day[day].low is not None]
-            axes.vlines(
-                [p.at for p in spread], [p.low for p in spread], [p.high for p in spread], color=colour, alpha=0.5
-            )
+            axes.plot(every_day, values, DASHES[i % 4], marker=marker, color=colour, label=label)
+            _draw_intervals(axes, [point.at for point in of_name], of_name, colour)
         _label_days(axes, every_day)
 
     return _svg(words, points, thresholds, draw)
@@ -88,8 +85,7 @@ def beside_rivals(words: Words, points: tuple[Point, ...]) -> Markup:
             across = [metrics.index(point.at) + 0.16 * (i - (len(systems) - 1) / 2) for point in of_name]
             colour = SERIES[i] if i < len(SERIES) else INK
             axes.plot(across, [p.value for p in of_name], "osD^vX"[i % 6], color=colour, label=name)
-            spread = [(x, p) for x, p in zip(across, of_name, strict=True) if p.low is not None]
-            axes.vlines([x for x, _ in spread], [p.low for _, p in spread], [p.high for _, p in spread], color=colour)
+            _draw_intervals(axes, across, of_name, colour)
         axes.set_xticks(range(len(metrics)), metrics)
 
     return _svg(words, points, (), draw)
@@ -175,6 +171,15 @@ def _by_name(points: Sequence[Point]) -> list[tuple[str, list[Point]]]:
 
 def _is_one_of_many(points: Sequence[Point]) -> bool:
     return len({point.name for point in points}) > 1
+
+
+def _draw_intervals(axes: "Axes", across: Sequence[Any], points: Sequence[Point], colour: str) -> None:
+    """A line from end to end for each point that has an interval."""
+    found = [
+        (x, p.low, p.high) for x, p in zip(across, points, strict=True) if p.low is not None and p.high is not None
+    ]
+    for x, low, high in found:
+        axes.vlines(x, low, high, color=colour, alpha=0.6)
 
 
 def _label_days(axes: "Axes", days: Sequence[date]) -> None:

@@ -89,8 +89,7 @@ def forbid(allowed: bool, dag_id: str) -> None:
 def to_log_in(request: Request) -> Response:
     """The way to Airflow's log-in, and from there back to the page that was asked for."""
     root = urlsplit(conf.get("api", "base_url", fallback="/")).path.rstrip("/")
-    query = f"?{request.url.query}" if request.url.query else ""
-    back = f"{request.scope.get('root_path', '')}/{request.url.path.rpartition('/')[2]}{query}"
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"{root}/api/v2/auth/login?{urlencode({'next': back})}", status_code=303)
 
 

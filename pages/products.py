@@ -56,11 +56,9 @@ def search(request: Request, words: str = "") -> Response:
 
 
 @router.get("/product")
-def product(
-    request: Request, may: UserMay, product_id: str, version: int | None = None, beside: int | str | None = None
-) -> Response:
+def product(request: Request, may: UserMay, product_id: str, version: int | None = None, beside: str = "") -> Response:
     """The list of a product in a version, the live one where none is asked for, and beside another."""
-    beside_id = int(beside) if str(beside or "").isdecimal() else None
+    beside_id = int(beside) if beside.isdecimal() else None
     with reading() as read:
         kept = read("page_kept_versions")
         version_id = _chosen(read, version)

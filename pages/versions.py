@@ -87,7 +87,7 @@ def changes(request: Request, before: int, after: int) -> Response:
         found = read("page_changes", before=before, after=after, pages=PAGES)
         changed = [row for row in found if row["new"] or row["gone"]][:CHANGED]
         _name(read, changed, before, after)
-    return page(request, "changes.html.j2", before=before, after=after, changed=changed, **_share(found))
+    return page(request, "changes.html.j2", before=before, after=after, changed=changed, share=_share(found))
 
 
 @router.get("/move/{action}")
@@ -149,16 +149,16 @@ def _form(request: Request, user: str, asked: _Asked, refused: str = "") -> Resp
         now = _summary(read, found["live_version"])
         then = _summary(read, _target(read, asked.action, found, asked.to))
         judged = then if asked.action == "roll_back" and then else found
-        changed = {"places": 0, "new_places": 0, "pages": 0}
+        share = _share([])
         if now and then and now["version_id"] != then["version_id"]:
-            changed = _share(read("page_changes", before=now["version_id"], after=then["version_id"], pages=PAGES))
+            share = _share(read("page_changes", before=now["version_id"], after=then["version_id"], pages=PAGES))
         verdicts = read("report_verdicts", version_id=judged["version_id"])
         hidden = read("page_hidden", version_id=judged["version_id"], most=HIDDEN)
     failed = [row for row in verdicts if not row["passed"] and row["level"] == "stop"]
     return page(
         request, "move.html.j2", status=400 if refused else 200, move=MOVE[asked.action], asked=asked, version=judged,
         now=now, then=then, failed=failed, hidden=hidden, most_hidden=HIDDEN, sentences=SENTENCES, refused=refused,
-        token=form_token(user), **changed,
+        token=form_token(user), share=share,
     )  # fmt: skip
 
 

@@ -365,7 +365,7 @@ def test_search_finds_beginnings_and_what_was_mistyped_and_says_when_it_cut(sett
     html = page.get("/search", params={"words": "mu"}).text
     assert "than these 1 begin so" in html and found("mu") == ["1"]
     with transaction(settings) as connection:
-        connection.execute(sa.text("drop extension pg_trgm"))
+        connection.execute(sa.text("drop extension pg_trgm cascade"))
     html = page.get("/search", params={"words": "ketle"}).text
     assert "lacks the extension pg_trgm" in html and found("ketle") == [] and found("kett") == ["3"]
 
