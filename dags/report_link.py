@@ -15,4 +15,5 @@ class ReportLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's signature)
         """Where the page Recommendations serves it, once the task has run and its night is rendered."""
         root = urlsplit(conf.get("api", "base_url", fallback="/")).path.rstrip("/")
-        return f"{root}/recommendations/report?night={operator.op_kwargs['night']}"
+        (night,) = operator.op_args
+        return f"{root}/recommendations/report?night={night}"
