@@ -17,7 +17,7 @@ from tasks.settings import Settings
 
 Action = Literal["approve", "roll_back", "withdraw"]
 Row = dict[str, Any]
-MOVES, PAGES, CHANGED, PREVIEWED, HIDDEN = 40, 1_000, 100, 8, 50
+MOVES, PAGES, CHANGED, PREVIEWED, HIDDEN = 40, 300, 100, 8, 50
 
 router = APIRouter(dependencies=[MAY_LOOK])
 

@@ -250,6 +250,19 @@ def test_another_site_cannot_roll_back_with_the_operator_s_cookie(
     screen.wait(lambda: "Who did what" in screen.driver.page_source)  # the cookie was and is good
 
 
+def test_the_page_inside_airflow_is_light_or_dark_as_airflow_is(
+    topology: Topology, published: Settings, screen: Browser
+) -> None:
+    log_in(screen, topology, "op")
+    for theme, ground in (("dark", "rgb(17, 23, 29)"), ("light", "rgb(244, 246, 248)")):
+        screen.driver.execute_script(f"localStorage.setItem('theme', '{theme}')")
+        screen.open("/plugin/recommendations")
+        screen.driver.switch_to.frame(screen.find("iframe"))
+        screen.wait(lambda: screen.all("h1"))
+        assert screen.driver.execute_script("return getComputedStyle(document.body).backgroundColor") == ground
+        screen.driver.switch_to.default_content()
+
+
 def test_an_operator_rolls_back_in_the_page_inside_airflow(
     topology: Topology, published: Settings, screen: Browser
 ) -> None:
@@ -261,7 +274,8 @@ def test_an_operator_rolls_back_in_the_page_inside_airflow(
     screen.click_text("Roll back", "a.button")
     screen.wait(lambda: "Live afterwards" in screen.driver.page_source)
     screen.picture("roll-back")
-    screen.driver.switch_to.active_element.send_keys("odd titles", Keys.ENTER)  # the reason has the focus
+    screen.type("input[name=reason]", "odd titles")
+    screen.find("button.grave").click()
     screen.wait(lambda: rows_of(published, "select status from recommendation_version order by 1")[0] == ("live",))
     screen.wait(lambda: len(rows_of(published, "select * from live_history")) == 2)
     move = rows_of(published, "select action, night, actor, reason from live_history order by change_id desc limit 1")
