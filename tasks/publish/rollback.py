@@ -38,7 +38,7 @@ def rollback(settings: Settings, version_id: int, reason: str, by: str = "", to:
 
 
 def approve(settings: Settings, version_id: int, reason: str, by: str = "") -> dict[str, object]:
-    """Make a version live that the gate rejected or a rollback withdrew.
+    """Make a version live that the gate rejected or somebody withdrew.
 
     One that breaks a zero rule has no rows and cannot be. Raises BadInput without a reason and for a version that is
     neither or has no rows.
@@ -65,7 +65,7 @@ def withdraw(settings: Settings, version_id: int, reason: str, by: str = "") -> 
     with locked(settings, "publish") as connection, connection.begin():
         found = connection.execute(statement("version_status"), {"version_id": version_id}).one_or_none()
         status = found.status if found else "missing"
-        if status in NOT_WITHDRAWN:
+        if found is None or status in NOT_WITHDRAWN:
             raise BadInput(
                 f"version {version_id} must be retired or rejected to be withdrawn, got one that is {status}: "
                 + NOT_WITHDRAWN[status].format(version_id=version_id)

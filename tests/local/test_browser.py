@@ -254,6 +254,7 @@ def test_the_page_inside_airflow_is_light_or_dark_as_airflow_is(
     topology: Topology, published: Settings, screen: Browser
 ) -> None:
     log_in(screen, topology, "op")
+    screen.open("/recommendations/")  # of the same origin, as what Airflow keeps in the browser
     for theme, ground in (("dark", "rgb(17, 23, 29)"), ("light", "rgb(244, 246, 248)")):
         screen.driver.execute_script(f"localStorage.setItem('theme', '{theme}')")
         screen.open("/plugin/recommendations")
