@@ -40,13 +40,19 @@ def main(
             ids = ids_of(products)
             kinds = {
                 "airflow": (FLOOR for _ in range(requests)),
-                "search_by_words": _paths("?words=product+{row}", ids, requests),
-                "search_by_a_word_of_all": _paths("?words=product", ids, requests),
-                "search_by_id": _paths("?words={id}", ids, requests),
+                "overview": _paths("", ids, requests),
+                "search_by_words": _paths("search?words=product+{row}", ids, requests),
+                "search_by_a_word_of_all": _paths("search?words=product", ids, requests),
+                "search_mistyped": _paths("search?words=prodcut+{row}", ids, requests),
+                "search_by_id": _paths("search?words={id}", ids, requests),
                 "product": _paths("product?product_id={id}", ids, requests),
+                "product_beside": _paths("product?product_id={id}&version=1&beside=2", ids, requests),
                 "nights": _paths("nights", ids, requests),
+                "versions": _paths("versions", ids, requests),
                 "version": _paths("version?version_id=2", ids, requests),
                 "changes": _paths("changes?before=1&after=2", ids, requests),
+                "roll_back": _paths("move/roll_back?version=2", ids, requests),
+                "pairs": _paths("pairs", ids, requests),
             }
             milliseconds = {kind: _rounded([_ask(client, path) for path in paths]) for kind, paths in kinds.items()}
     slowest = max(times["mean"] for kind, times in milliseconds.items() if kind != "airflow")

@@ -34,8 +34,8 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   version stays live.
 - **Write the report of the night** (`report_night`) judges the lists that were live on the last days by the clicks of
   these days (`interactions/`), into `metrics_while_live`; reads PostgreSQL about the night and the losses in
-  `model/`; writes `report/report.html`, one page to look at, also for a night that failed. Nothing depends on it:
-  clear it to have the page anew.
+  `model/`; writes `report/report.html`, one page to look at, also for a night that failed; its button *Report of the
+  night* opens it. Nothing depends on it: clear it to have the page anew.
 
 `NotReady` (an input or a service is away) is tried again with growing pauses for two to three hours. `BadInput` fails
 at once, since only a changed input helps: correct it, then clear the failed task and those after it.
@@ -47,6 +47,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
 
 from dags.alerts import DEFAULT_ARGS, PublishedNotice
 from dags.nightly import BY_HAND, LIVE, MACROS, NIGHT, night_param
+from dags.report_link import ReportLink
 
 
 @task(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
@@ -155,7 +156,8 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["recommendations", "nightly", "gpu"],
 ) as dag:
-    shards = list_shards()
+    shards, report = list_shards(), report_night(NIGHT)
+    report.operator.operator_extra_links = (ReportLink(),)
     chain(
         build_interactions(NIGHT, BY_HAND),
         build_label_graph(NIGHT),
@@ -165,5 +167,5 @@ with DAG(
         rank_products.partial(night=NIGHT).expand(shard=shards),
         recommend_products(NIGHT),
         publish_recommendations(NIGHT),
-        report_night(NIGHT).as_teardown(),  # runs whatever became of the others, and does not hide that they failed
+        report.as_teardown(),  # runs whatever became of the others, and does not hide that they failed
     )

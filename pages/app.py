@@ -1,101 +1,33 @@
-"""The page for operators: search a product, see why, look at nights, compare two, roll back; metrics for Prometheus.
+"""The page for operators and merchandisers: what is live, a product's list, nights, versions, pairs; for Prometheus.
 
-Who may read the DAG refresh_recommendations may look; who may trigger roll_back may roll back; metrics take a token.
-Lists as JSON are in pages/lists.py.
+Who may read the DAG refresh_recommendations may look. Who may trigger roll_back, approve_version or
+refresh_recommendations may take a version away, let one pass, or pin and block pairs. Metrics take a token, lists as
+JSON (pages/lists.py) a token or a look.
 """
 
-from pathlib import Path
-from typing import Annotated, Any
-
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
-from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from pages.chart import chart_of
-from pages.guards import check_form, form_token, from_this_site, shows_token, with_headers
+from pages import merchandising, nights, overview, products, versions
+from pages.guards import guarded, shows_token, to_log_in, with_headers
 from pages.lists import api
 from pages.prometheus import prometheus_metrics
-from pages.queries import http_errors, rows
-from tasks.publish.rollback import rollback
-from tasks.report.figures import COMPARED, WHILE_LIVE, figures_of, while_live_of
+from pages.rendering import FOR_GOOD, STYLE, STYLE_NAME, page
 from tasks.settings import Settings
-
-MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
-MAY_GO_BACK = requires_access_dag("POST", DagAccessEntity.RUN, "roll_back")
-FormText = Annotated[str, Form(pattern=r"^[^\x00]*$")]
-SHOWN, CHANGED = 20, 100  # related products of a product; changed places of two versions
-DAYS = 60  # that the charts show
 
 app = FastAPI(title="Recommendations", docs_url=None, redoc_url=None, openapi_url=None)
 app.middleware("http")(with_headers)
 app.mount("/api", api)
-templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
-    trim_blocks=True, lstrip_blocks=True,
-)  # fmt: skip
+for part in (overview, products, nights, versions, merchandising):
+    app.include_router(part.router)
 
 
-@app.get("/", dependencies=[MAY_LOOK])
-def search(request: Request, words: str = "") -> Response:
-    """Products by words of their title, or by their id."""
-    found = rows("page_search", words=words) if words.strip() else []
-    return _page(request, "search.html.j2", words=words, found=found)
-
-
-@app.get("/product", dependencies=[MAY_LOOK])
-def product(request: Request, product_id: str) -> Response:
-    """The related products of one product, with the reasons for each."""
-    related = rows("page_product", product_id=product_id, k=SHOWN)
-    if not related:
-        raise HTTPException(404, f"The live version has no related products for {product_id!r}.")
-    return _page(request, "product.html.j2", related=related)
-
-
-@app.get("/nights", dependencies=[MAY_LOOK])
-def nights(request: Request, user: GetUserDep) -> Response:
-    """Versions, their figures over the nights, and what readers saw, judged on the days that they saw it."""
-    last, while_live = rows("metrics_of_night", night=None), rows("metrics_while_live", night=None, days=DAYS)
-    named = [
-        {"day": row["day"], "name": WHILE_LIVE[row["metric"]], "value": row["value_of_7_days"]}
-        for row in while_live
-        if row["metric"] in COMPARED
-    ]
-    return _page(
-        request, "nights.html.j2", versions=rows("page_versions"), ratios=chart_of(rows("page_figures", days=DAYS)),
-        while_live=chart_of(named), live_lines=while_live_of(while_live), live_columns=WHILE_LIVE.values(),
-        figures=figures_of(last), evaluated=last[0]["night"] if last else None, token=form_token(user.get_name()),
-    )  # fmt: skip
-
-
-@app.get("/version", dependencies=[MAY_LOOK])
-def version(request: Request, version_id: int) -> Response:
-    """The verdicts of the gate on a version."""
-    verdicts = rows("report_verdicts", version_id=version_id)
-    if not verdicts:
-        raise HTTPException(404, f"No version {version_id} was judged.")
-    return _page(request, "version.html.j2", version_id=version_id, verdicts=verdicts)
-
-
-@app.get("/changes", dependencies=[MAY_LOOK])
-def changes(request: Request, before: int, after: int) -> Response:
-    """The first places whose related product differs between two versions."""
-    changed = rows("page_changes", before=before, after=after, places=CHANGED)
-    return _page(request, "changes.html.j2", before=before, after=after, changed=changed)
-
-
-@app.post("/roll_back", dependencies=[Depends(MAY_GO_BACK), Depends(from_this_site)])
-def roll_back(
-    user: GetUserDep, version: Annotated[int, Form()], reason: FormText, token: FormText = "", to: FormText = ""
-) -> Response:
-    """Withdraw the version that the page showed as live, in the name of who asked."""
-    check_form(user.get_name(), token)
-    with http_errors():
-        rollback(Settings(), version, reason, user.get_name(), to)
-    return RedirectResponse("nights", status_code=303)
+@app.get(f"/{STYLE_NAME}")
+def style() -> Response:
+    """The one stylesheet; it says nothing about the shop, so that the way to the log-in has it, too."""
+    return Response(STYLE, media_type="text/css", headers=FOR_GOOD)
 
 
 @app.get("/metrics")
@@ -121,12 +53,25 @@ def misread(request: Request, error: RequestValidationError) -> Response:
 
 @app.exception_handler(AnyHTTPException)
 def refused(request: Request, error: AnyHTTPException) -> Response:
-    """An error as a page that says what to do."""
-    page = _page(request, "error.html.j2", message=error.detail)
-    page.status_code = error.status_code
-    return page
+    """An error as a page that says what to do; who is not logged in is led to the log-in, and back."""
+    is_read = request.method == "GET" and "text/html" in request.headers.get("Accept", "")  # by a person, not a program
+    if error.status_code == 401 and is_read:
+        return to_log_in(request)
+    said = SAYS.get(error.status_code, str(error.detail)) if error.detail in UNSAID else str(error.detail)
+    return page(request, "error.html.j2", status=error.status_code, message=said)
 
 
-def _page(request: Request, template: str, **values: Any) -> Response:
-    prefix = request.scope.get("root_path", "")
-    return HTMLResponse(templates.get_template(template).render(prefix=prefix, **values))
+@app.exception_handler(Exception)
+def failed(request: Request, error: Exception) -> Response:
+    """A fault of ours: the traceback goes to the api-server's log, where Starlette sends it."""
+    return guarded(page(request, "error.html.j2", status=500, message=f"{SAYS[500]} ({type(error).__name__})"))
+
+
+UNSAID = ("Not Found", "Method Not Allowed", "Forbidden", "Not authenticated", "Invalid JWT token", "Token Expired")
+SAYS = {
+    401: "You must be logged in to Airflow: log in and send the form again.",
+    403: "Your role in Airflow does not allow this: ask whoever gives out roles.",
+    404: "There is no page at this address: begin at the overview.",
+    405: "This address takes no such request: begin at the overview.",
+    500: "The page has failed: its log, that of Airflow's api-server, says why. Nothing that is live has changed.",
+}

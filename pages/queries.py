@@ -8,21 +8,43 @@ from fastapi import HTTPException
 
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
-from tasks.stores.database import select, statement, transaction
+from tasks.stores.database import Connection, select, statement, transaction
 
 TIMEOUT = {"milliseconds": 5_000}
 
 
-def rows(query: str, **values: object) -> list[dict[str, Any]]:
-    """The rows of a query of sql/queries.
+class Reader:
+    """One connection for all that a page reads; a name of sql/queries with its values gives rows."""
 
-    Raises HTTPException 503 where the database is away or takes too long, 400 for a text that it cannot hold.
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, query: str, **values: object) -> list[dict[str, Any]]:
+        """The rows of a query; raises HTTPException 400 for a text that the database cannot hold."""
+        if any("\0" in value for value in values.values() if isinstance(value, str)):
+            raise HTTPException(400, "A text must hold no zero byte (%00), as no product does: leave it out.")
+        return select(self._connection, query, **values)
+
+    def one(self, query: str, **values: object) -> dict[str, Any] | None:
+        """The first row, None where there is none."""
+        return next(iter(self(query, **values)), None)
+
+
+@contextmanager
+def reading() -> Iterator[Reader]:
+    """What a page reads in one transaction.
+
+    Raises HTTPException 503 where the database is away or takes too long.
     """
-    if any("\0" in value for value in values.values() if isinstance(value, str)):
-        raise HTTPException(400, "A text must hold no zero byte (%00), as no product does: leave it out.")
     with http_errors(), transaction(Settings()) as connection:
         connection.execute(statement("set_statement_timeout"), TIMEOUT)
-        return select(connection, query, **values)
+        yield Reader(connection)
+
+
+def rows(query: str, **values: object) -> list[dict[str, Any]]:
+    """The rows of a single query of sql/queries; raises what `reading` raises."""
+    with reading() as read:
+        return read(query, **values)
 
 
 @contextmanager

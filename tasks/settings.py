@@ -136,6 +136,11 @@ class Settings(AlertSettings):
     max_data_age_hours: float = Field(
         50, gt=0, description="hours since the live version's last day of clicks ended, at which an alert goes out"
     )
+    image_hosts: str | None = Field(
+        None,
+        pattern=r"^(https?://)?[\w.*-]+(:\d+)?( +(https?://)?[\w.*-]+(:\d+)?)*$",
+        description="hosts whose pictures the page may load, with blanks between; None: no picture",
+    )
     metrics_token: str | None = Field(None, description="what Prometheus must show to read figures; None: refused")
     lists_token: str | None = Field(
         None, description="what servers show to read lists as JSON; None: only who may look"

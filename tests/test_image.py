@@ -162,7 +162,8 @@ apps, _ = plugins_manager.get_fastapi_plugins()
 page = TestClient(*(each["app"] for each in apps if each["name"] == "Recommendations"))
 answers = [page.get("/nights"), page.get("/metrics", headers={{"Authorization": "Bearer {TOKEN}"}})]
 
-from pages.app import MAY_LOOK, app
+from pages.app import app
+from pages.guards import MAY_LOOK
 
 ada = SimpleNamespace(get_name=lambda: "ada")  # somebody who has logged in
 app.dependency_overrides = {{MAY_LOOK.dependency: lambda: None, get_user: lambda: ada}}

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from eclare.evaluation.list_segments import PageFigures
 from tasks.errors import BadInput, NotReady, TaskError
+from tasks.publish.pair_rules import PairRule, set_pair_rule
 from tasks.run import BASELINE, INGEST, REFRESH, STEPS, run
 from tasks.run import refresh as run_all
 from tasks.settings import Settings
@@ -193,6 +194,28 @@ class TestAGoodNight:
         judged = "select distinct value, reason from gate_verdict where rule like 'live%' and value is not null"
         assert rows_of(live, judged) == [(1, "must be at least 0.7, is 1")]
         assert rows_of(live, "select count(*) from recommendation_version") == [(1,)]
+
+
+def test_what_people_pinned_and_blocked_is_so_in_the_next_version(live: Settings) -> None:
+    before = {(product, rank): related for product, rank, related, *_ in rows_of(live, LIVE)}
+    page, second, pinned = IDS[3], before[IDS[3], 2], before[IDS[3], 7]
+    for related, action in ((pinned, "pin"), (second, "block"), (IDS[0], "pin"), (IDS[1], "pin"), ("no such", "pin")):
+        set_pair_rule(live, PairRule(page, related, action, "as people want it"), "ada")
+    counts = run("recommend_products", str(NIGHT), live)
+    assert (counts["pinned"], counts["pins_skipped"], counts["blocked_pairs"]) == (1, 3, 1)
+    assert run("publish_recommendations", str(NIGHT), live)["new"] == 1
+    after = {(product, rank): related for product, rank, related, *_ in rows_of(live, LIVE)}
+    kept = [before[page, rank] for rank in range(1, live.top_k + 1) if (page, rank) in before]
+    assert [after[page, rank] for rank in range(1, len(kept))] == [
+        pinned, *(each for each in kept if each not in (second, pinned))
+    ]  # fmt: skip
+    assert {key: each for key, each in after.items() if key[0] != page} == {
+        key: each for key, each in before.items() if key[0] != page
+    }
+    pins = "select product_id, related_product_id, rank from current_recommendations where source = 'pinned'"
+    assert rows_of(live, pins) == [(page, pinned, 1)]
+    lists = f"select related_product_id from recommendation where product_id = '{page}' and version_id = 2"
+    assert second not in {related for (related,) in rows_of(live, lists)}, "it is not even stored"
 
 
 @pytest.fixture(scope="module")

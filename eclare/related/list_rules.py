@@ -14,8 +14,8 @@ from eclare.evaluation.lists import FIRST
 from eclare.related.recommendations import SOURCES
 from eclare.related.variants import Variants
 
-MODEL, CO_CLICK, COLD, CATEGORY, POPULAR = (
-    np.int8(SOURCES.index(name)) for name in ("model", "co-click", "cold", "category", "popular")
+MODEL, CO_CLICK, COLD, CATEGORY, POPULAR, PINNED = (
+    np.int8(SOURCES.index(name)) for name in ("model", "co-click", "cold", "category", "popular", "pinned")
 )
 
 Mask = npt.NDArray[np.bool_]

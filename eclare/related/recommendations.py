@@ -9,7 +9,7 @@ import numpy.typing as npt
 from eclare.arrays.strings import Strings, pack, unpack
 from eclare.arrays.topk import PAD
 
-SOURCES = ("model", "co-click", "cold", "category", "popular")
+SOURCES = ("model", "co-click", "cold", "category", "popular", "pinned")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,24 +1,37 @@
--- Ranks of the first ten at which the later version has another product than the one before, by product.
-with changed as (
+-- Of the pages looked at most: which first ten places hold another product than in another version.
+with page as (
+    select product_id, title, sessions
+    from recommended_product
+    where version_id = :after
+    order by sessions desc nulls last, product_id
+    limit :pages
+),
+place as (
+    select page.product_id, later.rank, later.related_product_id
+    from page
+    join recommendation as later
+        on later.version_id = :after and later.product_id = page.product_id and later.rank <= 10
+    where exists (select from recommendation where version_id = :before)
+),
+former as (
+    select page.product_id, earlier.rank, earlier.related_product_id
+    from page
+    join recommendation as earlier
+        on earlier.version_id = :before and earlier.product_id = page.product_id and earlier.rank <= 10
+),
+changed as (
     select
-        later.product_id, later.rank, later.related_product_id as related_after,
-        earlier.related_product_id as related_before
-    from recommendation as later
-    left join recommendation as earlier
-        on earlier.version_id = :before and earlier.product_id = later.product_id and earlier.rank = later.rank
-    where later.version_id = :after
-        and later.rank <= 10
-        and earlier.related_product_id is distinct from later.related_product_id
-        and exists (select from recommendation where version_id = :before)
-    order by later.product_id, later.rank
-    limit :places
+        product_id, related_product_id, place.rank, former.rank as rank_before
+    from place
+    full join former using (product_id, related_product_id)
 )
 select
-    changed.product_id, product.title, changed.rank, changed.related_before, former.title as title_before,
-    changed.related_after, latter.title as title_after
-from changed
-left join recommended_product as product on product.version_id = :after and product.product_id = changed.product_id
-left join recommended_product as former
-    on former.version_id = :before and former.product_id = changed.related_before
-left join recommended_product as latter on latter.version_id = :after and latter.product_id = changed.related_after
-order by changed.product_id, changed.rank;
+    page.product_id, page.title, page.sessions,
+    count(changed.rank) as places,
+    count(changed.rank) filter (where changed.rank_before is null) as new_places,
+    array_agg(changed.related_product_id order by changed.rank) filter (where changed.rank_before is null) as new,
+    array_agg(changed.related_product_id order by changed.rank_before) filter (where changed.rank is null) as gone
+from page
+join changed using (product_id)
+group by page.product_id, page.title, page.sessions
+order by page.sessions desc nulls last, page.product_id;

@@ -22,7 +22,13 @@ join recommended_product as product
     on product.version_id = live.version_id and product.product_id = recommendation.product_id
 join recommended_product as related
     on related.version_id = live.version_id and related.product_id = recommendation.related_product_id
-where not exists (select from blocked_product where blocked_product.product_id = recommendation.related_product_id);
+where not exists (select from blocked_product where blocked_product.product_id = recommendation.related_product_id)
+    and not exists (
+        select from current_pair_rules as rule
+        where rule.action = 'block'
+            and rule.product_id = recommendation.product_id
+            and rule.related_product_id = recommendation.related_product_id
+    );
 
 comment on view current_recommendations is 'What readers see: the related products of the live version, with titles, without what the newest catalogue blocks. One row per product and rank.';
 comment on column current_recommendations.product_id is 'The product whose page shows the related product.';
@@ -31,6 +37,6 @@ comment on column current_recommendations.rank is '1 is the best.';
 comment on column current_recommendations.related_product_id is 'The product recommended there.';
 comment on column current_recommendations.related_title is 'Its title on the version''s night.';
 comment on column current_recommendations.score is 'The model''s score; falls with the rank, comparable within one product only.';
-comment on column current_recommendations.source is 'co-click, model, cold, category or popular: see recommendation.source.';
+comment on column current_recommendations.source is 'co-click, model, cold, category, popular or pinned: see recommendation.source.';
 comment on column current_recommendations.night is 'Last UTC day of clicks the version was made from.';
 comment on column current_recommendations.version_id is 'recommendation_version.version_id of the live version.';

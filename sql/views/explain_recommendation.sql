@@ -18,6 +18,7 @@ begin
                 why.score_co_clicks, why.score_popularity, why.score_like_products, why.score_titles, why.score_model,
                 why.score_base, why.score_rules,
                 case
+                    when recommendation.source = 'pinned' then 'A person pinned it: see pair_rule.'
                     when recommendation.source = 'category' then 'It goes with the category or sells well there; the list was too short.'
                     when recommendation.source = 'popular' then 'It is popular in the shop; the list was too short.'
                     when why.sessions is null then 'Only the first ranks are explained (EXPLAINED_RANKS).'
@@ -58,6 +59,12 @@ begin
                 and recommendation.related_product_id = $2
                 and not exists (
                     select from blocked_product where blocked_product.product_id = recommendation.related_product_id
+                )
+                and not exists (
+                    select from current_pair_rules as rule
+                    where rule.action = 'block'
+                        and rule.product_id = recommendation.product_id
+                        and rule.related_product_id = recommendation.related_product_id
                 )
         $lookup$,
         (select version_id from live_version)

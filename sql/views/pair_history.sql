@@ -19,6 +19,6 @@ comment on column pair_history.related_product_id is 'The product recommended th
 comment on column pair_history.night is 'Last UTC day of clicks the version was made from.';
 comment on column pair_history.rank is '1 is the best.';
 comment on column pair_history.score is 'The model''s score that night; nights are different models, so compare ranks.';
-comment on column pair_history.source is 'co-click, model, cold, category or popular: see recommendation.source.';
+comment on column pair_history.source is 'co-click, model, cold, category, popular or pinned: see recommendation.source.';
 comment on column pair_history.status is 'rejected: never shown; live; retired: passed the gate, not live now; withdrawn: a person took it away.';
 comment on column pair_history.version_id is 'recommendation_version.version_id.';

@@ -29,8 +29,10 @@ from tasks.stores.artefacts import Artefact, Storage, dated_folders, hash_file
 from tasks.stores.filesystems import open_filesystem
 
 REQUIRED = ("product_id", "title")
-COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked")
+COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked", "price", "image_url")
 # What is written for letters that a charset lacks, and titles without a letter or a digit in any script.
+MAX_PRICE_CHARACTERS, MAX_ADDRESS_CHARACTERS = 50, 2_000
+ADDRESS = r"^https?://[^\s\x00-\x1f\"'<>\\]+$"  # of a picture
 LOST_LETTERS = r"\?\?|\x{FFFD}|^[^\p{L}\p{N}]*$"
 
 
@@ -48,7 +50,8 @@ class Delivery:
 class Catalogue:
     """The rows of a catalogue file.
 
-    products: product_id, title, category, brand (text), in_stock, blocked (bool); unique and sorted by product_id.
+    products: product_id, title, category, brand (text), in_stock, blocked (bool), price (text, as delivered), image_url
+    (http or https); unique and sorted by product_id.
     refused: product_id, reason (missing_product, missing_title, unfit_id, unfit_text, long_text) of the rows left out.
     hash: SHA-256 of the file.
     """
@@ -135,7 +138,8 @@ def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
 def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
     """Every row of the file, its columns as text; those that it lacks are null."""
     names, short_name = dict(zip(COLUMNS, COLUMNS, strict=True)), f"{file.parent.name}/{file.name}"
-    bounds, size = Bounds.of(settings), max(settings.max_title_characters, MAX_ID_LENGTH)
+    bounds = Bounds.of(settings)
+    size = max(settings.max_title_characters, MAX_ID_LENGTH, MAX_ADDRESS_CHARACTERS)
     with tempfile.TemporaryDirectory() as scratch:
         parquet = Path(scratch, "catalogue.parquet")  # a name of our own, because DuckDB takes some for patterns
         try:
@@ -178,6 +182,8 @@ def _validate(rows: ibis.Table, path: str, settings: Settings) -> tuple[pa.Table
     good = rows.filter(reason.isnull()).select(
         "product_id", title=rows.title.strip(), category=rows.category, brand=rows.brand,
         in_stock=_flag(rows, "in_stock", path, absent=True), blocked=_flag(rows, "blocked", path, absent=False),
+        price=_shown(rows.price, MAX_PRICE_CHARACTERS, r"^[^\x00-\x1f]+$"),
+        image_url=_shown(rows.image_url, MAX_ADDRESS_CHARACTERS, ADDRESS),
     )  # fmt: skip
     products = good.order_by("product_id").to_pyarrow()
     if not len(products):
@@ -188,6 +194,11 @@ def _validate(rows: ibis.Table, path: str, settings: Settings) -> tuple[pa.Table
 def _has_zero_byte(text: ibis.Value) -> ibis.Value:
     """PostgreSQL stores no such text."""
     return text.re_search(r"\x00").fill_null(False)
+
+
+def _shown(text: ibis.Value, most: int, pattern: str) -> ibis.Value:
+    """What is shown to people alone: null where it does not fit, which is no reason to do without the product."""
+    return ibis.cases((text.re_search(pattern) & (text.length() <= most), text), else_=ibis.null("string"))
 
 
 def _is_long(text: ibis.Value, settings: Settings) -> ibis.Value:

@@ -24,6 +24,7 @@ from eclare.evaluation.list_segments import (
 from eclare.evaluation.lists import list_figures
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.list_rules import Catalogue, ListRules, Lists
+from eclare.related.pair_rules import Applied, PairRules, apply_pair_rules
 from eclare.related.recommendations import SOURCES, Recommendations
 from eclare.related.rerank import rerank
 from eclare.related.variants import Variants
@@ -57,9 +58,10 @@ class Shop(NamedTuple):
         """The product of every row."""
         return strings(self.products["product_id"].to_pylist())
 
-    def lists(self, labels_PC: Rows, scores_PC: Floats) -> Lists:
-        """The lists of all products, chosen from the ranked candidates of each."""
-        return rerank(labels_PC, scores_PC, self.catalogue, self.cooccurrence, self.rules)
+    def lists(self, labels_PC: Rows, scores_PC: Floats, decided: PairRules) -> tuple[Lists, Applied]:
+        """The lists of all products, chosen from the ranked candidates of each, with what people pinned and blocked."""
+        chosen = rerank(labels_PC, scores_PC, self.catalogue, self.cooccurrence, self.rules)
+        return apply_pair_rules(chosen, decided, self.catalogue)
 
     def lists_of(self, queries: Rows, labels_QC: Rows, scores_QC: Floats, k: int) -> Rows:
         """The first k places of the lists of some products alone, Q x k, as readers would see them."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tasks.errors import BadInput, NotReady
 from tasks.publish.gate import Verdict
+from tasks.publish.title_words import words_of
 from tasks.settings import Settings
 from tasks.stores.database import (
     ROWS_PER_COPY,
@@ -37,6 +38,7 @@ class Version:
     products: pa.Table
     reasons: pa.RecordBatchReader
     description: dict[str, Any]
+    exposure: Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def stage(connection: Connection, version: Version) -> int:
         copy_rows(connection, f"recommended_product_{version_id}", version.products.to_reader(ROWS_PER_COPY))
         copy_rows(connection, f"recommendation_reason_{version_id}", version.reasons)
         connection.execute(statement("index_partitions", version_id=version_id))
+        _store_exposure(connection, version_id, version)
+        _replace_title_words(connection, version.products)
         _check_row_count(connection, version_id, version)
     return version_id
 
@@ -222,6 +226,18 @@ def _drop_partitions(connection: Connection, version_id: int) -> None:
 def _store_verdicts(connection: Connection, version_id: int, verdicts: Sequence[Verdict]) -> None:
     rows = [{"version_id": version_id, **verdict._asdict()} for verdict in verdicts]
     connection.execute(statement("insert_verdict"), rows)
+
+
+def _store_exposure(connection: Connection, version_id: int, version: Version) -> None:
+    names = ("version_id", "products", "share_of_places")
+    if rows := [dict(zip(names, (version_id, *point), strict=True)) for point in version.exposure]:
+        connection.execute(statement("insert_exposure"), rows)
+
+
+def _replace_title_words(connection: Connection, products: pa.Table) -> None:
+    connection.execute(statement("create_new_words"))
+    copy_rows(connection, "new_word", words_of(products["title"]).to_reader(ROWS_PER_COPY))
+    connection.execute(statement("replace_title_words"))
 
 
 def _check_row_count(connection: Connection, version_id: int, version: Version) -> None:

@@ -20,6 +20,7 @@ from tasks.night import Night
 from tasks.publish import versions
 from tasks.publish.clicked import read_clicked
 from tasks.publish.explanations import read_reasons
+from tasks.publish.exposure import exposure_of
 from tasks.publish.gate import RULES, GateConfig, Verdict, broken, broken_zero_rules, in_words, judge, read_gate
 from tasks.publish.histories import with_histories
 from tasks.publish.measurements import (
@@ -127,7 +128,8 @@ def _read(night: Night, settings: Settings) -> Iterator[_Tonight]:
             "product_count": int((recommendations.labels_NK != PAD).any(axis=1).sum()),
             "catalogue_count": len(products),
         }
-        version = Version(_rows(recommendations), _described(products, recommendations), reasons, description)
+        described, exposure = _described(products, recommendations), exposure_of(recommendations)
+        version = Version(_rows(recommendations), described, reasons, description, exposure)
         measured = measure_rows(recommendations, products) | measure_page(figures)
         even = even_page(recommendations, products, figures.with_session)
         yield _Tonight(night, version, measured, clicked, even, read_gate(settings))
@@ -178,8 +180,9 @@ def _described(products: pa.Table, made: Recommendations) -> pa.Table:
     is_shown_L = np.zeros(len(made.label_ids_L), np.bool_)
     is_shown_L[made.labels_NK[made.labels_NK != PAD]] = True
     mentioned = pa.array(np.concatenate([points, made.label_ids_L[is_shown_L]]), pa.string())
-    columns = ["product_id", "title", "category", "brand", "sessions", "segment"]
-    return products.select(columns).filter(pc.is_in(products["product_id"], mentioned))
+    columns = ["product_id", "title", "category", "brand", "price", "image_url", "sessions", "segment"]
+    known = [name for name in columns if name in products.column_names]  # catalogues of older code have fewer
+    return products.select(known).filter(pc.is_in(products["product_id"], mentioned))
 
 
 def _judge(connection: Connection, tonight: _Tonight, version_id: int, *, has_rows: bool) -> list[Verdict]:

@@ -14,6 +14,7 @@ from tasks.evaluation import LAST_CUT, held_out_of, judge, judge_beside_live, kn
 from tasks.model_config import NIGHT, load_cooccurrence, load_interactions
 from tasks.night import Night
 from tasks.publish.live_lists import Lists, live_lists, save_lists
+from tasks.publish.pair_rules import read_pair_rules
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage
 from tasks.stores.database import BASELINE, Metric, by_rules, store_metrics
@@ -42,7 +43,9 @@ def recommend_co_clicks(night: Night, settings: Settings) -> dict[str, float]:
             store_metrics(night, model.hash, metrics, settings)
             counts["queries"] = len(tonight.queries)
         with storage.write(night.artefact("recommendations"), made_from=made_from) as (folder, counts):
-            counts |= shop.write(shop.lists(*_counted(shop, settings)), folder)
+            decided = read_pair_rules(shop.products["product_id"], settings)
+            chosen, applied = shop.lists(*_counted(shop, settings), decided)
+            counts |= {**shop.write(chosen, folder), **applied._asdict()}
     return counts
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish.explanations import write_reasons
+from tasks.publish.pair_rules import read_pair_rules
 from tasks.settings import Settings
 from tasks.shards import shards_of
 from tasks.stores.artefacts import Artefact, Storage
@@ -24,8 +25,9 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
     all lists together. Lists keep to MAX_SAME_CATEGORY, DIVERSITY, MAX_VARIANTS and MAX_EXPOSURE; short ones are filled
     up from their category, with what sells everywhere only where FILL_WITH_POPULAR says so. lists.json says what the
     lists look like, all and by segment of their query, histories.parquet how much is known of each product,
-    reasons.parquet why the first EXPLAINED_RANKS are recommended. Raises BadInput for ranked products of other settings
-    than these.
+    reasons.parquet why the first EXPLAINED_RANKS are recommended. What people pinned or blocked (table pair_rule) comes
+    last, so that the gate judges the rows that readers get. Raises BadInput for ranked products of other settings than
+    these, NotReady when an artefact or the database is away.
     """
     storage = Storage(settings.storage_url)
     inputs_of_all = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]
@@ -45,8 +47,9 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         snapshot, ranker = load_snapshot(inputs, texts, model, settings, known_until=0), load_ranker(model)
         shop = Shop.of(pq.read_table(inputs / "products.parquet"), snapshot.titles_PV, snapshot.cooccurrence, settings)
         ranked = _ranked(storage, shards, len(shop.products), shop.rules.candidates)
-        chosen = shop.lists(ranked.labels_QK, ranked.scores_QK)
-        counts |= shop.write(chosen, folder)
+        decided = read_pair_rules(shop.products["product_id"], settings)
+        chosen, applied = shop.lists(ranked.labels_QK, ranked.scores_QK, decided)
+        counts |= {**shop.write(chosen, folder), **applied._asdict()}
         first = slice(None), slice(settings.explained_ranks)
         reasons = reasons_of(snapshot, ranker, ranked, chosen.labels_PK[first], chosen.scores_PK[first])
         write_reasons(reasons, shop.ids_P, night.day, folder)

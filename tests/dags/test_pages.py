@@ -9,11 +9,13 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
-from pages.app import MAY_GO_BACK, MAY_LOOK, app
-from pages.guards import form_token
+from pages.app import app
+from pages.guards import MAY_LOOK, form_token
 from tasks.errors import BadInput
+from tasks.night import Night
 from tasks.publish.channels import point_channel
 from tasks.steps.publish_recommendations import publish_recommendations
+from tasks.steps.report_night import report_night
 from tasks.stores.database import transaction
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
 from tests.tasks.publish.test_explanations import publish_with_reasons
@@ -32,10 +34,11 @@ def settings(settings, monkeypatch):
 
 
 @pytest.fixture
-def page(settings):
+def page(settings, monkeypatch):
     ada = SimpleNamespace(get_name=lambda: "ada")
-    app.dependency_overrides = {MAY_LOOK.dependency: lambda: None, MAY_GO_BACK: lambda: None, get_user: lambda: ada}
-    yield TestClient(app, follow_redirects=False)
+    app.dependency_overrides = {MAY_LOOK.dependency: lambda: None, get_user: lambda: ada}
+    monkeypatch.setattr("pages.guards.is_allowed", lambda *_: True)
+    yield TestClient(app, follow_redirects=False, raise_server_exceptions=False)
     app.dependency_overrides = {}
 
 
@@ -53,11 +56,11 @@ def shop(settings):
 
 def test_a_product_is_found_by_its_words_and_its_id_and_titles_are_text(shop, page):
     for words in ("mug", "MUG", "1"):
-        html = page.get("/", params={"words": words}).text
+        html = page.get("/search", params={"words": words}).text
         assert "&lt;script&gt;" in html and "<script>" not in html
         assert "product?product_id=1" in html
-    assert "knows no product" in page.get("/", params={"words": "nothing like it"}).text
-    assert "knows no product" not in page.get("/").text
+    assert "No title of the live version" in page.get("/search", params={"words": "nothing like it"}).text
+    assert "No title of the live version" not in page.get("/search").text
 
 
 def test_a_product_shows_its_related_ones_and_why(settings, page):
@@ -67,18 +70,35 @@ def test_a_product_shows_its_related_ones_and_why(settings, page):
     assert "7 sessions contain both products, the last on 2017-06-27." in html
     assert "The largest part of its score comes from sessions with both." in html
     assert "2017-06-30" in html
+    assert 'class="part-co-clicks" x="' in html and "sessions with both +0.50, popularity +0.12" in html
+    assert "no session" not in html and "Only the first places are explained." not in html
+    assert "Shown on these pages" in html and html.count("rank there") == 1
 
 
-def test_nights_show_status_failed_rules_and_figures(shop, page):
+def test_versions_show_status_and_failed_rules_and_nights_their_figures(shop, page):
+    versions = page.get("/versions").text
+    assert [word in versions for word in ("retired", "rejected", "churn", "passed the gate")] == [True] * 4
+    assert versions.index("<b>2017-06-30") < versions.index("<b>2017-06-29")
     html = page.get("/nights").text
-    assert [word in html for word in ("retired", "rejected", "churn", "<polyline", "P@10 1.00")] == [True] * 5
     assert "Held-out figures at 10 of 2017-06-30" in html
-    assert "0.500<br><small>0.450 to 0.550</small>" in html
-    assert html.index("<td>eclare<br>") < html.index("<td>co-click<br>") < html.index("<td>eclare / best rival<br>")
-    assert html.index("2017-06-30") < html.index("2017-06-29</td>")
+    assert "0.500<small>0.450 to 0.550</small>" in html
+    assert html.index("<b>eclare</b>") < html.index("<b>co-click</b>") < html.index("<b>eclare / best rival</b>")
+    assert html.count("<svg") >= 4 and "gate: at least 0.8" in html and "times the baseline" in html
+    assert "Held-out figures at 10 of 2017-06-28" in page.get("/nights", params={"night": "2017-06-28"}).text
     verdicts = page.get("/version", params={"version_id": 3}).text
     assert verdicts.index("churn") < verdicts.index("listed")
     assert "failed" in verdicts
+
+
+def test_the_overview_says_what_is_live_how_good_it_is_and_who_moved_what(shop, page):
+    html = page.get("/").text
+    assert "of the night 2017-06-29" in html and "since 2" in html and "30 of 30" in html
+    assert "products ever shown" in html and "Held-out figures at 10 of 2017-06-29" in html
+    assert html.count("<svg") == 2 and "do they stand first" in html
+    assert html.index("Who moved what last") < html.index("passed the gate")
+    assert rows_of(shop, "select products, share_of_places from exposure where version_id = 2 order by 1") == [
+        (1, pytest.approx(1 / 3)), (2, pytest.approx(2 / 3)), (3, 1)
+    ]  # fmt: skip
 
 
 def test_nights_show_what_readers_saw_on_the_days_that_they_saw_it(settings, page):
@@ -86,36 +106,39 @@ def test_nights_show_what_readers_saw_on_the_days_that_they_saw_it(settings, pag
     publish(settings, "2017-06-28", FIRST, "2017-06-29 05:00")
     judged(settings, deliver(settings, sessions_of(0)))
     html = page.get("/nights").text
-    seen = html[html.index("What readers saw") : html.index("Held-out figures")]
-    assert seen.count("<polyline") == 4 and "share of the queries judged, over 7 days" in seen
-    assert "<text" in seen and ">2017-06-29</text>" in seen and ">2017-06-30</text>" in seen
-    assert seen.index("7 days up to 2017-06-30") < seen.index("<td>2017-06-30</td>") < seen.index("<td>2017-06-29</td>")
+    seen = html[html.index("What readers saw, judged") :]
+    assert "share of the queries judged" in seen and all(f"{name}@10</text>" in seen for name in ("P", "nDCG", "lift"))
+    assert ">29 Jun</text>" in seen and ">30 Jun</text>" in seen
+    assert seen.index("7 days up to 2017-06-30") < seen.index("<b>2017-06-30</b>") < seen.index("<b>2017-06-29</b>")
     ((low, high),) = rows_of(settings, "select low, high from live_metric where day = '2017-06-30' and metric = 'P'")
     assert f"<small>{low:.3f} to {high:.3f}</small>" in seen
 
 
 def test_changes_between_two_versions_are_those_of_the_lists(shop, page):
     html = page.get("/changes", params={"before": 1, "after": 2}).text
-    assert html.count('<td class="live">') == 3  # every place of OTHER holds another product, or is new
-    assert page.get("/changes", params={"before": 2, "after": 2}).text.count('<td class="live">') == 0
+    assert "<b>66.7%</b>" in html  # of the three places of OTHER; on the page of 2 product 1 went from 1st to 2nd
+    assert re.findall(r'<td class="(?:new|gone)">(.*?)</td>', html) == ["d", "b; c", "c", "", "", "c; b"]
+    assert page.get("/changes", params={"before": 2, "after": 2}).text.count('<td class="new">') == 0
     assert "No place differs" in page.get("/changes", params={"before": 77, "after": 2}).text
 
 
 def roll_back(page, headers=None, **form):
     """Send the form as it was shown."""
-    shown = dict(re.findall(r'name="(token|version)" value="([^"]+)"', page.get("/nights").text))
-    return page.post("/roll_back", data=shown | form, headers=headers)
+    asked = page.get("/move/roll_back", params={"version": form.get("version") or 2}).text
+    shown = dict(re.findall(r'name="(token|version)" value="([^"]+)"', asked))
+    return page.post("/move/roll_back", data=shown | form, headers=headers)
 
 
 def test_an_operator_goes_back_and_is_named(shop, page):
     answer = roll_back(page, reason="odd <titles>")
-    assert (answer.status_code, answer.headers["Location"]) == (303, "nights")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "../versions")
     moves = rows_of(shop, "select action, night::text, actor, reason from live_history order by change_id")
     assert moves[-1] == ("rollback", "2017-06-28", "ada", "odd <titles>")
     again = roll_back(page, version="2", reason="pressed twice")
     assert again.status_code == 400
     assert "must be 2, got version 1 of night 2017-06-28" in again.text
-    further = roll_back(page, reason="further")
+    assert 'name="reason" value="pressed twice"' in again.text, "what was typed stays"
+    further = roll_back(page, version="1", reason="further")
     assert further.status_code == 400
     assert "needs an accepted version before the live one" in further.text
     assert roll_back(page, reason=" ").status_code == 400
@@ -144,7 +167,7 @@ def test_no_other_site_sends_a_form(shop, page, headers, changes):
 
 def test_a_form_is_sent_by_who_saw_it_and_in_time(shop, page, monkeypatch):
     for token in ("", "guessed", form_token("eve")):
-        answer = page.post("/roll_back", data={"version": "2", "token": token, "reason": "odd titles"})
+        answer = page.post("/move/roll_back", data={"version": "2", "token": token, "reason": "odd titles"})
         assert answer.status_code == 403 and "load the page again" in answer.text
     monkeypatch.setattr("pages.guards.FORM_SECONDS", -1)
     assert roll_back(page, reason="odd titles").status_code == 403
@@ -152,7 +175,7 @@ def test_a_form_is_sent_by_who_saw_it_and_in_time(shop, page, monkeypatch):
 
 
 def test_what_no_database_can_hold_is_refused(shop, page):
-    for path in ("/?words=%00", "/product?product_id=a%00"):
+    for path in ("/search?words=%00", "/product?product_id=a%00"):
         answer = page.get(path)
         assert answer.status_code == 400 and "must hold no zero byte" in answer.text, path
     assert page.get(f"/version?version_id={10**30}").status_code == 404
@@ -161,20 +184,28 @@ def test_what_no_database_can_hold_is_refused(shop, page):
 
 def test_hostile_text_is_no_sql_and_no_error(shop, page):
     for text in HOSTILE:
-        assert page.get("/", params={"words": text}).status_code == 200, text
+        assert page.get("/search", params={"words": text}).status_code == 200, text
         assert page.get("/product", params={"product_id": text}).status_code == 404, text
         assert page.get("/version", params={"version_id": text}).status_code == 422, text
 
 
 def test_an_empty_shop_has_pages_too(settings, page):
-    assert page.get("/").status_code == page.get("/nights").status_code == 200
+    for path in ("/", "/search?words=tea", "/nights", "/versions", "/pairs"):
+        assert page.get(path).status_code == 200, path
+    assert "Nothing is live" in page.get("/").text
     assert page.get("/product", params={"product_id": "1"}).status_code == 404
 
 
 def test_pages_load_nothing_and_are_not_kept(shop, page):
     for path in (
         "/",
+        "/search?words=mug",
         "/nights",
+        "/versions",
+        "/version?version_id=3",
+        "/changes?before=1&after=2",
+        "/move/roll_back?version=2",
+        "/pairs",
         "/product?product_id=1",
         "/product?product_id=none",
         "/version",
@@ -186,6 +217,7 @@ def test_pages_load_nothing_and_are_not_kept(shop, page):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert answer.headers["Cache-Control"] == "no-store"
+        assert "unsafe-inline" not in answer.headers["Content-Security-Policy"] and " style=" not in answer.text
         assert "http://" not in answer.text and "https://" not in answer.text
 
 
@@ -273,3 +305,159 @@ def test_who_may_look_at_the_page_reads_lists_without_a_token(shop, page, monkey
 
     monkeypatch.setattr("pages.lists.MAY_LOOK", forbidden)
     assert page.get("/api/lists?product_id=2").status_code == 403
+
+
+def test_the_stylesheet_is_kept_by_browsers_until_it_changes(page):
+    style = page.get(re.search(r'href="(/page-.*?css)"', page.get("/nowhere").text)[1])
+    assert style.headers["Content-Type"].startswith("text/css") and "immutable" in style.headers["Cache-Control"]
+    assert "prefers-color-scheme: dark" in style.text
+    assert style.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_who_is_not_logged_in_is_led_to_the_log_in_and_back(shop):
+    answer = TestClient(app, follow_redirects=False).get("/product?product_id=1", headers={"Accept": "text/html"})
+    assert answer.status_code == 303
+    assert answer.headers["Location"].endswith("/api/v2/auth/login?next=%2Fproduct%3Fproduct_id%3D1")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    form = TestClient(app).post("/move/roll_back", data={"version": 2, "reason": "who am I"})
+    assert form.status_code == 401 and "log in and send the form again" in form.text
+
+
+def test_a_fault_of_ours_is_a_page_too(shop, page, monkeypatch):
+    monkeypatch.setattr("pages.overview.figures_of", lambda _: 1 / 0)
+    answer = page.get("/")
+    assert answer.status_code == 500 and "api-server" in answer.text and "ZeroDivisionError" in answer.text
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_forms_are_shown_to_those_who_may_and_to_no_other(shop, page, monkeypatch):
+    assert "move/approve?version=3" in page.get("/version", params={"version_id": 3}).text
+    assert "move/withdraw?version=1" in page.get("/version", params={"version_id": 1}).text
+    assert 'action="/pairs"' in page.get("/pairs").text
+    monkeypatch.setattr("pages.guards.is_allowed", lambda *_: False)
+    assert "/move/" not in page.get("/version", params={"version_id": 3}).text
+    assert 'action="/pairs"' not in page.get("/pairs").text
+    refused = page.get("/move/approve", params={"version": 3})
+    assert refused.status_code == 403 and "may trigger the DAG approve_version" in refused.text
+    token = form_token("ada")
+    for path, form in (("/move/approve", {"version": "3"}), ("/pairs", pair("block", "1", "4"))):
+        answer = page.post(path, data=form | {"reason": "because", "token": token})
+        assert answer.status_code == 403, path
+    assert rows_of(shop, "select count(*) from pair_rule") == [(0,)]
+
+
+def test_a_refused_version_is_looked_at_and_approved(shop, page):
+    looked = page.get("/version", params={"version_id": 3}).text
+    assert "version=3&amp;beside=2" in looked
+    asked = page.get("/move/approve", params={"version": 3}).text
+    assert asked.index("Version 2") < asked.index("Version 3") and "churn" in asked and "100.0%" not in asked
+    token = dict(re.findall(r'name="(token)" value="([^"]+)"', asked))
+    answer = page.post("/move/approve", data=token | {"version": "3", "reason": "the range changed"})
+    assert answer.status_code == 303
+    assert rows_of(shop, "select action, version_id, actor, reason from live_history order by change_id")[-1] == (
+        "override", 3, "ada", "the range changed"
+    )  # fmt: skip
+
+
+def test_a_version_that_is_not_live_is_withdrawn_with_a_reason(shop, page):
+    answer = page.post("/move/withdraw", data={"version": "1", "reason": "wrong prices", "token": form_token("ada")})
+    assert answer.status_code == 303
+    assert rows_of(shop, "select status from recommendation_version order by 1") == [
+        ("live",),
+        ("rejected",),
+        ("withdrawn",),
+    ]
+    html = page.get("/versions").text
+    assert "withdraw" in html and "wrong prices" in html
+    again = page.post("/move/withdraw", data={"version": "1", "reason": "twice", "token": form_token("ada")})
+    assert (
+        again.status_code == 400
+        and "must be retired or rejected to be withdrawn, got one that is withdrawn" in again.text
+    )
+
+
+def pair(action: str, product: str, related: str, **more: str) -> dict[str, str]:
+    return {"action": action, "product_id": product, "related_product_id": related} | more
+
+
+def test_a_pair_is_blocked_on_the_page_lifted_again_and_who_did_it_stays(shop, page):
+    listed = "select related_product_id from related_products('1', 5)"
+    assert rows_of(shop, listed) == [("4",)]
+    token = form_token("ada")
+    assert page.post("/pairs", data=pair("block", "1", "4", reason="recalled", token=token)).status_code == 303
+    assert rows_of(shop, listed) == []
+    assert "ada blocked the pair (recalled)" in page.get("/product", params={"product_id": "1"}).text
+    html = page.get("/pairs").text
+    assert "recalled" in html and "action=none&amp;product_id=1&amp;related_product_id=4" in html
+    assert page.post("/pairs", data=pair("none", "1", "4", reason="was a mistake", token=token)).status_code == 303
+    assert rows_of(shop, listed) == [("4",)]
+    assert rows_of(shop, "select action, actor, reason from pair_rule order by rule_id") == [
+        ("block", "ada", "recalled"), ("none", "ada", "was a mistake")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        (pair("pin", "1", "1"), "a pair must be of two products"),
+        (pair("pin", "1", " "), "a pair must be of two products"),
+        (pair("pin", "1", "4", until="soon"), "a rule&#39;s last day is written YYYY-MM-DD"),
+        (pair("pin", "1", "4", until="2001-01-01"), "a rule must hold today"),
+        (pair("hide", "1", "4"), "an action must be one of pin, block, none"),
+    ],
+)
+def test_a_refused_rule_keeps_what_was_typed(shop, page, form, says):
+    answer = page.post("/pairs", data=form | {"reason": "my typed reason", "token": form_token("ada")})
+    assert answer.status_code == 400 and says in answer.text and 'value="my typed reason"' in answer.text
+    assert rows_of(shop, "select count(*) from pair_rule") == [(0,)]
+
+
+def test_search_finds_beginnings_and_what_was_mistyped_and_says_when_it_cut(settings, page, monkeypatch):
+    titles = {"1": "Red mug", "2": "Red muffin", "3": "Blue kettle", "4": "Green teapot"}
+    publish_recommendations(make_night("2017-06-30", settings, titles=titles), settings)
+
+    def found(words: str) -> list[str]:
+        return re.findall(r'product\?product_id=(\d)"', page.get("/search", params={"words": words}).text)
+
+    assert found("mu") == found("re mu") == ["1", "2"], "40 sessions, then 20"
+    assert found("ketle") == ["3"] and "finds" in page.get("/search", params={"words": "ketle"}).text
+    assert found("grene teapo") == ["4"] and found("xyzxyz") == []
+    monkeypatch.setattr("pages.products.FOUND", 1)
+    html = page.get("/search", params={"words": "mu"}).text
+    assert "than these 1 begin so" in html and found("mu") == ["1"]
+    with transaction(settings) as connection:
+        connection.execute(sa.text("drop extension pg_trgm cascade"))
+    html = page.get("/search", params={"words": "ketle"}).text
+    assert "lacks the extension pg_trgm" in html and found("ketle") == [] and found("kett") == ["3"]
+
+
+def test_two_versions_of_a_list_stand_side_by_side(shop, page):
+    html = page.get("/product", params={"product_id": "2", "version": 1, "beside": 2}).text
+    first, second = (html.index(f'id="list-{version}"') for version in (1, 2))
+    assert first < second < html.index("Shown on these pages")
+    assert "2 in the other" in html[first:second] and "not in the other" in html[second:]
+    history = html[html.index("over the nights") :]
+    assert history.count("<th class") == 2 and "28 Jun" in history and "29 Jun" in history
+    assert page.get("/product", params={"product_id": "2", "version": 77}).status_code == 404
+
+
+def test_pictures_are_loaded_from_the_hosts_that_are_named_and_from_no_other(settings, page, monkeypatch):
+    addresses = ["https://img.shop.example/1.jpg", "https://elsewhere.example/2.jpg", None, None]
+    night = make_night("2017-06-30", settings, image_url=addresses, price=["$1", None, None, None])
+    publish_recommendations(night, settings)
+    answer = page.get("/product", params={"product_id": "1"})
+    assert "<img" not in answer.text and "img-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "<b>$1</b>" in answer.text
+    monkeypatch.setenv("IMAGE_HOSTS", "img.shop.example")
+    answer = page.get("/product", params={"product_id": "1"})
+    assert "img-src img.shop.example;" in answer.headers["Content-Security-Policy"]
+    assert re.findall(r'<img class="picture" src="([^"]+)"', answer.text) == [addresses[0]]
+
+
+def test_the_report_of_a_night_is_served_as_it_lies_in_the_storage(shop, page):
+    assert "has left no report" in page.get("/report", params={"night": "2017-06-29"}).text
+    report_night(Night.of("2017-06-29", shop), shop)
+    answer = page.get("/report", params={"night": "2017-06-29"})
+    assert answer.status_code == 200 and "<h1>Night 2017-06-29" in answer.text
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'unsafe-inline'")
+    assert page.get("/report", params={"night": "soon"}).status_code == 400

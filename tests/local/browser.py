@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,23 @@ class Browser:
 
     def wait(self, condition: Callable[[], Any]) -> Any:
         return WebDriverWait(self.driver, PATIENCE_S, ignored_exceptions=(Exception,)).until(lambda _: condition())
+
+    def look(self, path: str, width: int, theme: str) -> bytes:
+        """A picture of a whole page as wide as a screen, by day or by night."""
+        scheme = [{"name": "prefers-color-scheme", "value": theme}]
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.open(path)
+        height = self.driver.execute_script("return document.documentElement.scrollHeight")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, 4000), "scale": 1}
+        shot = {"format": "png", "captureBeyondViewport": True, "clip": clip}
+        return b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", shot)["data"])
+
+    def look_no_more(self) -> None:
+        """The window and the theme as they were."""
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
     def picture(self, name: str) -> None:
         """A screenshot, where the environment names a folder SCREENSHOTS to look at."""

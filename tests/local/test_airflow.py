@@ -81,10 +81,10 @@ def test_the_page_is_in_the_navigation_and_asks_for_the_permissions_of_the_dags(
         who = {"Authorization": f"Bearer {up.api(user).token}"}
         assert httpx.get(f"{page}/nights", headers=who).status_code == 200
         assert httpx.get(lists, headers=who).json() == {"detail": "Channel 'default' has no related products for '1'."}
-        answer = httpx.post(f"{page}/roll_back", headers=who, data=back)
+        answer = httpx.post(f"{page}/move/roll_back", headers=who, data=back)
         assert answer.status_code == 403, "nothing is live, so nobody was shown the form"
         assert ("A form must be sent as it was shown to you" in answer.text) is may_go_back
-    assert httpx.post(f"{page}/roll_back", data=back).status_code == 401
+    assert httpx.post(f"{page}/move/roll_back", data=back).status_code == 401
     assert httpx.get(f"{page}/metrics").status_code == 404, "METRICS_TOKEN is not set"
 
 

@@ -1,8 +1,10 @@
 """An operator at the browser: backfills of days and of a past night, the page; and what a viewer may not do."""
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -130,6 +132,19 @@ def test_a_past_night_is_backfilled_and_the_live_one_is_untouched(
     screen.picture("night-in-airflow")
 
 
+def test_a_run_leads_to_the_report_of_its_night(
+    topology: Topology, published: Settings, api: AirflowApi, screen: Browser
+) -> None:
+    log_in(screen, topology, "op")
+    (run, *_) = api.call("GET", "dags/refresh_recommendations/dagRuns", params={"order_by": "id"})["dag_runs"]
+    links = api.call(
+        "GET", f"dags/refresh_recommendations/dagRuns/{run['dag_run_id']}/taskInstances/report_night/links"
+    )
+    assert links["extra_links"] == {"Report of the night": f"/recommendations/report?night={NIGHT}"}
+    screen.open(links["extra_links"]["Report of the night"])
+    assert screen.find("h1").text.startswith(f"Night {NIGHT}")
+
+
 def test_a_viewer_may_look_and_not_backfill(
     topology: Topology, published: Settings, api: AirflowApi, screen: Browser
 ) -> None:
@@ -144,26 +159,77 @@ def test_a_viewer_may_look_and_not_backfill(
     time.sleep(2)
     screen.picture("viewer-refused")
     assert everything_run(api) == ran
-    screen.open("/recommendations/nights")
-    screen.type("input[name=reason]", "I am only a viewer")
-    screen.find("button.grave").click()
-    screen.wait(lambda: "Not possible" in screen.driver.page_source or "orbidden" in screen.driver.page_source)
+    screen.open("/recommendations/version?version_id=1")
+    screen.wait(lambda: "Verdicts of the gate" in screen.driver.page_source)
+    assert "/move/" not in screen.driver.page_source, "no form for those who may not send it"
+    screen.open("/recommendations/move/roll_back?version=1")
+    screen.wait(lambda: "Only who may trigger the DAG roll_back" in screen.driver.page_source)
     assert rows_of(published, "select action from live_history") == [("publish",)]
 
 
 def test_the_page_is_used_by_keyboard_and_on_a_phone(topology: Topology, published: Settings, screen: Browser) -> None:
     log_in(screen, topology, "op")
     screen.driver.set_window_size(400, 850)
-    screen.open("/recommendations/")
+    screen.open("/recommendations/search")
     screen.driver.switch_to.active_element.send_keys(IDS[0], Keys.ENTER)  # the search box has the focus
     screen.wait(lambda: screen.all("td a"))
     screen.driver.switch_to.active_element.send_keys(Keys.TAB, Keys.TAB)
     screen.driver.switch_to.active_element.send_keys(Keys.ENTER)
-    screen.wait(lambda: "related product" in screen.driver.page_source)
-    assert len(screen.all("tr")) > 5
+    screen.wait(lambda: "Shown on these pages" in screen.driver.page_source)
+    assert len(screen.all("ol.list > li")) > 5
     width = screen.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     assert width <= 0, "only tables scroll sideways"
     screen.picture("product-on-a-phone")
+
+
+def test_who_is_not_logged_in_comes_back_to_the_page_after_the_log_in(
+    topology: Topology, published: Settings, screen: Browser
+) -> None:
+    screen.driver.delete_all_cookies()
+    screen.user = ""
+    screen.open(f"/recommendations/product?product_id={IDS[3]}")
+    screen.type("input[name=username]", "op")
+    screen.type("input[name=password]", topology.airflow.passwords["op"])
+    screen.find("button[type=submit]").click()
+    screen.wait(lambda: "Shown on these pages" in screen.driver.page_source)
+    assert screen.driver.current_url.endswith(f"/recommendations/product?product_id={IDS[3]}")
+    screen.user = "op"
+
+
+PAGES = {  # by name of its picture
+    "overview": "",
+    "search": "search?words=product",
+    "product": f"product?product_id={IDS[3]}",
+    "compared": f"product?product_id={IDS[3]}&version=1&beside=2",
+    "nights": "nights",
+    "versions": "versions",
+    "version": "version?version_id=1",
+    "changes": "changes?before=2&after=1",
+    "roll-back": "move/roll_back?version=1",
+    "pairs": f"pairs?action=block&product_id={IDS[3]}&related_product_id={IDS[4]}",
+    "not-possible": "nowhere",
+    "report": f"report?night={NIGHT}",
+}
+
+
+def test_every_page_is_drawn_on_a_desk_and_on_a_phone_by_day_and_by_night(
+    topology: Topology, published: Settings, screen: Browser, tmp_path: Path
+) -> None:
+    log_in(screen, topology, "op")
+    folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    screen.driver.get_log("browser")
+    for name, path in PAGES.items():
+        for width in (1440, 390):
+            for theme in ("light", "dark"):
+                picture = screen.look(f"/recommendations/{path}", width, theme)
+                (folder / f"{name}-{width}-{theme}.png").write_bytes(picture)
+                script = "return document.documentElement.scrollWidth - window.innerWidth"
+                assert screen.driver.execute_script(script) <= 0, (name, width)
+                ground = screen.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+                assert (ground == "rgb(17, 23, 29)") is (theme == "dark"), name
+    screen.look_no_more()
+    refused = [each["message"] for each in screen.driver.get_log("browser") if "Content Security" in each["message"]]
+    assert refused == []
 
 
 FORGED = """<form method="post" action="{action}"><input name="version" value="1"><input name="reason" value="forged">
@@ -176,12 +242,26 @@ def test_another_site_cannot_roll_back_with_the_operator_s_cookie(
 ) -> None:
     log_in(screen, topology, "op")
     before = rows_of(published, "select * from live_history")
-    with page(FORGED.format(action=f"{screen.url}/recommendations/roll_back")) as site:
+    with page(FORGED.format(action=f"{screen.url}/recommendations/move/roll_back")) as site:
         screen.driver.get(site.replace("127.0.0.1", host))
         screen.wait(lambda: "another site sent it: nothing has changed" in screen.driver.page_source)
     assert rows_of(published, "select * from live_history") == before
-    screen.open("/recommendations/nights")
-    screen.wait(lambda: "Roll back" in screen.driver.page_source)  # the cookie was and is good
+    screen.open("/recommendations/versions")
+    screen.wait(lambda: "Who did what" in screen.driver.page_source)  # the cookie was and is good
+
+
+def test_the_page_inside_airflow_is_light_or_dark_as_airflow_is(
+    topology: Topology, published: Settings, screen: Browser
+) -> None:
+    log_in(screen, topology, "op")
+    screen.open("/recommendations/")  # of the same origin, as what Airflow keeps in the browser
+    for theme, ground in (("dark", "rgb(17, 23, 29)"), ("light", "rgb(244, 246, 248)")):
+        screen.driver.execute_script(f"localStorage.setItem('theme', '{theme}')")
+        screen.open("/plugin/recommendations")
+        screen.driver.switch_to.frame(screen.find("iframe"))
+        screen.wait(lambda: screen.all("h1"))
+        assert screen.driver.execute_script("return getComputedStyle(document.body).backgroundColor") == ground
+        screen.driver.switch_to.default_content()
 
 
 def test_an_operator_rolls_back_in_the_page_inside_airflow(
@@ -190,9 +270,11 @@ def test_an_operator_rolls_back_in_the_page_inside_airflow(
     log_in(screen, topology, "op")
     screen.open("/plugin/recommendations")
     screen.driver.switch_to.frame(screen.find("iframe"))
-    screen.click_text("Nights", "nav a")
-    screen.wait(lambda: screen.all("polyline"))
-    screen.picture("nights")
+    screen.click_text("Versions", "nav a")
+    screen.click_text("1", "td a")
+    screen.click_text("Roll back", "a.button")
+    screen.wait(lambda: "Live afterwards" in screen.driver.page_source)
+    screen.picture("roll-back")
     screen.type("input[name=reason]", "odd titles")
     screen.find("button.grave").click()
     screen.wait(lambda: rows_of(published, "select status from recommendation_version order by 1")[0] == ("live",))

@@ -61,6 +61,7 @@ def test_a_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path, mon
         ("KEEP_VERSIONS", "101"),
         ("MAX_EXPOSURE", "4"),
         ("FILL_WITH_POPULAR", "some"),
+        ("IMAGE_HOSTS", "img.example; script-src *"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

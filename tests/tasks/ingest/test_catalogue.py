@@ -51,12 +51,14 @@ def test_every_format_gives_the_same_products(tmp_path: Path, suffix: str) -> No
         content = CSV if suffix.startswith(".csv") else json.dumps(rows).encode() if suffix == ".json" else lines
         settings = at(tmp_path, f"catalogue{suffix}", gzip.compress(content) if suffix.endswith(".gz") else content)
     catalogue = read(settings)
-    common = {"category": None}
+    common = {"category": None, "price": None, "image_url": None}
     assert catalogue.products.to_pylist() == [
         common | {"product_id": "10", "title": "Tea", "brand": "Acme", "in_stock": True, "blocked": False},
         common | {"product_id": "2", "title": "Red Cup", "brand": None, "in_stock": False, "blocked": True},
     ]
-    assert catalogue.products.column_names == ["product_id", "title", "category", "brand", "in_stock", "blocked"]
+    assert catalogue.products.column_names == [
+        "product_id", "title", "category", "brand", "in_stock", "blocked", "price", "image_url"
+    ]  # fmt: skip
     assert catalogue.refused.to_pylist() == [{"product_id": "7", "reason": "missing_title"}]
     assert catalogue.hash == hash_file(Path(settings.catalogue_url))
 
@@ -64,6 +66,22 @@ def test_every_format_gives_the_same_products(tmp_path: Path, suffix: str) -> No
 def test_products_without_flags_are_in_stock_and_not_blocked(tmp_path: Path) -> None:
     (product,) = read(at(tmp_path, "c.csv", as_csv("1,Tea"))).products.to_pylist()
     assert (product["in_stock"], product["blocked"]) == (True, False)
+
+
+def test_prices_and_pictures_are_kept_where_they_are_some(tmp_path: Path) -> None:
+    long = "https://img.example/" + 2_000 * "a"
+    rows = [
+        ("$12.50", "https://img.example/a b.jpg"), ("12,50 €", "http://img.example/1.jpg?w=2&h=3"),
+        (60 * "9", "javascript:alert(1)"), ("", long), ("x", '"https://img.example/""quoted"""'),
+        ("1", "//img.example/1"), ("2", "data:image/png;base64;AAAA"),
+    ]  # fmt: skip
+    content = as_csv(
+        *(f'{number},Tea,"{price}",{address}' for number, (price, address) in enumerate(rows)),
+        header="product_id,title,price,image_url",
+    )
+    products = read(at(tmp_path, "c.csv", content)).products
+    assert products["price"].to_pylist() == ["$12.50", "12,50 €", None, None, "x", "1", "2"]
+    assert products["image_url"].to_pylist() == [None, "http://img.example/1.jpg?w=2&h=3", *[None] * 5]
 
 
 def test_products_are_sorted_by_the_text_of_their_id(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_one_partition_is_read(settings):
     for day in ("2017-06-28", "2017-06-29", "2017-06-30"):
         publish_with_reasons(settings, day)
     touched = set(scanned_by(settings, EXPLAINED, product="1", related="2"))
-    assert touched == {f"{table}_3" for table in TABLES} | {"blocked_product"}
+    assert touched == {f"{table}_3" for table in TABLES} | {"blocked_product", "pair_rule"}
 
 
 def test_reasons_are_read_back_as_written(settings, tmp_path):

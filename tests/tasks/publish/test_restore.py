@@ -28,6 +28,8 @@ def test_nights_go_on_in_a_restored_database(settings, monkeypatch: pytest.Monke
     run("pg_dump", settings, "-Fc", "-f", str(file))
     with new_database(settings.database_url) as url:
         restored = settings.model_copy(update={"database_url": url})
+        with database_engine(restored).connect() as connection, connection.begin():  # --schema leaves extensions out
+            connection.execute(sa.text(f"create extension pg_trgm schema {SCHEMA}"))
         run("pg_restore", restored, "--no-owner", "--no-privileges", "--schema", SCHEMA, str(file))
         migrate(restored)
         assert rows_of(restored, LIVE) == expected(OTHER)

@@ -1,0 +1,14 @@
+"""What the page shows of products and versions."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    name = Path(__file__).with_suffix(".sql").name
+    op.get_bind().exec_driver_sql(Path(__file__).parents[1].joinpath(name).read_text())

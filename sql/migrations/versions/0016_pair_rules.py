@@ -1,0 +1,14 @@
+"""Pairs that people pin or block."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    name = Path(__file__).with_suffix(".sql").name
+    op.get_bind().exec_driver_sql(Path(__file__).parents[1].joinpath(name).read_text())

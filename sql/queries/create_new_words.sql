@@ -1,0 +1,1 @@
+create temporary table new_word (word text, products bigint) on commit drop;

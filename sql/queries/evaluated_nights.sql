@@ -1,0 +1,4 @@
+select distinct night
+from metric
+order by night desc
+limit :nights;
