@@ -59,6 +59,20 @@ def test_a_ranker_finds_out_that_clicks_tell_more_than_a_weak_model() -> None:
     assert hits[0.5] > hits[0.0] + 0.05
 
 
+def test_the_model_of_all_points_goes_on_from_the_first_one_in_half_of_the_epochs() -> None:
+    (titles, clicks), longer = shop_of_steps(240), replace(QUICK, epochs=3, learning_rate=0.01, walk_length=20)
+    first = Recommender.fit(titles, titles, clicks, RecommenderConfig(longer, held_back_share=0.0))
+    goes_on = Recommender.fit(titles, titles, clicks, RecommenderConfig(longer))
+    assert goes_on.ranker is not None
+    assert [len(each.history) for each in (first, goes_on)] == [3, 2]
+    assert goes_on.history[0].loss < 0.9 * first.history[0].loss
+    differ, again = (
+        Recommender.fit(titles, titles, clicks, RecommenderConfig(config), warm_start=start)
+        for config, start in ((replace(longer, ensemble=2), None), (longer, first))
+    )
+    assert [len(each.history) for each in (differ, again)] == [6, 3], "each of all epochs"
+
+
 @pytest.mark.parametrize(("fewest", "share"), [(1000, 0.5), (100, 0.1)])
 def test_too_few_points_are_no_ground_for_a_ranker(monkeypatch, fewest, share) -> None:
     titles, clicks = shop_of_steps()
