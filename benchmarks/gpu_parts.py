@@ -21,15 +21,17 @@ from benchmarks.gpu_made import data_of, titles
 from benchmarks.gpu_usage import utilisation
 from benchmarks.made_clicks import Shape
 from eclare.model import training
+from eclare.model.batches import Batches
 from eclare.model.clusters import build_clusters, smoothed_centroids
 from eclare.model.config import ECLAREConfig
+from eclare.model.device_batches import DeviceBatches
 from eclare.model.ensemble import Ensemble, Member, Trained
 from eclare.model.exact_index import ExactIndex
 from eclare.model.inference import attention_of, classifiers_of, encoded_by
 from eclare.model.network import ECLARE
 from eclare.model.search import search_classifiers
 from eclare.model.stages import fresh_model, over_clusters, over_shortlists, points_of
-from eclare.model.step_inputs import moved
+from eclare.model.step_inputs import StepInputs, moved
 from eclare.model.training import Stage, StageRun, TrainingData
 
 CPU = torch.device("cpu")
@@ -94,6 +96,7 @@ def results(check: Check) -> Iterator[Figures]:
     yield differ("encoded", lambda model: encoded_by(model, data.texts.points_NV[:2000]))
     yield differ("classifiers", lambda model: classifiers_of(model, data.texts))
     yield differ("attention", lambda model: attention_of(model, data.texts))
+    yield {"inputs_that_differ": check.within("inputs_that_differ", _inputs_that_differ(check, data), 0)}
     for name, kinds, limit in (("float32", (), OF_FLOAT32), ("bfloat16", (check.device.type,), OF_BFLOAT16)):
         with patch.object(training, "BFLOAT16_ON", kinds):
             runs = [StageRun(copy.deepcopy(model).train(), data, STAGE) for model in (here, there)]
@@ -116,6 +119,25 @@ def results(check: Check) -> Iterator[Figures]:
     mine, its = (_weights(run.model) for run in runs)
     gap = float((mine - its).norm() / (mine - before).norm())
     yield {"update": check.within("update", gap, 10 * OF_FLOAT32)}
+
+
+def _inputs_that_differ(check: Check, data: TrainingData) -> int:
+    """Tensors of a step that the device gathers otherwise than the CPU does, for the same points and labels."""
+    batches = Batches(data.clicks_NL, ECLAREConfig())
+    batch = next(batches.epoch(1))
+    points_B, labels_S = (torch.from_numpy(rows).to(check.device) for rows in (batch.points_B, batch.labels_S))
+    there = DeviceBatches.of(batches, data.texts, check.device)
+    its = there.inputs(points_B, there.clicks_NL.rows(points_B), labels_S, batch.share)
+    mine = moved(StepInputs.of(data.texts, batch, every_label=False), check.device)
+    return sum(not torch.equal(a, b) for a, b in zip(_tensors_of(mine), _tensors_of(its), strict=True))
+
+
+def _tensors_of(value: object) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _tensors_of(each)
 
 
 def _gradients(model: ECLARE) -> torch.Tensor:
@@ -162,13 +184,15 @@ def train_1_3m(check: Check) -> Iterator[Figures]:
 def _train(check: Check, shape: Shape, seconds: float) -> Iterator[Figures]:
     start = time.perf_counter()
     data = data_of(shape, check.scale)
-    run = StageRun(fresh_model(data.texts, ECLAREConfig(), check.device), data, STAGE)
+    model = fresh_model(data.texts, ECLAREConfig(), check.device)
     yield {"preparation_s": time.perf_counter() - start}
-    yield from _steps(check, run, seconds)
+    for name, kinds, share in (("", (check.device.type,), 0.6), ("by_cpu_", (), 0.4)):
+        with patch.object(training, "DRAW_ON", kinds):
+            yield from _steps(check, StageRun(model, data, STAGE), share * seconds, name)
 
 
 def _steps(check: Check, run: StageRun, seconds: float, name: str = "") -> Iterator[Figures]:
-    """Seconds a step from batches to weights, and of steps whose inputs are there: the rest is waiting for batches."""
+    """Seconds a step from batches to weights, of its inputs alone, and of steps whose inputs are there."""
     per_epoch, steps = run.batches.steps_per_epoch, (loss for number in count(1) for loss in run.steps(number))
     losses = list(islice(steps, WARM_UP))
     _wait(check)
@@ -191,15 +215,30 @@ def _steps(check: Check, run: StageRun, seconds: float, name: str = "") -> Itera
         "s_an_epoch": each * per_epoch,
     }
     figures |= used | {"loss_first": float(values[0]), "loss_last": float(values[-1])}
-    inputs = moved(run._inputs(next(run.batches.epoch(1))), check.device)
-    run._step(inputs)
-    _wait(check)
-    start, repeats = time.perf_counter(), max(1, min(20, int(5 / each)))
-    for _ in range(repeats):
-        run._step(inputs)
-    _wait(check)
-    figures["s_a_step_inputs_there"] = (time.perf_counter() - start) / repeats
+    figures["inputs_by"] = _inputs_by(run)
+    repeats = max(1, min(20, int(5 / each)))
+    figures["s_inputs"] = _seconds_each(check, run.inputs(1), repeats)
+    inputs = next(run.inputs(1))
+    figures["s_a_step_inputs_there"] = _seconds_each(check, (run._step(inputs) for _ in count()), repeats)
     yield {f"{name}{key}": value for key, value in figures.items()}
+
+
+def _inputs_by(run: StageRun) -> str:
+    """Who made the inputs of its steps."""
+    device = run.model.device.type
+    if run.device_batches:
+        return f"torch on {device}"
+    return "threads ahead" if device in training.PREFETCH_ON else "the CPU in turn"
+
+
+def _seconds_each(check: Check, made: Iterator[object], repeats: int) -> float:
+    """After the first; there may be fewer than wanted."""
+    next(made)
+    _wait(check)
+    start = time.perf_counter()
+    number = sum(1 for _ in islice(made, repeats))
+    _wait(check)
+    return (time.perf_counter() - start) / max(number, 1)
 
 
 def _wait(check: Check) -> None:
@@ -289,7 +328,11 @@ def checkpoint(check: Check) -> Iterator[Figures]:
 def tests(check: Check) -> Iterator[Figures]:
     """The tests of the device, in a process of their own; files whose packages are missing are left out."""
     on_cpu = () if check.on_gpu else ("faiss",)
-    needs = {"exact_index": ("pytest",), "training": ("pytest", "tqdm", *on_cpu)}
+    needs = {
+        "exact_index": ("pytest",),
+        "device_batches": ("pytest", "tqdm", *on_cpu),
+        "training": ("pytest", "tqdm", *on_cpu),
+    }
     missing = {name: [each for each in of if not is_there(each)] for name, of in needs.items()}
     yield {f"test_{name}": f"left out without {', '.join(of)}" for name, of in missing.items() if of}
     files = [f"tests/eclare/model/test_{name}.py" for name, of in missing.items() if not of]

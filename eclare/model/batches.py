@@ -93,16 +93,20 @@ class Batches:
 
     def epoch(self, number: int, hardest_NK: npt.NDArray[np.int32] | None = None) -> Iterator[Batch]:
         """Every point once, in the order of this epoch; negatives come first from the hardest labels of its points."""
-        points = np.random.default_rng([self.config.seed, number]).permutation(self._clicked_points)
         random = np.random.default_rng([self.config.seed, number, self.rank])
+        for points_B, share in self.parts(number):
+            hardest = np.empty(0, np.int64) if hardest_NK is None else np.unique(hardest_NK[points_B]).astype(np.int64)
+            yield self._batch(points_B, share, hardest, random)
+
+    def parts(self, number: int) -> Iterator[tuple[Rows, float]]:
+        """The points of each step of an epoch that this process has, and their share as of a Batch."""
+        points = np.random.default_rng([self.config.seed, number]).permutation(self._clicked_points)
         for start in range(0, len(points), self.batch_size):
             of_all = points[start : start + self.batch_size]
             mine = of_all[self.rank :: self.world_size]
             # A process without points in the last step still takes part in it, with a weight of 0.
             share = len(mine) * self.world_size / len(of_all)
-            points_B = mine if share else of_all[:1]
-            hardest = np.empty(0, np.int64) if hardest_NK is None else np.unique(hardest_NK[points_B]).astype(np.int64)
-            yield self._batch(points_B, share, hardest, random)
+            yield mine if share else of_all[:1], share
 
     def _batch(self, points_B: Rows, share: float, hardest: Rows, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
@@ -126,10 +130,10 @@ class Batches:
     def _among_all(self, count: int, random: np.random.Generator) -> Rows:
         if not self.config.negative_power:
             return random.integers(self.weights_NL.shape[1], size=count)
-        return np.searchsorted(self._drawn_up_to_L, random.random(count), side="right")
+        return np.searchsorted(self.drawn_up_to_L, random.random(count), side="right")
 
     @cached_property
-    def _drawn_up_to_L(self) -> npt.NDArray[np.float64]:
+    def drawn_up_to_L(self) -> npt.NDArray[np.float64]:
         """The chance that a negative is a label or one before it."""
         points_L = np.bincount(self.weights_NL.indices, minlength=self.weights_NL.shape[1])
         up_to_L = np.cumsum((points_L + 1.0) ** self.config.negative_power)

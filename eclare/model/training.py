@@ -17,6 +17,7 @@ from eclare.model import distributed
 from eclare.model.batches import Batch, Batches, Shortlist
 from eclare.model.checkpoint import Checkpoint, CheckpointWriter, Epoch, Progress
 from eclare.model.data import Texts
+from eclare.model.device_batches import DeviceBatches, has_room
 from eclare.model.inference import top_rows
 from eclare.model.network import ECLARE
 from eclare.model.prefetch import ahead
@@ -28,7 +29,9 @@ log = logging.getLogger(__name__)
 
 JUDGED_AT = 5  # nDCG@5 on validation points decides when to stop
 BFLOAT16_ON = ("cuda",)  # devices whose layers compute in bfloat16, which rounds a score of 16 by up to 0.06
-PREFETCH_ON = ("cuda",)  # devices that would wait for their batches; on a CPU the threads would take a step's own cores
+# Devices that would wait for batches of a CPU: they draw their own, or, where that cannot be, threads make them ahead.
+DRAW_ON = ("cuda",)
+PREFETCH_ON = ("cuda",)  # on a CPU the threads would take a step's own cores
 
 
 class Stage(NamedTuple):
@@ -169,11 +172,30 @@ class StageRun:
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = self.stage.learning_rate_of(number)
-        batches = self.batches.epoch(number, self._hardest(number))
+        hardest_NK = self._hardest(number)
         self.model.train()
-        device = self.model.device
-        for inputs in (ahead if device.type in PREFETCH_ON else map)(self._inputs, batches):
-            yield self._step(moved(inputs, device))
+        for inputs in self.inputs(number, hardest_NK):
+            yield self._step(inputs)
+
+    def inputs(self, number: int, hardest_NK: npt.NDArray[np.int32] | None = None) -> Iterator[StepInputs]:
+        """Of each step of an epoch, where the model is."""
+        if self.device_batches:
+            return self.device_batches.epoch(number, hardest_NK)
+        device, batches = self.model.device, self.batches.epoch(number, hardest_NK)
+        made = (ahead if device.type in PREFETCH_ON else map)(self._inputs, batches)
+        return (moved(inputs, device) for inputs in made)
+
+    @cached_property
+    def device_batches(self) -> DeviceBatches | None:
+        """What draws the steps where the model is; None where a CPU does."""
+        device, texts = self.model.device, self.data.texts
+        if device.type not in DRAW_ON or not self._draws_labels or not has_room(self.batches, texts, device):
+            return None
+        return DeviceBatches.of(self.batches, texts, device)
+
+    @property
+    def _draws_labels(self) -> bool:
+        return not (self.data.every_label or self.data.shortlist)
 
     def _inputs(self, batch: Batch) -> StepInputs:
         inputs = StepInputs.of(self.data.texts, batch, every_label=self.data.every_label)
@@ -208,8 +230,7 @@ class StageRun:
 
     def _hardest(self, number: int) -> npt.NDArray[np.int32] | None:
         """The labels that the model scores highest for each point; before the first epoch it knows none."""
-        drawn = not (self.data.every_label or self.data.shortlist)
-        if not self.model.config.hard_negatives or number == 1 or not drawn:
+        if not self.model.config.hard_negatives or number == 1 or not self._draws_labels:
             return None
         self.model.eval()
         texts = self.data.texts

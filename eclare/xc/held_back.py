@@ -3,6 +3,7 @@
 On points that the model was trained on, its score would count for more than it is worth for new titles.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,9 @@ from eclare.arrays.csr import CSR
 from eclare.arrays.knn import Nearest
 from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD
+from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
+from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
 from eclare.model.stages import Training
 from eclare.ranker import Examples, Ranker, fit_ranker
@@ -29,26 +32,47 @@ STEPS, POINTS_PER_STEP = 400, 64
 SAME_TITLE = 0.999  # cosine of two titles of one product
 
 
-def fit_held_back_ranker(training: Training, config: RecommenderConfig) -> Ranker | None:
-    """Hold back a share of the points, train one model on the others and fit a ranker to the held-back clicks.
+def train_with_ranker(training: Training, config: RecommenderConfig) -> tuple[Ensemble, Ranker | None]:
+    """Hold back a share of the points, train a first model on the others, fit a ranker to the held-back clicks.
 
-    training: the one of all points. None where too few points are held back, or too few of them find a clicked label
-    among their candidates.
+    training: the one of all points. It goes on from the first model, and each has half of the epochs, unless it starts
+    from elsewhere or is of several models, which shall differ. No ranker where too few points are held back, or too few
+    of them find a clicked label among their candidates.
     """
-    clicks_NL, points_NV, labels_LV = training.clicks_NL, training.texts.points_NV, training.texts.labels_LV
-    held, kept = hold_back(clicks_NL, config)
+    held, kept = hold_back(training.clicks_NL, config)
     if len(held) < FEWEST_HELD_BACK:
-        return None
-    texts = Texts.of(points_NV[kept], labels_LV, build_label_graph(clicks_NL[kept], config.model))
+        return training.ensemble(config.model), None
+    goes_on = not training.starts and config.model.ensemble == 1
+    each = in_halves(config.model) if goes_on else config.model
+    first = _training_of(kept, training, config)
+    known = first.ensemble(replace(each, ensemble=1))
+    ranker = _fit_ranker(held, training, first, known, config)
+    return (training.after(first, known) if goes_on else training).ensemble(each), ranker
+
+
+def in_halves(config: ECLAREConfig) -> ECLAREConfig:
+    """Of two trainings that are as long together."""
+    halved = {name: math.ceil(getattr(config, name) / 2) for name in ("epochs", "halve_learning_rate_every")}
+    return replace(config, **halved)
+
+
+def _training_of(kept: npt.NDArray[np.int64], training: Training, config: RecommenderConfig) -> Training:
+    clicks_NL, texts = training.clicks_NL[kept], training.texts
+    texts = Texts.of(texts.points_NV[kept], texts.labels_LV, build_label_graph(clicks_NL, config.model))
     checkpoints = training.checkpoints / "held_back" if training.checkpoints else None
     minutes = training.checkpoint_minutes
-    first = Training(clicks_NL[kept], texts, training.device, checkpoints, checkpoint_minutes=minutes)
-    ensemble = first.ensemble(replace(config.model, ensemble=1))
-    co_clicks = CoClickScores.of(clicks_NL[kept], labels_LV, points_NV[kept])
-    points = EncodedPoints(points_NV[held], ensemble, co_clicks)
-    labels_QC, _ = candidates(points, CANDIDATES, CANDIDATES, config.co_click_weight, ensemble.quick_index)
+    return Training(clicks_NL, texts, training.device, checkpoints, checkpoint_minutes=minutes)
+
+
+def _fit_ranker(
+    held: npt.NDArray[np.int64], training: Training, first: Training, known: Ensemble, config: RecommenderConfig
+) -> Ranker | None:
+    """known: what the first training ended with."""
+    co_clicks = CoClickScores.of(first.clicks_NL, first.texts.labels_LV, first.texts.points_NV)
+    points = EncodedPoints(training.texts.points_NV[held], known, co_clicks)
+    labels_QC, _ = candidates(points, CANDIDATES, CANDIDATES, config.co_click_weight, known.quick_index)
     labels_QC[_at(excluded_labels(points), labels_QC) > 0] = PAD
-    relevance_QC = _at(clicks_NL[held], labels_QC)
+    relevance_QC = _at(training.clicks_NL[held], labels_QC)
     if (relevance_QC > 0).any(axis=1).sum() < FEWEST_HELD_BACK:
         return None
     examples = Examples(features_of(points, labels_QC), relevance_QC, labels_QC != PAD)

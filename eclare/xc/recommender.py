@@ -33,7 +33,7 @@ from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.features import FEATURES, features_of
-from eclare.xc.held_back import CANDIDATES, fit_held_back_ranker
+from eclare.xc.held_back import CANDIDATES, train_with_ranker
 from eclare.xc.warm_start import EarlierModel
 
 TitlesOrFeatures: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
@@ -111,8 +111,7 @@ class Recommender:
             earlier.check(config.model)
             starts = earlier.starts(_token_names(vocabulary, labels_LV), ids, texts)
             training = replace(training, starts=starts, origin=f"{warm_start.data_hash} {warm_start.config}")
-        ranker = fit_held_back_ranker(training, config)
-        ensemble = training.ensemble(config.model)
+        ensemble, ranker = train_with_ranker(training, config)
         co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
         data_hash = hash_of_matrices([points_NV, labels_LV, clicks_NL])
         return cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history)

@@ -40,7 +40,10 @@ def test_a_bare_host_skips_what_needs_more_and_names_it(tmp_path: Path) -> None:
     assert figures["right"] and set(NOT_THERE) <= set(figures["missing"])
     skipped = {name for name, part in figures["parts"].items() if "skipped" in part}
     assert skipped == set(NEEDS_MORE.split(",")), "on a GPU faiss is not needed"
-    assert figures["parts"]["train_131k"]["s_an_epoch"] > 0
+    trained = figures["parts"]["train_131k"]
+    assert (trained["inputs_by"], trained["by_cpu_inputs_by"]) == ("torch on cpu", "the CPU in turn")
+    assert all(trained[by + name] > 0 for by in ("", "by_cpu_") for name in ("s_an_epoch", "s_inputs"))
+    assert figures["parts"]["results"]["inputs_that_differ"] == 0
     assert figures["parts"]["search"]["recall_of_2100"] == 1
     assert "missing on this host: faiss, safetensors, tqdm" in told
 

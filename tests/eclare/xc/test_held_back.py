@@ -6,6 +6,8 @@ import scipy.sparse as sp
 
 from eclare.arrays.tfidf import normalise_rows
 from eclare.model.config import ECLAREConfig
+from eclare.model.ensemble import Ensemble
+from eclare.model.stages import Training
 from eclare.xc import held_back
 from eclare.xc.candidates import EncodedPoints
 from eclare.xc.co_clicks import CoClickScores
@@ -57,6 +59,29 @@ def test_a_ranker_finds_out_that_clicks_tell_more_than_a_weak_model() -> None:
         found, _ = fitted.predict(asked, 3)
         hits[share] = np.take_along_axis(clicks[~kept].toarray(), found, axis=1).mean()
     assert hits[0.5] > hits[0.0] + 0.05
+
+
+def test_the_model_of_all_points_goes_on_from_the_first_one_in_half_of_the_epochs(monkeypatch) -> None:
+    (titles, clicks), longer, asked = shop_of_steps(240), replace(QUICK, epochs=3, batch_size=64), []
+    ensemble = Training.ensemble
+
+    def in_one_epoch(training: Training, config: ECLAREConfig) -> Ensemble:
+        asked.append((config.epochs, bool(training.starts)))
+        return ensemble(training, replace(config, epochs=1, ensemble=1, learning_rate=0.01))
+
+    def fitted(config: ECLAREConfig, **more: Recommender) -> Recommender:
+        asked.clear()
+        return Recommender.fit(titles, titles, clicks, RecommenderConfig(config), **more)
+
+    monkeypatch.setattr(Training, "ensemble", in_one_epoch)
+    monkeypatch.setattr(held_back, "STEPS", 1)
+    goes_on = fitted(longer)
+    assert asked == [(2, False), (2, True)]
+    cold = fitted(replace(longer, ensemble=2))
+    assert asked == [(3, False), (3, False)], "several models shall differ"
+    assert goes_on.history[0].loss < 0.95 * cold.history[0].loss
+    fitted(longer, warm_start=goes_on)
+    assert asked == [(3, False), (3, True)], "it starts from elsewhere"
 
 
 @pytest.mark.parametrize(("fewest", "share"), [(1000, 0.5), (100, 0.1)])
