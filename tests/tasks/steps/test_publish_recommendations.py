@@ -87,7 +87,7 @@ def test_rows_are_made_and_sent_a_few_products_at_a_time(settings, monkeypatch):
     monkeypatch.setattr("tasks.steps.publish_recommendations.ROWS_PER_COPY", 3)  # a list of as many places
     publish_recommendations(make_night("2017-06-30", settings), settings)
     assert rows_of(settings, LIVE) == expected(RELATED)
-    assert sizes == [2, 1, 0, 2, len(TITLES)]  # the lists of RELATED, then the products, and no reasons
+    assert sizes == [2, 1, 0, 2, len(TITLES), 8]  # the lists of RELATED, the products, no reasons, words of the titles
 
 
 def test_a_version_keeps_the_config_and_the_code_that_trained_its_model(settings, monkeypatch, tmp_path):
@@ -340,5 +340,5 @@ def test_reading_one_product_scans_the_index_of_one_partition(settings, query):
     live = [publish_recommendations(night, settings)["version"] for night in nights][-1]
     scans = scans_of(settings, query)
     touched = {scan["Relation Name"] for scan in scans} - {"live_version", "recommendation_version"}
-    assert touched == {f"recommendation_{live}", f"recommended_product_{live}", "blocked_product"}
+    assert touched == {f"recommendation_{live}", f"recommended_product_{live}", "blocked_product", "pair_rule"}
     assert all("Index" in scan["Node Type"] for scan in scans if scan["Relation Name"] in touched)
