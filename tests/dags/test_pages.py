@@ -23,7 +23,8 @@ from tests.tasks.publish.test_injection import HOSTILE
 from tests.tasks.report.test_while_live import FIRST, deliver, judged, publish, sessions_of
 from tests.tasks.test_analysts import strict
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)]
+pytestmark = pytest.mark.slow
+BOTH = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)  # for queries of their own
 
 SCRIPT = "<script>alert('1')</script> mug"
 
@@ -63,6 +64,7 @@ def test_a_product_is_found_by_its_words_and_its_id_and_titles_are_text(shop, pa
     assert "No title of the live version" not in page.get("/search").text
 
 
+@BOTH
 def test_a_product_shows_its_related_ones_and_why(settings, page):
     publish_with_reasons(settings)
     html = page.get("/product", params={"product_id": "1"}).text
@@ -75,6 +77,7 @@ def test_a_product_shows_its_related_ones_and_why(settings, page):
     assert "Shown on these pages" in html and html.count("rank there") == 1
 
 
+@BOTH
 def test_versions_show_status_and_failed_rules_and_nights_their_figures(shop, page):
     versions = page.get("/versions").text
     assert [word in versions for word in ("retired", "rejected", "churn", "passed the gate")] == [True] * 4
@@ -90,6 +93,7 @@ def test_versions_show_status_and_failed_rules_and_nights_their_figures(shop, pa
     assert "failed" in verdicts
 
 
+@BOTH
 def test_the_overview_says_what_is_live_how_good_it_is_and_who_moved_what(shop, page):
     html = page.get("/").text
     assert "of the night 2017-06-29" in html and "since 2" in html and "30 of 30" in html
@@ -114,6 +118,7 @@ def test_nights_show_what_readers_saw_on_the_days_that_they_saw_it(settings, pag
     assert f"<small>{low:.3f} to {high:.3f}</small>" in seen
 
 
+@BOTH
 def test_changes_between_two_versions_are_those_of_the_lists(shop, page):
     html = page.get("/changes", params={"before": 1, "after": 2}).text
     assert "<b>66.7%</b>" in html  # of the three places of OTHER; on the page of 2 product 1 went from 1st to 2nd
@@ -228,6 +233,7 @@ def test_a_database_that_is_away_is_said_in_our_words(settings, page, monkeypatc
     assert "must answer" in answer.text
 
 
+@BOTH
 def test_prometheus_reads_figures_with_a_token_alone(shop, page, monkeypatch):
     assert page.get("/metrics").status_code == 404
     monkeypatch.setenv("METRICS_TOKEN", "")
@@ -346,6 +352,7 @@ def test_forms_are_shown_to_those_who_may_and_to_no_other(shop, page, monkeypatc
     assert rows_of(shop, "select count(*) from pair_rule") == [(0,)]
 
 
+@BOTH
 def test_a_refused_version_is_looked_at_and_approved(shop, page):
     looked = page.get("/version", params={"version_id": 3}).text
     assert "version=3&amp;beside=2" in looked
@@ -380,7 +387,8 @@ def pair(action: str, product: str, related: str, **more: str) -> dict[str, str]
     return {"action": action, "product_id": product, "related_product_id": related} | more
 
 
-def test_a_pair_is_blocked_on_the_page_lifted_again_and_who_did_it_stays(shop, page):
+@BOTH
+def test_a_pair_is_blocked_on_the_page_undone_again_and_who_did_it_stays(shop, page):
     listed = "select related_product_id from related_products('1', 5)"
     assert rows_of(shop, listed) == [("4",)]
     token = form_token("ada")
@@ -412,6 +420,7 @@ def test_a_refused_rule_keeps_what_was_typed(shop, page, form, says):
     assert rows_of(shop, "select count(*) from pair_rule") == [(0,)]
 
 
+@BOTH
 def test_search_finds_beginnings_and_what_was_mistyped_and_says_when_it_cut(settings, page, monkeypatch):
     titles = {"1": "Red mug", "2": "Red muffin", "3": "Blue kettle", "4": "Green teapot"}
     publish_recommendations(make_night("2017-06-30", settings, titles=titles), settings)
@@ -431,6 +440,7 @@ def test_search_finds_beginnings_and_what_was_mistyped_and_says_when_it_cut(sett
     assert "lacks the extension pg_trgm" in html and found("ketle") == [] and found("kett") == ["3"]
 
 
+@BOTH
 def test_two_versions_of_a_list_stand_side_by_side(shop, page):
     html = page.get("/product", params={"product_id": "2", "version": 1, "beside": 2}).text
     first, second = (html.index(f'id="list-{version}"') for version in (1, 2))

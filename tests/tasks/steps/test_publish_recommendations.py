@@ -87,7 +87,7 @@ def test_rows_are_made_and_sent_a_few_products_at_a_time(settings, monkeypatch):
     monkeypatch.setattr("tasks.steps.publish_recommendations.ROWS_PER_COPY", 3)  # a list of as many places
     publish_recommendations(make_night("2017-06-30", settings), settings)
     assert rows_of(settings, LIVE) == expected(RELATED)
-    assert sizes == [2, 1, 0, 2, len(TITLES)]  # the lists of RELATED, then the products, and no reasons
+    assert sizes == [2, 1, 0, 2, len(TITLES), 8]  # the lists of RELATED, the products, no reasons, words of the titles
 
 
 def test_a_version_keeps_the_config_and_the_code_that_trained_its_model(settings, monkeypatch, tmp_path):
@@ -344,6 +344,7 @@ def test_reading_one_product_scans_the_index_of_one_partition(settings, query):
     nights = [make_night(f"2017-06-{day}", settings, related, titles) for day in (28, 29, 30)]
     live = [publish_recommendations(night, settings)["version"] for night in nights][-1]
     indexed = {f"recommendation_{live}": 0, f"recommended_product_{live}": 0, "blocked_product": 0}
+    indexed["pair_rule"] = 0
     assert scanned_by(settings, query) == indexed
 
 
