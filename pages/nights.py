@@ -21,7 +21,6 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 
 DAYS = 60  # that the charts show
-OVER_BASELINE = Words("Held-out figures at 10 over those of the co-click baseline", "times the baseline")
 READERS_SAW = Words("What readers saw, over seven days", "share of the queries judged")
 GATE_RULES = ("churn", "most_shown", "ten_most_shown", "shown")  # that are drawn
 BASELINE_RULES = {"P": "baseline_precision", "nDCG": "baseline_ndcg", "PSP": "baseline_psp"}
