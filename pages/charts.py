@@ -82,9 +82,9 @@ def beside_rivals(words: Words, points: tuple[Point, ...]) -> Markup:
     def draw(axes: "Axes") -> None:
         metrics, systems = list(dict.fromkeys(p.at for p in points)), _by_name(points)
         for i, (name, of_name) in enumerate(systems):
-            across = [metrics.index(point.at) + 0.16 * (i - (len(systems) - 1) / 2) for point in of_name]
+            across = [metrics.index(point.at) + 0.8 * ((i + 0.5) / len(systems) - 0.5) for point in of_name]
             colour = SERIES[i] if i < len(SERIES) else INK
-            axes.plot(across, [p.value for p in of_name], "osD^vX"[i % 6], color=colour, label=name)
+            axes.plot(across, [p.value for p in of_name], "osD^vXP*"[i % 8], color=colour, label=name)
             _draw_intervals(axes, across, of_name, colour)
         axes.set_xticks(range(len(metrics)), metrics)
 

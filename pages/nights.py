@@ -78,7 +78,9 @@ def _over_baseline(rows: Sequence[Row], thresholds: dict[str, Row]) -> list[tupl
             if row["name"] == f"{metric}@10"
         )
         if points:
-            words = Words(f"{metric}@10 over that of the co-click baseline, with 95% intervals", "times the baseline")
+            words = Words(
+                f"{metric}@10 of what readers get over that of co-clicks by the same rules", "times the baseline"
+            )
             gate = [_line(thresholds[rule]) for rule in [BASELINE_RULES.get(metric, "")] if rule in thresholds]
             drawn.append((words, charts.over_days(words, points, (Threshold(1, "as good as it"), *gate))))
     return drawn

@@ -14,6 +14,7 @@ from pages.queries import reading
 from pages.rendering import page
 from tasks.publish.gate import RULES
 from tasks.report.figures import COMPARED, Figures, figures_of
+from tasks.stores.database import LIVE
 
 DAYS_INGESTED, MOVES = 7, 5  # that the page shows
 SENTENCES = {rule.name: rule.sentence for rule in RULES}
@@ -51,7 +52,7 @@ def _charts(figures: Figures, exposure: Sequence[dict[str, Any]]) -> list[tuple[
         Point(line.name, metric, each.value, each.low, each.high)
         for line in figures.systems
         for metric, each in zip(figures.metrics, line.figures, strict=True)
-        if each and metric in COMPARED and " " not in line.name.replace("observed - expected", "")
+        if each and metric in COMPARED and line.name != LIVE and " without " not in line.name
     )
     curves = tuple(
         Point(f"version {row['version_id']} ({row['night']})", row["products"], row["share_of_places"])

@@ -13,7 +13,7 @@ HELP = {
     "live_night_ended_hours": "Hours since the last day of clicks of the live version ended.",
     "live_rows": "Recommendations of the live version.",
     "live_products": "Products with recommendations in the live version.",
-    "live_coverage": "Share of the catalogue with a related product, as the gate measured it.",
+    "live_listed": "Share of the catalogue that has a list, as the gate measured it.",
     "live_warnings": "Rules of the gate that warn of the live version.",
     "rejected_versions": "Versions of the last seven days that the gate rejected and that were not approved.",
     "ingested_day_age_days": "Days since the newest day of clicks that was loaded.",

@@ -20,6 +20,12 @@ place as (
         and clicked.product_id = shown.product_id
         and clicked.related_product_id = listed.related_product_id
     where not exists (select from blocked_product where blocked_product.product_id = listed.related_product_id)
+        and not exists (
+            select from current_pair_rules as rule
+            where rule.action = 'block'
+                and rule.product_id = listed.product_id
+                and rule.related_product_id = listed.related_product_id
+        )
 ),
 list as (
     select session, channel, product_id, bool_or(clicked) as clicked

@@ -9,7 +9,7 @@ select
         where version_id = staleness.version_id and rule = 'listed'
         order by judged_at desc
         limit 1
-    ) as live_coverage,
+    ) as live_listed,
     (
         select count(*)
         from gate_verdict as verdict

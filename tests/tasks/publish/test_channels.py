@@ -15,7 +15,7 @@ from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import transaction
 from tests.command_line import in_this_process
-from tests.nights import LIVE, OTHER, RELATED, expected, make_night, roll_back, rows_of, scans_of, with_lenient_gate
+from tests.nights import LIVE, OTHER, RELATED, expected, make_night, roll_back, rows_of, scanned_by, with_lenient_gate
 
 NOW = "select channel, version_id, share::float8 from live_channel order by channel"
 SHOWN = """select product_id, rank, related_product_id, version_id
@@ -62,10 +62,8 @@ def test_a_channel_shows_its_version_and_the_live_one_stays(settings: Settings) 
 
 def test_a_lookup_reads_the_channel_s_partitions_alone(settings: Settings) -> None:
     point_channel(settings, "b", "try", version_id=1)
-    scans = scans_of(settings, "select * from related_products('1', 10, 'b')")
-    assert {scan["Relation Name"] for scan in scans} & {f"recommendation_{number}" for number in (1, 2)} == {
-        "recommendation_1"
-    }
+    scanned = scanned_by(settings, "select * from related_products('1', 10, 'b')")
+    assert scanned.keys() & {f"recommendation_{number}" for number in (1, 2)} == {"recommendation_1"}
 
 
 def formula_of_the_docs() -> Callable[[str, dict[str, float]], str]:

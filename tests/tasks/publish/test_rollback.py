@@ -32,7 +32,7 @@ pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=T
 HASHES = ("recommendations", "products", "model", "interactions", "config")
 DESCRIBED = {f"{name}_hash": name for name in HASHES} | {
     "night": "2017-07-01", "code_version": "1", "model_code_version": "1",
-    "row_count": 1, "product_count": 1, "catalogue_count": 1,
+    "row_count": 1, "product_count": 1, "catalogue_count": 1, "algorithm": "eclare",
 }  # fmt: skip
 CHANGES = "select action, version_id, previous_version_id, actor, reason from live_version_change order by change_id"
 
