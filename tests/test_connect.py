@@ -78,7 +78,7 @@ def test_every_tool_is_answered(reader_url: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MPLBACKEND", "agg")
     names = run_cells(NOTEBOOK)
     assert len(names["listed"]) == 3
-    assert list(names["by_night"].columns) == ["co-click", "eclare"]
+    assert {"co-click", "eclare", "co-click by rules", "eclare by rules"} == set(names["by_night"].columns)
     assert set(names["rates"]["channel"]) == {"default", "b"}
 
 
