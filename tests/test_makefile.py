@@ -29,7 +29,15 @@ def install(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     python = tmp_path / "python"
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    command = ["make", "VENV=env", f"PYTHON={python}", f"RUN={python}", "LOCK=some.lock", "env/.installed-some.lock"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "VENV=env",
+        f"PYTHON={python}",
+        f"RUN={python}",
+        "LOCK=some.lock",
+        "env/.installed-some.lock",
+    ]
     return lambda **environment: subprocess.run(
         command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, check=False
     )

@@ -72,6 +72,7 @@ def test_up_opens_it_before_airflow_starts_and_prints_the_login(
 
     monkeypatch.setattr(airflow, "check_free", lambda *_: calls.append("is free"))
     monkeypatch.setattr(airflow, "start", started)
+    monkeypatch.setattr("local.__main__._when_runs_start", lambda _: [])  # nobody is there to ask
     monkeypatch.setattr(
         "local.__main__.open_tcp", lambda _, port: calls.append(f"opened {port}") or "postgresql://reader"
     )

@@ -128,11 +128,11 @@ def test_points_weigh_the_same_in_the_new_clusters_however_long_their_embeddings
 def test_the_learning_rate_is_halved_when_the_authors_halve_it(monkeypatch) -> None:
     rates = {}
 
-    def recorded(model, data, stage, checkpoint, *, shard_labels) -> list:
+    def recorded(model, data, stage, checkpoint, *, shard_labels, title) -> list:
         name = stage.name.split()[0]
         rates[name] = [stage.learning_rate_of(epoch) for epoch in range(1, stage.epochs + 1)]
         assert data.every_label == (name != "ranker")
-        assert not shard_labels
+        assert not shard_labels and not title
         return []
 
     monkeypatch.setattr(stages, "run_stage", recorded)
