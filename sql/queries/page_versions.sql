@@ -1,7 +1,8 @@
 -- The last sixty versions, with the rules that their newest judgement failed, those that only warn, and the accepted
 -- version before each.
 select
-    version.version_id, version.night, version.status, version.row_count, version.judged_at, gate.failed, gate.warned,
+    version.version_id, version.night, version.algorithm, version.status, version.row_count, version.judged_at,
+    gate.failed, gate.warned,
     case when version.dropped_at is null then version_before(version.version_id) end as version_before
 from recommendation_version as version
 left join lateral (

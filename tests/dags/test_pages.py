@@ -80,7 +80,7 @@ def test_a_product_shows_its_related_ones_and_why(settings, page):
 @BOTH
 def test_versions_show_status_and_failed_rules_and_nights_their_figures(shop, page):
     versions = page.get("/versions").text
-    assert [word in versions for word in ("retired", "rejected", "churn", "passed the gate")] == [True] * 4
+    assert [word in versions for word in ("retired", "rejected", "churn", "passed the gate", "eclare")] == [True] * 5
     assert versions.index("<b>2017-06-30") < versions.index("<b>2017-06-29")
     html = page.get("/nights").text
     assert "Held-out figures at 10 of 2017-06-30" in html
