@@ -143,8 +143,10 @@ def load(server: redis.Redis, commands: bytes) -> str:
     address = ["-h", where["host"], "-p", str(where["port"]), "-n", str(where.get("db", 0))]
     environment = os.environ | ({"REDISCLI_AUTH": where["password"]} if where.get("password") else {})
     ended = subprocess.run(
-        ["redis-cli", *address, "--pipe"], input=commands, capture_output=True, env=environment, check=False
-    )
+        # By default it waits half a minute for the answers to a load that is cut off.
+        ["redis-cli", *address, "--pipe", "--pipe-timeout", "2"],
+        input=commands, capture_output=True, env=environment, check=False,
+    )  # fmt: skip
     return (ended.stdout + ended.stderr).decode()
 
 
