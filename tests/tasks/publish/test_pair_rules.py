@@ -11,7 +11,7 @@ from tasks.errors import BadInput
 from tasks.publish.pair_rules import PairRule, read_pair_rules, set_pair_rule
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import statement, transaction
-from tests.nights import LIVE, RELATED, expected, make_night, rows_of, with_lenient_gate
+from tests.nights import LIVE, OTHER, RELATED, expected, make_night, rows_of, with_lenient_gate
 from tests.tasks.test_analysts import as_role
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
@@ -59,6 +59,23 @@ def test_a_blocked_pair_is_not_read_whatever_the_version_says(settings):
     assert rows_of(settings, "select * from explain_recommendation('1', '2')") == []
     set_pair_rule(settings, rule("none", "1", "2"))
     assert rows_of(settings, LIVE) == expected(RELATED)
+
+
+def test_analysts_read_a_list_of_any_kept_version_without_pairs_that_are_blocked_by_now(settings):
+    older, live = (
+        publish_recommendations(make_night(day, settings, related), settings)["version"]
+        for day, related in (("2017-06-29", RELATED), ("2017-06-30", OTHER))
+    )
+    set_pair_rule(settings, rule("block", "1", "2"))
+    query = sa.text("select rank, related_product_id from related_products_of_version('1', :k, :version_id)")
+    with as_role(settings, "analyst") as analyst:
+
+        def listed(version_id: int | None, k: int = 9) -> list[tuple]:
+            return [tuple(row) for row in analyst.execute(query, {"version_id": version_id, "k": k})]
+
+        assert listed(older) == listed(older, k=1) == [(2, "3")]
+        assert listed(live) == [(1, "4")]
+        assert listed(None) == listed(99) == [], "nothing is live, and a version that never was"
 
 
 def test_what_was_decided_is_added_to_by_publishers_and_read_by_analysts(settings):

@@ -12,18 +12,22 @@ from hypothesis import settings as hypothesis_settings
 from tasks.errors import BadInput, NotReady
 from tasks.night import Night
 from tasks.settings import Settings
+from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import (
     ROWS_PER_COPY,
+    SQL,
     VERSION_TABLE,
     Metric,
     connect,
     copy_rows,
     database_engine,
     migrate,
+    statement,
     store_metrics,
     transaction,
 )
 from tasks.stores.ledger import erased_users
+from tests.nights import LIVE, OTHER, expected, make_night, with_lenient_gate
 
 pytestmark = pytest.mark.parametrize("server", ["embedded", "given"], indirect=True)
 
@@ -148,6 +152,57 @@ def test_a_migration_that_is_done_changes_nothing(settings):
     before = rows_of(settings, "select oid from pg_class order by oid")
     assert migrate(settings) == migrate(settings)
     assert rows_of(settings, "select oid from pg_class order by oid") == before
+
+
+OF_0013 = """
+insert into recommendation_version (
+    version_id, night, status, recommendations_hash, products_hash, model_hash, interactions_hash, code_version, row_count,
+    product_count, judged_at, withdrawn_at, catalogue_count
+)
+overriding system value values
+    (1, '2017-06-28', 'retired', 'r1', 'p', 'm1', 'i', 'c', 2, 2, now(), null, 2),
+    (2, '2017-06-29', 'live', 'r2', 'p', 'm2', 'i', 'c', 2, 2, now(), null, 2),
+    (3, '2017-06-30', 'withdrawn', 'r3', 'p', 'm3', 'i', 'c', 2, 2, now(), now(), 2);
+select setval(pg_get_serial_sequence('recommendation_version', 'version_id'), 3);
+insert into recommended_product (version_id, product_id, title)
+select version_id, product_id, product_id from recommendation_version, unnest(array['1', '2']) as product_id;
+insert into recommendation (version_id, product_id, rank, related_product_id, score, source)
+select version_id, product_id, 1, translate(product_id, '12', '21'), 1, 'co-click'
+from recommendation_version, unnest(array['1', '2']) as product_id;
+insert into live_version (version_id) values (2);
+insert into live_version_change (action, version_id, previous_version_id, actor, reason) values
+    ('publish', 1, null, 'nightly', 'passed the gate'), ('publish', 2, 1, 'nightly', 'passed the gate'),
+    ('publish', 3, 2, 'nightly', 'passed the gate'), ('rollback', 2, 3, 'Ada', 'odd titles');
+insert into gate_verdict (version_id, judged_at, rule, passed, value, bound, threshold, reason)
+select version_id, judged_at, 'coverage', true, 1, 'at least', 0.5, 'is 1' from recommendation_version
+"""
+
+
+def test_versions_of_0013_are_kept_and_the_next_night_is_published_after_them(fresh_settings, monkeypatch):
+    settings = with_lenient_gate(fresh_settings, monkeypatch)
+    tables = [file for file in sorted((SQL / "migrations").glob("0*.sql")) if file.name < "0014"]
+    with database_engine(settings).begin() as connection:
+        connection.exec_driver_sql(f"create table {VERSION_TABLE} (version_num varchar(32) primary key)")
+        connection.exec_driver_sql(f"insert into {VERSION_TABLE} values ('0013')")
+        for file in tables:
+            connection.exec_driver_sql(file.read_text())
+        for version_id in (1, 2, 3):
+            for query in ("create_partitions", "attach_partitions"):
+                connection.execute(statement(query, version_id=version_id))
+        connection.exec_driver_sql(OF_0013)
+    migrate(settings)
+    assert rows_of(settings, LIVE) == [("1", 1, "2"), ("2", 1, "1")]
+    assert rows_of(settings, "select distinct rule, algorithm from gate_history, recommendation_version") == [
+        ("listed", "eclare")
+    ]
+    assert publish_recommendations(make_night("2017-07-01", settings, OTHER), settings)["live"] == 1
+    assert rows_of(settings, LIVE) == expected(OTHER)
+    statuses = "select version_id, status from recommendation_version order by 1"
+    assert rows_of(settings, statuses) == [(1, "retired"), (2, "retired"), (3, "withdrawn"), (4, "live")]
+    assert rows_of(settings, "select related_product_id from related_products_of_version('1', 9, 1)") == [("2",)]
+    with transaction(settings) as connection:
+        for source in ("pinned", "co-click"):
+            connection.execute(sa.text("update recommendation set source = :source"), {"source": source})
 
 
 def test_migrations_at_once_wait_for_each_other(fresh_settings):
