@@ -12,7 +12,8 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-MAY_LOOK = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations"))
+may_look = requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations")
+MAY_LOOK = Depends(may_look)
 CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; img-src {images}; form-action 'self'; frame-ancestors 'self'; "
     "base-uri 'none'"

@@ -4,18 +4,16 @@ import json
 import zlib
 from typing import Annotated
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_dag
+from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 
-from pages.guards import shows_token
+from pages.guards import may_look, shows_token
 from pages.queries import rows
 from tasks.settings import Settings
 
-MAY_LOOK = requires_access_dag("GET", DagAccessEntity.RUN, "refresh_recommendations")
 KEPT = {"Cache-Control": "private, no-cache"}  # may be kept, and is asked for again with its ETag
 
 
@@ -24,7 +22,7 @@ async def may_read(
 ) -> None:
     """Raise HTTPException 401 or 403 for who neither shows LISTS_TOKEN nor may look at the page."""
     if not shows_token(request, Settings().lists_token):
-        await run_in_threadpool(MAY_LOOK, request, await get_user(request, None, bearer))
+        await run_in_threadpool(may_look, request, await get_user(request, None, bearer))
 
 
 api = FastAPI(title="Lists", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(may_read)])

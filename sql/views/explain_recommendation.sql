@@ -1,4 +1,4 @@
--- The version is written into the statement: see related_products.
+-- The version is written into the statement: see related_products_of_version.
 create or replace function explain_recommendation(product_id text, related_product_id text)
 returns table (
     title text, related_title text, rank smallint, score real, source text, sessions integer, last_day date,
@@ -26,6 +26,7 @@ begin
                         ' ',
                         case
                             when why.sessions = 0 then 'No session contains both products.'
+                            when why.sessions = 1 then format('1 session contains both products, the last on %%s.', why.last_day)
                             else format('%%s sessions contain both products, the last on %%s.', why.sessions, why.last_day)
                         end,
                         case

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from pages.app import app
 from pages.guards import MAY_LOOK, form_token
+from pages.products import PARTS
 from tasks.errors import BadInput
 from tasks.night import Night
 from tasks.publish.channels import point_channel
@@ -75,6 +76,18 @@ def test_a_product_shows_its_related_ones_and_why(settings, page):
     assert 'class="part-co-clicks" x="' in html and "sessions with both +0.50, popularity +0.12" in html
     assert "no session" not in html and "Only the first places are explained." not in html
     assert "Shown on these pages" in html and html.count("rank there") == 1
+
+
+def test_a_page_gives_the_reasons_that_sql_gives(settings, page):
+    publish_with_reasons(settings)
+    for heaviest in (*PARTS, None):
+        given = {f"score_{name.replace('-', '_')}": 1 if name == heaviest else -1 for name in PARTS}
+        given["sessions"] = int(heaviest == "model")
+        with transaction(settings) as connection:
+            values = ", ".join(f"{column} = {value}" for column, value in given.items())
+            connection.execute(sa.text(f"update recommendation_reason set {values}"))
+        ((reason,),) = rows_of(settings, "select reason from explain_recommendation('1', '2')")
+        assert reason in page.get("/product", params={"product_id": "1"}).text
 
 
 @BOTH
@@ -302,14 +315,14 @@ def test_who_may_look_at_the_page_reads_lists_without_a_token(shop, page, monkey
         return "ada"
 
     monkeypatch.setattr("pages.lists.get_user", ada)
-    monkeypatch.setattr("pages.lists.MAY_LOOK", lambda _, user: asked.append(user))
+    monkeypatch.setattr("pages.lists.may_look", lambda _, user: asked.append(user))
     assert page.get("/api/lists?product_id=2").status_code == 200
     assert asked == ["ada"]
 
     def forbidden(*_):
         raise HTTPException(403, "Forbidden")
 
-    monkeypatch.setattr("pages.lists.MAY_LOOK", forbidden)
+    monkeypatch.setattr("pages.lists.may_look", forbidden)
     assert page.get("/api/lists?product_id=2").status_code == 403
 
 
