@@ -32,6 +32,10 @@ OF_NIGHTS = {
     "Rules that failed",
 }  # not made here
 
+COMMENTS = """select col_description(attrelid, attnum), attname::text from pg_attribute
+where attrelid = cast(:name as regclass) and attnum > 0 and not attisdropped
+union all select obj_description(cast(:name as regclass), 'pg_class'), null"""
+
 
 @pytest.fixture
 def reader_url(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -70,8 +74,10 @@ def test_every_tool_is_answered(reader_url: str, monkeypatch: pytest.MonkeyPatch
             assert bool(answer.all()) != (panel["title"] in OF_NIGHTS), panel["title"]
         for source in SOURCES["sources"]:
             for table in source["tables"]:
-                declared = ", ".join(column["name"] for column in table["columns"])
-                analyst.execute(sa.text(f"select {declared} from {table['name']} limit 0"))
+                declared = [(table["description"], None)]
+                declared += [(column["description"], column["name"]) for column in table["columns"]]
+                comments = analyst.execute(sa.text(COMMENTS), {"name": table["name"]}).all()
+                assert sorted(declared, key=str) == sorted(map(tuple, comments), key=str), table["name"]
         for query in re.findall(r"```sql\n(select.+?)```", (ROOT / "docs" / "serving.md").read_text(), re.DOTALL):
             analyst.execute(sa.text(query))
     monkeypatch.setenv("READER_URL", reader_url)

@@ -21,7 +21,7 @@ create table title_word (
 );
 comment on table title_word is 'Words of titles, of the version that was stored last, without numbers: what a mistyped word may have meant.';
 comment on column title_word.word is 'The word in small letters.';
-comment on column title_word.products is 'Products with the word in their title.';
+comment on column title_word.products is 'How often these titles have it.';
 
 -- Only mistyped words need it: a database without it finds all others.
 do $$

@@ -30,7 +30,7 @@ where not exists (select from blocked_product where blocked_product.product_id =
             and rule.related_product_id = recommendation.related_product_id
     );
 
-comment on view current_recommendations is 'What readers see: the related products of the live version, with titles, without what the newest catalogue blocks. One row per product and rank.';
+comment on view current_recommendations is 'What readers see: the related products of the live version, with titles, without what the newest catalogue or a person blocks by now. One row per product and rank.';
 comment on column current_recommendations.product_id is 'The product whose page shows the related product.';
 comment on column current_recommendations.title is 'Its title on the version''s night.';
 comment on column current_recommendations.rank is '1 is the best.';

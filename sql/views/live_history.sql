@@ -22,7 +22,7 @@ comment on view live_history is 'What readers saw when, and who decided it. One 
 comment on column live_history.change_id is 'Rises with every change.';
 comment on column live_history.live_from is 'When the version became live, or was withdrawn.';
 comment on column live_history.live_until is 'When another one did; null for the one that is live now; for a version that was withdrawn while it was not live, live_from.';
-comment on column live_history.action is 'publish: passed the gate; override: a named person let a rejected version pass; rollback: back to a former version, the one before is withdrawn; withdraw: of a version that was not live, readers saw no change.';
+comment on column live_history.action is 'publish: passed the gate; override: a named person let a rejected or withdrawn version pass; rollback: back to a former version, the one before is withdrawn; withdraw: of a version that was not live, readers saw no change.';
 comment on column live_history.version_id is 'The version that became live, or was withdrawn.';
 comment on column live_history.night is 'Its night.';
 comment on column live_history.previous_version_id is 'The version that was live until then; null for the first, and where it stays live.';

@@ -8,4 +8,4 @@ begin atomic
     order by rank;
 end;
 
-comment on function related_products(text, integer) is 'The k best related products of one product in the live version, best first, without what the newest catalogue blocks: select * from related_products(''1234'', 10).';
+comment on function related_products(text, integer) is 'The k best related products of one product in the live version, best first, without what the newest catalogue or a person blocks by now: select * from related_products(''1234'', 10).';

@@ -8,4 +8,4 @@ begin atomic
     order by listed.rank;
 end;
 
-comment on function related_products(text, integer, text) is 'The k best related products of one product on a channel, with the version that a shop logs: select * from related_products(''1234'', 10, channel_of(''session 5'')).';
+comment on function related_products(text, integer, text) is 'The k best related products of one product on a channel, best first, without what the newest catalogue or a person blocks by now, with the version that a shop logs: select * from related_products(''1234'', 10, channel_of(''session 5'')).';

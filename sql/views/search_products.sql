@@ -1,4 +1,4 @@
--- The version is written into the statement: see related_products.
+-- The version is written into the statement: see related_products_of_version.
 create or replace function search_products(query text, k integer default 20)
 returns table (product_id text, title text, category text, brand text, relevance real)
 language plpgsql stable rows 20

@@ -1,4 +1,4 @@
-"""What the newest catalogue blocks is hidden from readers of the live version, whatever night that is of."""
+"""What the newest catalogue blocks is hidden from readers, whatever version they see."""
 
 from datetime import date
 

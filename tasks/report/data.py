@@ -78,7 +78,7 @@ class Report:
             failed = f"{len(self.failed)} of {len(self.verdicts)} rules failed"
             what = f"Refused by the gate at {in_words(version['judged_at'])}, {failed}"
         elif status == "withdrawn":
-            what = f"Withdrawn by a rollback at {in_words(version['withdrawn_at'])}"
+            what = f"Withdrawn by a person at {in_words(version['withdrawn_at'])}"
         elif became:
             what = f"{became}, until {in_words(version['live_until'])}"
         else:

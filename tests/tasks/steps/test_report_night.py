@@ -182,7 +182,7 @@ def test_a_refused_night_shows_its_failed_rules_first(settings):
     roll_back(settings, "back")
     _, page = page_of(settings, night)
     assert re.fullmatch(
-        rf"Withdrawn by a rollback at {TIME}; live then was the version of 2017-06-29, since {TIME}\.",
+        rf"Withdrawn by a person at {TIME}; live then was the version of 2017-06-29, since {TIME}\.",
         said(page, "Withdrawn"),
     )
     _, page = page_of(settings, Night.of("2017-06-29", settings))

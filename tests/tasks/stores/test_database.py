@@ -156,8 +156,8 @@ def test_a_migration_that_is_done_changes_nothing(settings):
 
 OF_0013 = """
 insert into recommendation_version (
-    version_id, night, status, recommendations_hash, products_hash, model_hash, interactions_hash, code_version, row_count,
-    product_count, judged_at, withdrawn_at, catalogue_count
+    version_id, night, status, recommendations_hash, products_hash, model_hash, interactions_hash, code_version,
+    row_count, product_count, judged_at, withdrawn_at, catalogue_count
 )
 overriding system value values
     (1, '2017-06-28', 'retired', 'r1', 'p', 'm1', 'i', 'c', 2, 2, now(), null, 2),
