@@ -23,11 +23,12 @@ Artefacts lie in `STORAGE_URL/nights/night=NIGHT/`; XCom carries counts only.
   keep what they ranked. As many run at once as the pool `gpu` has slots and the queue `gpu` has workers. Out of
   memory: more shards do not help, each holds the whole night's clicks and model; fewer slots on one machine do.
 - **Choose the lists of the catalogue** (`recommend_products`, GPU) reads all shards of `ranked/`, `model/`,
-  `label_graph/` and `interactions/`; writes `recommendations/`. It fails with `NotReady` where a shard is missing,
-  also where RECOMMEND_SHARDS was changed in between: clear the run from `list_shards`. Else clear it.
+  `label_graph/`, `interactions/` and what people pinned or blocked; writes `recommendations/`. It fails with
+  `NotReady` where a shard is missing, also where RECOMMEND_SHARDS was changed in between: clear the run from
+  `list_shards`. Else clear it.
 - **Publish the night if the gate lets it pass** (`publish_recommendations`) reads `recommendations/`, and in `model/`
-  which config and code trained it; writes a new version to PostgreSQL, then moves the live pointer if every rule of
-  the gate passes (thresholds: GATE_CONFIG). Clear it once the database answers; until then the former version is
+  which config and code trained it; writes a new version to PostgreSQL, then moves the live pointer unless a rule of
+  the gate stops it (thresholds: GATE_CONFIG). Clear it once the database answers; until then the former version is
   live. It fails with `BadInput` where the gate refuses the version: read the reasons (in the message, the report and
   the view `gate_history`), correct the cause and clear the run from the task that it touches, or let the version
   pass: trigger `approve_version` with its number and a reason. Until somebody does, it stays rejected and the former

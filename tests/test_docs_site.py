@@ -1,5 +1,6 @@
 """The site of the docs: every text is in its navigation, once, and is copied for it. `make docs` checks the links."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -36,3 +37,12 @@ def test_the_site_is_strict_and_made_of_copies_of_these_texts() -> None:
     ]
     tops = copied.split()
     assert all(page in tops or page.partition("/")[0] in tops for page in pages(SITE["nav"]))
+
+
+def test_the_tree_of_the_architecture_names_every_module_and_no_other() -> None:
+    tree = (ROOT / "docs" / "architecture.md").read_text().partition("## The tree\n")[2].partition("\n## ")[0]
+    for folder in ("eclare", "tasks", "dags", "pages", "local"):
+        (section,) = re.findall(rf"^{folder}/.*(?:\n .*)*", tree, re.MULTILINE)
+        files = {file.stem for file in (ROOT / folder).rglob("*.py") if file.parent.name != "steps"} - {"__init__"}
+        assert files - {"__main__"} <= set(re.findall(r"\w+", section)), folder
+        assert set(re.findall(r"(\w+)\.py", section)) <= files, folder
