@@ -59,7 +59,8 @@ def approve(settings: Settings, version_id: int, reason: str, by: str = "") -> d
 def withdraw(settings: Settings, version_id: int, reason: str, by: str = "") -> dict[str, object]:
     """Withdraw a version that is not live: no rollback goes to it, and a run of its night waits for `approve`.
 
-    Raises BadInput without a reason, for the live version and for one that is neither retired nor rejected.
+    Channels that show it are closed: their readers see the live version. Raises BadInput without a reason, for the live
+    version and for one that is neither retired nor rejected.
     """
     move = _move("withdraw", by, reason)
     with locked(settings, "publish") as connection, connection.begin():
@@ -70,7 +71,8 @@ def withdraw(settings: Settings, version_id: int, reason: str, by: str = "") -> 
                 f"version {version_id} must be retired or rejected to be withdrawn, got one that is {status}: "
                 + NOT_WITHDRAWN[status].format(version_id=version_id)
             )
-        connection.execute(statement("withdraw_version"), {"version_id": version_id, **move.__dict__})
+        for query in ("withdraw_version", "close_channels_of_version"):
+            connection.execute(statement(query), {"version_id": version_id, **move.__dict__})
         return {"version": version_id, "night": found.night, "by": move.actor}
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from tasks.errors import BadInput
 from tasks.publish.channels import close_channel, point_channel
+from tasks.publish.rollback import withdraw
 from tasks.settings import ROOT, Settings
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.database import transaction
@@ -98,6 +99,16 @@ def test_a_rollback_takes_its_version_from_channels_too(settings: Settings) -> N
     assert rows_of(settings, NOW) == [("c", 1, 0.1)]
     said = "select actor, reason from live_channel_change where version_id is null"
     assert rows_of(settings, said) == [("Grace", "its version was withdrawn: odd titles")]
+
+
+def test_a_version_that_is_withdrawn_alone_leaves_its_channel_too(settings: Settings) -> None:
+    point_channel(settings, "b", "try", version_id=1, share=0.1)
+    point_channel(settings, "c", "try", version_id=2, share=0.1)
+    withdraw(settings, 1, "a broken export", "Grace")
+    assert rows_of(settings, NOW) == [("c", 2, 0.1)]
+    assert shown(settings, "b") == with_version(OTHER, 2)
+    said = "select channel, actor, reason from live_channel_change where version_id is null"
+    assert rows_of(settings, said) == [("b", "Grace", "its version was withdrawn: a broken export")]
 
 
 def test_retention_keeps_what_a_channel_shows(settings: Settings) -> None:
