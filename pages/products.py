@@ -13,7 +13,7 @@ from pages.rendering import page
 from tasks.settings import Settings
 
 FOUND, SHOWN_ON, MOST_PAGES, NIGHTS, IN_HISTORY = 50, 20, 2_000, 10, 15
-FEW = 5_000  # titles that are found by their words and then ordered; more are looked for in order
+CLICKED = 2_000  # products among which words are looked for first
 PARTS = {  # by part of a score, as the stylesheet names it: what it is
     "co-clicks": "sessions with both", "popularity": "popularity", "like-products": "sessions of like products",
     "titles": "words that both titles share", "model": "the model", "rules": "the rules of the list",
@@ -100,7 +100,7 @@ def _chosen(read: Reader, version: int | None) -> int | None:
 
 def _find(read: Reader, version_id: int, words: str, said: list[str]) -> list[Row]:
     """The rows found, one more than are shown where there are more; what a person should know is added to `said`."""
-    asked = {"version_id": version_id, "words": words.strip(), "most": FOUND + 1, "few": FEW}
+    asked = {"version_id": version_id, "words": words.strip(), "most": FOUND + 1, "clicked": CLICKED}
     found = read("page_search", **asked, beginnings=beginnings(words.split()))
     if found:
         return found

@@ -37,7 +37,7 @@ def reading() -> Iterator[Reader]:
     Raises HTTPException 503 where the database is away or takes too long.
     """
     with http_errors(), transaction(Settings()) as connection:
-        connection.execute(statement("set_statement_timeout"), TIMEOUT)
+        connection.execute(statement("prepare_to_read"), TIMEOUT)
         yield Reader(connection)
 
 

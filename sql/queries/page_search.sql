@@ -1,15 +1,26 @@
 -- Products of a version by their id, then by what the words of their titles begin with: the most clicked first.
-with found as materialized (
-    -- By the index of words. Ordered here, PostgreSQL would look for words of few titles among the most clicked of all.
+with clicked as materialized (
+    -- Words of many titles are soon found here.
     select product_id, title, category, sessions
     from recommended_product
     where version_id = :version_id
+    order by sessions desc nulls last, product_id
+    limit :clicked
+),
+first as materialized (
+    select product_id, title, category, sessions
+    from clicked
+    where to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings) and product_id <> :words
+    limit :most
+),
+rest as materialized (
+    -- Words of few titles, by their index: ordered here, PostgreSQL would try the titles one after the other.
+    select product_id, title, category, sessions
+    from recommended_product
+    where (select count(*) < :most from first)
+        and version_id = :version_id
         and to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings)
         and product_id <> :words
-    limit :few + 1
-),
-counted as materialized (
-    select count(*) <= :few as are_all from found
 )
 (
     select product_id, title, category, sessions, true as is_id
@@ -19,20 +30,7 @@ counted as materialized (
 union all
 (
     select product_id, title, category, sessions, false as is_id
-    from found
-    where (select are_all from counted)
-    order by sessions desc nulls last, product_id
-    limit :most
-)
-union all
-(
-    -- Words of many titles are soon found among the most clicked.
-    select product_id, title, category, sessions, false as is_id
-    from recommended_product
-    where not (select are_all from counted)
-        and version_id = :version_id
-        and to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings)
-        and product_id <> :words
+    from (table first union table rest) as found
     order by sessions desc nulls last, product_id
     limit :most
 );

@@ -444,8 +444,8 @@ def test_search_finds_beginnings_and_what_was_mistyped_and_says_when_it_cut(sett
     assert found("mu") == found("re mu") == ["1", "2"], "40 sessions, then 20"
     assert found("ketle") == ["3"] and "finds" in page.get("/search", params={"words": "ketle"}).text
     assert found("grene teapo") == ["4"] and found("xyzxyz") == []
-    monkeypatch.setattr("pages.products.FEW", 1)
-    assert found("mu") == ["1", "2"] and found("kett") == ["3"], "in the order of clicks, where titles are many"
+    monkeypatch.setattr("pages.products.CLICKED", 1)
+    assert found("mu") == ["1", "2"] and found("kett") == ["3"], "also of what is seldom clicked"
     monkeypatch.setattr("pages.products.FOUND", 1)
     html = page.get("/search", params={"words": "mu"}).text
     assert "than these 1 begin so" in html and found("mu") == ["1"]
