@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
 from local.embedded_postgres import with_database
+from local.private_file import kept_privately
 from tasks.errors import BadInput
 from tasks.settings import ROOT, Settings
 from tasks.stores.database import database_engine
@@ -42,8 +42,8 @@ def airflow_environment(settings: Settings, *, port: int = PORT, schedule: bool 
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = with_database(settings)
     engine = database_engine(settings)
-    own = _kept_privately(home / "secrets.json", _new_secrets)
-    _kept_privately(passwords_file(home), lambda: {user: secrets.token_urlsafe(12) for user in ROLES})
+    own = json.loads(kept_privately(home / "secrets.json", _new_secrets))
+    kept_privately(passwords_file(home), _new_passwords)
     return {
         **os.environ,
         **{name.upper(): _as_written(value) for name, value in settings if value is not None},
@@ -76,19 +76,18 @@ def _as_written(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
-def _new_secrets() -> dict[str, str]:
-    return {
-        "fernet_key": Fernet.generate_key().decode(),
-        "api_secret": secrets.token_urlsafe(32),
-        "jwt_secret": secrets.token_urlsafe(32),
-    }
+def _new_secrets() -> str:
+    return json.dumps(
+        {
+            "fernet_key": Fernet.generate_key().decode(),
+            "api_secret": secrets.token_urlsafe(32),
+            "jwt_secret": secrets.token_urlsafe(32),
+        }
+    )
 
 
-def _kept_privately(file: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(make()))
-    return dict(json.loads(file.read_text()))
+def _new_passwords() -> str:
+    return json.dumps({user: secrets.token_urlsafe(12) for user in ROLES})
 
 
 def _metadata_database(engine: Engine) -> str:

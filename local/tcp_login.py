@@ -1,10 +1,9 @@
 """A login for analysts' tools on the embedded server: by TCP on loopback, and it may only read."""
 
-import os
 import secrets
-from pathlib import Path
 
 from local import embedded_postgres
+from local.private_file import kept_privately
 from tasks.errors import BadInput
 from tasks.settings import Settings
 from tasks.stores.database import statement, transaction
@@ -26,16 +25,8 @@ def open_tcp(settings: Settings, port: int = PORT) -> str:
             "(docs/connect.md); leave out one of the two"
         )
     ready = embedded_postgres.with_database(settings)
-    password = _password(settings.state_folder / "reader_password")
+    password = kept_privately(settings.state_folder / "reader_password", lambda: secrets.token_urlsafe(18))
     with transaction(ready) as connection:
         connection.execute(statement("make_reader"), {"password": password})
     embedded_postgres.listen(settings.state_folder, ACCESS, port)
     return f"postgresql://reader:{password}@127.0.0.1:{port}/recommendations"
-
-
-def _password(file: Path) -> str:
-    """What the file holds, which is its owner's alone; made where it is missing."""
-    if not file.exists():
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as new:
-            new.write(secrets.token_urlsafe(18))
-    return file.read_text()

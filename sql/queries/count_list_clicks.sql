@@ -12,20 +12,13 @@ clicked as (
 place as (
     select shown.session, shown.channel, shown.product_id, listed.rank, listed.source, clicked.session is not null as clicked
     from shown
-    join recommendation as listed
+    join shown_recommendation as listed
         on listed.version_id = :version_id and listed.product_id = shown.product_id and listed.rank <= :places
     left join clicked
         on clicked.session = shown.session
         and clicked.channel = shown.channel
         and clicked.product_id = shown.product_id
         and clicked.related_product_id = listed.related_product_id
-    where not exists (select from blocked_product where blocked_product.product_id = listed.related_product_id)
-        and not exists (
-            select from current_pair_rules as rule
-            where rule.action = 'block'
-                and rule.product_id = listed.product_id
-                and rule.related_product_id = listed.related_product_id
-        )
 ),
 list as (
     select session, channel, product_id, bool_or(clicked) as clicked

@@ -2,16 +2,9 @@
 copy (
     select listed.product_id, listed.rank, listed.related_product_id, related.title as related_title, listed.score,
         listed.source
-    from recommendation as listed
+    from shown_recommendation as listed
     join recommended_product as related
         on related.version_id = listed.version_id and related.product_id = listed.related_product_id
     where listed.version_id = {version_id}
-        and not exists (select from blocked_product where blocked_product.product_id = listed.related_product_id)
-        and not exists (
-            select from current_pair_rules as rule
-            where rule.action = 'block'
-                and rule.product_id = listed.product_id
-                and rule.related_product_id = listed.related_product_id
-        )
     order by listed.product_id, listed.rank
 ) to stdout (format csv, header)

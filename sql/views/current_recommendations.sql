@@ -17,18 +17,11 @@ select
     live.night,
     live.version_id
 from live
-join recommendation on recommendation.version_id = live.version_id
+join shown_recommendation as recommendation on recommendation.version_id = live.version_id
 join recommended_product as product
     on product.version_id = live.version_id and product.product_id = recommendation.product_id
 join recommended_product as related
-    on related.version_id = live.version_id and related.product_id = recommendation.related_product_id
-where not exists (select from blocked_product where blocked_product.product_id = recommendation.related_product_id)
-    and not exists (
-        select from current_pair_rules as rule
-        where rule.action = 'block'
-            and rule.product_id = recommendation.product_id
-            and rule.related_product_id = recommendation.related_product_id
-    );
+    on related.version_id = live.version_id and related.product_id = recommendation.related_product_id;
 
 comment on view current_recommendations is 'What readers see: the related products of the live version, with titles, without what the newest catalogue or a person blocks by now. One row per product and rank.';
 comment on column current_recommendations.product_id is 'The product whose page shows the related product.';

@@ -35,7 +35,7 @@ begin
                         end
                     )
                 end
-            from recommendation
+            from shown_recommendation as recommendation
             join recommended_product as product
                 on product.version_id = %1$L and product.product_id = recommendation.product_id
             join recommended_product as related
@@ -58,15 +58,6 @@ begin
             where recommendation.version_id = %1$L
                 and recommendation.product_id = $1
                 and recommendation.related_product_id = $2
-                and not exists (
-                    select from blocked_product where blocked_product.product_id = recommendation.related_product_id
-                )
-                and not exists (
-                    select from current_pair_rules as rule
-                    where rule.action = 'block'
-                        and rule.product_id = recommendation.product_id
-                        and rule.related_product_id = recommendation.related_product_id
-                )
         $lookup$,
         (select version_id from live_version)
     ) using product_id, related_product_id;

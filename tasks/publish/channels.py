@@ -3,7 +3,7 @@
 import re
 
 from tasks.errors import BadInput
-from tasks.publish.versions import this_user
+from tasks.publish.versions import actor_of, reason_of
 from tasks.settings import Settings
 from tasks.stores.database import Connection, refusable, select, statement
 from tasks.stores.locks import locked
@@ -48,9 +48,7 @@ def close_channel(settings: Settings, channel: str, reason: str, by: str = "") -
 
 
 def _move(connection: Connection, move: dict[str, object], reason: str, by: str) -> dict[str, object]:
-    if not reason.strip():
-        raise BadInput("a change of a channel must have a reason, got an empty one: it is kept in channel_history")
-    actor = by.strip() or this_user()
+    actor, why = actor_of(by), reason_of("a change of a channel", reason, "channel_history")
     with refusable():
-        connection.execute(statement("move_channel"), move | {"actor": actor, "reason": reason.strip()})
+        connection.execute(statement("move_channel"), move | {"actor": actor, "reason": why})
     return move | {"by": actor}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import pyarrow as pa
 
 from tasks.errors import BadInput
-from tasks.publish.versions import this_user
+from tasks.publish.versions import actor_of, reason_of
 from tasks.settings import Settings
 from tasks.stores.database import select, statement, transaction
 from tasks.stores.rows import rows_in
@@ -41,8 +41,7 @@ class PairRule:
             )
         if self.action not in ACTIONS:
             raise BadInput(f"an action must be one of {', '.join(ACTIONS)}, got {self.action!r}: choose one of them")
-        if not self.reason:
-            raise BadInput("a rule must have a reason, got an empty one: give one, it is kept in pair_rule")
+        reason_of("a rule", self.reason, "pair_rule")
         if self.until and self.until < today:
             raise BadInput(f"a rule must hold today ({today} UTC) or later, got until {self.until}: give a later day")
 
@@ -50,7 +49,7 @@ class PairRule:
 def set_pair_rule(settings: Settings, rule: PairRule, by: str = "") -> None:
     """Add a rule, which replaces an older one of its pair; raises what `connect` raises."""
     with transaction(settings) as connection:
-        connection.execute(statement("insert_pair_rule"), {**asdict(rule), "actor": by.strip() or this_user()})
+        connection.execute(statement("insert_pair_rule"), {**asdict(rule), "actor": actor_of(by)})
 
 
 def read_pair_rules(product_ids: pa.ChunkedArray, settings: Settings) -> "PairRules":

@@ -99,9 +99,7 @@ def _may_come_back(connection: Connection, version_id: int) -> str:
 
 
 def _move(action: str, by: str, reason: str) -> Move:
-    if not reason.strip():
-        raise BadInput(f"a {action} must have a reason, got an empty one: give one, it is kept in live_history")
-    return Move(action, by.strip() or versions.this_user(), reason.strip())
+    return Move(action, versions.actor_of(by), versions.reason_of(f"a {action}", reason, "live_history"))
 
 
 def _make_live(connection: Connection, version_id: int, move: Move) -> dict[str, object]:

@@ -50,6 +50,18 @@ class Move:
     reason: str
 
 
+def actor_of(by: str) -> str:
+    """Who decides: the person who is named, else the system user."""
+    return by.strip() or this_user()
+
+
+def reason_of(what: str, reason: str, kept_in: str) -> str:
+    """A person's reason for a decision; raises BadInput for an empty one. what: such as "a rollback"."""
+    if not reason.strip():
+        raise BadInput(f"{what} must have a reason, got an empty one: give one, it is kept in {kept_in}")
+    return reason.strip()
+
+
 def this_user() -> str:
     """The name of the system user, or its number where it has no name, as in a container."""
     try:

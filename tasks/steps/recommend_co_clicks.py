@@ -43,8 +43,9 @@ def recommend_co_clicks(night: Night, settings: Settings) -> dict[str, float]:
             store_metrics(night, model.hash, metrics, settings)
             counts["queries"] = len(tonight.queries)
         with storage.write(night.artefact("recommendations"), made_from=made_from) as (folder, counts):
+            everything = np.arange(len(shop.products), dtype=np.int32)
             decided = read_pair_rules(shop.products["product_id"], settings)
-            chosen, applied = shop.lists(*_counted(shop, settings), decided)
+            chosen, applied = shop.lists(*_counted(shop, everything, settings), decided)
             counts |= {**shop.write(chosen, folder), **applied._asdict()}
     return counts
 
@@ -70,11 +71,10 @@ def _shops(inputs: Path, night: Night, settings: Settings) -> "tuple[Shop, Shop]
     return shop, shop.knowing(known.until(night.held_out_days))
 
 
-def _counted(shop: "Shop", settings: Settings) -> tuple[Rows, Floats]:
-    """The candidates of every product: those that met it in most sessions, and in how many."""
-    everything = np.arange(len(shop.products), dtype=np.int32)
-    sessions_PP = shop.cooccurrence.matrix(settings.half_life_days)
-    return co_clicks(sessions_PP, shop.rules.candidates, shop.catalogue.allowed_P, everything)
+def _counted(shop: "Shop", queries: Rows, settings: Settings) -> tuple[Rows, Floats]:
+    """The candidates of some products: those that met each in most sessions, and in how many."""
+    sessions_QP = shop.cooccurrence.matrix(settings.half_life_days)[queries]
+    return co_clicks(sessions_QP, shop.rules.candidates, shop.catalogue.allowed_P, queries)
 
 
 def _judged(before: "Shop", inputs: Path, night: Night, settings: Settings) -> tuple[Lists, list[Metric]]:
@@ -82,8 +82,8 @@ def _judged(before: "Shop", inputs: Path, night: Night, settings: Settings) -> t
     training_PP, system = load_interactions(inputs / "training").weights_NL, by_rules(BASELINE)
     allowed_P = before.catalogue.allowed_P
     held_out = held_out_of(inputs, training_PP, before.catalogue.sessions_P, night)
-    queries, (labels_PC, scores_PC) = held_out.queries, _counted(before, settings)
-    tonight = Lists(queries, before.lists_of(queries, labels_PC[queries], scores_PC[queries], LAST_CUT))
+    queries = held_out.queries
+    tonight = Lists(queries, before.lists_of(queries, *_counted(before, queries, settings), LAST_CUT))
     known = known_of(before.cooccurrence, training_PP, allowed_P)
     lists = {system: tonight.labels_QK} | rivals(known, queries, LAST_CUT)
     live = live_lists(night, before.ids_P, allowed_P, settings)

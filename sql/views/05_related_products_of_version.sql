@@ -10,20 +10,11 @@ begin
         $lookup$
             select recommendation.rank, recommendation.related_product_id, related.title, recommendation.score,
                 recommendation.source
-            from recommendation
+            from shown_recommendation as recommendation
             join recommended_product as related
                 on related.version_id = %1$L and related.product_id = recommendation.related_product_id
             where recommendation.version_id = %1$L
                 and recommendation.product_id = $1
-                and not exists (
-                    select from blocked_product where blocked_product.product_id = recommendation.related_product_id
-                )
-                and not exists (
-                    select from current_pair_rules as rule
-                    where rule.action = 'block'
-                        and rule.product_id = recommendation.product_id
-                        and rule.related_product_id = recommendation.related_product_id
-                )
             order by recommendation.rank
             limit $2
         $lookup$,
