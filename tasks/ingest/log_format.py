@@ -1,9 +1,9 @@
 """How a shop writes its log: its names for our columns and event types, and its unit of time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
@@ -30,7 +30,7 @@ class LogFormat(FileFormat):
     without sessions may give its users for them.
     """
 
-    event_types: dict[str, str | None] = {}
+    event_types: dict[str, str | None] = Field({})
     time_unit: Literal["s", "ms", "us"] | None = None
 
     @model_validator(mode="after")
@@ -50,6 +50,16 @@ class LogFormat(FileFormat):
         return self
 
     @property
+    def setting(self) -> str:
+        """The setting that names such a format."""
+        return "LOG_FORMAT"
+
+    @property
+    def required(self) -> Sequence[str]:
+        """What a click cannot do without."""
+        return REQUIRED
+
+    @property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
         """Our name -> the log's columns, of every column."""
         return {name: self.sources_of(name) for name in (*COLUMNS, *LIST_COLUMNS)}
@@ -67,4 +77,4 @@ def read_log_format(settings: Settings) -> LogFormat:
     try:
         return LogFormat.model_validate_json(settings.log_format.read_text())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise BadInput(f"LOG_FORMAT must be a JSON file of columns, items, event_types and the like: {error}") from error
+        raise BadInput(f"LOG_FORMAT must be a JSON file of columns, event_types and the like: {error}") from error
