@@ -19,8 +19,8 @@ from tasks.ingest.lines import (
     too_long,
     with_last,
 )
-from tasks.ingest.nested import DECODER, RowMaker, Texts
-from tasks.ingest.parsed_file import ParsedFile, Rows, by_column
+from tasks.ingest.nested import DECODER
+from tasks.ingest.parsed_file import ParsedFile, RowBatch, Rows
 
 BATCH_BYTES = 4 << 20
 MAX_TRIES = 10_000  # of a file, to go on where a value does not end with its line
@@ -65,20 +65,17 @@ class JsonRows:
     tries: int = 0
 
     def __post_init__(self) -> None:
-        self._maker = RowMaker(self.parsed.file_format)
-        self._rows: list[tuple[int, Texts]] = []
+        self._batch = RowBatch(self.parsed)
 
     def rows(self, blocks: Iterator[Block]) -> Iterator[Rows]:
         """All rows."""
         for block, is_last in with_last(blocks):
             whole = joined(self.carry, block)
             if whole is None and self.carry is not None:
-                self._read(self.carry, is_last=True)
-            self._read(whole or block, is_last=is_last)
-            yield by_column(self._rows, self.parsed)
-            self._rows = []
+                yield from self._read(self.carry, is_last=True)
+            yield from self._read(whole or block, is_last=is_last)
 
-    def _read(self, block: Block, *, is_last: bool) -> None:
+    def _read(self, block: Block, *, is_last: bool) -> Iterator[Rows]:
         self.carry = None
         left = readable(Records.of(Lines(block)), self.parsed.unreadable)
         lines, numbers = left.content.decode().split("\n"), left.numbers.tolist()
@@ -91,9 +88,12 @@ class JsonRows:
             else:
                 self._add(numbers[i], record, lines[i])
                 i += 1
+            if self._batch.is_full:
+                yield self._batch.take()
+        yield self._batch.take()
 
     def _add(self, number: int, record: object, text: str) -> None:
-        self._maker.add_rows(number, record, text, self._rows, self.parsed.unreadable)
+        self._batch.add(number, record, text)
         if isinstance(record, dict) and not record.keys() <= self.parsed.columns.keys():
             self.parsed.add_columns(list(record))
 
@@ -169,16 +169,16 @@ def _may_go_on(whole: str, lines: int) -> bool:
 
 def _array_rows(chunks: Iterator[bytes], parsed: ParsedFile) -> Iterator[Rows]:
     """The place of an element in the array is its line."""
-    maker, rows, size = RowMaker(parsed.file_format), list[tuple[int, Texts]](), 0
+    batch, size = RowBatch(parsed), 0
     for number, element in enumerate(elements(chunks), 1):
         if element.size > MAX_LINE_BYTES:
             parsed.unreadable.add(number, too_long(), element.beginning)
         else:
-            maker.add_rows(number, element.value, element.beginning, rows, parsed.unreadable)
+            batch.add(number, element.value, element.beginning)
             if isinstance(element.value, dict) and not element.value.keys() <= parsed.columns.keys():
                 parsed.add_columns(list(element.value))
         size += element.size
-        if size >= BATCH_BYTES:
-            yield by_column(rows, parsed)
-            rows, size = [], 0
-    yield by_column(rows, parsed)
+        if size >= BATCH_BYTES or batch.is_full:
+            yield batch.take()
+            size = 0
+    yield batch.take()
