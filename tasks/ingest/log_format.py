@@ -1,10 +1,12 @@
 """How a shop writes its log: its names for our columns and event types, and its unit of time."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from tasks.errors import BadInput
+from tasks.ingest.file_format import FileFormat
 from tasks.settings import Settings
 
 REQUIRED = ("event_time", "session_id or user_id", "product_id")
@@ -14,19 +16,21 @@ LIST_EVENTS = ("recommendation_view", "recommendation_click")  # they count for 
 LIST_COLUMNS = ("list_version_id", "list_channel")  # of these events alone
 
 
-class LogFormat(BaseModel):
+ALL_OTHERS = "*"  # as an event type of the log
+
+
+class LogFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
-    columns: our name -> the log's name; event_types: the log's name -> ours; time_unit: how event_time counts from 1970
-    where it is a number (None: it is a date and time as ISO 8601 writes it).
+    event_types: the log's name -> ours; null: rows of this type are of no interest, and of "*" those of all types that
+    are not named; time_unit: how event_time counts from 1970 where it is a number (None: it is a date and time as
+    ISO 8601 writes it). Where a row becomes several by `items`, its event_id is the first one's, and the n-th has #n
+    after it: an event that comes again is still found, and its items are no duplicates of one another.
     Raises pydantic.ValidationError for an unknown column or event type, or one log column under two of our names; a log
     without sessions may give its users for them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    columns: dict[str, str] = {}
-    event_types: dict[str, str] = {}
+    event_types: dict[str, str | None] = {}
     time_unit: Literal["s", "ms", "us"] | None = None
 
     @model_validator(mode="after")
@@ -34,18 +38,26 @@ class LogFormat(BaseModel):
         ours, kinds = (*COLUMNS, *LIST_COLUMNS), (*EVENT_TYPES, *LIST_EVENTS)
         if unknown := set(self.columns) - set(ours):
             raise ValueError(f"columns must be among {', '.join(ours)}, got {', '.join(sorted(unknown))}")
-        if unknown := set(self.event_types.values()) - set(kinds):
+        if unknown := {kind for kind in self.event_types.values() if kind is not None} - set(kinds):
             raise ValueError(f"event types must be among {', '.join(kinds)}, got {', '.join(sorted(unknown))}")
-        others = {name: column for name, column in self.names.items() if name != "session_id"}
-        is_twice = self.names["session_id"] in {column for name, column in others.items() if name != "user_id"}
-        if is_twice or len(set(others.values())) < len(others):
+        if self.event_types.get(ALL_OTHERS) is not None:
+            raise ValueError('event types that are not named, "*", may only be null: their rows are of no interest')
+        others = {name: sources for name, sources in self.sources.items() if name != "session_id"}
+        taken = [source for sources in others.values() for source in dict.fromkeys(sources)]
+        of_others = {source for name, sources in others.items() if name != "user_id" for source in sources}
+        if of_others & set(self.sources["session_id"]) or len(set(taken)) < len(taken):
             raise ValueError("a column of the log is under two of our names: give each a column of its own")
         return self
 
     @property
+    def sources(self) -> Mapping[str, tuple[str, ...]]:
+        """Our name -> the log's columns, of every column."""
+        return {name: self.sources_of(name) for name in (*COLUMNS, *LIST_COLUMNS)}
+
+    @property
     def names(self) -> dict[str, str]:
-        """Our name -> the log's name, of every column."""
-        return {name: self.columns.get(name, name) for name in (*COLUMNS, *LIST_COLUMNS)}
+        """Our name -> the log's column, of every column: of several the first."""
+        return {name: sources[0] for name, sources in self.sources.items()}
 
 
 def read_log_format(settings: Settings) -> LogFormat:
@@ -55,4 +67,4 @@ def read_log_format(settings: Settings) -> LogFormat:
     try:
         return LogFormat.model_validate_json(settings.log_format.read_text())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise BadInput(f"LOG_FORMAT must be a JSON file of columns, event_types and time_unit: {error}") from error
+        raise BadInput(f"LOG_FORMAT must be a JSON file of columns, items, event_types and the like: {error}") from error
