@@ -1,12 +1,13 @@
 """How a shop writes its log: its names for our columns and event types, and its unit of time."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
 from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
+from tasks.ingest.presets import with_preset
 from tasks.settings import Settings
 
 REQUIRED = ("event_time", "session_id or user_id", "product_id")
@@ -22,7 +23,7 @@ ALL_OTHERS = "*"  # as an event type of the log
 class LogFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
-    event_types: the log's name -> ours; null: rows of this type are of no interest, and of "*" those of all types that
+    preset: a name of presets.json, whose keys hold where there are none beside it. event_types: the log's name -> ours; null: rows of this type are of no interest, and of "*" those of all types that
     are not named; time_unit: how event_time counts from 1970 where it is a number (None: it is a date and time as
     ISO 8601 writes it). Where a row becomes several by `items`, its event_id is the first one's, and the n-th has #n
     after it: an event that comes again is still found, and its items are no duplicates of one another.
@@ -30,8 +31,14 @@ class LogFormat(FileFormat):
     without sessions may give its users for them.
     """
 
+    preset: str | None = None
     event_types: dict[str, str | None] = {}
     time_unit: Literal["s", "ms", "us"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return with_preset(given, "log")
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
