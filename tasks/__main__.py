@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -78,6 +79,35 @@ def baseline(night: Day) -> None:
     settings = Settings()
     refresh(night, settings, BASELINE)
     Console().print(metrics_table(Night.of(night, settings), settings))
+
+
+@app.command()
+def doctor(
+    log: Annotated[Path, typer.Option(help="the log: a file, or a folder")],
+    catalogue: Annotated[Path | None, typer.Option(help="the catalogue's file, or a folder")] = None,
+    write: Annotated[Path | None, typer.Option(help="write LOG_FORMAT there, CATALOGUE_FORMAT beside it")] = None,
+    page: Annotated[Path | None, typer.Option(help="write the report as a page of HTML there")] = None,
+    sample_mib: Annotated[int, typer.Option(min=1, help="of a larger log, the newest files of about so much")] = 256,
+    days: Annotated[int, typer.Option(min=1, help="of a log in folders of days, so many newest ones")] = 31,
+) -> None:
+    """Say what a log and a catalogue look like, what a night would make of them, what is odd and what to do next.
+
+    It needs no database and writes nothing but --write and --page.
+    """
+    from tasks.doctor.examine import examine
+
+    examine(log, catalogue, Settings(), write=write, page=page, sample_mib=sample_mib, days=days)
+
+
+@app.command(name="split_by_day")
+def split_by_day(
+    log: Annotated[Path, typer.Option(help="an export of many days: a file, or a folder of them")],
+    to: Annotated[Path, typer.Option(help="the folder that becomes CLICK_LOG_URL")],
+) -> None:
+    """Divide an export into folders date=YYYY-MM-DD, as nights read them, with our names of columns (LOG_FORMAT)."""
+    from tasks.ingest.by_day import split_by_day as split
+
+    _echo(split(log, to, Settings()))
 
 
 @app.command()

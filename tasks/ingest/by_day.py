@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from tasks.errors import BadInput
 from tasks.ingest.engine import duckdb_engine, materialise
-from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LogFormat
+from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LogFormat, read_log_format
 from tasks.ingest.reading import TIME_TEXT, RawLog, open_log, open_rows
 from tasks.ingest.text_files import REST
 from tasks.ingest.unreadable import SCHEMA as LINES
+from tasks.scratch import scratch
 from tasks.settings import Settings
 
 ANY_DAY = date(2000, 1, 1)  # files without a day are read as if they were one day's
@@ -42,6 +43,26 @@ class Divided:
         return sum(self.rows_of_day.values())
 
 
+def split_by_day(log: Path, to: Path, settings: Settings) -> dict[str, int]:
+    """Divide a file, or the files of a folder, by the format of LOG_FORMAT; returns counts.
+
+    Raises what `divide_by_day` and `read_log_format` raise, and BadInput where there is no file.
+    """
+    files = [log] if log.is_file() else sorted(file for file in log.rglob("*") if _is_delivered(file, log))
+    if not files:
+        raise BadInput(f"{log} must be a file or a folder of files, but none is there: write where the export lies")
+    if len({file.name for file in files}) < len(files):
+        raise BadInput(f"files in {log} must have names of their own, but some have the same: rename them")
+    with scratch():
+        divided = divide_by_day(files, to, read_log_format(settings), settings)
+    counts = {"files": len(files), "days": len(divided.rows_of_day), "rows": divided.rows}
+    return counts | {"rows_without_a_time": divided.timeless, "unreadable_lines": divided.unreadable}
+
+
+def _is_delivered(file: Path, root: Path) -> bool:
+    return file.is_file() and not any(part.startswith(("_", ".")) for part in file.relative_to(root).parts)
+
+
 def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settings: Settings) -> Divided:
     """Write the rows of some log files as `to`/date=D/NAME.parquet by their UTC day, with our names for columns.
 
@@ -50,12 +71,12 @@ def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settin
     would refuse, and where no row has a readable time.
     """
     name = files[0].name.partition(".")[0]
-    with tempfile.TemporaryDirectory() as scratch, duckdb_engine(settings.memory_limit_gib) as engine:
-        folder = Path(scratch, "export")
+    with tempfile.TemporaryDirectory() as temporary, duckdb_engine(settings.memory_limit_gib) as engine:
+        folder = Path(temporary, "export")
         lend(files, folder / f"date={ANY_DAY}")
         settings = settings.model_copy(update={"click_log_url": str(folder)})
         with told_without_day(), open_log(ANY_DAY, log_format, settings) as log:
-            days, timeless = _write_days(open_rows(engine, log, log_format), log_format, Path(scratch, "days"))
+            days, timeless = _write_days(open_rows(engine, log, log_format), log_format, Path(temporary, "days"))
             if not days:
                 raise BadInput(
                     f"{files[0].name} must have a time that can be read in one row at least, but has none in "
@@ -63,7 +84,7 @@ def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settin
                 )
             unreadable = _write_unreadable(log, to)
         for day in days:
-            _put(Path(scratch, "days", f"date={day}"), to / f"date={day}", name)
+            _put(Path(temporary, "days", f"date={day}"), to / f"date={day}", name)
     return Divided(days, timeless, unreadable)
 
 
