@@ -1,5 +1,6 @@
 """What is odd about a delivery: what stops a night, what costs something, what is good to know; with counts and examples."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -135,8 +136,11 @@ def _times(found: Diagnosis) -> Iterator[Finding]:
             "days end at UTC's midnight; set time_zone where times are local, LOG_TIME_ZONE where folders are",
         )
     if facts.gaps:
+        weekday, times = Counter(f"{day:%A}" for day in facts.gaps).most_common(1)[0]
+        weekly = f", {times:,} of them {weekday}s" if times > len(facts.gaps) / 2 else ""
         yield Finding(
-            "look at it" if len(facts.gaps) > 2 else "good to know", f"{len(facts.gaps):,} days within have no click",
+            "look at it" if len(facts.gaps) > 2 else "good to know",
+            f"{len(facts.gaps):,} days between the first and the last have no click{weekly}",
             "deliver them if something was clicked", [str(day) for day in facts.gaps[:3]],
         )  # fmt: skip
     if found.last_day_is_half:

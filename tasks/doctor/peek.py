@@ -124,12 +124,13 @@ def encoding_of(content: bytes) -> tuple[str, str]:
     for mark, encoding in BOMS.items():
         if content.startswith(mark):
             return encoding, ""
+    zeros = [content[first:1000:2].count(0) for first in (0, 1)]
+    if sum(zeros) > 0.2 * len(content[:1000]):
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", "every other byte is zero"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(content)
     except UnicodeDecodeError as error:
         start = max(content.rfind(b"\n", 0, error.start) + 1, 0)
-        if content[error.start : error.start + 1] == b"\0" or b"\0" in content[:100]:
-            return "utf-16", "zero bytes as in UTF-16 without a mark"
         line = content[start : content.find(b"\n", start) if b"\n" in content[start:] else None]
         best = charset_normalizer.from_bytes(_lines_beyond_ascii(content)).best()
         guess = _latin(best.encoding if best else "cp1252")

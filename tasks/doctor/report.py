@@ -44,9 +44,10 @@ def report_of(found: Diagnosis, log: Path, catalogue: Path | None) -> Report:
     """The report of a diagnosis; log, catalogue: as they were named, for the commands to type."""
     findings = findings_of(found)
     sections = [_there(found), _columns("The log's columns", found.log)]
-    if found.catalogue:
-        title = "The catalogue, from the log's own titles" if found.titles_from_log else "The catalogue's columns"
-        sections.append(_columns(title, found.catalogue))
+    if found.catalogue and found.titles_from_log:
+        sections.append(_columns("The catalogue, from the log's own titles", found.catalogue, others=False))
+    elif found.catalogue:
+        sections.append(_columns("The catalogue's columns", found.catalogue))
     sections += [_taken(found), _clicks(found), _titles(found), _night(found)]
     facts = found.facts
     return Report(
@@ -93,7 +94,7 @@ def _presets(found: Diagnosis) -> list[str]:
     return [f"The {of} is {presets()[name]['what']}: preset {name}." for of, name in named.items() if name]
 
 
-def _columns(title: str, source: Source) -> Section:
+def _columns(title: str, source: Source, *, others: bool = True) -> Section:
     guesses = {guess.theirs: guess for guess in source.proposal.columns}
     rows = []
     for path, column in source.peek.columns.items():
@@ -102,11 +103,11 @@ def _columns(title: str, source: Source) -> Section:
         rows.append([path, guess.ours if guess else "", guess.sure if guess else "", f"{column.blank_share:.0%}", shown,
                      guess.why if guess else ""])  # fmt: skip
     mapped = [row for row in rows if row[1]]
-    others = [row for row in rows if not row[1]]
+    unmapped = [row for row in rows if not row[1]] if others else []
     cut = max(MOST_COLUMNS - len(mapped), 0)
-    said = [f"{len(others) - cut:,} more columns are none of ours."] if len(others) > cut else []
+    said = [f"{len(unmapped) - cut:,} more columns are none of ours."] if len(unmapped) > cut else []
     header = ["column", "is", "how sure", "blank", "values", "why"]
-    return Section(title, said, header, [*mapped, *others[:cut]], [3])
+    return Section(title, said, header, [*mapped, *unmapped[:cut]], [3])
 
 
 def _taken(found: Diagnosis) -> Section:
