@@ -103,11 +103,14 @@ def doctor(
 def split_by_day(
     log: Annotated[Path, typer.Option(help="an export of many days: a file, or a folder of them")],
     to: Annotated[Path, typer.Option(help="the folder that becomes CLICK_LOG_URL")],
+    catalogue: Annotated[
+        Path | None, typer.Option(help="also write what the log says of its products (CATALOGUE_FORMAT) there, as Parquet")
+    ] = None,
 ) -> None:
     """Divide an export into folders date=YYYY-MM-DD, as nights read them, with our names of columns (LOG_FORMAT)."""
-    from tasks.ingest.by_day import split_by_day as split
+    from tasks.operations.split_by_day import split_by_day as split
 
-    _echo(split(log, to, Settings()))
+    _echo(split(log, to, catalogue, Settings()))
 
 
 @app.command()

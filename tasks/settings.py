@@ -58,6 +58,9 @@ class Settings(AlertSettings):
     catalogue_url: Url = Field(
         "var/catalogue.parquet", validate_default=True, description="catalogue file, or a folder with date=YYYY-MM-DD/"
     )
+    catalogue_format: Path | None = Field(
+        None, description="JSON file of CatalogueFormat, for catalogues with other names"
+    )
     eclare_config: Path | None = Field(None, description="JSON file of ECLAREConfig options that differ from a night's")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     train_processes: int = Field(

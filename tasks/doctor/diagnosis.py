@@ -1,14 +1,14 @@
 """Look at a shop's log and catalogue: what they are, what a night would make of them, what is odd, what to do next."""
 
+import json
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from tqdm import tqdm
 
@@ -21,7 +21,10 @@ from tasks.doctor.proposal import Proposal, propose_catalogue, propose_log
 from tasks.doctor.titles import Writing, writing_of
 from tasks.doctor.trial import Trial, clicks_of, try_days, try_export
 from tasks.errors import BadInput, TaskError
+from tasks.ingest.by_day import lend
 from tasks.ingest.catalogue import Catalogue, Delivery, read_catalogue
+from tasks.ingest.catalogue_format import CatalogueFormat
+from tasks.ingest.catalogue_of_log import catalogue_of_log
 from tasks.ingest.engine import duckdb_engine
 from tasks.ingest.log_format import LogFormat
 from tasks.settings import Settings
@@ -153,22 +156,30 @@ def _titles_of(log: Source) -> Source | None:
 
 
 def _read_catalogue(diagnosis: Diagnosis, scratch: Path) -> None:
-    source = diagnosis.catalogue
+    source, settings = diagnosis.catalogue, diagnosis.settings
     if not source or source.proposal.lacks:
         return
-    file = source.sample.files[-1].path  # of dated deliveries the newest
-    settings = diagnosis.settings.model_copy(update=_catalogue_format(source.proposal.format, scratch))
     try:
+        file = source.sample.files[-1].path  # of dated deliveries the newest
+        if diagnosis.titles_from_log:
+            file = _titles(source, scratch, settings)
+        else:
+            written = scratch / "catalogue_format.json"
+            written.write_text(json.dumps(source.proposal.format))
+            settings = settings.model_copy(update={"catalogue_format": written})
         diagnosis.products = read_catalogue(Delivery(LocalFileSystem(), str(file), file.name, None), settings)
     except TaskError as refusal:
-        diagnosis.refusals["catalogue"] = str(refusal)
+        diagnosis.refusals["catalogue"] = str(refusal).replace(f"{scratch}/", "")
         return
-    titles = diagnosis.products.products["title"].to_pylist()
-    diagnosis.writing = writing_of(titles)
+    diagnosis.writing = writing_of(diagnosis.products.products["title"].to_pylist())
 
 
-def _catalogue_format(said: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    return {}
+def _titles(source: Source, scratch: Path, settings: Settings) -> Path:
+    """A catalogue of what the log says of its products, as `split_by_day` writes it."""
+    files = [file.path for file in source.sample.files]
+    found = catalogue_of_log(files, CatalogueFormat.model_validate(source.proposal.format), settings)
+    pq.write_table(found, scratch / "catalogue.parquet")
+    return scratch / "catalogue.parquet"
 
 
 def _try(diagnosis: Diagnosis, scratch: Path) -> None:
@@ -202,8 +213,6 @@ def _trial(source: Source, log_format: LogFormat, settings: Settings, scratch: P
     days = sorted({file.day for file in files if file.day})
     root = source.delivered.root if source.sample.whole else scratch / "dated"
     if not source.sample.whole:
-        from tasks.ingest.by_day import lend
-
         for day in days:
             lend([file.path for file in files if file.day == day], root / f"date={day}")
     return try_days(days, log_format, settings.model_copy(update={"click_log_url": str(root)}), scratch)

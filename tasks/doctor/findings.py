@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.doctor.diagnosis import Diagnosis
+from tasks.ingest.catalogue_of_log import NO_TITLES
 from tasks.ingest.log_format import LIST_EVENTS
 
 Level = Literal["stops a night", "look at it", "good to know"]
@@ -20,6 +21,7 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
     "too_late": ("rows are too old for their folder", "deliver them in their own day's folder, or raise LATENESS_DAYS"),
     "after_its_day": ("rows are of a day after their folder's", "set LOG_TIME_ZONE where folders are cut at local midnight"),
     "unknown_event_type": ("rows have a type that is none of ours", 'map it in event_types, or leave out others by "*": null'),
+    "other_event": ("rows are of types that LOG_FORMAT says are of no interest", ""),
     "bot_session": ("rows are in sessions of more than BOT_SESSION_CLICKS clicks", "is session_id a session?"),
     "wholesale_session": ("rows are in sessions of too many products", "raise WHOLESALE_SESSION_PRODUCTS if they are orders"),
     "duplicate_event_id": ("rows repeat an event_id", "each counts once: nothing to do, if the id is one of an event"),
@@ -27,6 +29,7 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
     "missing_source_product": ("clicks on lists do not say their page", "log source_product_id with them"),
 }
 FEW_SESSIONS_WITH_PAIRS = 0.2
+OTHER = "other_event"
 BLANK, UNLISTED, MISSING_USER = 0.2, 0.05, 0.5
 
 
@@ -105,8 +108,8 @@ def _rows(found: Diagnosis) -> Iterator[Finding]:
     trial = found.trial
     for rule, count in trial.by_rule.most_common():
         what, do = RULES.get(rule, (f"rows are refused by {rule}", ""))
-        grave = not rule.startswith("duplicate") and count > found.settings.max_quarantined_share * trial.rows
-        level: Level = "stops a night" if grave else "look at it" if count > 0.01 * trial.rows else "good to know"
+        grave = not rule.startswith(("duplicate", OTHER)) and count > found.settings.max_quarantined_share * trial.rows
+        level: Level = "stops a night" if grave else "look at it" if count > 0.01 * trial.rows and rule != OTHER else "good to know"
         more = ": more than MAX_QUARANTINED_SHARE" if grave else ""
         yield Finding(level, f"{share(count, trial.rows)} {what}{more} [{rule}]", do, trial.examples.get(rule, ()))
     nameless = [value for value, kind in found.log.proposal.types.items() if kind is None and value not in LIST_EVENTS]
@@ -238,6 +241,13 @@ def _titles(found: Diagnosis) -> Iterator[Finding]:
         )
     if found.products:
         titles = found.products.products["title"].value_counts().to_pylist()
+        empty = [row for row in titles if row["values"].lower() in NO_TITLES]
+        if empty:
+            yield Finding(
+                "look at it", f"{sum(row['counts'] for row in empty):,} titles say that there is none",
+                "leave them blank, or leave the products out: titles like these are alike to a model",
+                [f"{row['values']!r} ({row['counts']:,})" for row in empty[:3]],
+            )  # fmt: skip
         often = sorted((row for row in titles if row["counts"] > 1), key=lambda row: -row["counts"])
         if often:
             yield Finding(

@@ -11,6 +11,7 @@ from tasks.doctor.proposal import examples_of
 from tasks.ingest.presets import presets
 
 MOST_COLUMNS, MOST_RULES = 40, 12
+FILES = {"LOG_FORMAT": "log_format.json", "CATALOGUE_FORMAT": "catalogue_format.json"}
 
 
 @dataclass
@@ -171,28 +172,30 @@ def _night(found: Diagnosis) -> Section:
 
 def commands(found: Diagnosis, log: Path, catalogue: Path | None) -> list[str]:
     """What to type next, in order; settings may stand in .env instead."""
-    night = found.night or "YYYY-MM-DD"
-    typed, named = [], {}
-    doctor = f"python -m tasks doctor --log {log}" + (f" --catalogue {catalogue}" if catalogue else "")
-    if formats(found):
-        typed.append(f"{doctor} --write log_format.json")
-    if "LOG_FORMAT" in formats(found):
-        named["LOG_FORMAT"] = "log_format.json"
+    said, days = formats(found), sorted(found.facts.by_day) if found.facts else []
+    typed: list[str] = []
+    if said:
+        beside = f" --catalogue {catalogue}" if catalogue else ""
+        typed.append(f"python -m tasks doctor --log {log}{beside} --write log_format.json")
+    settings = {name: file for name, file in FILES.items() if name in said}
+    settings |= {"CATALOGUE_URL": str(catalogue)} if catalogue else {}
     if found.log.delivered.is_dated:
-        named["CLICK_LOG_URL"] = str(log)
+        settings["CLICK_LOG_URL"] = str(log)
     else:
-        prefix = "".join(f"{name}={value} " for name, value in named.items())
-        typed.append(f"{prefix}python -m tasks split_by_day --log {log} --to var/clicks")
-        named = {"CLICK_LOG_URL": "var/clicks"}
-    if found.catalogue:
-        named["CATALOGUE_URL"] = str(catalogue or log)
-        if "CATALOGUE_FORMAT" in formats(found):
-            named["CATALOGUE_FORMAT"] = "catalogue_format.json"
-    days = sorted(found.facts.by_day) if found.facts else []
-    held_out = found.settings.held_out_days
-    if 1 < len(days) <= held_out:
-        named["HELD_OUT_DAYS"] = str(max(len(days) // 4, 1))
-    typed += [f"export {name}={value}" for name, value in named.items()]
-    since = f" --since {days[-min(len(days), found.settings.window_days)]}" if days else ""
-    typed.append(f"python -m local night --night {night}{since}")
+        prefix = "".join(f"{name}={settings.pop(name)} " for name in _of_split(found) if name in settings)
+        titles = " --catalogue var/catalogue.parquet" if found.titles_from_log else ""
+        typed.append(f"{prefix}python -m tasks split_by_day --log {log} --to var/clicks{titles}")
+        settings["CLICK_LOG_URL"] = "var/clicks"
+        settings |= {"CATALOGUE_URL": "var/catalogue.parquet"} if found.titles_from_log else {}
+    if 1 < len(days) <= found.settings.held_out_days:
+        settings["HELD_OUT_DAYS"] = str(max(len(days) // 4, 1))
+    typed += [f"export {name}={value}" for name, value in settings.items()]
+    window = days[-min(len(days), found.settings.window_days) :]
+    since = f" --since {window[0]}" if window else ""
+    typed.append(f"python -m local night --night {found.night or 'YYYY-MM-DD'}{since}")
     return typed
+
+
+def _of_split(found: Diagnosis) -> list[str]:
+    """The formats that describe what is divided by day, which nobody needs any more afterwards."""
+    return [*FILES] if found.titles_from_log else ["LOG_FORMAT"]

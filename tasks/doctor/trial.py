@@ -116,7 +116,7 @@ def _take(
 ) -> None:
     trial.files += len(log.files)
     _count_unreadable(log, trial)
-    if not log.parquet:
+    if not log.readable:
         return
     trial.made_sessions += len(files_without_sessions(log, log_format))
     rows = with_sessions(open_rows(engine, log, log_format), log, log_format, span.settings)

@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 
 from tasks.errors import BadInput
 from tasks.ingest.engine import duckdb_engine, materialise
-from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LogFormat, read_log_format
+from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LogFormat
 from tasks.ingest.reading import TIME_TEXT, RawLog, open_log, open_rows
-from tasks.ingest.text_files import REST
+from tasks.ingest.parsed_file import REST
 from tasks.ingest.unreadable import SCHEMA as LINES
-from tasks.scratch import scratch
 from tasks.settings import Settings
 
 ANY_DAY = date(2000, 1, 1)  # files without a day are read as if they were one day's
@@ -41,26 +40,6 @@ class Divided:
     def rows(self) -> int:
         """Rows that were written."""
         return sum(self.rows_of_day.values())
-
-
-def split_by_day(log: Path, to: Path, settings: Settings) -> dict[str, int]:
-    """Divide a file, or the files of a folder, by the format of LOG_FORMAT; returns counts.
-
-    Raises what `divide_by_day` and `read_log_format` raise, and BadInput where there is no file.
-    """
-    files = [log] if log.is_file() else sorted(file for file in log.rglob("*") if _is_delivered(file, log))
-    if not files:
-        raise BadInput(f"{log} must be a file or a folder of files, but none is there: write where the export lies")
-    if len({file.name for file in files}) < len(files):
-        raise BadInput(f"files in {log} must have names of their own, but some have the same: rename them")
-    with scratch():
-        divided = divide_by_day(files, to, read_log_format(settings), settings)
-    counts = {"files": len(files), "days": len(divided.rows_of_day), "rows": divided.rows}
-    return counts | {"rows_without_a_time": divided.timeless, "unreadable_lines": divided.unreadable}
-
-
-def _is_delivered(file: Path, root: Path) -> bool:
-    return file.is_file() and not any(part.startswith(("_", ".")) for part in file.relative_to(root).parts)
 
 
 def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settings: Settings) -> Divided:
@@ -89,13 +68,18 @@ def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settin
 
 
 def lend(files: Sequence[Path], folder: Path) -> None:
-    """Files under their own names in a folder of ours, without a copy where the disk allows."""
-    folder.mkdir(parents=True)
+    """Files under their own names in a folder of ours, without a copy where the disk allows.
+
+    Of files in several folders, these are part of the name.
+    """
+    root = os.path.commonpath([file.parent for file in files])
     for file in files:
+        lent = folder / "-".join(file.relative_to(root).parts)
+        lent.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(file.resolve(), folder / file.name)
+            os.link(file.resolve(), lent)
         except OSError:
-            shutil.copyfile(file, folder / file.name)
+            shutil.copyfile(file, lent)
 
 
 class told_without_day(suppress):  # noqa: N801 -- a context manager

@@ -12,24 +12,17 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.engine import count_rows, duckdb_engine, materialise, read_parquet
-from tasks.ingest.input_files import (
-    MAX_ID_LENGTH,
-    Bounds,
-    as_text,
-    check_parquet,
-    delivered_files,
-    local_copies,
-    suffix_of,
-)
-from tasks.ingest.text_files import ParsedText, text_to_parquet
+from tasks.ingest.catalogue_format import COLUMNS, PARENT, read_catalogue_format
+from tasks.ingest.conversion import readable
+from tasks.ingest.engine import ROW, count_rows, duckdb_engine, materialise, open_parquet
+from tasks.ingest.input_files import MAX_ID_LENGTH, Bounds, as_text, delivered_files, local_copies
+from tasks.ingest.kinds import kind_of
+from tasks.ingest.unreadable import UnreadableLines
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage, dated_folders, hash_file
 from tasks.stores.filesystems import open_filesystem
 
-REQUIRED = ("product_id", "title")
-COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked", "price", "image_url")
 # What is written for letters that a charset lacks, and titles without a letter or a digit in any script.
 MAX_PRICE_CHARACTERS, MAX_ADDRESS_CHARACTERS = 50, 2_000
 ADDRESS = r"^https?://[^\s\x00-\x1f\"'<>\\]+$"  # of a picture
@@ -96,7 +89,6 @@ def read_catalogue(delivery: Delivery, settings: Settings) -> Catalogue:
     has an in_stock or blocked that is not true or false, or titles whose letters were lost; NotReady for one that
     changed while it was read.
     """
-    suffix_of(delivery.path)
     with local_copies(delivery.files, [delivery.path]) as (file,), duckdb_engine(settings.memory_limit_gib) as engine:
         hash_before = hash_file(file)
         products, refused = _validate(_read(engine, file, settings), delivery.path, settings)
@@ -137,31 +129,59 @@ def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
 
 def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
     """Every row of the file, its columns as text; those that it lacks are null."""
-    names, short_name = dict(zip(COLUMNS, COLUMNS, strict=True)), f"{file.parent.name}/{file.name}"
-    bounds = Bounds.of(settings)
+    catalogue_format, short_name = read_catalogue_format(settings), f"{file.parent.name}/{file.name}"
     size = max(settings.max_title_characters, MAX_ID_LENGTH, MAX_ADDRESS_CHARACTERS)
+    kind = kind_of(file, file.name)
     with tempfile.TemporaryDirectory() as scratch:
-        parquet = Path(scratch, "catalogue.parquet")  # a name of our own, because DuckDB takes some for patterns
+        local, target = (Path(scratch, name) for name in ("0.parquet", "00.parquet"))
+        local.symlink_to(file.resolve())  # a name of our own, because DuckDB takes some for patterns
         try:
-            if suffix_of(file.name) == ".parquet":
-                check_parquet(file, names, REQUIRED, bounds)
-                parquet.symlink_to(file.resolve())
-            else:
-                _check_readable(text_to_parquet(file, names, REQUIRED, parquet, bounds))
-            rows = read_parquet(engine, [parquet])
+            found = readable(local, kind, catalogue_format, target, Bounds.of(settings))
+            _check_readable(found.unreadable)
+            rows, names = open_parquet(engine, [found.parquet]), found.columns(catalogue_format)
             absent = ibis.null("string")
-            return materialise(
-                rows.select(**{name: as_text(rows[name], size) if name in rows.columns else absent for name in COLUMNS})
-            )
+            columns = (*COLUMNS, PARENT) if PARENT in names and PARENT in catalogue_format.columns else COLUMNS
+            texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in columns}
+            rows = materialise(rows.select(ROW, **texts))
+            return _one_row_a_product(_with_what_parents_say(rows) if PARENT in columns else rows)
         except (BadInput, duckdb.Error) as error:
             fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
             raise BadInput(f"{short_name} {fault}") from error
 
 
-def _check_readable(parsed: ParsedText) -> None:
+def _one_row_a_product(rows: ibis.Table) -> ibis.Table:
+    """Rows that add to a product above them, without a title of their own, as Shopify writes variants and pictures.
+
+    They are one with the first row of their product that has a title; of each column the first value counts.
+    """
+    titled = ibis.ifelse(rows.title.notnull() & rows.product_id.notnull(), rows[ROW], None)
+    above = rows.mutate(above=titled.min().over(group_by="product_id"))
+    adds = (above.title.isnull() & (above[ROW] > above.above)).fill_null(False)
+    of_product = above.mutate(of=ibis.ifelse(adds, above.above, above[ROW]), adds=adds)
+    if not count_rows(of_product.filter(of_product.adds)):
+        return rows.drop(ROW)
+    first = {name: of_product[name].first(order_by=of_product[ROW]) for name in COLUMNS}  # that is not null
+    return materialise(of_product.group_by("of").agg(**first).drop("of"))
+
+
+def _with_what_parents_say(rows: ibis.Table) -> ibis.Table:
+    """Variants have what they lack from the first row of their parent that has it, as in Shopify's exports.
+
+    Rows of a parent without id and title, which add a picture, are gone.
+    """
+    shared = [name for name in COLUMNS if name != "product_id"]
+    first = {f"first_{name}": rows[name].first(order_by=rows[ROW]) for name in shared}  # that is not null
+    parents = rows.filter(rows[PARENT].notnull()).group_by(PARENT).agg(**first)
+    adds = rows.product_id.isnull() & rows.title.isnull() & rows[PARENT].notnull()
+    of_parent = rows.filter(~adds).left_join(parents, PARENT)
+    said = {name: ibis.coalesce(of_parent[name], of_parent[f"first_{name}"]) for name in shared}
+    return materialise(of_parent.select(ROW, "product_id", **said))
+
+
+def _check_readable(unreadable: UnreadableLines | None) -> None:
     """A catalogue is one table that its owner can correct, unlike a log: no line of it may be unreadable."""
-    if first := parsed.unreadable.first:
-        more = len(parsed.unreadable) - 1
+    if unreadable and (first := unreadable.first):
+        more = len(unreadable) - 1
         raise BadInput(
             f"must be readable in every line, but line {first.line}: {first.why} (and {more:,} more): correct it"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 
@@ -17,13 +18,15 @@ from tasks.ingest.input_files import MAX_ID_LENGTH, Bounds, as_text
 from tasks.ingest.kinds import kind_of
 from tasks.settings import Settings
 
+NO_TITLES = ("nan", "none", "null", "n/a", "undefined", "(not set)")  # what programs write where there is none
 TEXTS = ("product_id", "title", "category", "brand", "price", "image_url")  # stock and blocks are of no past event
 
 
 def catalogue_of_log(files: Sequence[Path], file_format: CatalogueFormat, settings: Settings) -> pa.Table:
-    """A row for each product that has a title in some row, sorted by product_id; of each column the last value counts.
+    """A row for each product that has a title in some row, sorted by product_id.
 
-    The last is that of the last file by name, and its last row. Unreadable lines are left to the ingest of the log to
+    Its title is the one that most rows have, since people also write notes there, of as frequent ones the last; of
+    other columns the last value counts: that of the last file by name, and its last row. Unreadable lines are left to the ingest of the log to
     tell. Raises BadInput, naming the file, for one that cannot be read or lacks a column, and where no row has a title.
     """
     with tempfile.TemporaryDirectory() as scratch, duckdb_engine(settings.memory_limit_gib) as engine:
@@ -31,12 +34,20 @@ def catalogue_of_log(files: Sequence[Path], file_format: CatalogueFormat, settin
             _rows(engine, file, number, file_format, Path(scratch), settings) for number, file in enumerate(files)
         ]
         rows = ibis.union(*tables) if len(tables) > 1 else tables[0]
-        last = {name: rows[name].last(order_by=[rows[FILE], rows[ROW]]) for name in TEXTS[1:]}
-        products = rows.filter(rows.product_id.notnull()).group_by("product_id").agg(**last)
-        found = products.filter(products.title.notnull()).order_by("product_id").to_pyarrow()
+        found = _products(rows).order_by("product_id").to_pyarrow()
     if not len(found):
         raise BadInput(f"{files[0].name} must name a product with its title in one row at least, but none does")
     return found
+
+
+def _products(rows: ibis.Table) -> ibis.Table:
+    named = rows.filter(rows.product_id.notnull() & rows.title.notnull() & rows.title.lower().notin(NO_TITLES))
+    place = named[FILE].cast("int64") * (1 << 40) + named[ROW]
+    titles = named.group_by("product_id", "title").agg(rows=named.count(), place=place.max())
+    title = titles.title.first(order_by=[ibis.desc(titles["rows"]), ibis.desc(titles.place)])
+    others = {name: named[name].last(order_by=place) for name in TEXTS if name not in ("product_id", "title")}
+    last = named.group_by("product_id").agg(**others)
+    return titles.group_by("product_id").agg(title=title).inner_join(last, "product_id").select(*TEXTS)
 
 
 def write_catalogue_of_log(
@@ -47,7 +58,7 @@ def write_catalogue_of_log(
     kept = 0
     if to.exists():
         former = pq.read_table(to, columns=list(TEXTS))
-        others = former.filter(pa.compute.invert(pa.compute.is_in(former["product_id"], found["product_id"])))
+        others = former.filter(pc.invert(pc.is_in(former["product_id"], found["product_id"])))
         kept, found = len(others), pa.concat_tables([found, others.cast(found.schema)]).sort_by("product_id")
     to.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(found, to)

@@ -1,9 +1,11 @@
 """How a delivered file is written, beside its content: which column is which, delimiter, encoding, header."""
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Name = Annotated[str, Field(min_length=1)]
 
 
 class FileFormat(BaseModel):
@@ -20,17 +22,17 @@ class FileFormat(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: dict[str, str | list[str]] = {}
-    items: str | None = None
+    columns: dict[str, Name | Annotated[list[Name], Field(min_length=1)]] = Field({})
+    items: Name | None = None
     delimiter: str | None = None
     encoding: str = "utf-8"
-    header: list[str] | None = None
+    header: Annotated[list[Name], Field(min_length=1)] | None = None
 
     @field_validator("delimiter")
     @classmethod
     def _is_one_character(cls, delimiter: str | None) -> str | None:
         if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
-            raise ValueError(f'delimiter must be one ASCII character and no quote or line end, got {delimiter!r}: "\\t"')
+            raise ValueError(f"delimiter must be one ASCII character, no quote or line end, got {delimiter!r}")
         return delimiter
 
     @field_validator("encoding")
@@ -43,13 +45,25 @@ class FileFormat(BaseModel):
         return encoding
 
     @model_validator(mode="after")
-    def _names_say_something(self) -> Self:
-        lists = [[*self.sources_of(name)] for name in self.columns]
-        if any(not names or not all(names) for names in [*lists, [self.items or "-"], self.header or ["-"]]):
-            raise ValueError("columns, items and header must name columns: a name is empty")
+    def _header_names_each_once(self) -> Self:
         if self.header and len({name.lower() for name in self.header}) < len(self.header):
             raise ValueError("header has a name twice: name each column once")
         return self
+
+    @property
+    def setting(self) -> str:
+        """The setting that names such a format."""
+        raise NotImplementedError
+
+    @property
+    def required(self) -> Sequence[str]:
+        """Our names of the columns that a file must have; "a or b" asks for one of the two."""
+        raise NotImplementedError
+
+    @property
+    def lists(self) -> Collection[str]:
+        """Our names of the columns that may hold a list, which is then read as one text."""
+        return ()
 
     def sources_of(self, name: str) -> tuple[str, ...]:
         """The file's columns for one of our names, the one that counts first in front."""
@@ -58,5 +72,22 @@ class FileFormat(BaseModel):
 
     @property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
-        """Our name -> the file's columns, of every column; raises NotImplementedError where no kind of file is meant."""
+        """Our name -> the file's columns, of every column that this kind of file has."""
         raise NotImplementedError
+
+    @property
+    def wanted(self) -> set[str]:
+        """The columns of a file that are asked for, those among them in which a dotted name begins."""
+        names = {name for sources in self.sources.values() for name in sources}
+        names |= {self.items} if self.items else set()
+        return names | {root_of(name) for name in names}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each of our columns is one column of the file, of one value a row."""
+        return self.items is None and all(len(names) == 1 and "." not in names[0] for names in self.sources.values())
+
+
+def root_of(name: str) -> str:
+    """The column in which a dotted name begins."""
+    return name.partition(".")[0]

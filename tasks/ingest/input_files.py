@@ -1,7 +1,7 @@
 """Delivered files: where they lie, which formats are accepted, and their columns read as text."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -12,15 +12,14 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from tasks.errors import BadInput
+from tasks.ingest.file_format import FileFormat, root_of
+from tasks.ingest.kinds import kind_by_name
 from tasks.settings import Settings
 
-SUFFIXES = (
-    *(".parquet", ".csv", ".csv.gz", ".csv.zst"),
-    *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst"),
-)
 LARGEST_EXACT_FLOAT = 2.0**53
 MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 MAX_TEXT_BYTES = 4096  # of any text of a row: an engine makes two thousand of them at once in each thread
+DEPTH = 8  # of folders below that of a day, such as hour=07
 MAX_COLUMNS, MAX_NAMES = 1_000, 1 << 16  # of a file, and characters of their names together
 MAX_CHUNK_BYTES = 1 << 30  # of a column in a row group of Parquet, which may be one page, which is unpacked whole
 
@@ -53,18 +52,27 @@ class Bounds(NamedTuple):
             )
 
 
-def delivered_files(files: AbstractFileSystem, folder: str, root: str) -> list[str]:
-    """The files in a folder of `root` by name, without those whose name begins with _ or a dot.
+def delivered_files(files: AbstractFileSystem, folder: str, root: str, depth: int = 0) -> list[str]:
+    """The files in a folder of `root` and in its sub-folders, `depth` folders down, by name.
 
-    Raises BadInput for one that is no file and for one that leads out of `root`, as a symbolic link may.
+    Those that tell of others are left out: files and folders whose name begins with _ or a dot (_SUCCESS, _temporary),
+    and checksums (.crc). Raises BadInput for what is no file, for what leads out of `root`, as a symbolic link may, and
+    for folders that lie deeper, as a link that leads back does.
     """
-    names = {path: PurePosixPath(path).name for path in files.ls(folder, detail=False)}
-    delivered = sorted(path for path, name in names.items() if not name.startswith(("_", ".")) or name in (".", ".."))
-    for path in delivered:
-        if _is_below(path, root) and not files.isfile(path):
+    found: list[str] = []
+    for path in sorted(files.ls(folder, detail=False)):
+        name = PurePosixPath(path).name
+        if (name.startswith(("_", ".")) and name not in (".", "..")) or name.endswith(".crc") or path == folder:
+            continue
+        is_folder = depth > 0 and files.isdir(path)
+        is_file = not is_folder and files.isfile(path)
+        if is_file or is_folder or not _is_below(path, root):
+            check_inside(files, path, root)
+        inside = delivered_files(files, path, root, depth - 1) if is_folder else [path] * is_file
+        if not inside and not (is_folder and kind_by_name(name) is None):  # an empty folder hour=07 is none
             raise BadInput(f"{path} must be a file, but is none: remove it, then ingest again")
-        check_inside(files, path, root)
-    return delivered
+        found += inside
+    return found
 
 
 def check_inside(files: AbstractFileSystem, path: str, root: str) -> None:
@@ -96,21 +104,12 @@ def local_copies(files: AbstractFileSystem, paths: Sequence[str]) -> Iterator[li
         yield copies
 
 
-def suffix_of(name: str) -> str:
-    """The accepted suffix that a file name ends in; raises BadInput, listing them, for any other."""
-    suffix = "".join(PurePosixPath(name.lower()).suffixes[-2:])
-    for accepted in SUFFIXES:
-        if suffix.endswith(accepted):
-            return accepted
-    raise BadInput(f"{name} has no known suffix: accepted are {', '.join(SUFFIXES)}; rename, convert or remove it")
-
-
-def check_parquet(file: Path, names: Mapping[str, str], required: Sequence[str], bounds: Bounds) -> int:
-    """The rows of a Parquet file whose columns can be read as text; names: our name -> the file's name.
+def check_parquet(file: Path, file_format: FileFormat, bounds: Bounds) -> int:
+    """The rows of a Parquet file, within bounds, that has the columns.
 
     Raises BadInput, the rest of a sentence about the file, where it is not Parquet, exceeds a bound, has a column twice
-    or, where it has rows, lacks a required column or holds anything but text, numbers, times and flags in one of
-    `names`.
+    or, where it has rows, lacks a required column or holds a list or an object in one of ours, unless a name with a dot
+    or `items` says what in it is meant.
     """
     try:
         metadata = pq.read_metadata(file)
@@ -124,24 +123,41 @@ def check_parquet(file: Path, names: Mapping[str, str], required: Sequence[str],
     check_width(schema.names)
     bounds.check_rows(metadata.num_rows)
     _check_chunks(metadata, bounds)
-    check_columns(schema.names, names, required)
-    for name in names.values():
-        if name in schema.names and not _is_plain(schema.field(name).type):
+    folded = {name.casefold(): name for name in file_format.wanted}
+    check_columns([folded.get(name.casefold(), name) for name in schema.names], file_format)
+    for name, theirs in actual_names(file_format, schema.names).items():
+        takes_it = theirs == file_format.items or name in file_format.lists
+        if pa.types.is_nested(schema.field(theirs).type) and not takes_it:
             raise BadInput(
-                f"must hold text, numbers or times in column {name}, got {schema.field(name).type}: "
-                "write the file again"
+                f"must hold text, numbers or times in column {theirs}, got {schema.field(theirs).type}: "
+                f'name a field of it with a dot in {file_format.setting} ("{theirs}.id"), and a list as "items"'
             )
     return int(metadata.num_rows)
 
 
-def check_columns(seen: Sequence[str], names: Mapping[str, str], required: Sequence[str]) -> None:
+def actual_names(file_format: FileFormat, seen: Sequence[str]) -> dict[str, str]:
+    """Our name -> the file's column, of those that are a column of it, in whatever case."""
+    folded = {name.casefold(): name for name in seen}
+    folded |= {name: name for name in seen}
+    found = ((name, theirs) for name, sources in file_format.sources.items() for theirs in reversed(sources))
+    asked = ((name, folded.get(theirs) or folded.get(theirs.casefold())) for name, theirs in found)
+    return {name: theirs for name, theirs in asked if theirs}
+
+
+def check_columns(seen: Sequence[str], file_format: FileFormat) -> None:
     """Raise BadInput, the rest of a sentence about a file, where a required column is not among those seen.
 
-    required: our names; "a or b" asks for one of the two.
+    Of a name with a dot the column is enough in which it begins.
     """
-    columns = [[names[name] for name in either.split(" or ")] for either in required]
-    if missing := [" or ".join(dict.fromkeys(either)) for either in columns if not set(either) & set(seen)]:
-        raise BadInput(f"has no column {', '.join(missing)}; its columns are {', '.join(seen)}: name the columns so")
+    there, required = set(seen), [either.split(" or ") for either in file_format.required]
+    columns = [[theirs for name in either for theirs in file_format.sources_of(name)] for either in required]
+    missing = [names for names in columns if there.isdisjoint({*names, *map(root_of, names)})]
+    if missing:
+        asked = ", ".join(" or ".join(dict.fromkeys(names)) for names in missing)
+        raise BadInput(
+            f"has no column {asked}; its columns are {', '.join(seen)}: name the columns so, or say in "
+            f"{file_format.setting} what they are called (columns) or, if the first line is a row already, are (header)"
+        )
 
 
 def check_width(columns: Sequence[str]) -> None:
@@ -199,9 +215,3 @@ def as_text(column: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
     if dtype.is_decimal():
         return column.cast("string").re_replace(r"\.0+$", "")
     return column.cast("string")
-
-
-def _is_plain(dtype: pa.DataType) -> bool:
-    if pa.types.is_dictionary(dtype):
-        return _is_plain(dtype.value_type)
-    return not (pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype))

@@ -1,132 +1,184 @@
-"""JSON as rows of text: one object a line, or the elements of one array, decoded as they come."""
+"""JSON as rows of text: an object a line, objects glued together or over several lines, or elements of an array."""
 
-import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 
-from tasks.errors import BadInput
-from tasks.ingest.unreadable import SHOWN_BYTES
+from tasks.ingest.json_array import BLANK, elements
+from tasks.ingest.lines import (
+    MAX_LINE_BYTES,
+    MAX_RECORD_LINES,
+    Block,
+    Lines,
+    Records,
+    blocks_of,
+    joined,
+    readable,
+    too_long,
+    with_last,
+)
+from tasks.ingest.nested import DECODER, RowMaker, Texts
+from tasks.ingest.parsed_file import ParsedFile, Rows, by_column
 
-MAX_ELEMENT = 1 << 24  # characters of an array's element that is still told from the rest of the array
-
-Texts: TypeAlias = list[str | None]
-
-# Numbers stay as they are written.
-DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)
-BLANK = re.compile(r"[ \t\n\r]*")
+BATCH_BYTES = 4 << 20
+MAX_TRIES = 10_000  # of a file, to go on where a value does not end with its line
+NO_JSON = "no JSON"
+NEXT_OBJECT = re.compile(r"\}[ \t]*(?=\{)")  # where one object may end and the next begin, without a line end
+OBJECT_BEGINS = re.compile(r"[ \t]*\{")
 
 
-def texts_of(value: object, names: Iterable[str]) -> Texts:
-    """The values under some names, and all others as one text of name=value, those without a value left out.
+def json_rows(chunks: Iterator[bytes], parsed: ParsedFile, *, is_lines: bool) -> Iterator[Rows]:
+    """The rows of JSON; is_lines: it is no array, whatever it begins with."""
+    first = next(chunks, b"")
+    chunks = chain([first], chunks)
+    if first.lstrip().startswith(b"[") and not is_lines:
+        return _array_rows(chunks, parsed)
+    return JsonRows(parsed).rows(blocks_of(chunks, parsed.unreadable, glued_objects))
 
-    Raises ValueError, saying why, for what is no JSON object and for one that is nested too deeply.
+
+def glued_objects(text: bytes) -> tuple[bytes, bytes]:
+    """A line for each whole object at the beginning of a text without line ends, and what is left.
+
+    An object that cannot be read ends where }{ follows; nothing is left of one that has no such end within bounds.
     """
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    try:
-        texts = [_as_text(value.get(name)) for name in names]
-        others = ((name, _as_text(value[name])) for name in sorted(value.keys() - set(names)))
-        rest = "; ".join(f"{name}={text}" for name, text in others if text)
-    except RecursionError:
-        raise ValueError("JSON that is nested too deeply") from None
-    return [*texts, rest or None]
-
-
-def decoded(line: str) -> Any:
-    """The JSON value of a line; raises ValueError, saying why."""
-    try:
-        return DECODER.decode(line.strip())
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError("no JSON") from None
-
-
-class Element(NamedTuple):
-    """An element of an array: how many characters it takes, and how it begins."""
-
-    value: Any
-    size: int
-    beginning: str
-
-
-def elements(chunks: Iterable[bytes]) -> Iterator[Element]:
-    """The elements of one array; in memory are one and what was read with it.
-
-    Raises BadInput, the rest of a sentence about the file, where it goes on as no array does.
-    """
-    content = _Content(chunks)
-    content.take("[")
-    if content.peek() == "]":
-        content.take("]")
-    else:
-        yield content.value()
-        while content.take(",]") == ",":
-            yield content.value()
-    if content.peek():
-        raise content.fault("something follows the array")
-
-
-class _Content:
-    """Text that is read as far as it is needed; `place` is where it goes on."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks, self._decoder = iter(chunks), codecs.getincrementaldecoder("utf-8")()
-        self._text, self._place, self._line, self._ended = "", 0, 1, False
-
-    def peek(self) -> str:
-        """The next character that is no blank; nothing at the end."""
-        while True:
-            self._place = BLANK.match(self._text, self._place).end()  # type: ignore[union-attr]
-            if self._place < len(self._text) or not self._read_on():
-                return self._text[self._place : self._place + 1]
-
-    def take(self, expected: str) -> str:
-        """The next character that is no blank, one of those expected."""
-        found = self.peek()
-        if not found or found not in expected:
-            raise self.fault(f"{' or '.join(expected)} must follow, got {found or 'the end'}")
-        self._place += 1
-        return found
-
-    def value(self) -> Element:
-        """The next value."""
-        self.peek()
-        while True:
-            try:
-                value, end = DECODER.raw_decode(self._text, self._place)
-            except json.JSONDecodeError as error:
-                if len(self._text) - self._place < MAX_ELEMENT and self._read_on():
-                    continue
-                raise self.fault(error.msg, error.pos) from error
-            except RecursionError as error:
-                raise self.fault(str(error)) from error
-            if end == len(self._text) and self._read_on():  # a number may go on
-                continue
-            start, self._place = self._place, end
-            return Element(value, end - start, self._text[start : min(end, start + SHOWN_BYTES)])
-
-    def fault(self, why: str, place: int | None = None) -> BadInput:
-        """What to raise for content that cannot be read at a place."""
-        line = self._line + self._text.count("\n", 0, self._place if place is None else place)
-        return BadInput(f"does not read as JSON, line {line}: {why}; write the file again")
-
-    def _read_on(self) -> bool:
-        """Whether there was more to read; what was taken is let go."""
-        if self._ended:
-            return False
-        chunk = next(self._chunks, None)
-        self._ended = chunk is None
+    decoded, place, pieces = text.decode(errors="surrogateescape"), 0, list[str]()
+    while place < len(decoded):
         try:
-            more = self._decoder.decode(chunk or b"", self._ended)
-        except UnicodeDecodeError as error:
-            raise self.fault(str(error), len(self._text)) from error
-        self._line += self._text.count("\n", 0, self._place)
-        self._text, self._place = self._text[self._place :] + more, 0
-        return not self._ended or bool(more)
+            _, end = DECODER.raw_decode(decoded, BLANK.match(decoded, place).end())  # type: ignore[union-attr]
+        except (json.JSONDecodeError, RecursionError):
+            if len(decoded) - place <= MAX_LINE_BYTES or not (found := NEXT_OBJECT.search(decoded, place)):
+                break
+            end = found.end()
+        pieces.append(decoded[place:end] + "\n")
+        place = end
+    return ("".join(pieces).encode(errors="surrogateescape"), decoded[place:].encode(errors="surrogateescape"))
 
 
-def _as_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value)
+@dataclass
+class JsonRows:
+    """Reads the objects of one file, block by block: most are a line, which is tried first."""
+
+    parsed: ParsedFile
+    carry: Block | None = None
+    tries: int = 0
+
+    def __post_init__(self) -> None:
+        self._maker = RowMaker(self.parsed.file_format)
+        self._rows: list[tuple[int, Texts]] = []
+
+    def rows(self, blocks: Iterator[Block]) -> Iterator[Rows]:
+        """All rows."""
+        for block, is_last in with_last(blocks):
+            whole = joined(self.carry, block)
+            if whole is None and self.carry is not None:
+                self._read(self.carry, is_last=True)
+            self._read(whole or block, is_last=is_last)
+            yield by_column(self._rows, self.parsed)
+            self._rows = []
+
+    def _read(self, block: Block, *, is_last: bool) -> None:
+        self.carry = None
+        left = readable(Records.of(Lines(block)), self.parsed.unreadable)
+        lines, numbers = left.content.decode().split("\n"), left.numbers.tolist()
+        i = 0
+        while i < len(numbers):
+            try:
+                record = DECODER.decode(lines[i].strip())
+            except (json.JSONDecodeError, RecursionError):
+                i = self._read_from(i, lines, numbers, is_last=is_last)
+            else:
+                self._add(numbers[i], record, lines[i])
+                i += 1
+
+    def _add(self, number: int, record: object, text: str) -> None:
+        self._maker.add_rows(number, record, text, self._rows, self.parsed.unreadable)
+        if isinstance(record, dict) and not record.keys() <= self.parsed.columns.keys():
+            self.parsed.add_columns(list(record))
+
+    def _read_from(self, i: int, lines: list[str], numbers: list[int], *, is_last: bool) -> int:
+        """Read values, glued together or over several lines, up to where one ends with its line; the line after it.
+
+        What is no value is unreadable up to the next }{ of its line, or, where it goes on after the line, up to the
+        next line that begins with {.
+        """
+        line = lines[i].strip()
+        if not line:
+            self.parsed.unreadable.add(numbers[i], NO_JSON, lines[i])
+        while line:
+            number, start = numbers[i], i
+            try:
+                record, end = DECODER.raw_decode(line)
+                if not isinstance(record, dict):  # numbers and texts are not told apart without a line end
+                    line = self._without_unreadable(number, line)
+                    continue
+            except (json.JSONDecodeError, RecursionError) as error:
+                if getattr(error, "pos", 0) < len(line) or not OBJECT_BEGINS.match(line):
+                    line = self._without_unreadable(number, line)
+                    continue
+                after = _lines_together(i, numbers)
+                whole = "\n".join([line, *lines[i + 1 : after]])
+                record, end, is_open = self._over_lines(whole)
+                if is_open and not is_last and after == len(numbers) and _may_go_on(whole, after - i):
+                    self.carry = Block(f"{whole}\n".encode(), number)
+                    return after
+                if record is None:
+                    self.parsed.unreadable.add(number, NO_JSON, line)
+                    return self._next_object(i, after, lines)
+                i += whole.count("\n", 0, end)
+                line, end = lines[i].rstrip(), end - (whole.rfind("\n", 0, end) + 1) if i > start else end
+            self._add(number, record, line)
+            line = line[end:].lstrip()
+        return i + 1
+
+    def _over_lines(self, whole: str) -> tuple[object, int, bool]:
+        """The object at the beginning, None where there is none, where it ends, and whether it may go on."""
+        if self.tries >= MAX_TRIES or len(whole) > MAX_LINE_BYTES:
+            return None, 0, False
+        try:
+            return *DECODER.raw_decode(whole), False
+        except (json.JSONDecodeError, RecursionError) as error:
+            self.tries += 1
+            return None, 0, getattr(error, "pos", 0) >= len(whole.rstrip())
+
+    def _without_unreadable(self, number: int, line: str) -> str:
+        """What follows an object that cannot be read, in the same line."""
+        found = NEXT_OBJECT.search(line)
+        end = found.end() if found else len(line)
+        self.parsed.unreadable.add(number, NO_JSON, line[:end])
+        return line[end:].lstrip()
+
+    def _next_object(self, i: int, after: int, lines: list[str]) -> int:
+        indent = len(lines[i]) - len(lines[i].lstrip())
+        begins = (place for place in range(i + 1, after) if lines[place][: indent + 1] == lines[i][: indent + 1])
+        return next(begins, after)
+
+
+def _lines_together(i: int, numbers: list[int]) -> int:
+    """The line after those that follow line i without one left out."""
+    after = i + 1
+    while after < len(numbers) and after - i < MAX_RECORD_LINES and numbers[after] == numbers[after - 1] + 1:
+        after += 1
+    return after
+
+
+def _may_go_on(whole: str, lines: int) -> bool:
+    return lines < MAX_RECORD_LINES and len(whole) < MAX_LINE_BYTES
+
+
+def _array_rows(chunks: Iterator[bytes], parsed: ParsedFile) -> Iterator[Rows]:
+    """The place of an element in the array is its line."""
+    maker, rows, size = RowMaker(parsed.file_format), list[tuple[int, Texts]](), 0
+    for number, element in enumerate(elements(chunks), 1):
+        if element.size > MAX_LINE_BYTES:
+            parsed.unreadable.add(number, too_long(), element.beginning)
+        else:
+            maker.add_rows(number, element.value, element.beginning, rows, parsed.unreadable)
+            if isinstance(element.value, dict) and not element.value.keys() <= parsed.columns.keys():
+                parsed.add_columns(list(element.value))
+        size += element.size
+        if size >= BATCH_BYTES:
+            yield by_column(rows, parsed)
+            rows, size = [], 0
+    yield by_column(rows, parsed)

@@ -1,9 +1,9 @@
 """How a shop writes its log: its names for our columns and event types, and its unit of time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
@@ -23,7 +23,8 @@ ALL_OTHERS = "*"  # as an event type of the log
 class LogFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
-    preset: a name of presets.json, whose keys hold where there are none beside it. event_types: the log's name -> ours; null: rows of this type are of no interest, and of "*" those of all types that
+    preset: a name of presets.json, which says what is not said beside it.
+    event_types: the log's name -> ours; null: rows of this type are of no interest, and of "*" those of all types that
     are not named; time_unit: how event_time counts from 1970 where it is a number (None: it is a date and time as
     ISO 8601 writes it). Where a row becomes several by `items`, its event_id is the first one's, and the n-th has #n
     after it: an event that comes again is still found, and its items are no duplicates of one another.
@@ -32,7 +33,7 @@ class LogFormat(FileFormat):
     """
 
     preset: str | None = None
-    event_types: dict[str, str | None] = {}
+    event_types: dict[str, str | None] = Field({})
     time_unit: Literal["s", "ms", "us"] | None = None
 
     @model_validator(mode="before")
@@ -57,6 +58,16 @@ class LogFormat(FileFormat):
         return self
 
     @property
+    def setting(self) -> str:
+        """The setting that names such a format."""
+        return "LOG_FORMAT"
+
+    @property
+    def required(self) -> Sequence[str]:
+        """What a click cannot do without."""
+        return REQUIRED
+
+    @property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
         """Our name -> the log's columns, of every column."""
         return {name: self.sources_of(name) for name in (*COLUMNS, *LIST_COLUMNS)}
@@ -74,4 +85,4 @@ def read_log_format(settings: Settings) -> LogFormat:
     try:
         return LogFormat.model_validate_json(settings.log_format.read_text())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise BadInput(f"LOG_FORMAT must be a JSON file of columns, items, event_types and the like: {error}") from error
+        raise BadInput(f"LOG_FORMAT must be a JSON file of columns, event_types and the like: {error}") from error

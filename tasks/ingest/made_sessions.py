@@ -6,6 +6,7 @@ from collections.abc import Collection
 import ibis
 import pyarrow.parquet as pq
 
+from tasks.ingest.conversion import Readable
 from tasks.ingest.engine import FILE, ROW, materialise
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.reading import RawLog
@@ -25,7 +26,7 @@ def with_sessions(rows: ibis.Table, raw: RawLog, log_format: LogFormat, settings
     log.info(
         "%d of %d files have no session: a user's events less than SESSION_GAP_MINUTES (%g) apart are one",
         len(files),
-        len(raw.parquet),
+        len(raw.readable),
         settings.session_gap_minutes,
     )
     begins = _begins(rows, files, settings)
@@ -40,20 +41,18 @@ def with_sessions(rows: ibis.Table, raw: RawLog, log_format: LogFormat, settings
 
 def files_without_sessions(raw: RawLog, log_format: LogFormat) -> list[int]:
     """Numbers of the files that lack the column of session_id, or whose sessions are called as their users are."""
-    numbers = [int(file.stem) for file in raw.parquet]
-    if log_format.names["session_id"] == log_format.names["user_id"]:
-        return numbers
-    column = dict.fromkeys(numbers, log_format.names["session_id"])
-    column |= {number: "session_id" for number in numbers if raw.files[number].suffix != ".parquet"}
-    return [int(file.stem) for file in raw.parquet if _lacks(pq.read_metadata(file), column[int(file.stem)])]
+    if log_format.sources["session_id"] == log_format.sources["user_id"]:
+        return list(raw.readable)
+    return [number for number, file in raw.readable.items() if _lacks(file, file.columns(log_format).get("session_id"))]
 
 
-def _lacks(metadata: pq.FileMetaData, name: str) -> bool:
+def _lacks(file: Readable, name: str | None) -> bool:
     """Whether a column is not there or was null from the first row to the last, as one is that text files lack."""
-    names = metadata.schema.to_arrow_schema().names
-    if name not in names:
+    if name is None:
         return True
-    columns = [metadata.row_group(group).column(names.index(name)) for group in range(metadata.num_row_groups)]
+    metadata = pq.read_metadata(file.parquet)
+    place = [metadata.schema.column(place).path for place in range(metadata.num_columns)].index(name)
+    columns = [metadata.row_group(group).column(place) for group in range(metadata.num_row_groups)]
     filled = [column for column in columns if column.num_values]
     return all(column.statistics and column.statistics.null_count == column.num_values for column in filled)
 

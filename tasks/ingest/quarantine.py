@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from tasks.ingest.engine import FILE, ROW, ROWS_FETCHED
 from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS
 from tasks.ingest.mentions import NamesUser, names_erased_user
+from tasks.ingest.parsed_file import LINE, REST
 from tasks.ingest.reading import TIME_TEXT, RawLog
 from tasks.ingest.rules import ERASED_USER, UNREADABLE_LINE
-from tasks.ingest.text_files import REST
 from tasks.stores.ledger import ErasedUsers
 
 QUARANTINE = "quarantine.parquet"
@@ -48,10 +48,10 @@ def _batches(refused: ibis.Table | None, log: RawLog) -> Iterator[pa.RecordBatch
     texts["event_time"] = ibis.coalesce(refused[TIME_TEXT], refused.event_time.cast("string"))
     texts[REST] = _with_list_columns(refused)
     content = {name: kept.ifelse(text, None) for name, text in texts.items()}
-    ordered = refused.select("rule", FILE, ROW, **content).order_by(FILE, ROW)
+    ordered = refused.select("rule", FILE, ROW, LINE, **content).order_by(FILE, ROW)
     names = pa.array(log.names, pa.string())
     for batch in ordered.to_pyarrow_batches(chunk_size=ROWS_FETCHED):
-        columns = [batch["rule"], names.take(batch[FILE]), batch[ROW], *(batch[name] for name in CONTENT)]
+        columns = [batch["rule"], names.take(batch[FILE]), batch[LINE], *(batch[name] for name in CONTENT)]
         typed = [column.cast(kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
         yield pa.record_batch(typed, SCHEMA)
 

@@ -15,19 +15,12 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
+from tasks.ingest.conversion import Readable, readable
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
-from tasks.ingest.input_files import (
-    MAX_TEXT_BYTES,
-    Bounds,
-    as_text,
-    check_inside,
-    check_parquet,
-    delivered_files,
-    shortened,
-    suffix_of,
-)
-from tasks.ingest.log_format import REQUIRED, LogFormat
-from tasks.ingest.text_files import LINE, REST, text_to_parquet
+from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
+from tasks.ingest.kinds import PARQUET, Kind, kind_of
+from tasks.ingest.log_format import LogFormat
+from tasks.ingest.parsed_file import LINE, REST
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders, hash_file
@@ -39,30 +32,31 @@ FEW = 16  # columns beside ours that may each hold MAX_TEXT_BYTES; of more, each
 
 @dataclass(frozen=True)
 class LogFile:
-    """One delivered file: its name, the state it was found in, and where it lies here, named by its number."""
+    """One delivered file: its name below the day's folder, the state it was found in, and where it lies here."""
 
     name: str
     path: str
     state: tuple[object, ...]
     local: Path
-    suffix: str
+    kind: Kind
 
 
 @dataclass(frozen=True)
 class RawLog:
     """The log of a day as Parquet files, and its lines that are no rows.
 
-    parquet: files named by their number, with the number of rows in each; unreadable_of: lines by file number.
+    readable: by the number of the file, which is the name of its Parquet file, too; without files that have no row.
+    unreadable_of: lines by file number.
     """
 
     files: Sequence[LogFile]
-    parquet: dict[Path, int]
+    readable: dict[int, Readable]
     unreadable_of: dict[int, UnreadableLines]
 
     @property
     def rows_read(self) -> int:
         """Rows and lines that should have been rows."""
-        return sum(self.parquet.values()) + sum(map(len, self.unreadable_of.values()))
+        return sum(file.rows for file in self.readable.values()) + sum(map(len, self.unreadable_of.values()))
 
     def unreadable(self) -> Iterator[tuple[int, Sequence[Unreadable]]]:
         """The lines that are no rows, some of one file at a time, with the number of the file."""
@@ -113,7 +107,7 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
         if not files:
             raise empty_day(day, f"{folder} holds no file")
         try:
-            yield _read(files, day, log_format, Bounds.of(settings))
+            yield _read(files, day, log_format, Path(scratch), Bounds.of(settings))
         except BadInput as refusal:
             _check_unchanged(source, files, day)
             raise _name_delivered_file(refusal, files, day) from refusal
@@ -140,7 +134,7 @@ def _name_delivered_file(refusal: BadInput, files: Sequence[LogFile], day: date)
 
 
 def _is_corrupt(file: LogFile) -> bool:
-    if file.suffix != ".parquet":
+    if file.kind.form != PARQUET:
         return False
     texts = [field.name for field in pq.read_schema(file.local) if pa.types.is_string(field.type)]
     try:
@@ -161,12 +155,17 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     """Every row of the log: our columns as text (blank: null), event_time as UTC, the other columns as one text.
 
     Columns: event_time (null where it cannot be read), time_text as it was written, the others of COLUMNS and
-    LIST_COLUMNS, rest, file_number and row_number (from 1; of a text file its line).
+    LIST_COLUMNS, rest, file_number, row_number (each row's own, from 1) and line (where the row is in its file: several
+    rows have one where they are items of one record).
     """
-    by_schema: dict[str, list[Path]] = {}
-    for file in log.parquet:
-        by_schema.setdefault(str(pq.read_schema(file).remove_metadata()), []).append(file)
-    tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in by_schema.values()]
+    by_schema: dict[tuple[bool, str], list[Readable]] = {}
+    for file in log.readable.values():
+        schema = str(pq.read_schema(file.parquet).remove_metadata())
+        by_schema.setdefault((file.is_converted, schema), []).append(file)
+    tables = [
+        _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], log_format)
+        for files in by_schema.values()
+    ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
     return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
 
@@ -174,15 +173,14 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
     """Every file of the folder under a name of our own, so that no name can be a pattern or lead anywhere."""
     found: list[LogFile] = []
-    for path in delivered_files(source, folder, folder):
-        name = PurePosixPath(path).name
-        suffix, state = suffix_of(name), _state(source, path)
-        local = scratch / f"{len(found):05d}{suffix}"
+    for path in delivered_files(source, folder, folder, DEPTH):
+        name, state = str(PurePosixPath(path).relative_to(folder)), _state(source, path)
+        local = scratch / f"{len(found):05d}.parquet"
         if "file" in source.protocol:
             local.symlink_to(Path(path).resolve())
         else:
             source.get_file(path, str(local))
-        found.append(LogFile(name, path, state, local, suffix))
+        found.append(LogFile(name, path, state, local, kind_of(local, name)))
     return found
 
 
@@ -194,44 +192,37 @@ def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
     return tuple(str(info.get(key)) for key in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
 
 
-def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, bounds: Bounds) -> RawLog:
-    parquet: dict[Path, int] = {}
-    unreadable: dict[int, UnreadableLines] = {}
+def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: Path, bounds: Bounds) -> RawLog:
+    found: dict[int, Readable] = {}
+    converted = Path(tempfile.mkdtemp(dir=scratch))
     for number, file in enumerate(files):
         try:
-            if file.suffix == ".parquet":
-                parquet[file.local] = check_parquet(file.local, log_format.names, REQUIRED, bounds)
-                continue
-            target = file.local.with_name(f"{number:05d}.parquet")
-            parsed = text_to_parquet(file.local, log_format.names, REQUIRED, target, bounds)
-            parquet[target], unreadable[number] = parsed.rows, parsed.unreadable
+            found[number] = readable(file.local, file.kind, log_format, converted / file.local.name, bounds)
         except BadInput as refusal:
             raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
-    log = RawLog(files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
+    unreadable = {number: file.unreadable for number, file in found.items() if file.unreadable}
+    log = RawLog(files, {number: file for number, file in found.items() if file.rows}, unreadable)
     if not log.rows_read:
         raise empty_day(day, "its files hold no row")
     return log
 
 
-def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -> ibis.Table:
-    was_text = log.files[int(file.stem)].suffix != ".parquet"  # its columns have our names already
-    names = {name: name for name in log_format.names} if was_text else log_format.names
-    text = {
-        name: as_text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
-    }
+def _as_text(rows: ibis.Table, file: Readable, log_format: LogFormat) -> ibis.Table:
+    names = file.columns(log_format)
+    text = {name: as_text(rows[names[name]]) if name in names else ibis.null("string") for name in log_format.sources}
     time = _utc(rows[names["event_time"]], text["event_time"], log_format)
-    if log_format.event_types:
+    if kinds := {theirs: ours for theirs, ours in log_format.event_types.items() if ours}:
         kind = text["event_type"]
-        text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
-    if was_text:
-        rest, row = rows[REST], rows[LINE]
+        text["event_type"] = kind.cases(*kinds.items(), else_=kind)
+    if file.is_converted:
+        rest, line = rows[REST], rows[LINE]
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
-        rest, row = _rest(rows, others), rows[ROW]
+        rest, line = _rest(rows, others), rows[ROW]
     if rows[names["event_time"]].type().is_temporal():  # its own text is no other than the time
         text["event_time"] = ibis.null("string")
     times = {"event_time": time, TIME_TEXT: text["event_time"]}
-    return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
+    return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: line})
 
 
 def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:

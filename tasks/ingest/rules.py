@@ -11,8 +11,8 @@ from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequen
 from tasks.ingest.erased import ErasedRows
 from tasks.ingest.input_files import MAX_ID_LENGTH, MAX_TEXT_BYTES, exceeds
 from tasks.ingest.log_format import COLUMNS, EVENT_TYPES, LIST_COLUMNS, LIST_EVENTS
+from tasks.ingest.parsed_file import REST
 from tasks.ingest.reading import TIME_TEXT
-from tasks.ingest.text_files import REST
 from tasks.settings import Settings
 
 UNREADABLE_LINE = "unreadable_line"

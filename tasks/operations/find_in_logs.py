@@ -33,7 +33,7 @@ def _files_of_day(day: date, user_id: str, settings: Settings) -> list[str]:
     log_format, names_user = read_log_format(settings), names_any_of(ids)
     with open_log(day, log_format, settings) as raw, open_engine(settings) as engine:
         found = {file for file, lines in raw.unreadable() if any(names_user(line.beginning) for line in lines)}
-        if raw.parquet:
+        if raw.readable:
             rows = open_rows(engine, raw, log_format)
             column = rows.session_id if names_nobody(rows) else rows.user_id
             found.update(rows.filter(column.isin(ids)).select(FILE).distinct().to_pyarrow()[FILE].to_pylist())

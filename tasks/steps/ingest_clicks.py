@@ -83,7 +83,7 @@ def _clean(target: _Target) -> Load:
     log_format, erased = read_log_format(settings), erased_users(settings)
     with open_log(day, log_format, settings) as log, open_engine(settings) as engine, ThreadPoolExecutor(1) as executor:
         files = executor.submit(log.described)
-        if not log.parquet:
+        if not log.readable:
             refused = write_quarantine(None, log, erased, folder)
             return Load(day, files.result(), None, log.rows_read, 0, 0, rule_counts("quarantined", refused))
         rows = with_sessions(open_rows(engine, log, log_format), log, log_format, settings)

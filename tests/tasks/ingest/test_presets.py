@@ -17,6 +17,8 @@ from tasks.doctor.peek import peek
 from tasks.doctor.proposal import preset_of
 from tasks.doctor.trial import try_export
 from tasks.ingest.catalogue import Delivery, read_catalogue
+from tasks.ingest.catalogue_format import CatalogueFormat
+from tasks.ingest.catalogue_of_log import catalogue_of_log
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.presets import presets, with_preset
 from tasks.settings import Settings
@@ -197,7 +199,9 @@ def clicks_in(file: Path, preset: str, scratch: Path) -> list[tuple[datetime, st
     trial = try_export([file], LogFormat.model_validate({"preset": preset}), Settings(), scratch)
     clicks = pa.concat_tables(pq.read_table(part) for part in trial.clicks)
     assert None not in clicks["session_id"].to_pylist()
-    rows = zip(*(clicks[name].to_pylist() for name in ("event_time", "product_id", "event_type")), strict=True)
+    assert "unknown_event_type" not in trial.by_rule
+    times = [time.replace(tzinfo=None) for time in clicks["event_time"].to_pylist()]
+    rows = zip(times, *(clicks[name].to_pylist() for name in ("product_id", "event_type")), strict=True)
     return sorted(rows, key=str)
 
 
@@ -278,14 +282,19 @@ def catalogue_in(file: Path, preset: str) -> dict[str, dict[str, Any]]:
     return {row["product_id"]: row for row in read.products.to_pylist()}
 
 
-@pytest.mark.parametrize("preset", ["ga4", "segment", "snowplow"])
+TITLES = ("Enamel mug", "Soup bowl")
+TITLES_OF = {"ga4": ("SKU_1", "SKU_2"), "segment": ("p1", "p2"), "snowplow": ("p1", "p2")}
+
+
+@pytest.mark.parametrize("preset", list(TITLES_OF))
 def test_events_that_say_what_products_are_called_are_a_catalogue(preset: str, tmp_path: Path) -> None:
     name, content, clicks = LOGS[preset]
     file = tmp_path / name
     file.write_bytes(content.encode())
-    products = catalogue_in(file, preset)
-    assert {row["title"] for row in products.values()} == {"Enamel mug", "Soup bowl"}
-    assert products.keys() == {product for _, product, _ in clicks}
+    products = catalogue_of_log([file], CatalogueFormat.model_validate({"preset": preset}), Settings()).to_pylist()
+    assert {row["product_id"]: row["title"] for row in products} == dict(zip(TITLES_OF[preset], TITLES, strict=True))
+    assert {row["product_id"] for row in products} == {product for _, product, _ in clicks}
+    assert products[0]["brand"] == "Acme"
 
 
 def test_what_stands_beside_a_preset_goes_first() -> None:

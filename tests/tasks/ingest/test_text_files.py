@@ -1,6 +1,5 @@
 import gzip
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,14 +9,37 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tasks.errors import BadInput
+from tasks.ingest import lines as lines_module
 from tasks.ingest import text_files, unreadable
+from tasks.ingest.file_format import FileFormat
 from tasks.ingest.input_files import Bounds
-from tasks.ingest.json_rows import DECODER, elements
-from tasks.ingest.text_files import ParsedText, text_to_parquet
+from tasks.ingest.json_array import elements
+from tasks.ingest.kinds import kind_of
+from tasks.ingest.nested import DECODER
+from tasks.ingest.parsed_file import ParsedFile
+from tasks.ingest.text_files import text_to_parquet
 from tasks.ingest.unreadable import Unreadable
 from tasks.settings import Settings
 
-NAMES = {name: name for name in ("event_time", "session_id", "product_id")}
+
+class Three(FileFormat):
+    """Of these columns alone; required: those that a file must have."""
+
+    must: tuple[str, ...] = ("event_time", "session_id", "product_id")
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.must
+
+    @property
+    def setting(self) -> str:
+        return "LOG_FORMAT"
+
+    @property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        return {name: self.sources_of(name) for name in ("event_time", "session_id", "product_id")}
+
+
 HEADER = b"event_time,session_id,product_id\n"
 GOOD = b"2017-06-30,s,p\n"
 MARK = b"\xef\xbb\xbf"
@@ -35,11 +57,11 @@ class Parsing:
     def __init__(self, folder: Path) -> None:
         self.folder, self.bounds = folder, Bounds.of(Settings(_env_file=None))
 
-    def __call__(self, name: str, content: bytes, required: Iterable[str] = NAMES) -> list[dict[str, object]]:
+    def __call__(self, name: str, content: bytes, **written: object) -> list[dict[str, object]]:
         file = self.folder / name
         file.write_bytes(content)
-        target = self.folder / "rows.parquet"
-        self.parsed: ParsedText = text_to_parquet(file, NAMES, list(required), target, self.bounds)
+        target, kind = self.folder / "rows.parquet", kind_of(file, name)
+        self.parsed: ParsedFile = text_to_parquet(file, kind, Three(**written), target, self.bounds)
         rows: list[dict[str, object]] = pq.read_table(self.folder / "rows.parquet").to_pylist()
         assert len(rows) == self.parsed.rows
         return rows
@@ -84,7 +106,6 @@ def test_a_csv_line_that_is_no_row_is_unreadable_and_costs_no_other(parse: Parsi
         (b'{"a": 1', "no JSON"),
         (b"[1, 2]", "no JSON object"),
         (b"17", "no JSON object"),
-        (b'{"a": 1} {"a": 2}', "no JSON"),
         (b"[" * 100_000, "no JSON"),
         (b'{"a": "\0"}', "holds a zero byte"),
     ],
@@ -244,7 +265,8 @@ def test_a_json_array_may_hold_what_is_no_object(parse: Parsing) -> None:
 @pytest.mark.parametrize("block", range(1, 60))
 def test_lines_after_one_that_is_too_long_keep_their_numbers(parse: Parsing, monkeypatch, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
-    monkeypatch.setattr(text_files, "MAX_LINE_BYTES", len(HEADER))
+    monkeypatch.setattr(text_files, "HEAD_BYTES", block)
+    monkeypatch.setattr(lines_module, "MAX_LINE_BYTES", len(HEADER))
     rows = parse("log.csv", HEADER + b"x" * 100 + b"\n\n" + GOOD)
     assert [line for line, _ in parse.unreadable] == [2]
     assert [row["line"] for row in rows] == [4]
@@ -263,8 +285,9 @@ BYTES = st.lists(
 @hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
-    monkeypatch.setattr(text_files, "MAX_LINE_BYTES", 30)
-    rows = parse("log.csv", HEADER.replace(b"event_time", b"t") + content, required=[])
+    monkeypatch.setattr(text_files, "HEAD_BYTES", block)
+    monkeypatch.setattr(lines_module, "MAX_LINE_BYTES", 30)
+    rows = parse("log.csv", HEADER.replace(b"event_time", b"t") + content, must=())
     lines = (HEADER + content).split(b"\n")
     said = {number for number, line in enumerate(lines, 1) if line not in (b"", b"\r")} - {1}
     assert sorted([row["line"] for row in rows] + [line for line, _ in parse.unreadable]) == sorted(said)
@@ -274,7 +297,8 @@ def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(parse, monkeypatch
 @hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_json_lines_of_any_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
-    rows = parse("log.jsonl", b'{"a": 1}\n' + content, required=[])
+    monkeypatch.setattr(text_files, "HEAD_BYTES", block)
+    rows = parse("log.jsonl", b'{"a": 1}\n' + content, must=())
     lines = (b'{"a": 1}\n' + content).split(b"\n")
     said = [number for number, line in enumerate(lines, 1) if line not in (b"", b"\r")]
-    assert sorted([row["line"] for row in rows] + [line for line, _ in parse.unreadable]) == said
+    assert sorted({row["line"] for row in rows} | {line for line, _ in parse.unreadable}) == said

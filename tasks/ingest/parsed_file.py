@@ -1,0 +1,81 @@
+"""What a delivered file holds: its rows, written as Parquet of text under our names, and its lines that are none."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.ingest.file_format import FileFormat
+from tasks.ingest.nested import Texts
+from tasks.ingest.unreadable import UnreadableLines
+
+COLUMNS_KEPT = 100  # of a file that has a new one in every line
+LINE, REST = "line", "rest"
+
+Numbers: TypeAlias = npt.NDArray[np.int64]
+Rows: TypeAlias = tuple[Mapping[str, Any], Numbers]  # columns by our names, rest among them, and the line of each row
+
+
+@dataclass
+class ParsedFile:
+    """What a file holds: rows, which are written as Parquet, lines that are none, and its columns.
+
+    columns: the file's names, of which those that nobody asks for may be left out.
+    """
+
+    file_format: FileFormat
+    unreadable: UnreadableLines
+    rows: int = 0
+    columns: dict[str, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.wanted = self.file_format.wanted
+
+    def add_columns(self, seen: Sequence[str]) -> None:
+        """Note the names of columns."""
+        for name in seen:
+            if len(self.columns) < COLUMNS_KEPT or name in self.wanted:
+                self.columns[name] = None
+
+    @property
+    def lines(self) -> int:
+        """Rows and lines that should have been rows."""
+        return self.rows + len(self.unreadable)
+
+
+def write_rows(rows: Iterator[Rows], parsed: ParsedFile, target: Path) -> None:
+    """Write rows to `target` as Parquet: our columns and `rest` as text, and the line."""
+    names = (*parsed.file_format.sources, REST)
+    schema = pa.schema([*((name, pa.string()) for name in names), (LINE, pa.int64())])
+    with closing(parsed.unreadable), pq.ParquetWriter(target, schema) as writer:
+        for columns, numbers in rows:
+            absent = pa.nulls(len(numbers), pa.string())
+            texts = [_without_fraction(name, columns.get(name, absent)) for name in names]
+            writer.write_batch(pa.record_batch([*texts, pa.array(numbers)], schema))
+            parsed.rows += len(numbers)
+
+
+def by_column(rows: Sequence[tuple[int, Texts]], parsed: ParsedFile) -> Rows:
+    """Rows of text, with the line of each, as columns."""
+    columns = zip(*(texts for _, texts in rows), strict=True)
+    arrays = {
+        name: _as_array(column) for name, column in zip((*parsed.file_format.sources, REST), columns, strict=False)
+    }
+    return arrays, np.array([line for line, _ in rows], np.int64)
+
+
+def _as_array(column: Sequence[str | None]) -> pa.Array:
+    """Text; what UTF-8 cannot hold, such as half of a surrogate pair written as \\ud800, becomes a question mark."""
+    return pa.array([text and text.encode(errors="replace").decode() for text in column], pa.string())
+
+
+def _without_fraction(name: str, column: pa.Array) -> pa.Array:
+    """Whole numbers in columns with gaps are often written as 1041453.0."""
+    return pc.replace_substring_regex(column, r"^(-?\d+)\.0+$", r"\1") if name.endswith("_id") else column
