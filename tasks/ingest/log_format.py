@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
+import ibis
 from pydantic import Field, ValidationError, model_validator
 
 from tasks.errors import BadInput
@@ -18,6 +19,7 @@ LIST_COLUMNS = ("list_version_id", "list_channel")  # of these events alone
 
 
 ALL_OTHERS = "*"  # as an event type of the log
+OTHER = "(other) "  # before the event types that LOG_FORMAT says are of no interest
 
 
 class LogFormat(FileFormat):
@@ -71,6 +73,15 @@ class LogFormat(FileFormat):
     def sources(self) -> Mapping[str, tuple[str, ...]]:
         """Our name -> the log's columns, of every column."""
         return {name: self.sources_of(name) for name in (*COLUMNS, *LIST_COLUMNS)}
+
+    def kind_of(self, kind: ibis.Value) -> ibis.Value:
+        """Our name of an event type of the log; those of no interest have OTHER in front, unknown ones stay."""
+        named = [(theirs, ours or OTHER + theirs) for theirs, ours in self.event_types.items() if theirs != ALL_OTHERS]
+        unnamed = kind
+        if ALL_OTHERS in self.event_types:
+            ours = kind.isnull() | kind.isin((*EVENT_TYPES, *LIST_EVENTS))
+            unnamed = ibis.ifelse(ours, kind, ibis.literal(OTHER) + kind)
+        return kind.cases(*named, else_=unnamed) if named else unnamed
 
     @property
     def names(self) -> dict[str, str]:

@@ -211,9 +211,8 @@ def _as_text(rows: ibis.Table, file: Readable, log_format: LogFormat) -> ibis.Ta
     names = file.columns(log_format)
     text = {name: as_text(rows[names[name]]) if name in names else ibis.null("string") for name in log_format.sources}
     time = _utc(rows[names["event_time"]], text["event_time"], log_format)
-    if kinds := {theirs: ours for theirs, ours in log_format.event_types.items() if ours}:
-        kind = text["event_type"]
-        text["event_type"] = kind.cases(*kinds.items(), else_=kind)
+    if log_format.event_types:
+        text["event_type"] = log_format.kind_of(text["event_type"])
     if file.is_converted:
         rest, line = rows[REST], rows[LINE]
     else:

@@ -10,13 +10,15 @@ import ibis
 from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequent_than, text_hash
 from tasks.ingest.erased import ErasedRows
 from tasks.ingest.input_files import MAX_ID_LENGTH, MAX_TEXT_BYTES, exceeds
-from tasks.ingest.log_format import COLUMNS, EVENT_TYPES, LIST_COLUMNS, LIST_EVENTS
+from tasks.ingest.log_format import COLUMNS, EVENT_TYPES, LIST_COLUMNS, LIST_EVENTS, OTHER
 from tasks.ingest.parsed_file import REST
 from tasks.ingest.reading import TIME_TEXT
 from tasks.settings import Settings
 
 UNREADABLE_LINE = "unreadable_line"
 ERASED_USER = "erased_user"
+OTHER_EVENT = "other_event"
+LIST_TEXT = r'^\s*(\[\s*(["\[{\]]|-?\d+\s*[,\]])|\{\s*["}])'  # of JSON: it is no id
 DUPLICATES = ("duplicate_event_id", "duplicate_row")
 LATE = "late"
 UNLISTED = "product_not_in_catalogue"
@@ -46,8 +48,10 @@ def rules_of_a_row(rows: ibis.Table, day: date, erased: ErasedRows, settings: Se
     first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
     unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
     unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
+    unfit += [rows[name].left(1).isin(("[", "{")) & rows[name].re_search(LIST_TEXT) for name in PRODUCTS]
     unfit += [exceeds(rows[name], MAX_TEXT_BYTES) for name in (*COLUMNS[1:], *LIST_COLUMNS) if name not in PRODUCTS]
     rules = [
+        (rows.event_type.startswith(OTHER).fill_null(False), OTHER_EVENT),
         (rows.session_id.isnull(), "empty_session"),
         (rows.product_id.isnull(), "missing_product"),
         (ibis.or_(*(condition.fill_null(False) for condition in unfit)), "unfit_id"),

@@ -22,6 +22,7 @@ from tasks.ingest.rules import (
     DUPLICATES,
     ERASED_USER,
     LATE,
+    OTHER_EVENT,
     SHOWN_LIST,
     UNLISTED,
     already_stored,
@@ -136,8 +137,9 @@ def _unlisted(engine: BaseBackend, target: _Target) -> int:
 
 
 def _exceeds_quarantined_share(load: Load, settings: Settings) -> bool:
-    erased = sum(count.row_count for count in load.rules if count.rule == ERASED_USER)  # they are no dirt
-    return not load.accepted or load.quarantined - erased > settings.max_quarantined_share * load.rows_read
+    no_dirt = Counter({count.rule: count.row_count for count in load.rules if count.rule in (ERASED_USER, OTHER_EVENT)})
+    judged = load.rows_read - no_dirt[OTHER_EVENT]
+    return not load.accepted or load.quarantined - no_dirt.total() > settings.max_quarantined_share * judged
 
 
 def _rejected(load: Load, storage: Storage, folder: Path, settings: Settings) -> BadInput:

@@ -282,18 +282,6 @@ BYTES = st.lists(
 
 
 @given(content=BYTES, block=st.integers(1, 40))
-@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_line_is_a_row_or_unreadable_whatever_the_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
-    monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
-    monkeypatch.setattr(text_files, "HEAD_BYTES", block)
-    monkeypatch.setattr(lines_module, "MAX_LINE_BYTES", 30)
-    rows = parse("log.csv", HEADER.replace(b"event_time", b"t") + content, must=())
-    lines = (HEADER + content).split(b"\n")
-    said = {number for number, line in enumerate(lines, 1) if line not in (b"", b"\r")} - {1}
-    assert sorted([row["line"] for row in rows] + [line for line, _ in parse.unreadable]) == sorted(said)
-
-
-@given(content=BYTES, block=st.integers(1, 40))
 @hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_json_lines_of_any_bytes(parse, monkeypatch, content: bytes, block: int) -> None:
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
