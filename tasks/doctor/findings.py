@@ -30,7 +30,7 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
 }
 FEW_SESSIONS_WITH_PAIRS = 0.2
 OTHER = "other_event"
-BLANK, UNLISTED, MISSING_USER = 0.2, 0.05, 0.5
+BLANK, UNLISTED, MISSING_USER, MIXED, FEW_PAGES = 0.2, 0.05, 0.5, 0.01, 0.2  # shares
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _titles(found: Diagnosis) -> Iterator[Finding]:
     writing = found.writing
     if not writing:
         return
-    if len(writing.scripts) > 1:
+    if sum(part >= MIXED for part in writing.scripts.values()) > 1:
         mixed = [f"{script}: {title[:60]}" for script, title in writing.examples.items()]
         yield Finding("good to know", f"titles are in {len(writing.scripts)} scripts", "", mixed[:3])
     if writing.without_blanks > 0.05:
@@ -266,6 +266,14 @@ def _night(found: Diagnosis) -> Iterator[Finding]:
             "stops a night",
             f"{told.days} days of clicks are no more than HELD_OUT_DAYS ({settings.held_out_days}): none is left to train on",
             f"deliver more, or set HELD_OUT_DAYS={max(told.days // 4, 1)}" if told.days > 1 else "deliver more days",
+        )
+    days = len(found.facts.by_day) if found.facts else 0
+    if told.pairs and told.from_clicks < FEW_PAGES * told.products and days > told.days:
+        yield Finding(
+            "look at it",
+            f"clicks of {told.days:,} days give {share(told.from_clicks, told.products)} of the pages a list, and the log "
+            f"has {days:,} days",
+            f"raise WINDOW_DAYS ({settings.window_days}) for what is seldom clicked, and HALF_LIFE_DAYS with it",
         )
     if not told.pairs:
         yield Finding(

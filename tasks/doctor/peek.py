@@ -29,6 +29,10 @@ MAGIC = {  # formats that look like something else is meant
     b"\xfd7zXZ": "packed by xz: pack it by gzip or zstd",
     b"\x1f\x9d": "packed by compress: pack it by gzip or zstd",
 }
+WESTERN = "cp1252"  # ISO 8859-1 and more
+ENCODINGS = (WESTERN, *(f"cp125{n}" for n in (0, 1, 3, 4, 5, 6, 7)), "cp850", "koi8_r") + (
+    "cp932", "euc_jp", "gb18030", "big5", "euc_kr",
+)  # fmt: skip
 BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -132,8 +136,7 @@ def encoding_of(content: bytes) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         start = max(content.rfind(b"\n", 0, error.start) + 1, 0)
         line = content[start : content.find(b"\n", start) if b"\n" in content[start:] else None]
-        best = charset_normalizer.from_bytes(_lines_beyond_ascii(content)).best()
-        guess = _latin(best.encoding if best else "cp1252")
+        guess = _guessed(_lines_beyond_ascii(content))
         return guess, f"read so, a line is {line.decode(guess, errors='replace').strip()[:80]!r}"
     return "utf-8", ""
 
@@ -143,9 +146,13 @@ def _lines_beyond_ascii(content: bytes) -> bytes:
     return b"\n".join(line for line in content.split(b"\n") if not line.isascii())[: 1 << 16]
 
 
-def _latin(encoding: str) -> str:
-    """What Windows writes in the place of ISO 8859-1, of which it is a superset."""
-    return "cp1252" if encoding in ("latin_1", "iso8859_1", "iso8859_10", "cp1257", "iso8859_15") else encoding
+def _guessed(content: bytes) -> str:
+    """What spreadsheets write in the West, unless another encoding reads clearly better."""
+    found = charset_normalizer.from_bytes(content, cp_isolation=list(ENCODINGS))
+    best, western = found.best(), next((match for match in found if match.encoding == WESTERN), None)
+    if not best or (western and western.chaos <= best.chaos + 0.1 and western.coherence >= best.coherence - 0.05):
+        return WESTERN
+    return best.encoding
 
 
 def _text(text: str, *, is_whole: bool) -> Peek:

@@ -147,7 +147,7 @@ def _titles(found: Diagnosis) -> Section:
     writing = found.writing
     if not writing:
         return Section("Titles")
-    scripts = ", ".join(f"{name} {part:.0%}" for name, part in writing.scripts.items())
+    scripts = ", ".join(f"{name} {part:.1%}" for name, part in writing.scripts.items())
     rows = [["titles", f"{writing.titles:,}"], ["scripts", scripts], ["words between blanks", f"{writing.words:.1f} a title"]]
     if writing.languages:
         rows.append(["languages, by their letters", ", ".join(writing.languages)])

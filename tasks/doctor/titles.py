@@ -45,7 +45,7 @@ class Writing:
 
     @property
     def without_blanks(self) -> float:
-        """Share of the titles in scripts that write no blanks between words; a title may count for two of them."""
+        """Share of the titles in the most frequent script that writes no blanks between words."""
         return max((share for script, share in self.scripts.items() if script in WITHOUT_BLANKS), default=0.0)
 
 
@@ -70,9 +70,9 @@ def writing_of(titles: Iterable[str]) -> Writing:
 def _languages(letters: Counter[str], titles: int, scripts: dict[str, float]) -> list[str]:
     found = {language: max(letters[letter] for letter in own) for language, own in LANGUAGE_OF.items()}
     frequent = [language for language, times in found.items() if times >= max(LEAST_SHARE * titles, 1)]
-    if "Kana" in scripts:
+    if scripts.get("Kana", 0) >= LEAST_SHARE:
         frequent.append("Japanese")
-    elif "Han" in scripts:
+    elif scripts.get("Han", 0) >= LEAST_SHARE:
         frequent.append("Chinese")
     return sorted(frequent, key=lambda language: -found.get(language, titles))
 
