@@ -16,6 +16,7 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
+from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.input_files import (
     MAX_TEXT_BYTES,
     Bounds,
@@ -28,12 +29,12 @@ from tasks.ingest.input_files import (
 )
 from tasks.ingest.log_format import REQUIRED, LogFormat
 from tasks.ingest.text_files import LINE, REST, text_to_parquet
+from tasks.ingest.times import DELIVERED, TIME_TEXT, LocalTime, with_times
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders, hash_file
 from tasks.stores.filesystems import open_filesystem
 
-TIME_TEXT = "time_text"
 FEW = 16  # columns beside ours that may each hold MAX_TEXT_BYTES; of more, each may hold less
 
 
@@ -52,9 +53,11 @@ class LogFile:
 class RawLog:
     """The log of a day as Parquet files, and its lines that are no rows.
 
-    parquet: files named by their number, with the number of rows in each; unreadable_of: lines by file number.
+    days: the first and the last that its clicks may be of. parquet: files named by their number, with the number of
+    rows in each; unreadable_of: lines by file number.
     """
 
+    days: tuple[date, date]
     files: Sequence[LogFile]
     parquet: dict[Path, int]
     unreadable_of: dict[int, UnreadableLines]
@@ -113,7 +116,7 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
         if not files:
             raise empty_day(day, f"{folder} holds no file")
         try:
-            yield _read(files, day, log_format, Bounds.of(settings))
+            yield _read(files, day, log_format, settings)
         except BadInput as refusal:
             _check_unchanged(source, files, day)
             raise _name_delivered_file(refusal, files, day) from refusal
@@ -194,7 +197,8 @@ def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
     return tuple(str(info.get(key)) for key in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
 
 
-def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, bounds: Bounds) -> RawLog:
+def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, settings: Settings) -> RawLog:
+    bounds, days = Bounds.of(settings), days_of_clicks(day, settings)
     parquet: dict[Path, int] = {}
     unreadable: dict[int, UnreadableLines] = {}
     for number, file in enumerate(files):
@@ -207,7 +211,7 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, bounds: Bo
             parquet[target], unreadable[number] = parsed.rows, parsed.unreadable
         except BadInput as refusal:
             raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
-    log = RawLog(files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
+    log = RawLog((days[0], days[-1]), files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
     if not log.rows_read:
         raise empty_day(day, "its files hold no row")
     return log
@@ -219,7 +223,6 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
     text = {
         name: as_text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
     }
-    time = _utc(rows[names["event_time"]], text["event_time"], log_format)
     if log_format.event_types:
         kind = text["event_type"]
         text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)
@@ -228,10 +231,10 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
         rest, row = _rest(rows, others), rows[ROW]
-    if rows[names["event_time"]].type().is_temporal():  # its own text is no other than the time
-        text["event_time"] = ibis.null("string")
-    times = {"event_time": time, TIME_TEXT: text["event_time"]}
-    return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
+    times = {TIME_TEXT: text.pop("event_time"), DELIVERED: rows[names["event_time"]]}
+    selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
+    local = LocalTime.of(log_format.time_zone, *log.days)
+    return with_times(selected, log_format, local).select(*log_format.names, TIME_TEXT, REST, FILE, ROW)
 
 
 def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
@@ -243,36 +246,3 @@ def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
     columns = {name: shortened(rows[name], size) if rows[name].type().is_string() else rows[name] for name in plain}
     texts = [ibis.literal(f"{name}=") + as_text(column) for name, column in columns.items()]
     return ibis.literal("; ").join(texts)
-
-
-# A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
-OFFSET = r"Z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?"
-ISO_8601 = r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(" + OFFSET + r")?\s*$"
-
-
-def _utc(column: ibis.Value, text: ibis.Value, log_format: LogFormat) -> ibis.Value:
-    """Times with an offset moved to UTC, times without one taken as UTC, anything else null."""
-    dtype = column.type()
-    if dtype.is_timestamp():
-        return column.cast("timestamp")  # the engine works in UTC
-    if dtype.is_date():
-        return column.cast("timestamp")
-    if log_format.time_unit:
-        return text.try_cast("int64").as_timestamp(log_format.time_unit).cast("timestamp")
-    text = text.re_search(ISO_8601).ifelse(text, None)
-    local = text.re_extract(ISO_8601, 1) + " " + _or_midnight(text.re_extract(ISO_8601, 2))
-    return local.try_cast("timestamp") - _offset_minutes(text.re_extract(ISO_8601, 3)).as_interval("m")
-
-
-def _or_midnight(time: ibis.Value) -> ibis.Value:
-    return ibis.cases((time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15))
-
-
-def _offset_minutes(offset: ibis.Value) -> ibis.Value:
-    """+02:00, +0200 and +02 as 120; Z, UTC and nothing as 0."""
-    digits = offset.re_replace(r"\D", "")
-    size = digits.left(2).try_cast("int64") * 60 + ibis.ifelse(digits.length() > 2, digits.right(2), "0").try_cast(
-        "int64"
-    )
-    minutes = ibis.ifelse(offset.startswith("-"), -size, size)
-    return ibis.ifelse(digits == "", 0, minutes)
