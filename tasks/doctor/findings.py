@@ -18,6 +18,7 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
     "unfit_id": ("rows have an id that is too long or holds a zero byte", "see whether the right column is named"),
     "missing_time": ("rows have no time", "fill it in from the row before, where an order's first row alone has it"),
     "unparsable_time": ("rows have a time that cannot be read", "say its time_unit or time_format in LOG_FORMAT"),
+    "ambiguous_time": ("rows have a time that could be read in several ways", "say its time_format in LOG_FORMAT"),
     "too_late": ("rows are too old for their folder", "deliver them in their own day's folder, or raise LATENESS_DAYS"),
     "after_its_day": ("rows are of a day after their folder's", "set LOG_TIME_ZONE where folders are cut at local midnight"),
     "unknown_event_type": ("rows have a type that is none of ours", 'map it in event_types, or leave out others by "*": null'),

@@ -115,7 +115,7 @@ def _taken(found: Diagnosis) -> Section:
     trial = found.trial
     if not trial.rows:
         return Section("What an ingest would take")
-    rows = [["accepted", share(trial.accepted, trial.rows), "of which late: " + f"{trial.late:,}" if trial.late else ""]]
+    rows = [["accepted", share(trial.accepted, trial.rows), f"of which of other days than their folder's: {trial.of_other_days:,}" if trial.of_other_days else ""]]
     for rule, count in trial.by_rule.most_common(MOST_RULES):
         rows.append([rule, share(count, trial.rows), RULES.get(rule, ("",))[0]])
     days = [day for day, told in trial.days.items() if not told.refused]

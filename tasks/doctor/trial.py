@@ -11,13 +11,14 @@ from ibis.backends import BaseBackend
 from tqdm import tqdm
 
 from tasks.errors import BadInput, TaskError
-from tasks.ingest.by_day import ANY_DAY, lend, told_without_day
+from tasks.ingest.by_day import open_export
 from tasks.ingest.engine import FILE, ROW, duckdb_engine, named, read_parquet, write_parts
 from tasks.ingest.erased import ErasedRows
 from tasks.ingest.log_format import COLUMNS, LogFormat
 from tasks.ingest.made_sessions import files_without_sessions, with_sessions
-from tasks.ingest.reading import TIME_TEXT, RawLog, open_log, open_rows
+from tasks.ingest.reading import RawLog, open_log, open_rows
 from tasks.ingest.rules import UNREADABLE_LINE, Rule, excluded_rows, is_list_event, rules_of_a_row
+from tasks.ingest.times import TIME_TEXT
 from tasks.settings import Settings
 
 EXAMPLES = 3
@@ -44,7 +45,7 @@ class Trial:
     days: dict[date, Day] = field(default_factory=dict)
     by_rule: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-    late: int = 0
+    of_other_days: int = 0
     files: int = 0
     made_sessions: int = 0
     clicks: list[Path] = field(default_factory=list)
@@ -81,11 +82,9 @@ def try_export(files: Sequence[Path], log_format: LogFormat, settings: Settings,
 
     Raises BadInput where no row has a time that can be read, and what `open_log` raises.
     """
-    trial, lent = Trial(), scratch / "export"
-    lend(files, lent / f"date={ANY_DAY}")
-    with duckdb_engine(settings.memory_limit_gib) as engine, told_without_day():
-        settings = settings.model_copy(update={"click_log_url": str(lent)})
-        with open_log(ANY_DAY, log_format, settings) as log:
+    trial = Trial()
+    with duckdb_engine(settings.memory_limit_gib) as engine:
+        with open_export(files, log_format, scratch / "export", settings) as log:
             rows = open_rows(engine, log, log_format)
             counted = rows.group_by(day=rows.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
             days = {row["day"]: row["rows"] for row in counted if row["day"]}
@@ -107,8 +106,10 @@ class _Span:
 
     def rules(self, rows: ibis.Table) -> list[Rule]:
         """The rules that refuse a row by itself."""
-        late = max(self.settings.lateness_days, (self.last - self.first).days)
-        return rules_of_a_row(rows, self.last, NOBODY, self.settings.model_copy(update={"lateness_days": late}))
+        if self.first == self.last:
+            return rules_of_a_row(rows, self.last, NOBODY, self.settings)
+        whole = {"lateness_days": (self.last - self.first).days, "log_time_zone": "UTC"}
+        return rules_of_a_row(rows, self.last, NOBODY, self.settings.model_copy(update=whole))
 
 
 def _take(
@@ -129,13 +130,14 @@ def _take(
     for rule in counts:
         _add_examples(refused, rule, log, span, trial)
     trial.by_rule.update(counts)
-    trial.late += int(excluded.filter(excluded.rule.isnull()).count().to_pyarrow().as_py())
+    if span.first == span.last:
+        trial.of_other_days += int(excluded.filter(excluded.rule.isnull()).count().to_pyarrow().as_py())
     good = rows.anti_join(refused, [FILE, ROW])
     if write_parts(good.filter(~is_list_event(good)).select(COLUMNS), folder):
         trial.clicks += sorted(folder.glob("*.parquet"))
     taken = good.group_by(day=good.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
-    for row in taken:  # late ones are among those of the day whose folder they came in
-        trial.days[max(row["day"], span.first)].accepted += row["rows"]
+    for row in taken:  # those of other days are among those of the day whose folder they came in
+        trial.days[min(max(row["day"], span.first), span.last)].accepted += row["rows"]
 
 
 def _no_time(log: RawLog, rows: ibis.Table) -> str:

@@ -3,10 +3,10 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import ibis
@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 from tasks.errors import BadInput
 from tasks.ingest.engine import duckdb_engine, materialise
 from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LogFormat
-from tasks.ingest.reading import TIME_TEXT, RawLog, open_log, open_rows
+from tasks.ingest.reading import RawLog, open_log, open_rows
+from tasks.ingest.times import TIME_TEXT
 from tasks.ingest.parsed_file import REST
 from tasks.ingest.unreadable import SCHEMA as LINES
 from tasks.settings import Settings
 
-ANY_DAY = date(2000, 1, 1)  # files without a day are read as if they were one day's
+OLDEST_DAYS = 12_000  # before today that clocks of a zone are known of
 UNREADABLE = "unreadable_lines.parquet"
 
 
@@ -51,10 +52,7 @@ def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settin
     """
     name = files[0].name.partition(".")[0]
     with tempfile.TemporaryDirectory() as temporary, duckdb_engine(settings.memory_limit_gib) as engine:
-        folder = Path(temporary, "export")
-        lend(files, folder / f"date={ANY_DAY}")
-        settings = settings.model_copy(update={"click_log_url": str(folder)})
-        with told_without_day(), open_log(ANY_DAY, log_format, settings) as log:
+        with open_export(files, log_format, Path(temporary, "export"), settings) as log:
             days, timeless = _write_days(open_rows(engine, log, log_format), log_format, Path(temporary, "days"))
             if not days:
                 raise BadInput(
@@ -82,13 +80,17 @@ def lend(files: Sequence[Path], folder: Path) -> None:
             shutil.copyfile(file, lent)
 
 
-class told_without_day(suppress):  # noqa: N801 -- a context manager
-    """Refusals inside the block are of files, which have no day yet."""
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:  # type: ignore[override]
-        if isinstance(error, BadInput):
-            raise BadInput(str(error).replace(f"date={ANY_DAY}/", "").replace(f" {ANY_DAY}", "")) from error
-        return False
+@contextmanager
+def open_export(files: Sequence[Path], log_format: LogFormat, scratch: Path, settings: Settings) -> Iterator[RawLog]:
+    """Files that lie in no folder of a day, as a log; raises what `open_log` raises, of the files alone."""
+    day = datetime.now(UTC).date() + timedelta(days=1)  # as if they were tomorrow's, and all rows late
+    lend(files, scratch / f"date={day}")
+    settings = settings.model_copy(update={"click_log_url": str(scratch), "lateness_days": OLDEST_DAYS})
+    try:
+        with open_log(day, log_format, settings) as log:
+            yield log
+    except BadInput as refusal:
+        raise BadInput(str(refusal).replace(f"date={day}/", "").replace(f" {day}", "")) from refusal
 
 
 def _write_days(rows: ibis.Table, log_format: LogFormat, to: Path) -> tuple[dict[date, int], int]:
