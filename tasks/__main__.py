@@ -63,22 +63,29 @@ for _step in STEPS:
 def night(night: Day, since: Since = "") -> None:
     """Run the whole night: ingest the night's day (and the days since --since), refresh, publish, report."""
     settings = Settings()
-    for day in days_with_a_folder(Night.of(since or night, settings).day, Night.of(night, settings).day, settings):
-        for step in INGEST:
-            run(step, str(day), settings)
+    _ingest(night, since or night, settings)
     refresh(night, settings)
     Console().print(metrics_table(Night.of(night, settings), settings))
 
 
 @app.command()
-def baseline(night: Day) -> None:
+def baseline(night: Day, since: Since = "") -> None:
     """Publish lists of what was clicked together, which need no training: seconds, and as good a start as any.
 
-    The gate judges them as any version. Run `night` for the same night, or a later one, to have ECLARE's.
+    With --since the days up to the night are ingested first. The gate judges the lists as any version. Run `night` for
+    the same night, or a later one, to have ECLARE's.
     """
     settings = Settings()
+    if since:
+        _ingest(night, since, settings)
     refresh(night, settings, BASELINE)
     Console().print(metrics_table(Night.of(night, settings), settings))
+
+
+def _ingest(night: str, since: str, settings: Settings) -> None:
+    for day in days_with_a_folder(Night.of(since, settings).day, Night.of(night, settings).day, settings):
+        for step in INGEST:
+            run(step, str(day), settings)
 
 
 @app.command()

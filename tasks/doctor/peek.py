@@ -152,7 +152,8 @@ def _guessed(content: bytes) -> str:
     best, western = found.best(), next((match for match in found if match.encoding == WESTERN), None)
     if not best or (western and western.chaos <= best.chaos + 0.1 and western.coherence >= best.coherence - 0.05):
         return WESTERN
-    return best.encoding
+    is_same = content.decode(best.encoding, errors="replace") == content.decode(WESTERN, errors="replace")
+    return WESTERN if is_same else best.encoding
 
 
 def _text(text: str, *, is_whole: bool) -> Peek:

@@ -192,7 +192,9 @@ def commands(found: Diagnosis, log: Path, catalogue: Path | None) -> list[str]:
     typed += [f"export {name}={value}" for name, value in settings.items()]
     window = days[-min(len(days), found.settings.window_days) :]
     since = f" --since {window[0]}" if window else ""
-    typed.append(f"python -m local night --night {found.night or 'YYYY-MM-DD'}{since}")
+    night = found.night or "YYYY-MM-DD"
+    typed.append(f"python -m local run baseline --night {night}{since}")  # a first table, without training
+    typed.append(f"python -m local night --night {night}")
     return typed
 
 

@@ -123,7 +123,8 @@ def _take(
     rows = with_sessions(open_rows(engine, log, log_format), log, log_format, span.settings)
     if span.first < span.last:  # a session ends with its day, as the logs of two days have nothing in common
         trial.has_days_in_sessions = True
-        rows = named(rows.mutate(session_id=rows.event_time.date().cast("string") + " " + rows.session_id))
+        day = ibis.coalesce(rows.event_time.date().cast("string"), "")
+        rows = named(rows.mutate(session_id=day + " " + rows.session_id))
     excluded = excluded_rows(rows, span.rules(rows), span.first, span.settings)
     refused = excluded.filter(excluded.rule.notnull())
     counts = {row["rule"]: row["rows"] for row in _counted(refused)}
