@@ -90,6 +90,7 @@ def _ingest(night: str, since: str, settings: Settings) -> None:
 
 @app.command()
 def doctor(
+    *,
     log: Annotated[Path, typer.Option(help="the log: a file, or a folder")],
     catalogue: Annotated[Path | None, typer.Option(help="the catalogue's file, or a folder")] = None,
     write: Annotated[Path | None, typer.Option(help="write LOG_FORMAT there, CATALOGUE_FORMAT beside it")] = None,
@@ -111,7 +112,8 @@ def split_by_day(
     log: Annotated[Path, typer.Option(help="an export of many days: a file, or a folder of them")],
     to: Annotated[Path, typer.Option(help="the folder that becomes CLICK_LOG_URL")],
     catalogue: Annotated[
-        Path | None, typer.Option(help="also write what the log says of its products (CATALOGUE_FORMAT) there, as Parquet")
+        Path | None,
+        typer.Option(help="also write what the log says of its products (CATALOGUE_FORMAT) there, as Parquet"),
     ] = None,
 ) -> None:
     """Divide an export into folders date=YYYY-MM-DD, as nights read them, with our names of columns (LOG_FORMAT)."""

@@ -15,7 +15,9 @@ from tasks.errors import BadInput
 
 PACKED = 6  # how many times larger compressed text is once unpacked, more or less
 DATED = re.compile(r"^date=(\d{4}-\d{2}-\d{2})$")
-OTHER_DAYS = re.compile(r"(?:dt|day|ds|datum|event_date)=(\d{4}-\d{2}-\d{2})|(\d{4})/(\d{2})/(\d{2})/|(20\d{2})(\d{2})(\d{2})")
+OTHER_DAYS = re.compile(
+    r"(?:dt|day|ds|datum|event_date)=(\d{4}-\d{2}-\d{2})|(\d{4})/(\d{2})/(\d{2})/|(20\d{2})(\d{2})(\d{2})"
+)
 
 
 class File(NamedTuple):

@@ -123,7 +123,7 @@ def _peek(file: Path) -> Peek:
 
 
 def _join(found: Peek, other: Peek) -> None:
-    """The values of another file's columns behind those of the first; one that only some files have is blank in others."""
+    """Put the values of another file's columns behind those of the first; a column that a file lacks is blank there."""
     for path in {**found.columns, **other.columns}:
         mine, theirs = found.columns.setdefault(path, Column(blank=found.rows)), other.columns.get(path)
         mine.values += theirs.values if theirs else []

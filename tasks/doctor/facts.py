@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 
 import ibis
 import pyarrow as pa
@@ -17,7 +18,7 @@ MANY_CLICKS = 2_000  # for a day's hours to say anything
 
 @dataclass(frozen=True)
 class Sessions:
-    """Counts of sessions; single: those of one product alone, which make no pair; too_large: of MAX_SESSION_PRODUCTS."""
+    """Counts of sessions; single: those of one product alone, which make no pair; too_large: of too many products."""
 
     count: int
     single: int
@@ -77,20 +78,27 @@ def facts_of(clicks: ibis.Table, catalogue_ids: pa.ChunkedArray | None, most_pro
 
     most_products: MAX_SESSION_PRODUCTS.
     """
-    types = _counts(clicks, clicks.event_type.fill_null("(none)"))
-    by_hour = _counts(clicks, clicks.event_time.hour())
+    types: dict[str, int] = _counts(clicks, clicks.event_type.fill_null("(none)"))
+    by_hour: dict[int, int] = _counts(clicks, clicks.event_time.hour())
+    by_day: dict[date, int] = _counts(clicks, clicks.day)
     products = clicks.group_by("product_id").agg(clicks=ibis._.count()).order_by("product_id").to_pyarrow()
     ids = products["product_id"]
     is_numeric = pc.match_substring_regex(ids, "^[0-9]+$")
-    totals = clicks.agg(
-        users=clicks.user_id.nunique(), with_user=clicks.user_id.count(), with_source=clicks.source_product_id.count()
-    ).to_pyarrow().to_pylist()[0]
+    totals = (
+        clicks.agg(
+            users=clicks.user_id.nunique(),
+            with_user=clicks.user_id.count(),
+            with_source=clicks.source_product_id.count(),
+        )
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
     return Facts(
         _sessions(clicks, most_products),
         **totals,
         types={str(kind): count for kind, count in sorted(types.items(), key=lambda item: -item[1])},
         by_hour=[by_hour.get(hour, 0) for hour in range(24)],
-        by_day=dict(sorted(_counts(clicks, clicks.day).items())),
+        by_day={day: by_day[day] for day in sorted(by_day)},
         products=len(products),
         numeric_ids=pc.sum(is_numeric).as_py() or 0,
         zero_padded_ids=pc.sum(pc.match_substring_regex(ids, "^0[0-9]")).as_py() or 0,
@@ -98,7 +106,7 @@ def facts_of(clicks: ibis.Table, catalogue_ids: pa.ChunkedArray | None, most_pro
     )
 
 
-def _counts(clicks: ibis.Table, of: ibis.Value) -> dict[object, int]:
+def _counts(clicks: ibis.Table, of: ibis.Value) -> dict[Any, int]:
     rows = clicks.group_by(of=of).agg(clicks=ibis._.count()).to_pyarrow().to_pylist()
     return {row["of"]: row["clicks"] for row in rows}
 
@@ -111,10 +119,12 @@ def _sessions(clicks: ibis.Table, most_products: int) -> Sessions:
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
     largest = sessions.order_by(ibis.desc("products"), "session_id").limit(EXAMPLES).to_pyarrow().to_pylist()
     shown = [f"{row['session_id'].partition(' ')[2]} ({row['products']:,} products)" for row in largest]
-    return Sessions(counted["count"], counted["single"], counted["median"], counted["most"], counted["too_large"], shown)
+    return Sessions(
+        counted["count"], counted["single"], counted["median"], counted["most"], counted["too_large"], shown
+    )
 
 
-def _beside(products: pa.Table, catalogue_ids: pa.ChunkedArray | None) -> dict[str, object]:
+def _beside(products: pa.Table, catalogue_ids: pa.ChunkedArray | None) -> dict[str, Any]:
     if catalogue_ids is None:
         return {}
     is_listed = pc.is_in(products["product_id"], catalogue_ids)
@@ -130,7 +140,7 @@ def _beside(products: pa.Table, catalogue_ids: pa.ChunkedArray | None) -> dict[s
     }
 
 
-FORMS = {  # what makes two ids one to people, the least first
+FORMS: dict[str, Callable[[str], str]] = {  # what makes two ids one to people, the least first
     "blanks around": str.strip,
     "Unicode's forms of one letter": lambda text: unicodedata.normalize("NFC", text.strip()),
     "upper and lower case": lambda text: unicodedata.normalize("NFC", text.strip()).casefold(),

@@ -1,4 +1,4 @@
-"""What is odd about a delivery: what stops a night, what costs something, what is good to know; with counts and examples."""
+"""What is odd about a delivery: what stops a night, what to look at, what is good to know; with counts and examples."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,20 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
     "unparsable_time": ("rows have a time that cannot be read", "say its time_unit or time_format in LOG_FORMAT"),
     "ambiguous_time": ("rows have a time that could be read in several ways", "say its time_format in LOG_FORMAT"),
     "too_late": ("rows are too old for their folder", "deliver them in their own day's folder, or raise LATENESS_DAYS"),
-    "after_its_day": ("rows are of a day after their folder's", "set LOG_TIME_ZONE where folders are cut at local midnight"),
-    "unknown_event_type": ("rows have a type that is none of ours", 'map it in event_types, or leave out others by "*": null'),
+    "after_its_day": (
+        "rows are of a day after their folder's",
+        "set LOG_TIME_ZONE where folders are cut at local midnight",
+    ),
+    "unknown_event_type": (
+        "rows have a type that is none of ours",
+        'map it in event_types, or leave out others by "*": null',
+    ),
     "other_event": ("rows are of types that LOG_FORMAT says are of no interest", ""),
     "bot_session": ("rows are in sessions of more than BOT_SESSION_CLICKS clicks", "is session_id a session?"),
-    "wholesale_session": ("rows are in sessions of too many products", "raise WHOLESALE_SESSION_PRODUCTS if they are orders"),
+    "wholesale_session": (
+        "rows are in sessions of too many products",
+        "raise WHOLESALE_SESSION_PRODUCTS if they are orders",
+    ),
     "duplicate_event_id": ("rows repeat an event_id", "each counts once: nothing to do, if the id is one of an event"),
     "duplicate_row": ("rows repeat another", "each counts once: nothing to do"),
     "missing_source_product": ("clicks on lists do not say their page", "log source_product_id with them"),
@@ -110,7 +119,13 @@ def _rows(found: Diagnosis) -> Iterator[Finding]:
     for rule, count in trial.by_rule.most_common():
         what, do = RULES.get(rule, (f"rows are refused by {rule}", ""))
         grave = not rule.startswith(("duplicate", OTHER)) and count > found.settings.max_quarantined_share * trial.rows
-        level: Level = "stops a night" if grave else "look at it" if count > 0.01 * trial.rows and rule != OTHER else "good to know"
+        level: Level = (
+            "stops a night"
+            if grave
+            else "look at it"
+            if count > 0.01 * trial.rows and rule != OTHER
+            else "good to know"
+        )
         more = ": more than MAX_QUARANTINED_SHARE" if grave else ""
         yield Finding(level, f"{share(count, trial.rows)} {what}{more} [{rule}]", do, trial.examples.get(rule, ()))
     nameless = [value for value, kind in found.log.proposal.types.items() if kind is None and value not in LIST_EVENTS]
@@ -124,19 +139,24 @@ def _rows(found: Diagnosis) -> Iterator[Finding]:
 def _times(found: Diagnosis) -> Iterator[Finding]:
     shape, facts = found.log.proposal.time, found.facts
     if shape and shape.ambiguous:
+        written = found.log.peek.columns[_theirs(found, "event_time")].texts
         yield Finding(
             "look at it", f"times fit both {shape.time_format} and {shape.ambiguous}: no day is beyond the 12th",
-            "see which it is, and say so as time_format", found.log.peek.columns[_theirs(found, "event_time")].texts[:3],
+            "see which it is, and say so as time_format", written[:3],
         )  # fmt: skip
     if not facts:
         return
     quiet = facts.quiet
     if quiet is not None and not 0 <= quiet <= 7:
         offset = (3 - quiet + 12) % 24 - 12
-        where = "have no offset and are taken as UTC" if shape and not shape.has_zone and shape.kind != "number" else "are UTC"
+        where = (
+            "have no offset and are taken as UTC"
+            if shape and not shape.has_zone and shape.kind != "number"
+            else "are UTC"
+        )
         yield Finding(
             "look at it",
-            f"times {where}, and the quietest hours are around {quiet}:00: those of a shop at UTC{offset:+d}, more or less",
+            f"times {where}, and the quietest hours are around {quiet}:00: those of a shop at UTC{offset:+d}, or so",
             "days end at UTC's midnight; set time_zone where times are local, LOG_TIME_ZONE where folders are",
         )
     if facts.gaps:
@@ -221,7 +241,7 @@ def _catalogue(found: Diagnosis) -> Iterator[Finding]:
         few = facts.missing_clicks < UNLISTED * found.trial.accepted
         yield Finding(
             "good to know" if few else level,
-            f"{share(facts.missing_clicks, found.trial.accepted)} clicks are on products that the catalogue does not list",
+            f"{share(facts.missing_clicks, found.trial.accepted)} clicks are on products that the catalogue lacks",
             "they are kept, and not served, until it lists them", facts.missing_ids,
         )  # fmt: skip
     if facts.never_clicked:
@@ -265,15 +285,15 @@ def _night(found: Diagnosis) -> Iterator[Finding]:
     if told.days <= settings.held_out_days:
         yield Finding(
             "stops a night",
-            f"{told.days} days of clicks are no more than HELD_OUT_DAYS ({settings.held_out_days}): none is left to train on",
+            f"{told.days} days of clicks are no more than HELD_OUT_DAYS ({settings.held_out_days}): none is left",
             f"deliver more, or set HELD_OUT_DAYS={max(told.days // 4, 1)}" if told.days > 1 else "deliver more days",
         )
     days = len(found.facts.by_day) if found.facts else 0
     if told.pairs and told.from_clicks < FEW_PAGES * told.products and days > told.days:
         yield Finding(
             "look at it",
-            f"clicks of {told.days:,} days give {share(told.from_clicks, told.products)} of the pages a list, and the log "
-            f"has {days:,} days",
+            f"clicks of {told.days:,} days give {share(told.from_clicks, told.products)} of the pages a list; "
+            f"the log has {days:,} days",
             f"raise WINDOW_DAYS ({settings.window_days}) for what is seldom clicked, and HALF_LIFE_DAYS with it",
         )
     if not told.pairs:

@@ -1,4 +1,4 @@
-"""What a night would have to go by: pairs that clicks support, and the pages that get a list from them or from titles."""
+"""What a night would have to go by: pairs that clicks support, pages that get a list from them or from titles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from tasks.stores.rows import rows_in
 class Forecast:
     """A night in numbers, of the days of its window that the log has.
 
-    pairs: products that MIN_SUPPORT sessions or more share, each way counted; from_clicks, from_titles: pages with a list
-    of what met the product, or, of the others, what met products of like titles; neither: pages with neither.
+    pairs: products that MIN_SUPPORT sessions or more share, each way counted; from_clicks, from_titles: pages with a
+    list of what met the product, or, of the others, what met products of like titles; neither: pages with neither.
     """
 
     night: date

@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,7 +51,9 @@ def guess_log(found: Peek, known_ids: Collection[str] = ()) -> list[Guess]:
 
 def guess_catalogue(found: Peek, clicked_ids: Collection[str] = ()) -> list[Guess]:
     """Our columns of a catalogue; clicked_ids: product ids of a log, if there is one."""
-    words = _words()["catalogue"] | {"product_id": [*_words()["log"]["product_id"], "id", "handle", "variant_sku", "code"]}
+    words = _words()["catalogue"] | {
+        "product_id": [*_words()["log"]["product_id"], "id", "handle", "variant_sku", "code"]
+    }
     return _assign(found.columns, CATALOGUE_ORDER, words, frozenset(clicked_ids), {})
 
 
@@ -96,7 +98,9 @@ def _assign(
             name, fit = _name_score(path, words[ours]), _fit(ours, column, known_ids)
             if fit.score and (name or fit.score > 1):
                 in_list = any(path == items or path.startswith(f"{items}.") for items in lists)
-                candidates.append((name + fit.score + 0.05 * (in_list and ours == "product_id"), -place, name, path, fit))
+                candidates.append(
+                    (name + fit.score + 0.05 * (in_list and ours == "product_id"), -place, name, path, fit)
+                )
         if candidates and max(candidates)[0] >= LEAST:
             _, _, name, path, fit = max(candidates)
             taken.add(path)
@@ -105,12 +109,16 @@ def _assign(
 
 
 def _guess(ours: str, path: str, name: float, fit: Fit, column: Column) -> Guess:
-    why = [f"its name is one that {ours} has"] if name > PART else [f"its name holds one that {ours} has"] if name else []
+    why = (
+        [f"its name is one that {ours} has"] if name > PART else [f"its name holds one that {ours} has"] if name else []
+    )
     if fit.why:
         why.append(fit.why)
     if column.blank_share > 0.01:
         why.append(f"{column.blank_share:.0%} of its rows are blank")
-    sure: Sureness = "sure" if name > PART and fit.score >= 1 else "likely" if name > PART or fit.score > 1 else "a guess"
+    sure: Sureness = (
+        "sure" if name > PART and fit.score >= 1 else "likely" if name > PART or fit.score > 1 else "a guess"
+    )
     return Guess(ours, path, sure, "; ".join(why))
 
 
@@ -126,22 +134,9 @@ def _name_score(path: str, words: Sequence[str]) -> float:
 
 
 def _fit(ours: str, column: Column, known_ids: frozenset[str]) -> Fit:
-    if ours == "event_time":
-        return _fits_time(column)
     if ours == "product_id":
         return _fits_product(column, known_ids)
-    if ours in ("session_id", "user_id"):
-        return _fits_group(column)
-    if ours == "event_type":
-        return _fits_type(column)
-    if ours == "title":
-        return _fits_title(column)
-    if ours in ("event_id",):
-        distinct = len(set(column.texts)) == len(column.values) and column.blank_share < 0.5
-        return Fit(1.0, "no value comes twice") if distinct else NO_FIT
-    if ours == "source_product_id":
-        return Fit(1.0, "")
-    return _fits_fact(ours, column)
+    return FITS[ours](column) if ours in FITS else Fit(1.0, f"{len(set(column.texts)):,} different values")
 
 
 def _fits_time(column: Column) -> Fit:
@@ -177,7 +172,7 @@ def _fits_product(column: Column, known_ids: frozenset[str]) -> Fit:
 
 def _fits_group(column: Column) -> Fit:
     distinct = len(set(column.texts))
-    if column.blank_share > 0.6 or distinct < 2 and len(column.values) > 20:
+    if column.blank_share > 0.6 or (distinct < 2 and len(column.values) > 20):
         return NO_FIT
     per_value = len(column.values) / max(distinct, 1)
     return Fit(1.0, f"{per_value:.1f} rows share a value on average") if per_value < 1_000 else NO_FIT
@@ -203,18 +198,39 @@ def _fits_title(column: Column) -> Fit:
     return Fit(0.7 + titled, f"{words:.1f} words and {length:.0f} characters on average")
 
 
-def _fits_fact(ours: str, column: Column) -> Fit:
-    texts = column.texts
-    if ours == "image_url":
-        share = sum(text.startswith(("http://", "https://")) for text in texts) / len(texts)
-        return Fit(share, f"{share:.0%} are addresses") if share > 0.5 else NO_FIT
-    if ours == "price":
-        share = sum(bool(re.search(r"\d", text)) and len(text) < 30 for text in texts) / len(texts)
-        return Fit(1.0, "numbers") if share > 0.9 else NO_FIT
-    if ours in ("in_stock", "blocked"):
-        return Fit(1.0, "true or false") if {text.lower() for text in texts} <= {"true", "false", "1", "0"} else NO_FIT
-    return Fit(1.0, f"{len(set(texts)):,} different values")
+def _fits_event_id(column: Column) -> Fit:
+    is_one = len(set(column.texts)) == len(column.values) and column.blank_share < 0.5
+    return Fit(1.0, "no value comes twice") if is_one else NO_FIT
+
+
+def _fits_image(column: Column) -> Fit:
+    share = sum(text.startswith(("http://", "https://")) for text in column.texts) / len(column.texts)
+    return Fit(share, f"{share:.0%} are addresses") if share > 0.5 else NO_FIT
+
+
+def _fits_price(column: Column) -> Fit:
+    share = sum(bool(re.search(r"\d", text)) and len(text) < 30 for text in column.texts) / len(column.texts)
+    return Fit(1.0, "numbers") if share > 0.9 else NO_FIT
+
+
+def _fits_flag(column: Column) -> Fit:
+    flags = {text.lower() for text in column.texts} <= {"true", "false", "1", "0"}
+    return Fit(1.0, "true or false") if flags else NO_FIT
 
 
 def _share_of_fractions(texts: Sequence[str]) -> float:
     return sum(bool(re.fullmatch(r"-?\d+[.,]\d*[1-9]\d*", text)) for text in texts) / len(texts)
+
+
+FITS: dict[str, Callable[[Column], Fit]] = {
+    "event_time": _fits_time,
+    "session_id": _fits_group,
+    "user_id": _fits_group,
+    "event_type": _fits_type,
+    "event_id": _fits_event_id,
+    "title": _fits_title,
+    "price": _fits_price,
+    "image_url": _fits_image,
+    "in_stock": _fits_flag,
+    "blocked": _fits_flag,
+}

@@ -30,9 +30,8 @@ MAGIC = {  # formats that look like something else is meant
     b"\x1f\x9d": "packed by compress: pack it by gzip or zstd",
 }
 WESTERN = "cp1252"  # ISO 8859-1 and more
-ENCODINGS = (WESTERN, *(f"cp125{n}" for n in (0, 1, 3, 4, 5, 6, 7)), "cp850", "koi8_r") + (
-    "cp932", "euc_jp", "gb18030", "big5", "euc_kr",
-)  # fmt: skip
+ENCODINGS = [WESTERN, *(f"cp125{n}" for n in (0, 1, 3, 4, 5, 6, 7)), "cp850", "koi8_r"]
+ENCODINGS += ["cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
 BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -148,7 +147,7 @@ def _lines_beyond_ascii(content: bytes) -> bytes:
 
 def _guessed(content: bytes) -> str:
     """What spreadsheets write in the West, unless another encoding reads clearly better."""
-    found = charset_normalizer.from_bytes(content, cp_isolation=list(ENCODINGS))
+    found = charset_normalizer.from_bytes(content, cp_isolation=ENCODINGS)
     best, western = found.best(), next((match for match in found if match.encoding == WESTERN), None)
     if not best or (western and western.chaos <= best.chaos + 0.1 and western.coherence >= best.coherence - 0.05):
         return WESTERN
@@ -196,7 +195,9 @@ def _csv(lines: list[str]) -> Peek:
     if not records:
         raise BadInput("holds no row: deliver it again")
     has_header = _is_header(records[0], records[1:])
-    names = [name.strip() for name in records[0]] if has_header else [f"column {i}" for i in range(1, len(records[0]) + 1)]
+    names = (
+        [name.strip() for name in records[0]] if has_header else [f"column {i}" for i in range(1, len(records[0]) + 1)]
+    )
     while names and not names[-1]:
         names.pop()
     found = Peek("csv", delimiter=delimiter, has_header=has_header)

@@ -11,6 +11,7 @@ from tasks.doctor.proposal import examples_of
 from tasks.ingest.presets import presets
 
 MOST_COLUMNS, MOST_RULES = 40, 12
+FIRST_TABLE_DAYS = 28
 FILES = {"LOG_FORMAT": "log_format.json", "CATALOGUE_FORMAT": "catalogue_format.json"}
 
 
@@ -71,7 +72,11 @@ def _headline(found: Diagnosis, findings: Sequence[Finding]) -> str:
     if stops:
         return f"A night would not run yet: {stops} {'thing stops' if stops == 1 else 'things stop'} it."
     trial, told = found.trial, found.forecast
-    pages = f"; {share(told.from_clicks + told.from_titles, told.products)} of {told.products:,} pages get a list" if told else ""
+    pages = (
+        f"; {share(told.from_clicks + told.from_titles, told.products)} of {told.products:,} pages get a list"
+        if told
+        else ""
+    )
     return f"A night would run: {share(trial.accepted, trial.rows)} of {trial.rows:,} rows are accepted{pages}."
 
 
@@ -115,7 +120,13 @@ def _taken(found: Diagnosis) -> Section:
     trial = found.trial
     if not trial.rows:
         return Section("What an ingest would take")
-    rows = [["accepted", share(trial.accepted, trial.rows), f"of which of other days than their folder's: {trial.of_other_days:,}" if trial.of_other_days else ""]]
+    rows = [
+        [
+            "accepted",
+            share(trial.accepted, trial.rows),
+            f"of which of other days than their folder's: {trial.of_other_days:,}" if trial.of_other_days else "",
+        ]
+    ]
     for rule, count in trial.by_rule.most_common(MOST_RULES):
         rows.append([rule, share(count, trial.rows), RULES.get(rule, ("",))[0]])
     days = [day for day, told in trial.days.items() if not told.refused]
@@ -136,7 +147,8 @@ def _clicks(found: Diagnosis) -> Section:
         ["users", f"{facts.users:,}" if facts.users else "none"],
         ["event types", ", ".join(f"{kind} {count:,}" for kind, count in facts.types.items())],
         ["products clicked", f"{facts.products:,}, ids of digits alone: {share(facts.numeric_ids, facts.products)}"],
-        ["days", f"{len(facts.by_day):,} with clicks, {len(facts.gaps):,} without between {min(facts.by_day)} and {max(facts.by_day)}"],
+        ["days", f"{len(facts.by_day):,} with clicks, {len(facts.gaps):,} without, "
+         f"from {min(facts.by_day)} to {max(facts.by_day)}"],
     ]  # fmt: skip
     if found.log.proposal.time:
         rows.append(["times", found.log.proposal.time.described])
@@ -148,7 +160,11 @@ def _titles(found: Diagnosis) -> Section:
     if not writing:
         return Section("Titles")
     scripts = ", ".join(f"{name} {part:.1%}" for name, part in writing.scripts.items())
-    rows = [["titles", f"{writing.titles:,}"], ["scripts", scripts], ["words between blanks", f"{writing.words:.1f} a title"]]
+    rows = [
+        ["titles", f"{writing.titles:,}"],
+        ["scripts", scripts],
+        ["words between blanks", f"{writing.words:.1f} a title"],
+    ]
     if writing.languages:
         rows.append(["languages, by their letters", ", ".join(writing.languages)])
     return Section("Titles of the catalogue", [], ["", ""], rows)
@@ -165,7 +181,10 @@ def _night(found: Diagnosis) -> Section:
         [f"pairs that {settings.min_support} sessions share", f"{told.pairs:,}"],
         ["pages with a list from clicks", share(told.from_clicks, told.products)],
         ["more pages with one from titles", share(told.from_titles, told.products)],
-        ["pages with neither", f"{share(told.neither, told.products)}: the model, the category and best sellers fill them"],
+        [
+            "pages with neither",
+            f"{share(told.neither, told.products)}: the model, the category and best sellers fill them",
+        ],
     ]
     return Section(f"What the night of {told.night} would have to go by", [], ["", ""], rows)
 
@@ -190,11 +209,12 @@ def commands(found: Diagnosis, log: Path, catalogue: Path | None) -> list[str]:
     if 1 < len(days) <= found.settings.held_out_days:
         settings["HELD_OUT_DAYS"] = str(max(len(days) // 4, 1))
     typed += [f"export {name}={value}" for name, value in settings.items()]
-    window = days[-min(len(days), found.settings.window_days) :]
-    since = f" --since {window[0]}" if window else ""
     night = found.night or "YYYY-MM-DD"
-    typed.append(f"python -m local run baseline --night {night}{since}")  # a first table, without training
-    typed.append(f"python -m local night --night {night}")
+    window = [day for day in days if not found.night or day <= found.night][-found.settings.window_days :]
+    if window:
+        first = window[-FIRST_TABLE_DAYS:][0]  # enough to see lists in minutes; a night goes on with the rest
+        typed.append(f"python -m local run baseline --night {night} --since {first}")
+        typed.append(f"python -m local night --night {night} --since {window[0]}")
     return typed
 
 

@@ -97,7 +97,9 @@ def _as_number(value: Any) -> float | None:
 
 def _formatted(texts: Sequence[str]) -> TimeShape | None:
     shares = {each: sum(_fits(text, each) for text in texts) / len(texts) for each in FORMATS if _fits(texts[0], each)}
-    shares |= {each: sum(_fits(text, each) for text in texts) / len(texts) for each in FORMATS if _fits(texts[-1], each)}
+    shares |= {
+        each: sum(_fits(text, each) for text in texts) / len(texts) for each in FORMATS if _fits(texts[-1], each)
+    }
     good = {each: share for each, share in shares.items() if share >= LEAST_SHARE}
     if not good:
         return None
@@ -109,7 +111,7 @@ def _formatted(texts: Sequence[str]) -> TimeShape | None:
 
 def _fits(text: str, time_format: str) -> bool:
     try:
-        datetime.strptime(text.strip(), time_format)  # noqa: DTZ007 -- only whether it fits
+        datetime.strptime(text.strip(), time_format)
     except ValueError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What an ingest would make of a log, day by day, by its own readers and rules: nothing is stored, no database asked."""
+"""What an ingest would make of a log, by its own readers and rules: nothing is stored, no database is asked."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -71,28 +71,31 @@ def try_days(days: Sequence[date], log_format: LogFormat, settings: Settings, sc
             try:
                 with open_log(day, log_format, settings) as log:
                     trial.days[day].rows = log.rows_read
-                    _take(engine, log, log_format, _Span(day, day, settings), trial, scratch / f"clicks-{day}")
+                    _take(engine, log, _Span(day, day, log_format, settings), trial, scratch / f"clicks-{day}")
             except TaskError as refusal:
                 trial.days[day].refused = str(refusal)
     return trial
 
 
 def try_export(files: Sequence[Path], log_format: LogFormat, settings: Settings, scratch: Path) -> Trial:
-    """The same of files without a day, as if they lay in folders by their rows' UTC days; rows without a time count too.
+    """The same of files without a day, as if they lay in folders of their rows' UTC days.
 
-    Raises BadInput where no row has a time that can be read, and what `open_log` raises.
+    Rows without a time count on the last. Raises BadInput where no row has a time that can be read, and what
+    `open_log` raises.
     """
     trial = Trial()
-    with duckdb_engine(settings.memory_limit_gib) as engine:
-        with open_export(files, log_format, scratch / "export", settings) as log:
-            rows = open_rows(engine, log, log_format)
-            counted = rows.group_by(day=rows.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
-            days = {row["day"]: row["rows"] for row in counted if row["day"]}
-            if not days:
-                raise BadInput(_no_time(log, rows))
-            trial.days = {day: Day(days[day]) for day in sorted(days)}
-            trial.days[max(days)].rows += log.rows_read - sum(days.values())
-            _take(engine, log, log_format, _Span(min(days), max(days), settings), trial, scratch / "clicks")
+    with (
+        duckdb_engine(settings.memory_limit_gib) as engine,
+        open_export(files, log_format, scratch / "export", settings) as log,
+    ):
+        rows = open_rows(engine, log, log_format)
+        counted = rows.group_by(day=rows.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
+        days = {row["day"]: row["rows"] for row in counted if row["day"]}
+        if not days:
+            raise BadInput(_no_time(log, rows))
+        trial.days = {day: Day(days[day]) for day in sorted(days)}
+        trial.days[max(days)].rows += log.rows_read - sum(days.values())
+        _take(engine, log, _Span(min(days), max(days), log_format, settings), trial, scratch / "clicks")
     return trial
 
 
@@ -102,6 +105,7 @@ class _Span:
 
     first: date
     last: date
+    log_format: LogFormat
     settings: Settings
 
     def rules(self, rows: ibis.Table) -> list[Rule]:
@@ -112,22 +116,20 @@ class _Span:
         return rules_of_a_row(rows, self.last, NOBODY, self.settings.model_copy(update=whole))
 
 
-def _take(
-    engine: BaseBackend, log: RawLog, log_format: LogFormat, span: _Span, trial: Trial, folder: Path
-) -> None:
+def _take(engine: BaseBackend, log: RawLog, span: _Span, trial: Trial, folder: Path) -> None:
     trial.files += len(log.files)
     _count_unreadable(log, trial)
     if not log.readable:
         return
-    trial.made_sessions += len(files_without_sessions(log, log_format))
-    rows = with_sessions(open_rows(engine, log, log_format), log, log_format, span.settings)
+    trial.made_sessions += len(files_without_sessions(log, span.log_format))
+    rows = with_sessions(open_rows(engine, log, span.log_format), log, span.log_format, span.settings)
     if span.first < span.last:  # a session ends with its day, as the logs of two days have nothing in common
         trial.has_days_in_sessions = True
         day = ibis.coalesce(rows.event_time.date().cast("string"), "")
         rows = named(rows.mutate(session_id=day + " " + rows.session_id))
     excluded = excluded_rows(rows, span.rules(rows), span.first, span.settings)
     refused = excluded.filter(excluded.rule.notnull())
-    counts = {row["rule"]: row["rows"] for row in _counted(refused)}
+    counts = _counted(refused)
     for rule in counts:
         _add_examples(refused, rule, log, span, trial)
     trial.by_rule.update(counts)
@@ -145,14 +147,14 @@ def _no_time(log: RawLog, rows: ibis.Table) -> str:
     written = rows.filter(rows[TIME_TEXT].notnull()).limit(EXAMPLES).to_pyarrow()[TIME_TEXT].to_pylist()
     shown = f", such as {', '.join(map(repr, written))}" if written else ""
     return (
-        f"{log.names[0]} must have a time that can be read in one row at least, but has none in {log.rows_read:,}{shown}: "
-        "name the column, its time_unit or time_format in LOG_FORMAT"
+        f"{log.names[0]} must have a time that can be read in one row at least, but has none in {log.rows_read:,}"
+        f"{shown}: name the column, its time_unit or time_format in LOG_FORMAT"
     )
 
 
-def _counted(refused: ibis.Table) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = refused.group_by("rule").agg(rows=ibis._.count()).to_pyarrow().to_pylist()
-    return rows
+def _counted(refused: ibis.Table) -> dict[str, int]:
+    counted = refused.group_by("rule").agg(rows=ibis._.count()).to_pyarrow().to_pylist()
+    return {row["rule"]: row["rows"] for row in counted}
 
 
 def _count_unreadable(log: RawLog, trial: Trial) -> None:

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from tasks.errors import BadInput
 from tasks.ingest.engine import duckdb_engine, materialise
 from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LogFormat
+from tasks.ingest.parsed_file import REST
 from tasks.ingest.reading import RawLog, open_log, open_rows
 from tasks.ingest.times import TIME_TEXT
-from tasks.ingest.parsed_file import REST
 from tasks.ingest.unreadable import SCHEMA as LINES
 from tasks.settings import Settings
 
@@ -46,9 +46,9 @@ class Divided:
 def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settings: Settings) -> Divided:
     """Write the rows of some log files as `to`/date=D/NAME.parquet by their UTC day, with our names for columns.
 
-    NAME is the first file's. The lines that are no rows go to `to`/unreadable_lines.parquet. What the folders hold needs
-    no LOG_FORMAT. A second run replaces what the first wrote. Raises BadInput, naming the file, for one that the ingest
-    would refuse, and where no row has a readable time.
+    NAME is the first file's. The lines that are no rows go to `to`/unreadable_lines.parquet. What the folders hold
+    needs no LOG_FORMAT. A second run replaces what the first wrote. Raises BadInput, naming the file, for one that the
+    ingest would refuse, and where no row has a readable time.
     """
     name = files[0].name.partition(".")[0]
     with tempfile.TemporaryDirectory() as temporary, duckdb_engine(settings.memory_limit_gib) as engine:
@@ -106,9 +106,7 @@ def _write_days(rows: ibis.Table, log_format: LogFormat, to: Path) -> tuple[dict
         return {}, 0
     last, timeless = max(days), sum(row["rows"] for row in counted) - sum(days.values())
     days[last] += timeless
-    engine.to_parquet(
-        dated.mutate(date=dated.date.fill_null(last)), to, partition_by="date", compression="zstd"
-    )
+    engine.to_parquet(dated.mutate(date=dated.date.fill_null(last)), to, partition_by="date", compression="zstd")
     return days, timeless
 
 

@@ -18,8 +18,8 @@ COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked", "price", "imag
 class CatalogueFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
-    preset: a name of presets.json, which says what is not said beside it. parent: a column that the variants of a product
-    share; a variant takes what it lacks from the first of them that has it.
+    preset: a name of presets.json, which says what is not said beside it. parent: a column that the variants of a
+    product share; a variant takes what it lacks from the first of them that has it.
     A column under several of our names is allowed. A category may be a list, which is read as a path, A > B > C; of a
     list of titles, brands or pictures the first counts. Raises pydantic.ValidationError for an unknown column.
     """

@@ -26,12 +26,13 @@ def catalogue_of_log(files: Sequence[Path], file_format: CatalogueFormat, settin
     """A row for each product that has a title in some row, sorted by product_id.
 
     Its title is the one that most rows have, since people also write notes there, of as frequent ones the last; of
-    other columns the last value counts: that of the last file by name, and its last row. Unreadable lines are left to the ingest of the log to
-    tell. Raises BadInput, naming the file, for one that cannot be read or lacks a column, and where no row has a title.
+    other columns the last value counts: that of the last file by name, and its last row. Lines that cannot be read are
+    left to the ingest of the log to tell. Raises BadInput, naming the file, for one that cannot be read or lacks a
+    column, and where no row has a title.
     """
     with tempfile.TemporaryDirectory() as scratch, duckdb_engine(settings.memory_limit_gib) as engine:
         tables = [
-            _rows(engine, file, number, file_format, Path(scratch), settings) for number, file in enumerate(files)
+            _rows(engine, file, number, (file_format, settings), Path(scratch)) for number, file in enumerate(files)
         ]
         rows = ibis.union(*tables) if len(tables) > 1 else tables[0]
         found = _products(rows).order_by("product_id").to_pyarrow()
@@ -66,9 +67,10 @@ def write_catalogue_of_log(
 
 
 def _rows(
-    engine: BaseBackend, file: Path, number: int, file_format: CatalogueFormat, scratch: Path, settings: Settings
+    engine: BaseBackend, file: Path, number: int, how: tuple[CatalogueFormat, Settings], scratch: Path
 ) -> ibis.Table:
     """product_id, title, ... as text, with the number of the file and the row."""
+    file_format, settings = how
     local, target = (scratch / f"{number:05d}{end}" for end in (".parquet", "-converted.parquet"))
     local.symlink_to(file.resolve())
     try:

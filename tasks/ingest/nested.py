@@ -15,6 +15,7 @@ Texts: TypeAlias = list[str | None]
 # Numbers stay as they are written.
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)
 EVENT_ID = "event_id"
+TEXT = {str, type(None)}
 PATH_SIGN = " > "  # between the categories of a path
 
 
@@ -26,7 +27,8 @@ class RowMaker:
         self._plain = [names[0] for names in self._sources.values()] if file_format.is_plain else None
         self._first_names = {names[0] for names in self._sources.values()}
         event_ids = self._sources.get(EVENT_ID, ())
-        self._numbers_ids = bool(event_ids and self._items) and not any(self._of_item(name) is not None for name in event_ids)
+        of_items = any(self._of_item(name) is not None for name in event_ids)
+        self._numbers_ids = bool(event_ids) and self._items is not None and not of_items
 
     def rows_of(self, record: object) -> list[Texts]:
         """The rows of a record: one, or one an item.
@@ -37,10 +39,7 @@ class RowMaker:
         if not isinstance(record, dict):
             raise ValueError("no JSON object")
         try:
-            if self._plain is not None:
-                values = [record.get(theirs) for theirs in self._plain]
-                return [[*map(self._text, self._sources, self._plain, values), _rest(record, self._first_names)]]
-            return list(self._nested_rows(record))
+            return [self._plain_row(record)] if self._plain is not None else list(self._nested_rows(record))
         except RecursionError:
             raise ValueError("JSON that is nested too deeply") from None
 
@@ -49,9 +48,15 @@ class RowMaker:
     ) -> None:
         """Append the rows of a record with its line, or note it, as it was written, as unreadable."""
         try:
-            rows.extend([(line, texts) for texts in self.rows_of(record)])
+            rows += [(line, texts) for texts in self.rows_of(record)]
         except ValueError as error:
             unreadable.add(line, str(error), text)
+
+    def _plain_row(self, record: Mapping[str, Any]) -> Texts:
+        texts = [*map(record.get, self._plain or ())]
+        if not TEXT.issuperset(map(type, texts)):
+            texts = [*map(self._text, self._sources, self._plain or (), texts)]
+        return [*texts, _rest(record, self._first_names)]
 
     def _nested_rows(self, record: Mapping[str, Any]) -> Iterator[Texts]:
         items, others = [None], record
@@ -180,8 +185,8 @@ def _of_bytes(value: bytes) -> str:
 
 def _rest(record: Mapping[str, Any], ours: set[str]) -> str | None:
     """All other columns as name=value, those without a value left out."""
-    others = ((name, _as_text(record[name])) for name in sorted(record.keys() - ours))
-    return "; ".join(f"{name}={text}" for name, text in others if text) or None
+    others = [(name, _as_text(record[name])) for name in sorted(record.keys() - ours)]
+    return "; ".join([f"{name}={text}" for name, text in others if text]) or None
 
 
 def _as_text(value: object) -> str | None:

@@ -12,7 +12,9 @@ from tasks.doctor.titles import writing_of
 
 def columns(**values: Sequence[object]) -> Peek:
     rows = len(next(iter(values.values())))
-    return Peek("csv", rows=rows, columns={name.replace("__", "."): Column(list(column)) for name, column in values.items()})
+    return Peek(
+        "csv", rows=rows, columns={name.replace("__", "."): Column(list(column)) for name, column in values.items()}
+    )
 
 
 N = 60
@@ -62,11 +64,16 @@ def test_every_column_stands_for_one_of_ours() -> None:
 
 def test_catalogues() -> None:
     found = columns(
-        Artikelnr=PRODUCTS, Bezeichnung=TITLES, Warengruppe=["Mugs"] * N, Preis=["9,50"] * N, Bild=["https://a.example/1"] * N
+        Artikelnr=PRODUCTS,
+        Bezeichnung=TITLES,
+        Warengruppe=["Mugs"] * N,
+        Preis=["9,50"] * N,
+        Bild=["https://a.example/1"] * N,
     )
     guesses = {guess.ours: guess.theirs for guess in guess_catalogue(found)}
     assert guesses == {
-        "product_id": "Artikelnr", "title": "Bezeichnung", "category": "Warengruppe", "price": "Preis", "image_url": "Bild"
+        "product_id": "Artikelnr", "title": "Bezeichnung", "category": "Warengruppe", "price": "Preis",
+        "image_url": "Bild",
     }  # fmt: skip
 
 

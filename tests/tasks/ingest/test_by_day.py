@@ -117,7 +117,10 @@ def test_titles_are_the_most_frequent_ones_and_other_columns_the_last(tmp_path: 
     rows = zip("111122", names, range(6), strict=True)
     text = "artikel;name;price\n" + "".join(f"{id_};{name};{price}\n" for id_, name, price in rows)
     found = catalogue_of_log([export(tmp_path, text)], CatalogueFormat.model_validate(TITLES), Settings()).to_pylist()
-    assert [(row["product_id"], row["title"], row["price"]) for row in found] == [("1", "Mug", "2"), ("2", "Bowl, blue", "5")]
+    assert [(row["product_id"], row["title"], row["price"]) for row in found] == [
+        ("1", "Mug", "2"),
+        ("2", "Bowl, blue", "5"),
+    ]
 
 
 def test_products_of_a_former_export_stay(tmp_path: Path) -> None:
@@ -131,5 +134,5 @@ def test_products_of_a_former_export_stay(tmp_path: Path) -> None:
 
 def test_a_log_without_titles_is_no_catalogue(tmp_path: Path) -> None:
     file = export(tmp_path, "artikel;name\n1;\n2;nan\n")
-    with pytest.raises(BadInput, match="export.csv must name a product with its title"):
+    with pytest.raises(BadInput, match=r"export\.csv must name a product with its title"):
         catalogue_of_log([file], CatalogueFormat.model_validate(TITLES), Settings())
