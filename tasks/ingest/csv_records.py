@@ -71,16 +71,21 @@ def _unusual(lines: Lines, dialect: Dialect) -> Numbers:
     if b'"' not in lines.block.content:
         return np.empty(0, np.int64)
     data = lines.data
-    places = np.flatnonzero(data == QUOTE)
-    line = np.searchsorted(lines.ends, places)
-    first = np.searchsorted(line, line)  # the place, among all quotes, of the first in the same line
-    opens = (np.arange(len(places)) - first) % 2 == 0
-    before, after = data[np.maximum(places - 1, 0)], data[places + 1]
-    before[places == 0] = NEWLINE
-    at_field = np.array([dialect.delimiter, NEWLINE, QUOTE], np.uint8)
-    fits = np.where(opens, np.isin(before, at_field), np.isin(after, at_field) | (after == RETURN))
-    unusual = np.bincount(line, minlength=len(lines)) % 2 == 1
-    unusual[line[~fits]] = True
+    is_quote = data == QUOTE
+    places, of_line = np.flatnonzero(is_quote), lines.count(is_quote)
+    at_field = np.zeros(256, bool)
+    at_field[[dialect.delimiter, NEWLINE, QUOTE]] = True
+    at_field_end = at_field.copy()
+    at_field_end[RETURN] = True
+    before = data[places - 1]
+    before[:1] = NEWLINE if places[0] == 0 else before[:1]
+    after = data[places + 1]
+    if not (of_line % 2).any() and at_field[before[::2]].all() and at_field_end[after[1::2]].all():
+        return np.empty(0, np.int64)  # as almost always
+    opens = (np.arange(len(places)) - np.repeat(of_line.cumsum() - of_line, of_line)) % 2 == 0
+    fits = np.where(opens, at_field[before], at_field_end[after])
+    unusual = of_line % 2 == 1
+    unusual[np.repeat(np.arange(len(lines)), of_line)[~fits]] = True
     return np.flatnonzero(unusual)
 
 

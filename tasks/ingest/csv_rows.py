@@ -149,10 +149,11 @@ class CsvRows:
             self.parsed.unreadable.add(int(left.numbers[place]), why, row.text)
             return "skip"
 
+        has_line_ends = left.content.count(b"\n") > len(left.numbers)
         table = pa_csv.read_csv(
             pa.BufferReader(left.content),
             pa_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(left.content) + 1),
-            pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse),
+            pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=has_line_ends, invalid_row_handler=refuse),
             pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), check_utf8=False, null_values=[]),
         )
         if too_wide:  # by blank columns behind the last, as spreadsheets write them

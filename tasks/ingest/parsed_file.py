@@ -73,7 +73,10 @@ def by_column(rows: Sequence[tuple[int, Texts]], parsed: ParsedFile) -> Rows:
 
 def _as_array(column: Sequence[str | None]) -> pa.Array:
     """Text; what UTF-8 cannot hold, such as half of a surrogate pair written as \\ud800, becomes a question mark."""
-    return pa.array([text and text.encode(errors="replace").decode() for text in column], pa.string())
+    try:
+        return pa.array(column, pa.string())
+    except UnicodeEncodeError:
+        return pa.array([text and text.encode(errors="replace").decode() for text in column], pa.string())
 
 
 def _without_fraction(name: str, column: pa.Array) -> pa.Array:

@@ -116,15 +116,10 @@ FIELDS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"),
 )  # fmt: skip
 @hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_what_a_valid_writer_writes_is_read(
-    parse: Parsing,
-    monkeypatch: pytest.MonkeyPatch,
-    rows: list[list[str]],
-    delimiter: str,
-    end: str,
-    block: int,
-    encoding: str,
+    parse: Parsing, monkeypatch, rows: list[list[str]], written: tuple[str, str], block: int, encoding: str
 ) -> None:
-    """The csv module writes and is the reference; rows of which most lines look like rows are left to the other test."""
+    """The csv module writes, and is the reference; no line within quotes looks like a row."""
+    delimiter, end = written
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
     content = io.StringIO(newline="")
     writer = csv.writer(content, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)

@@ -1,5 +1,6 @@
 """DuckDB and Spark run the same expressions: the same days, compared row by row."""
 
+import json
 import os
 import random
 import re
@@ -72,6 +73,23 @@ WITHOUT_SESSIONS = "event_time,product_id,user_id\n2017-06-30 07:00,,\n" + "".jo
 )
 
 
+OF_ITEMS = {"items": "bought", "columns": {"product_id": ["bought.id", "product_id"]}, "event_types": {"*": None}}
+
+
+def deliver_items(folder: Path) -> None:
+    """Orders of several products, as JSON and as Parquet, one of a type that is left out and one with text for bytes."""
+    orders = [
+        {"event_time": f"2017-06-30 0{hour}:00", "user_id": f"u{hour}", "event_id": f"e{hour}", "event_type": kind,
+         "bought": [{"id": f"p{hour}"}, {"id": "p0"}]}
+        for hour, kind in enumerate(("view", "ping", None, "purchase"))
+    ]  # fmt: skip
+    (folder / "hour=00").mkdir()
+    (folder / "hour=00" / "part-0").write_text("".join(map(json.dumps, orders)))
+    pq.write_table(
+        pa.Table.from_pylist([order | {"filename": b"x"} for order in orders[2:]]), folder / "hour=00" / "part-1"
+    )
+
+
 @pytest.fixture(autouse=True)
 def spark_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_CONF_DIR", str(Path(__file__).with_name("spark")))
@@ -132,11 +150,16 @@ def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
         assert found[name] == rows, name
 
 
-def test_spark_makes_the_sessions_of_a_log_that_has_none_without_erased_users(settings: Settings) -> None:
+def test_spark_makes_the_sessions_of_a_log_that_has_none_without_erased_users(
+    settings: Settings, tmp_path: Path
+) -> None:
     """A day alone: what makes and leaves out rows lengthens each of Spark's plans."""
     folder, night, found = Path(settings.click_log_url, f"date={DAYS[-1]}"), Night.of(str(DAYS[-1]), settings), []
     folder.mkdir(parents=True)
     (folder / "log.csv").write_text(WITHOUT_SESSIONS)
+    deliver_items(folder)
+    (tmp_path / "format.json").write_text(json.dumps(OF_ITEMS))
+    settings = settings.model_copy(update={"log_format": tmp_path / "format.json"})
     erase("3", "asked", settings, missing_ok=True)
     for engine in ("duckdb", "spark"):
         of_engine = settings.model_copy(update={"engine": engine, "storage_url": f"{settings.storage_url}-of-{engine}"})
@@ -145,7 +168,8 @@ def test_spark_makes_the_sessions_of_a_log_that_has_none_without_erased_users(se
             rows = pq.read_table(clicks / OWN, partitioning=None).to_pylist()
         found.append((counts, sorted([row["session_id"], row["product_id"]] for row in rows)))
     assert found[0] == found[1]
-    assert found[0][0]["erased_user"] == 32 and len({session for session, _ in found[0][1]}) > 20
+    assert found[0][0]["erased_user"] == 32 and found[0][0]["other_event"] == 2
+    assert found[0][0]["duplicate_event_id"] == 4 and len({session for session, _ in found[0][1]}) > 20
 
 
 def test_a_machine_without_java_is_told_what_to_do(settings: Settings) -> None:
