@@ -68,7 +68,8 @@ class Diagnosis:
     @property
     def night(self) -> date | None:
         """The last day that seems to be whole: of a log that breaks off, the one before its last."""
-        days = sorted(self.facts.by_day) if self.facts else []
+        folders = self.trial.days if self.log.delivered.is_dated else {}
+        days = sorted(day for day in (self.facts.by_day if self.facts else ()) if not folders or day in folders)
         if len(days) > 1 and self.last_day_is_half:
             return days[-2]
         return days[-1] if days else None
@@ -76,7 +77,9 @@ class Diagnosis:
     @property
     def last_day_is_half(self) -> bool:
         """Whether the last day has less than a third of the clicks that the days before it have at the median."""
-        counts = list(self.facts.by_day.values()) if self.facts else []
+        folders = self.trial.days if self.log.delivered.is_dated else {}
+        by_day = self.facts.by_day if self.facts else {}
+        counts = [count for day, count in by_day.items() if not folders or day in folders]
         before = sorted(counts[:-1])
         return len(before) >= 3 and counts[-1] < before[len(before) // 2] / 3
 

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import ibis
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 EXAMPLES = 3
 QUIET_HOURS = 8
+MOST_DIGITS = 10**30  # of a number that may be an id
 MANY_CLICKS = 2_000  # for a day's hours to say anything
 
 
@@ -140,12 +142,21 @@ def _beside(products: pa.Table, catalogue_ids: pa.ChunkedArray | None) -> dict[s
     }
 
 
+def _as_number(text: str) -> str:
+    """41.0, 4.1E1 and 041 as 41; what is no whole number as it is."""
+    try:
+        number = Decimal(text.strip())
+        return f"{number:.0f}" if number == number.to_integral_value() and abs(number) < MOST_DIGITS else text.strip()
+    except (ArithmeticError, ValueError):
+        return text.strip()
+
+
 FORMS: dict[str, Callable[[str], str]] = {  # what makes two ids one to people, the least first
     "blanks around": str.strip,
     "Unicode's forms of one letter": lambda text: unicodedata.normalize("NFC", text.strip()),
     "upper and lower case": lambda text: unicodedata.normalize("NFC", text.strip()).casefold(),
     "zeros in front": lambda text: text.strip().casefold().lstrip("0"),
-    "a fraction of zero": lambda text: text.strip().partition(".0")[0],
+    "a number written in another way": _as_number,
     "a prefix or a suffix": lambda text: max(re.split(r"[^0-9a-z]+", text.casefold()), key=len),
 }
 

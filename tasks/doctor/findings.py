@@ -1,8 +1,10 @@
 """What is odd about a delivery: what stops a night, what to look at, what is good to know; with counts and examples."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from tasks.doctor.diagnosis import Diagnosis
@@ -40,6 +42,8 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
 }
 FEW_SESSIONS_WITH_PAIRS = 0.2
 OTHER = "other_event"
+OF_OTHER_DAYS = 0.02  # share of the rows from which on folders are asked for their zone
+HOUR, DAY_AND_A_BIT = timedelta(hours=1), 24.5
 BLANK, UNLISTED, MISSING_USER, MIXED, FEW_PAGES = 0.2, 0.05, 0.5, 0.01, 0.2  # shares
 
 
@@ -58,6 +62,11 @@ def findings_of(diagnosis: Diagnosis) -> list[Finding]:
     parts = (_refusals, _files, _rows, _times, _sessions, _ids, _catalogue, _titles, _night)
     found = [finding for part in parts for finding in part(diagnosis)]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
+
+
+def counted(count: int, what: str) -> str:
+    """1 day, 2 days."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def share(part: float, whole: float) -> str:
@@ -104,7 +113,7 @@ def _files(found: Diagnosis) -> Iterator[Finding]:
             yield Finding("look at it", f"columns of the {name} are often blank", "", blank[:3])
     ignored = found.log.delivered.ignored
     if ignored:
-        yield Finding("good to know", f"{len(ignored):,} files are no log and are passed over", "", list(ignored[:3]))
+        yield Finding("good to know", f"{counted(len(ignored), 'file')} passed over: no log", "", list(ignored[:3]))
     if not found.log.delivered.is_dated:
         said = f", but {found.log.delivered.other_days}" if found.log.delivered.other_days else ""
         yield Finding(
@@ -159,12 +168,13 @@ def _times(found: Diagnosis) -> Iterator[Finding]:
             f"times {where}, and the quietest hours are around {quiet}:00: those of a shop at UTC{offset:+d}, or so",
             "days end at UTC's midnight; set time_zone where times are local, LOG_TIME_ZONE where folders are",
         )
+    yield from _days_of_folders(found)
     if facts.gaps:
         weekday, times = Counter(f"{day:%A}" for day in facts.gaps).most_common(1)[0]
-        weekly = f", {times:,} of them {weekday}s" if times > len(facts.gaps) / 2 else ""
+        weekly = f", {times:,} of them {weekday}s" if times > max(len(facts.gaps) / 2, 2) else ""
         yield Finding(
             "look at it" if len(facts.gaps) > 2 else "good to know",
-            f"{len(facts.gaps):,} days between the first and the last have no click{weekly}",
+            f"days between the first and the last have no click: {len(facts.gaps):,}{weekly}",
             "deliver them if something was clicked", [str(day) for day in facts.gaps[:3]],
         )  # fmt: skip
     if found.last_day_is_half:
@@ -173,6 +183,22 @@ def _times(found: Diagnosis) -> Iterator[Finding]:
             "look at it", f"the last day, {last}, has {facts.by_day[last]:,} clicks, a fraction of the days before",
             f"run the night of {found.night}: half a day misleads the held-out figures",
         )  # fmt: skip
+
+
+def _days_of_folders(found: Diagnosis) -> Iterator[Finding]:
+    trial, zone = found.trial, found.settings.log_time_zone
+    if zone or trial.of_other_days < OF_OTHER_DAYS * trial.rows:
+        return
+    first, last = min(trial.begins) / HOUR, max(trial.ends) / HOUR
+    offset = -int(first) if first > 0 else 24 - math.ceil(last)
+    told = last - first <= DAY_AND_A_BIT and offset
+    yield Finding(
+        "look at it",
+        f"{share(trial.of_other_days, trial.rows)} rows are of another UTC day than their folder's"
+        + (f": folders begin {first:.1f} and end {last:.1f} hours after UTC's midnight" if told else ""),
+        f"folders are cut at midnight of UTC{offset:+d}, it seems: set LOG_TIME_ZONE to your zone, such as Europe/Berlin"
+        if told else "see when the folders are cut, and set LOG_TIME_ZONE",
+    )  # fmt: skip
 
 
 def _theirs(found: Diagnosis, ours: str) -> str:
@@ -271,8 +297,12 @@ def _titles(found: Diagnosis) -> Iterator[Finding]:
             )  # fmt: skip
         often = sorted((row for row in titles if row["counts"] > 1), key=lambda row: -row["counts"])
         if often:
+            shared, products = sum(row["counts"] for row in often), len(found.products.products)
+            most = shared > products / 2
             yield Finding(
-                "good to know", f"{sum(row['counts'] for row in often):,} products share their title with another",
+                "look at it" if most else "good to know",
+                f"{share(shared, products)} products share their title with another",
+                "is this the column of titles? A model tells such products apart by clicks alone" if most else
                 "variants of a product: MAX_VARIANTS limits them in a list",
                 [f"{row['values'][:60]} ({row['counts']})" for row in often[:3]],
             )  # fmt: skip
@@ -285,14 +315,14 @@ def _night(found: Diagnosis) -> Iterator[Finding]:
     if told.days <= settings.held_out_days:
         yield Finding(
             "stops a night",
-            f"{told.days} days of clicks are no more than HELD_OUT_DAYS ({settings.held_out_days}): none is left",
+            f"{counted(told.days, 'day')} of clicks: HELD_OUT_DAYS ({settings.held_out_days}) leaves none to train on",
             f"deliver more, or set HELD_OUT_DAYS={max(told.days // 4, 1)}" if told.days > 1 else "deliver more days",
         )
     days = len(found.facts.by_day) if found.facts else 0
     if told.pairs and told.from_clicks < FEW_PAGES * told.products and days > told.days:
         yield Finding(
             "look at it",
-            f"clicks of {told.days:,} days give {share(told.from_clicks, told.products)} of the pages a list; "
+            f"clicks of {counted(told.days, 'day')} give {share(told.from_clicks, told.products)} of the pages a list; "
             f"the log has {days:,} days",
             f"raise WINDOW_DAYS ({settings.window_days}) for what is seldom clicked, and HALF_LIFE_DAYS with it",
         )

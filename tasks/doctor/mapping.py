@@ -116,9 +116,8 @@ def _guess(ours: str, path: str, name: float, fit: Fit, column: Column) -> Guess
         why.append(fit.why)
     if column.blank_share > 0.01:
         why.append(f"{column.blank_share:.0%} of its rows are blank")
-    sure: Sureness = (
-        "sure" if name > PART and fit.score >= 1 else "likely" if name > PART or fit.score > 1 else "a guess"
-    )
+    is_told = name > PART or (fit.score > 1 and (bool(name) or ours == "product_id"))
+    sure: Sureness = "sure" if name > PART and fit.score >= 1 else "likely" if is_told else "a guess"
     return Guess(ours, path, sure, "; ".join(why))
 
 
@@ -195,7 +194,8 @@ def _fits_title(column: Column) -> Fit:
         return NO_FIT
     words, length = sum(len(text.split()) for text in texts) / len(texts), sum(map(len, texts)) / len(texts)
     titled = 0.4 if 1.5 < words < 25 or (words <= 1.5 and not texts[0].isascii()) else 0.0
-    return Fit(0.7 + titled, f"{words:.1f} words and {length:.0f} characters on average")
+    different = 0.1 * len(set(texts)) / len(texts)
+    return Fit(0.7 + titled + different, f"{words:.1f} words and {length:.0f} characters on average")
 
 
 def _fits_event_id(column: Column) -> Fit:

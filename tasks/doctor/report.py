@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.doctor.diagnosis import Diagnosis, Source
-from tasks.doctor.findings import RULES, Finding, findings_of, share
+from tasks.doctor.findings import RULES, Finding, counted, findings_of, share
 from tasks.doctor.proposal import examples_of
 from tasks.ingest.presets import presets
 
@@ -89,7 +89,7 @@ def _there(found: Diagnosis) -> Section:
 
 def _described(source: Source) -> list[str]:
     there = source.delivered
-    files = f"{len(there.files):,}" + (f" in {len(there.days):,} days" if there.is_dated else "")
+    files = f"{len(there.files):,}" + (f" in {counted(len(there.days), 'day')}" if there.is_dated else "")
     return [files, f"{there.bytes / 2**20:,.1f} MiB", source.peek.described, source.sample.said or "all"]
 
 
@@ -130,7 +130,7 @@ def _taken(found: Diagnosis) -> Section:
     for rule, count in trial.by_rule.most_common(MOST_RULES):
         rows.append([rule, share(count, trial.rows), RULES.get(rule, ("",))[0]])
     days = [day for day, told in trial.days.items() if not told.refused]
-    said = [f"{trial.rows:,} rows of {len(days):,} days, from {min(days)} to {max(days)}."] if days else []
+    said = [f"{trial.rows:,} rows of {counted(len(days), 'day')}, from {min(days)} to {max(days)}."] if days else []
     return Section("What an ingest would take", said, ["rule", "rows", "what"], rows, [1])
 
 

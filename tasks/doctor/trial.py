@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import ibis
@@ -14,6 +14,7 @@ from tasks.errors import BadInput, TaskError
 from tasks.ingest.by_day import open_export
 from tasks.ingest.engine import FILE, ROW, duckdb_engine, named, read_parquet, write_parts
 from tasks.ingest.erased import ErasedRows
+from tasks.ingest.folder_day import midnight
 from tasks.ingest.log_format import COLUMNS, LogFormat
 from tasks.ingest.made_sessions import files_without_sessions, with_sessions
 from tasks.ingest.reading import RawLog, open_log, open_rows
@@ -39,13 +40,16 @@ class Trial:
     """The days of a log as an ingest would take them.
 
     by_rule: rows that a rule excludes, duplicates among them; examples: of each rule, rows in words; made_sessions:
-    files whose sessions are made of users and times; clicks: the accepted ones, as Parquet.
+    files whose sessions are made of users and times; begins, ends: from UTC's midnight of each folder's day to its
+    first and its last row; clicks: the accepted ones, as Parquet.
     """
 
     days: dict[date, Day] = field(default_factory=dict)
     by_rule: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     of_other_days: int = 0
+    begins: list[timedelta] = field(default_factory=list)
+    ends: list[timedelta] = field(default_factory=list)
     files: int = 0
     made_sessions: int = 0
     clicks: list[Path] = field(default_factory=list)
@@ -136,11 +140,20 @@ def _take(engine: BaseBackend, log: RawLog, span: _Span, trial: Trial, folder: P
     if span.first == span.last:
         trial.of_other_days += int(excluded.filter(excluded.rule.isnull()).count().to_pyarrow().as_py())
     good = rows.anti_join(refused, [FILE, ROW])
+    if span.first == span.last:
+        _note_hours(good, midnight(span.first), trial)
     if write_parts(good.filter(~is_list_event(good)).select(COLUMNS), folder):
         trial.clicks += sorted(folder.glob("*.parquet"))
     taken = good.group_by(day=good.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
     for row in taken:  # those of other days are among those of the day whose folder they came in
         trial.days[min(max(row["day"], span.first), span.last)].accepted += row["rows"]
+
+
+def _note_hours(good: ibis.Table, begin: datetime, trial: Trial) -> None:
+    times = good.agg(first=good.event_time.min(), last=good.event_time.max()).to_pyarrow().to_pylist()[0]
+    if times["first"]:
+        trial.begins.append(times["first"].replace(tzinfo=None) - begin)
+        trial.ends.append(times["last"].replace(tzinfo=None) - begin)
 
 
 def _no_time(log: RawLog, rows: ibis.Table) -> str:

@@ -164,15 +164,15 @@ def test_ids_that_differ_in_form_alone_are_told_with_both(shop: Path, tmp_path: 
 
 
 def test_forms_of_ids() -> None:
-    clicked = ["A1 ", "b2", "007", "41.0", "Cafe\u0301", "SKU-5123", "nowhere"]
-    listed = ["A1", "B2", "7", "41", "Caf\u00e9", "5123"]
+    clicked = ["A1 ", "b2", "007", "41.0", "1.041453E7", "Cafe\u0301", "SKU-5123", "nowhere"]
+    listed = ["A1", "B2", "7", "41", "10414530", "Caf\u00e9", "5123"]
     found = {one.what: (one.clicks, one.pairs) for one in alike(clicked, [1] * len(clicked), listed)}
     assert found == {
         "blanks around": (1, [("A1 ", "A1")]),
         "Unicode's forms of one letter": (1, [("Cafe\u0301", "Caf\u00e9")]),
         "upper and lower case": (1, [("b2", "B2")]),
         "zeros in front": (1, [("007", "7")]),
-        "a fraction of zero": (1, [("41.0", "41")]),
+        "a number written in another way": (2, [("41.0", "41"), ("1.041453E7", "10414530")]),
         "a prefix or a suffix": (1, [("SKU-5123", "5123")]),
     }
 
@@ -220,6 +220,20 @@ def test_a_night_that_breaks_off_and_hours_of_another_zone(tmp_path: Path) -> No
     said = " / ".join(finding.what for finding in findings_of(found))
     assert "the last day, 2017-06-11, has 40 clicks, a fraction of the days before" in said
     assert "those of a shop at UTC-" in said
+
+
+@pytest.mark.parametrize("offset", [-7, 2])
+def test_folders_cut_at_local_midnight_are_asked_for_their_zone(offset: int, tmp_path: Path) -> None:
+    for day in (date(2017, 6, 29), date(2017, 6, 30)):
+        begin = datetime.combine(day, datetime.min.time()) - timedelta(hours=offset)
+        times = [begin + timedelta(minutes=10 * n + 1) for n in range(144)]
+        lines = [f"{time.isoformat()},s{n // 4},p{n % 9}" for n, time in enumerate(times)]
+        (tmp_path / f"date={day}").mkdir()
+        (tmp_path / f"date={day}" / "log.csv").write_text("\n".join(["event_time,session_id,product_id", *lines]))
+    found = looked_at(tmp_path)
+    (said,) = [finding for finding in findings_of(found) if "of another UTC day than their folder's" in finding.what]
+    assert f"cut at midnight of UTC{offset:+d}" in said.do
+    assert found.night == date(2017, 6, 30)
 
 
 def test_sessions_that_are_events_make_no_pair(tmp_path: Path) -> None:
