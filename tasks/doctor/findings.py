@@ -196,7 +196,7 @@ def _days_of_folders(found: Diagnosis) -> Iterator[Finding]:
         "look at it",
         f"{share(trial.of_other_days, trial.rows)} rows are of another UTC day than their folder's"
         + (f": folders begin {first:.1f} and end {last:.1f} hours after UTC's midnight" if told else ""),
-        f"folders are cut at midnight of UTC{offset:+d}, it seems: set LOG_TIME_ZONE to your zone, such as Europe/Berlin"
+        f"folders are cut at midnight of UTC{offset:+d}, it seems: set LOG_TIME_ZONE to your zone, as Europe/Berlin"
         if told else "see when the folders are cut, and set LOG_TIME_ZONE",
     )  # fmt: skip
 
