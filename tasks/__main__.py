@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -62,22 +63,63 @@ for _step in STEPS:
 def night(night: Day, since: Since = "") -> None:
     """Run the whole night: ingest the night's day (and the days since --since), refresh, publish, report."""
     settings = Settings()
-    for day in days_with_a_folder(Night.of(since or night, settings).day, Night.of(night, settings).day, settings):
-        for step in INGEST:
-            run(step, str(day), settings)
+    _ingest(night, since or night, settings)
     refresh(night, settings)
     Console().print(metrics_table(Night.of(night, settings), settings))
 
 
 @app.command()
-def baseline(night: Day) -> None:
+def baseline(night: Day, since: Since = "") -> None:
     """Publish lists of what was clicked together, which need no training: seconds, and as good a start as any.
 
-    The gate judges them as any version. Run `night` for the same night, or a later one, to have ECLARE's.
+    With --since the days up to the night are ingested first. The gate judges the lists as any version. Run `night` for
+    the same night, or a later one, to have ECLARE's.
     """
     settings = Settings()
+    if since:
+        _ingest(night, since, settings)
     refresh(night, settings, BASELINE)
     Console().print(metrics_table(Night.of(night, settings), settings))
+
+
+def _ingest(night: str, since: str, settings: Settings) -> None:
+    for day in days_with_a_folder(Night.of(since, settings).day, Night.of(night, settings).day, settings):
+        for step in INGEST:
+            run(step, str(day), settings)
+
+
+@app.command()
+def doctor(
+    *,
+    log: Annotated[Path, typer.Option(help="the log: a file, or a folder")],
+    catalogue: Annotated[Path | None, typer.Option(help="the catalogue's file, or a folder")] = None,
+    write: Annotated[Path | None, typer.Option(help="write LOG_FORMAT there, CATALOGUE_FORMAT beside it")] = None,
+    page: Annotated[Path | None, typer.Option(help="write the report as a page of HTML there")] = None,
+    sample_mib: Annotated[int, typer.Option(min=1, help="of a larger log, the newest files of about so much")] = 256,
+    days: Annotated[int, typer.Option(min=1, help="of a log in folders of days, so many newest ones")] = 31,
+) -> None:
+    """Say what a log and a catalogue look like, what a night would make of them, what is odd and what to do next.
+
+    It needs no database and writes nothing but --write and --page.
+    """
+    from tasks.doctor.examine import examine
+
+    examine(log, catalogue, Settings(), write=write, page=page, sample_mib=sample_mib, days=days)
+
+
+@app.command(name="split_by_day")
+def split_by_day(
+    log: Annotated[Path, typer.Option(help="an export of many days: a file, or a folder of them")],
+    to: Annotated[Path, typer.Option(help="the folder that becomes CLICK_LOG_URL")],
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="also write what the log says of its products (CATALOGUE_FORMAT) there, as Parquet"),
+    ] = None,
+) -> None:
+    """Divide an export into folders date=YYYY-MM-DD, as nights read them, with our names of columns (LOG_FORMAT)."""
+    from tasks.operations.split_by_day import split_by_day as split
+
+    _echo(split(log, to, catalogue, Settings()))
 
 
 @app.command()

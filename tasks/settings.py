@@ -6,8 +6,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SOURCE = Path(__file__).parents[1]
@@ -19,6 +20,14 @@ EXPOSURE_OF_GOAL = {"related": 0.1, "basket": 1.0}  # baskets hold best sellers:
 def _from_root(url: str) -> str:
     """Relative paths start at the checkout, whatever folder a worker was started in; without one, at that folder."""
     return url if "://" in url else str(ROOT / url)
+
+
+def zone_named(zone: str) -> str:
+    """The name, where the IANA database has such a zone; raises ValueError for any other."""
+    try:
+        return ZoneInfo(zone).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"a time zone must be one of the IANA database, such as Europe/Berlin, got {zone!r}") from None
 
 
 Url = Annotated[str, AfterValidator(_from_root)]
@@ -77,8 +86,14 @@ class Settings(AlertSettings):
     max_title_characters: int = Field(
         1_000, ge=1, le=100_000, description="of a title, category or brand; a product with a longer one is refused"
     )
+    log_time_zone: str | None = Field(
+        None, description="zone (IANA) at whose midnight the folders of logs are cut; None: UTC, or nobody knows"
+    )
     lateness_days: int = Field(2, ge=0, description="how late a click may come and still be counted on its own day")
     max_quarantined_share: float = Field(0.5, ge=0, le=1, description="above it a load is rejected, the former stands")
+    max_unlisted_share: float = Field(
+        0.95, ge=0, le=1, description="of a file's clicks on products not in the catalogue; above it a load is rejected"
+    )
     bot_session_clicks: int = Field(1_000, ge=1, description="sessions with more clicks in a day are refused as bots")
     wholesale_session_products: int = Field(
         500, ge=1, description="sessions with more different products in a day are refused as wholesale"
@@ -153,6 +168,11 @@ class Settings(AlertSettings):
     def exposure_limit(self) -> float:
         """MAX_EXPOSURE or, where it is not set, what suits the GOAL; 1 is no limit."""
         return EXPOSURE_OF_GOAL[self.goal] if self.max_exposure is None else self.max_exposure
+
+    @field_validator("log_time_zone")
+    @classmethod
+    def _zone_is_known(cls, zone: str | None) -> str | None:
+        return zone and zone_named(zone)
 
     @model_validator(mode="after")
     def _window_holds_training_days(self) -> Self:

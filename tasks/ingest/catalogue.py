@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.catalogue_format import COLUMNS, read_catalogue_format
+from tasks.ingest.catalogue_format import COLUMNS, PARENT, read_catalogue_format
 from tasks.ingest.conversion import readable
 from tasks.ingest.engine import ROW, count_rows, duckdb_engine, materialise, open_parquet
 from tasks.ingest.input_files import MAX_ID_LENGTH, Bounds, as_text, delivered_files, local_copies
@@ -140,8 +140,10 @@ def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
             _check_readable(found.unreadable)
             rows, names = open_parquet(engine, [found.parquet]), found.columns(catalogue_format)
             absent = ibis.null("string")
-            texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in COLUMNS}
-            return _one_row_a_product(materialise(rows.select(ROW, **texts)))
+            columns = (*COLUMNS, PARENT) if PARENT in names and PARENT in catalogue_format.columns else COLUMNS
+            texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in columns}
+            rows = materialise(rows.select(ROW, **texts))
+            return _one_row_a_product(_with_what_parents_say(rows) if PARENT in columns else rows)
         except (BadInput, duckdb.Error) as error:
             fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
             raise BadInput(f"{short_name} {fault}") from error
@@ -160,6 +162,20 @@ def _one_row_a_product(rows: ibis.Table) -> ibis.Table:
         return rows.drop(ROW)
     first = {name: of_product[name].first(order_by=of_product[ROW]) for name in COLUMNS}  # that is not null
     return materialise(of_product.group_by("of").agg(**first).drop("of"))
+
+
+def _with_what_parents_say(rows: ibis.Table) -> ibis.Table:
+    """Variants have what they lack from the first row of their parent that has it, as in Shopify's exports.
+
+    Rows of a parent without id and title, which add a picture, are gone.
+    """
+    shared = [name for name in COLUMNS if name != "product_id"]
+    first = {f"first_{name}": rows[name].first(order_by=rows[ROW]) for name in shared}  # that is not null
+    parents = rows.filter(rows[PARENT].notnull()).group_by(PARENT).agg(**first)
+    adds = rows.product_id.isnull() & rows.title.isnull() & rows[PARENT].notnull()
+    of_parent = rows.filter(~adds).left_join(parents, PARENT)
+    said = {name: ibis.coalesce(of_parent[name], of_parent[f"first_{name}"]) for name in shared}
+    return materialise(of_parent.select(ROW, "product_id", **said))
 
 
 def _check_readable(unreadable: UnreadableLines | None) -> None:

@@ -1,29 +1,40 @@
 """How a shop writes its catalogue: its names for our columns, and how its files are written."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
 from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
+from tasks.ingest.presets import with_preset
 from tasks.settings import Settings
 
 REQUIRED = ("product_id", "title")
+PARENT = "parent"  # of variants: what those of one product share
 COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked", "price", "image_url")
 
 
 class CatalogueFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
+    preset: a name of presets.json, which says what is not said beside it. parent: a column that the variants of a
+    product share; a variant takes what it lacks from the first of them that has it.
     A column under several of our names is allowed. A category may be a list, which is read as a path, A > B > C; of a
     list of titles, brands or pictures the first counts. Raises pydantic.ValidationError for an unknown column.
     """
 
+    preset: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return with_preset(given, "catalogue")
+
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        if unknown := set(self.columns) - set(COLUMNS):
-            raise ValueError(f"columns must be among {', '.join(COLUMNS)}, got {', '.join(sorted(unknown))}")
+        if unknown := set(self.columns) - {*COLUMNS, PARENT}:
+            raise ValueError(f"columns must be among {', '.join((*COLUMNS, PARENT))}, got {', '.join(sorted(unknown))}")
         return self
 
     @property
@@ -44,7 +55,7 @@ class CatalogueFormat(FileFormat):
     @property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
         """Our name -> the catalogue's columns, of every column."""
-        return {name: self.sources_of(name) for name in COLUMNS}
+        return {name: self.sources_of(name) for name in (*COLUMNS, PARENT)}
 
 
 def read_catalogue_format(settings: Settings) -> CatalogueFormat:

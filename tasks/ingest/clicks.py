@@ -1,12 +1,13 @@
-"""Where the cleaned clicks of a day lie: in its own load, and late ones in the loads of the days after it."""
+"""Where the cleaned clicks of a day lie: in its own load, late ones in loads after it, early ones in the one before."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import NotReady
+from tasks.ingest.folder_day import folders_with
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage, hash_of
@@ -32,9 +33,9 @@ class Piece:
         return hash_of({name: hash_ for name, hash_ in self.load.files.items() if name.startswith(f"{self.folder}/")})
 
 
-def late_folder(day: date) -> str:
-    """The folder in a later day's load for the clicks of `day`."""
-    return f"late/date={day}"
+def click_folder(day: date, load_day: date) -> str:
+    """The folder in a load for the clicks of `day`: the load's own, or one of those that came late or early with it."""
+    return OWN if day == load_day else f"{'late' if day < load_day else 'early'}/date={day}"
 
 
 def list_folder(day: date) -> str:
@@ -54,17 +55,13 @@ def folders_of(load: Artefact) -> list[str]:
 
 
 def pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
-    """The day's own clicks, where it is loaded, then those that came with each of the next LATENESS_DAYS days."""
-    return _pieces({load_day: late_folder(day) for load_day in _loads_of(day, settings)} | {day: OWN}, storage)
+    """The day's own clicks, where it is loaded, then those that came early or late with other days."""
+    return _pieces({load_day: click_folder(day, load_day) for load_day in folders_with(day, settings)}, storage)
 
 
 def list_pieces_of(day: date, storage: Storage, settings: Settings) -> list[Piece]:
-    """The day's events of shown lists, those that came late after its own."""
-    return _pieces(dict.fromkeys(_loads_of(day, settings), list_folder(day)), storage)
-
-
-def _loads_of(day: date, settings: Settings) -> list[date]:
-    return [day + timedelta(days=late) for late in range(settings.lateness_days + 1)]
+    """The day's events of shown lists, those that came early or late after its own."""
+    return _pieces(dict.fromkeys(folders_with(day, settings), list_folder(day)), storage)
 
 
 def _pieces(folder_of: Mapping[date, str], storage: Storage) -> list[Piece]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import ibis
 
+from tasks.ingest.folder_day import days_of_clicks
 from tasks.settings import Settings
 from tasks.stores.ledger import ErasedUsers, erased_sessions, salted_hash
 
@@ -38,8 +39,8 @@ def erased_rows(rows: ibis.Table, load_day: date, erased: ErasedUsers, settings:
     column = "session_id" if names_nobody(rows) else "user_id"
     users = _among(rows[column], erased)
     found = sessions_where(rows[column].isin(users), rows, load_day) if users else []
-    first = load_day - timedelta(days=settings.lateness_days)
-    found += sessions_known(rows, erased_sessions(first, load_day, settings), erased.salt, load_day)
+    days = days_of_clicks(load_day, settings)
+    found += sessions_known(rows, erased_sessions(days[0], days[-1], settings), erased.salt, load_day)
     return ErasedRows(users, by_day(found))
 
 

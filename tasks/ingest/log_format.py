@@ -1,14 +1,16 @@
 """How a shop writes its log: its names for our columns and event types, and its unit of time."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import ibis
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
-from tasks.settings import Settings
+from tasks.ingest.presets import with_preset
+from tasks.ingest.time_spellings import pattern_of
+from tasks.settings import Settings, zone_named
 
 REQUIRED = ("event_time", "session_id or user_id", "product_id")
 COLUMNS = ("event_time", "session_id", "product_id", "event_id", "user_id", "event_type", "source_product_id")
@@ -24,16 +26,39 @@ OTHER = "(other) "  # before the event types that LOG_FORMAT says are of no inte
 class LogFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
+    preset: a name of presets.json, which says what is not said beside it.
     event_types: the log's name -> ours; null: rows of this type are of no interest, and of "*" those of all types that
-    are not named; time_unit: how event_time counts from 1970 where it is a number (None: it is a date and time as
-    ISO 8601 writes it). Where a row becomes several by `items`, its event_id is the first one's, and the n-th has #n
-    after it: an event that comes again is still found, and its items are no duplicates of one another.
-    Raises pydantic.ValidationError for an unknown column or event type, or one log column under two of our names; a log
-    without sessions may give its users for them.
+    are not named. event_time is a date and time in one of the spellings of tasks.ingest.time_spellings; time_unit: it
+    counts from 1970; time_format: it is written as strptime reads it; time_zone: where clocks showed a time that is
+    written without an offset (None: UTC). Where a row becomes several by `items`, its event_id is the first one's, and
+    the n-th has #n after it: an event that comes again is still found, and its items are no duplicates of one another.
+    Raises pydantic.ValidationError for an unknown column, event type or zone, a format that cannot be, or one log
+    column under two of our names; a log without sessions may give its users for them.
     """
 
+    preset: str | None = None
     event_types: dict[str, str | None] = Field({})
-    time_unit: Literal["s", "ms", "us"] | None = None
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    time_format: str | None = None
+    time_zone: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_is_known(cls, zone: str | None) -> str | None:
+        return zone and zone_named(zone)
+
+    @model_validator(mode="after")
+    def _time_is_one_or_the_other(self) -> Self:
+        if self.time_format is not None:
+            pattern_of(self.time_format)
+            if self.time_unit is not None:
+                raise ValueError("times are numbers (time_unit) or are written out (time_format), got both: keep one")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return with_preset(given, "log")
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:

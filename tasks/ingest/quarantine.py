@@ -15,8 +15,9 @@ from tasks.ingest.engine import FILE, ROW, ROWS_FETCHED
 from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS
 from tasks.ingest.mentions import NamesUser, names_erased_user
 from tasks.ingest.parsed_file import LINE, REST
-from tasks.ingest.reading import TIME_TEXT, RawLog
+from tasks.ingest.reading import RawLog
 from tasks.ingest.rules import ERASED_USER, UNREADABLE_LINE
+from tasks.ingest.times import TIME_TEXT
 from tasks.stores.ledger import ErasedUsers
 
 QUARANTINE = "quarantine.parquet"

@@ -17,16 +17,17 @@ from ibis.backends import BaseBackend
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.conversion import Readable, readable
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
+from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
 from tasks.ingest.kinds import PARQUET, Kind, kind_of
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.parsed_file import LINE, REST
+from tasks.ingest.times import DELIVERED, TIME_TEXT, LocalTime, with_times
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders, hash_file
 from tasks.stores.filesystems import open_filesystem
 
-TIME_TEXT = "time_text"
 FEW = 16  # columns beside ours that may each hold MAX_TEXT_BYTES; of more, each may hold less
 
 
@@ -45,10 +46,11 @@ class LogFile:
 class RawLog:
     """The log of a day as Parquet files, and its lines that are no rows.
 
-    readable: by the number of the file, which is the name of its Parquet file, too; without files that have no row.
-    unreadable_of: lines by file number.
+    days: the first and the last that its clicks may be of. readable: by the number of the file, which is the name of
+    its Parquet file, too; without files that have no row. unreadable_of: lines by file number.
     """
 
+    days: tuple[date, date]
     files: Sequence[LogFile]
     readable: dict[int, Readable]
     unreadable_of: dict[int, UnreadableLines]
@@ -107,7 +109,7 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
         if not files:
             raise empty_day(day, f"{folder} holds no file")
         try:
-            yield _read(files, day, log_format, Path(scratch), Bounds.of(settings))
+            yield _read(files, day, log_format, Path(scratch), settings)
         except BadInput as refusal:
             _check_unchanged(source, files, day)
             raise _name_delivered_file(refusal, files, day) from refusal
@@ -163,7 +165,7 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
         schema = str(pq.read_schema(file.parquet).remove_metadata())
         by_schema.setdefault((file.is_converted, schema), []).append(file)
     tables = [
-        _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], log_format)
+        _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], log, log_format)
         for files in by_schema.values()
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
@@ -192,7 +194,8 @@ def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
     return tuple(str(info.get(key)) for key in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
 
 
-def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: Path, bounds: Bounds) -> RawLog:
+def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: Path, settings: Settings) -> RawLog:
+    bounds, days = Bounds.of(settings), days_of_clicks(day, settings)
     found: dict[int, Readable] = {}
     converted = Path(tempfile.mkdtemp(dir=scratch))
     for number, file in enumerate(files):
@@ -201,16 +204,15 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
         except BadInput as refusal:
             raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
     unreadable = {number: file.unreadable for number, file in found.items() if file.unreadable}
-    log = RawLog(files, {number: file for number, file in found.items() if file.rows}, unreadable)
+    log = RawLog((days[0], days[-1]), files, {number: file for number, file in found.items() if file.rows}, unreadable)
     if not log.rows_read:
         raise empty_day(day, "its files hold no row")
     return log
 
 
-def _as_text(rows: ibis.Table, file: Readable, log_format: LogFormat) -> ibis.Table:
+def _as_text(rows: ibis.Table, file: Readable, log: RawLog, log_format: LogFormat) -> ibis.Table:
     names = file.columns(log_format)
     text = {name: as_text(rows[names[name]]) if name in names else ibis.null("string") for name in log_format.sources}
-    time = _utc(rows[names["event_time"]], text["event_time"], log_format)
     if log_format.event_types:
         text["event_type"] = log_format.kind_of(text["event_type"])
     if file.is_converted:
@@ -218,10 +220,10 @@ def _as_text(rows: ibis.Table, file: Readable, log_format: LogFormat) -> ibis.Ta
     else:
         others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
         rest, line = _rest(rows, others), rows[ROW]
-    if rows[names["event_time"]].type().is_temporal():  # its own text is no other than the time
-        text["event_time"] = ibis.null("string")
-    times = {"event_time": time, TIME_TEXT: text["event_time"]}
-    return rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: line})
+    times = {TIME_TEXT: text.pop("event_time"), DELIVERED: rows[names["event_time"]]}
+    selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: line})
+    local = LocalTime.of(log_format.time_zone, *log.days)
+    return with_times(selected, log_format, local).select(*log_format.names, TIME_TEXT, REST, FILE, ROW, LINE)
 
 
 def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
@@ -233,36 +235,3 @@ def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:
     columns = {name: shortened(rows[name], size) if rows[name].type().is_string() else rows[name] for name in plain}
     texts = [ibis.literal(f"{name}=") + as_text(column) for name, column in columns.items()]
     return ibis.literal("; ").join(texts)
-
-
-# A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
-OFFSET = r"Z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?"
-ISO_8601 = r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(" + OFFSET + r")?\s*$"
-
-
-def _utc(column: ibis.Value, text: ibis.Value, log_format: LogFormat) -> ibis.Value:
-    """Times with an offset moved to UTC, times without one taken as UTC, anything else null."""
-    dtype = column.type()
-    if dtype.is_timestamp():
-        return column.cast("timestamp")  # the engine works in UTC
-    if dtype.is_date():
-        return column.cast("timestamp")
-    if log_format.time_unit:
-        return text.try_cast("int64").as_timestamp(log_format.time_unit).cast("timestamp")
-    text = text.re_search(ISO_8601).ifelse(text, None)
-    local = text.re_extract(ISO_8601, 1) + " " + _or_midnight(text.re_extract(ISO_8601, 2))
-    return local.try_cast("timestamp") - _offset_minutes(text.re_extract(ISO_8601, 3)).as_interval("m")
-
-
-def _or_midnight(time: ibis.Value) -> ibis.Value:
-    return ibis.cases((time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15))
-
-
-def _offset_minutes(offset: ibis.Value) -> ibis.Value:
-    """+02:00, +0200 and +02 as 120; Z, UTC and nothing as 0."""
-    digits = offset.re_replace(r"\D", "")
-    size = digits.left(2).try_cast("int64") * 60 + ibis.ifelse(digits.length() > 2, digits.right(2), "0").try_cast(
-        "int64"
-    )
-    minutes = ibis.ifelse(offset.startswith("-"), -size, size)
-    return ibis.ifelse(digits == "", 0, minutes)

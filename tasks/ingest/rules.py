@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from typing import TypeAlias
 
 import ibis
 
 from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequent_than, text_hash
 from tasks.ingest.erased import ErasedRows
+from tasks.ingest.folder_day import ONE, midnight, moments_of
 from tasks.ingest.input_files import MAX_ID_LENGTH, MAX_TEXT_BYTES, exceeds
 from tasks.ingest.log_format import COLUMNS, EVENT_TYPES, LIST_COLUMNS, LIST_EVENTS, OTHER
 from tasks.ingest.parsed_file import REST
-from tasks.ingest.reading import TIME_TEXT
+from tasks.ingest.time_spellings import AMBIGUOUS
+from tasks.ingest.times import TIME_TEXT
 from tasks.settings import Settings
 
 UNREADABLE_LINE = "unreadable_line"
@@ -20,7 +22,8 @@ ERASED_USER = "erased_user"
 OTHER_EVENT = "other_event"
 LIST_TEXT = r'^\s*(\[\s*(["\[{\]]|-?\d+\s*[,\]])|\{\s*["}])'  # of JSON: it is no id
 DUPLICATES = ("duplicate_event_id", "duplicate_row")
-LATE = "late"
+LATE, EARLY = "late", "early"
+AFTER_ITS_DAY = "after_its_day"
 UNLISTED = "product_not_in_catalogue"
 SHOWN_LIST = "recommendation_event"
 PRODUCTS = ("product_id", "source_product_id")  # the ids that PostgreSQL gets
@@ -33,11 +36,6 @@ def _character(code: int) -> str:  # type: ignore[empty-body]
     """The engine's own function, because DuckDB takes no zero byte in a literal."""
 
 
-def midnight(day: date) -> datetime:
-    """When a UTC day begins."""
-    return datetime.combine(day, time())
-
-
 def is_list_event(rows: ibis.Table) -> ibis.Value:
     """Whether a row tells of a list that was shown or clicked: it is no click on a product."""
     return rows.event_type.isin(LIST_EVENTS).fill_null(False)
@@ -45,7 +43,7 @@ def is_list_event(rows: ibis.Table) -> ibis.Value:
 
 def rules_of_a_row(rows: ibis.Table, day: date, erased: ErasedRows, settings: Settings) -> list[Rule]:
     """The rules that refuse a row by itself; of several that do, the first counts."""
-    first, end = midnight(day - timedelta(days=settings.lateness_days)), midnight(day + timedelta(days=1))
+    first, end = moments_of(day, settings)
     unfit = [rows[name].length() > MAX_ID_LENGTH for name in PRODUCTS]
     unfit += [rows[name].contains(_character(0)) for name in PRODUCTS]
     unfit += [rows[name].left(1).isin(("[", "{")) & rows[name].re_search(LIST_TEXT) for name in PRODUCTS]
@@ -56,9 +54,10 @@ def rules_of_a_row(rows: ibis.Table, day: date, erased: ErasedRows, settings: Se
         (rows.product_id.isnull(), "missing_product"),
         (ibis.or_(*(condition.fill_null(False) for condition in unfit)), "unfit_id"),
         (rows.event_time.isnull() & rows[TIME_TEXT].isnull(), "missing_time"),
+        (_is_ambiguous(rows), "ambiguous_time"),
         (rows.event_time.isnull(), "unparsable_time"),
         (rows.event_time < first, "too_late"),
-        (rows.event_time >= end, "after_its_day"),
+        (rows.event_time >= end, AFTER_ITS_DAY),
         (rows.event_type.notin((*EVENT_TYPES, *LIST_EVENTS)), "unknown_event_type"),
     ]
     if erased:
@@ -66,20 +65,30 @@ def rules_of_a_row(rows: ibis.Table, day: date, erased: ErasedRows, settings: Se
     return rules
 
 
+def _is_ambiguous(rows: ibis.Table) -> ibis.Value:
+    """Of times that cannot be read, those that could be in several ways; the pattern is tried on no other."""
+    return ibis.ifelse(rows.event_time.isnull(), rows[TIME_TEXT].re_search(AMBIGUOUS), False).fill_null(False)
+
+
 def excluded_rows(rows: ibis.Table, rules: Sequence[Rule], day: date, settings: Settings) -> ibis.Table:
-    """The rows that do not become clicks of the day, with the rule that excludes them; null: good, but of a day before.
+    """The rows that do not become clicks of the day, with the rule that excludes them; null: good, but of another day.
 
     rules: those that refuse a row by itself. Of good rows with one event_id, and of equal ones without one, the first
     in the order of their text stays; sessions are counted without duplicates.
     """
-    by_itself = [*(condition for condition, _ in rules), rows.event_time < midnight(day)]
+    by_itself = [*(condition for condition, _ in rules), is_of_another_day(rows, day)]
     to_check = rows.filter(ibis.or_(*by_itself, *_may_break_a_rule_across_rows(rows, settings)))
     checked = materialise(to_check.mutate(rule=ibis.cases(*rules)))
     across_rows = _apply_rules_across_rows(checked.filter(checked.rule.isnull()), settings)
     with_rules = checked.left_join(across_rows, [FILE, ROW])
     rule = ibis.coalesce(with_rules.rule, with_rules.rule_across_rows)
     excluded = with_rules.select(*rows.columns, rule=rule)
-    return materialise(excluded.filter(excluded.rule.notnull() | (excluded.event_time < midnight(day))))
+    return materialise(excluded.filter(excluded.rule.notnull() | is_of_another_day(excluded, day)))
+
+
+def is_of_another_day(rows: ibis.Table, day: date) -> ibis.Value:
+    """Whether a row is not of this UTC day."""
+    return (rows.event_time < midnight(day)) | (rows.event_time >= midnight(day + ONE))
 
 
 def _may_break_a_rule_across_rows(rows: ibis.Table, settings: Settings) -> list[ibis.Value]:

@@ -51,7 +51,7 @@ def rules_of_list_events(rows: ibis.Table, known: KnownLists) -> list[Rule]:
 def write_list_events(rows: ibis.Table, excluded: ibis.Table, folder: Path) -> int:
     """Write the events of shown lists, those of each day into a folder of its own; returns how many.
 
-    excluded: rows with the rule that excludes them; null: good, but of a day before.
+    excluded: rows with the rule that excludes them; null: good, but of another day.
     """
     refused = excluded.filter(excluded.rule.notnull())
     events = materialise(rows.filter(is_list_event(rows)).anti_join(refused, [FILE, ROW]))

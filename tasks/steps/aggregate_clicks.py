@@ -1,13 +1,14 @@
 """Cleaned clicks of a day become the small files that nights add up: products and pairs, with their sessions."""
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from tasks.errors import NotReady
 from tasks.ingest.clicks import OWN, Piece, list_pieces_of, opened, pieces_of
 from tasks.ingest.cooccurrence import pairing, without_large_sessions
 from tasks.ingest.counted import write_counted
 from tasks.ingest.engine import open_engine, read_parquet
+from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.shown_lists import shown_lists
 from tasks.night import Night
 from tasks.publish.list_clicks import count_list_clicks
@@ -19,7 +20,7 @@ from tasks.stores.locks import hold_clicks
 
 
 def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:
-    """Aggregate the night's own day, and days before it whose clicks have changed since, late ones included.
+    """Aggregate the night's own day, and days whose clicks its folder has changed since, by early or late ones.
 
     Writes aggregates/date=D, the files of tasks.ingest.counted, and rows of table list_click. Raises NotReady where
     the night's own day is not ingested.
@@ -29,11 +30,11 @@ def aggregate_clicks(night: Night, settings: Settings) -> dict[str, float]:
         if not storage.complete(Night.clicks(night.day)):
             raise NotReady(f"the clicks of {night} are not ingested: run ingest_clicks --night {night}")
         counts: dict[str, float] = aggregate(night.day, storage, settings, check_held)
-        days_before = [night.day - timedelta(days=days) for days in range(1, settings.lateness_days + 1)]
-        changed = [day for day in days_before if is_stale(day, storage, settings)]
+        others = [day for day in days_of_clicks(night.day, settings) if day != night.day]
+        changed = [day for day in others if is_stale(day, storage, settings)]
         for day in changed:
             aggregate(day, storage, settings, check_held)
-    return counts | {"days_before_made_anew": len(changed)}
+    return counts | {"other_days_made_anew": len(changed)}
 
 
 def is_stale(day: date, storage: Storage, settings: Settings) -> bool:
@@ -47,7 +48,7 @@ def is_stale(day: date, storage: Storage, settings: Settings) -> bool:
 
 
 def aggregate(day: date, storage: Storage, settings: Settings, check_held: Callable[[], None]) -> dict[str, float]:
-    """Make one day's aggregates from its own clicks and the late ones; returns the counts.
+    """Make one day's aggregates from its own clicks and the early and late ones; returns the counts.
 
     check_held: raises where the lock on clicks was lost; they may have been erased meanwhile.
     """

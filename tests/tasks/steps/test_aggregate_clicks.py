@@ -83,7 +83,7 @@ def test_products_of_a_session_pair_both_ways_and_count_once(settings: Settings)
     clicks = [("s", product, None, None, place) for place, product in enumerate("abab")] + [("t", "a", None, None, 5)]
     store(settings, [*clicks, ("u", "b", None, None, 1), ("u", "a", None, None, 2)])
     counts = aggregate(settings)
-    assert counts == {"sessions": 3, "products": 2, "pairs": 1, "too_large_sessions": 0, "days_before_made_anew": 0}
+    assert counts == {"sessions": 3, "products": 2, "pairs": 1, "too_large_sessions": 0, "other_days_made_anew": 0}
     assert stored(settings) == ({"a": 3, "b": 2}, {("a", "b", "view"): 2, ("b", "a", "view"): 2}, {})
 
 
@@ -114,11 +114,11 @@ def test_late_clicks_count_on_their_own_day(settings: Settings) -> None:
     store(settings, [("s", "a", None, None, 0)], before)
     aggregate(settings, before)
     store(settings, [("t", "c", None, None, 0)], late=[("s", "b", None, None, 9)])
-    assert aggregate(settings)["days_before_made_anew"] == 1
+    assert aggregate(settings)["other_days_made_anew"] == 1
     assert stored(settings, before)[1].keys() == {("a", "b", "view"), ("b", "a", "view")}
-    assert aggregate(settings)["days_before_made_anew"] == 0
+    assert aggregate(settings)["other_days_made_anew"] == 0
     store(settings, [("t", "c", None, None, 0)])  # loaded again, without the late click
-    assert aggregate(settings)["days_before_made_anew"] == 1
+    assert aggregate(settings)["other_days_made_anew"] == 1
     assert stored(settings, before)[1] == {}
 
 
@@ -126,7 +126,7 @@ def test_a_setting_that_shapes_pairs_makes_days_before_anew(settings: Settings) 
     for day in (DAY - timedelta(days=1), DAY):
         store(settings, [("s", "a", None, None, 0), ("s", "b", None, None, 9_000)], day)
         aggregate(settings, day)
-    assert aggregate(settings.model_copy(update={"pair_minutes": 60}))["days_before_made_anew"] == 1
+    assert aggregate(settings.model_copy(update={"pair_minutes": 60}))["other_days_made_anew"] == 1
     assert stored(settings, DAY - timedelta(days=1))[1] == {}
 
 

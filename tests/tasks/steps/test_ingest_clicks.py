@@ -195,7 +195,9 @@ def test_refused_rows_lie_in_quarantine_with_rule_file_and_row(settings: Setting
         ("unparsable_time", click(event_time="1498816800")),
         ("unparsable_time", click(event_time="2017-02-31 10:00:00")),
         ("unparsable_time", click(event_time="2017-06-30 10:00:00 Europe/Berlin")),
-        ("after_its_day", click(event_time="2017-07-01 00:00:00")),
+        ("after_its_day", click(event_time="2017-07-01 12:00:00")),
+        ("ambiguous_time", click(event_time="06/07/2017 10:00")),
+        ("ambiguous_time", click(event_time="2017-06-30 10:00:00 CST")),
         ("too_late", click(event_time="2017-06-28 01:00:00+02:00")),
         ("unknown_event_type", click(event_type="hover", extra="kept", other=None)),
     ]
@@ -204,7 +206,7 @@ def test_refused_rows_lie_in_quarantine_with_rule_file_and_row(settings: Setting
     deliver(settings, "bad.jsonl", [row for _, row in bad])
     counts = ingest(settings)
     by_rule = Counter(rule for rule, _ in bad)
-    assert counts == {"files": 2, "rows_read": 28, "accepted": 16, "quarantined": 12, "duplicates": 0} | by_rule
+    assert counts == {"files": 2, "rows_read": 30, "accepted": 16, "quarantined": 14, "duplicates": 0} | by_rule
     found = stored(settings, QUARANTINE)
     assert [(row["rule"], row["file"], row["row"]) for row in found] == [
         (rule, "bad.jsonl", line) for line, (rule, _) in enumerate(bad, 1)
@@ -368,7 +370,7 @@ def test_a_log_format_that_cannot_be(settings: Settings, tmp_path: Path, written
 TIMES = st.sampled_from(
     [
         *("2017-06-30 10:00:00", "2017-06-30T23:59:59.999999Z", "2017-06-30T01:00:00+02:00", "2017-07-01"),
-        *("2017-06-27", "x", "", None),
+        *("2017-07-01 12:00", "2017-06-27", "x", "", None),
     ]
 )
 ROWS = st.lists(
@@ -404,7 +406,11 @@ def test_rows_read_are_accepted_quarantined_or_duplicates(settings, rows, suffix
     by_id = {row["event_id"] for row in accepted if row["event_id"]}
     without_id = {tuple(row.values()) for row in accepted if not row["event_id"]}
     assert Counter(row["rule"] for row in stored(settings, QUARANTINE)) == refused
-    assert counts["accepted"] == len(by_id) + len(without_id) == len(stored(settings)) + counts.get("late", 0)
+    assert (
+        counts["accepted"]
+        == len(by_id) + len(without_id)
+        == len(stored(settings)) + counts.get("late", 0) + counts.get("early", 0)
+    )
 
 
 def _canonical(row: Row) -> Row:
@@ -426,7 +432,7 @@ def rule_of(row: Row) -> str | None:
         moment = moment_of(row)
     except ValueError:
         return "unparsable_time"
-    if moment.date() > DAY:
+    if moment >= datetime.combine(DAY, datetime.min.time()) + timedelta(hours=36):
         return "after_its_day"
     if moment.date() < DAY - timedelta(days=2):
         return "too_late"

@@ -1,0 +1,201 @@
+"""What an ingest would make of a log, by its own readers and rules: nothing is stored, no database is asked."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import ibis
+from ibis.backends import BaseBackend
+from tqdm import tqdm
+
+from tasks.errors import BadInput, TaskError
+from tasks.ingest.by_day import open_export
+from tasks.ingest.engine import FILE, ROW, duckdb_engine, named, read_parquet, write_parts
+from tasks.ingest.erased import ErasedRows
+from tasks.ingest.folder_day import midnight
+from tasks.ingest.log_format import COLUMNS, LogFormat
+from tasks.ingest.made_sessions import files_without_sessions, with_sessions
+from tasks.ingest.reading import RawLog, open_log, open_rows
+from tasks.ingest.rules import UNREADABLE_LINE, Rule, excluded_rows, is_list_event, rules_of_a_row
+from tasks.ingest.times import TIME_TEXT
+from tasks.settings import Settings
+
+EXAMPLES = 3
+NOBODY = ErasedRows((), {})
+
+
+@dataclass
+class Day:
+    """What became of one day's rows; refused: why its log would not be read at all, or nothing."""
+
+    rows: int = 0
+    accepted: int = 0
+    refused: str = ""
+
+
+@dataclass
+class Trial:
+    """The days of a log as an ingest would take them.
+
+    by_rule: rows that a rule excludes, duplicates among them; examples: of each rule, rows in words; made_sessions:
+    files whose sessions are made of users and times; begins, ends: from UTC's midnight of each folder's day to its
+    first and its last row; clicks: the accepted ones, as Parquet.
+    """
+
+    days: dict[date, Day] = field(default_factory=dict)
+    by_rule: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    of_other_days: int = 0
+    begins: list[timedelta] = field(default_factory=list)
+    ends: list[timedelta] = field(default_factory=list)
+    files: int = 0
+    made_sessions: int = 0
+    clicks: list[Path] = field(default_factory=list)
+    has_days_in_sessions: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows and lines read, of all days."""
+        return sum(day.rows for day in self.days.values())
+
+    @property
+    def accepted(self) -> int:
+        """Rows that would become clicks."""
+        return sum(day.accepted for day in self.days.values())
+
+
+def try_days(days: Sequence[date], log_format: LogFormat, settings: Settings, scratch: Path) -> Trial:
+    """Clean the logs of these days below CLICK_LOG_URL as `ingest_clicks` does; nothing but `scratch` is written to."""
+    trial = Trial()
+    with duckdb_engine(settings.memory_limit_gib) as engine:
+        for day in tqdm(days, desc="days", unit="day", disable=None):
+            trial.days[day] = Day()
+            try:
+                with open_log(day, log_format, settings) as log:
+                    trial.days[day].rows = log.rows_read
+                    _take(engine, log, _Span(day, day, log_format, settings), trial, scratch / f"clicks-{day}")
+            except TaskError as refusal:
+                trial.days[day].refused = str(refusal)
+    return trial
+
+
+def try_export(files: Sequence[Path], log_format: LogFormat, settings: Settings, scratch: Path) -> Trial:
+    """The same of files without a day, as if they lay in folders of their rows' UTC days.
+
+    Rows without a time count on the last. Raises BadInput where no row has a time that can be read, and what
+    `open_log` raises.
+    """
+    trial = Trial()
+    with (
+        duckdb_engine(settings.memory_limit_gib) as engine,
+        open_export(files, log_format, scratch / "export", settings) as log,
+    ):
+        rows = open_rows(engine, log, log_format)
+        counted = rows.group_by(day=rows.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
+        days = {row["day"]: row["rows"] for row in counted if row["day"]}
+        if not days:
+            raise BadInput(_no_time(log, rows))
+        trial.days = {day: Day(days[day]) for day in sorted(days)}
+        trial.days[max(days)].rows += log.rows_read - sum(days.values())
+        _take(engine, log, _Span(min(days), max(days), log_format, settings), trial, scratch / "clicks")
+    return trial
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The days whose clicks a log holds: of a folder one, and what is older is late; of an export all."""
+
+    first: date
+    last: date
+    log_format: LogFormat
+    settings: Settings
+
+    def rules(self, rows: ibis.Table) -> list[Rule]:
+        """The rules that refuse a row by itself."""
+        if self.first == self.last:
+            return rules_of_a_row(rows, self.last, NOBODY, self.settings)
+        whole = {"lateness_days": (self.last - self.first).days, "log_time_zone": "UTC"}
+        return rules_of_a_row(rows, self.last, NOBODY, self.settings.model_copy(update=whole))
+
+
+def _take(engine: BaseBackend, log: RawLog, span: _Span, trial: Trial, folder: Path) -> None:
+    trial.files += len(log.files)
+    _count_unreadable(log, trial)
+    if not log.readable:
+        return
+    trial.made_sessions += len(files_without_sessions(log, span.log_format))
+    rows = with_sessions(open_rows(engine, log, span.log_format), log, span.log_format, span.settings)
+    if span.first < span.last:  # a session ends with its day, as the logs of two days have nothing in common
+        trial.has_days_in_sessions = True
+        day = ibis.coalesce(rows.event_time.date().cast("string"), "")
+        rows = named(rows.mutate(session_id=day + " " + rows.session_id))
+    excluded = excluded_rows(rows, span.rules(rows), span.first, span.settings)
+    refused = excluded.filter(excluded.rule.notnull())
+    counts = _counted(refused)
+    for rule in counts:
+        _add_examples(refused, rule, log, span, trial)
+    trial.by_rule.update(counts)
+    if span.first == span.last:
+        trial.of_other_days += int(excluded.filter(excluded.rule.isnull()).count().to_pyarrow().as_py())
+    good = rows.anti_join(refused, [FILE, ROW])
+    if span.first == span.last:
+        _note_hours(good, midnight(span.first), trial)
+    if write_parts(good.filter(~is_list_event(good)).select(COLUMNS), folder):
+        trial.clicks += sorted(folder.glob("*.parquet"))
+    taken = good.group_by(day=good.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
+    for row in taken:  # those of other days are among those of the day whose folder they came in
+        trial.days[min(max(row["day"], span.first), span.last)].accepted += row["rows"]
+
+
+def _note_hours(good: ibis.Table, begin: datetime, trial: Trial) -> None:
+    times = good.agg(first=good.event_time.min(), last=good.event_time.max()).to_pyarrow().to_pylist()[0]
+    if times["first"]:
+        trial.begins.append(times["first"].replace(tzinfo=None) - begin)
+        trial.ends.append(times["last"].replace(tzinfo=None) - begin)
+
+
+def _no_time(log: RawLog, rows: ibis.Table) -> str:
+    written = rows.filter(rows[TIME_TEXT].notnull()).limit(EXAMPLES).to_pyarrow()[TIME_TEXT].to_pylist()
+    shown = f", such as {', '.join(map(repr, written))}" if written else ""
+    return (
+        f"{log.names[0]} must have a time that can be read in one row at least, but has none in {log.rows_read:,}"
+        f"{shown}: name the column, its time_unit or time_format in LOG_FORMAT"
+    )
+
+
+def _counted(refused: ibis.Table) -> dict[str, int]:
+    counted = refused.group_by("rule").agg(rows=ibis._.count()).to_pyarrow().to_pylist()
+    return {row["rule"]: row["rows"] for row in counted}
+
+
+def _count_unreadable(log: RawLog, trial: Trial) -> None:
+    for number, lines in log.unreadable():
+        trial.by_rule[UNREADABLE_LINE] += len(lines)
+        shown = trial.examples.setdefault(UNREADABLE_LINE, [])
+        for line in lines[: EXAMPLES - len(shown)]:
+            shown.append(f"{log.names[number]}, line {line.line}: {line.why}: {line.beginning.strip()[:100]}")
+
+
+def _add_examples(refused: ibis.Table, rule: str, log: RawLog, span: _Span, trial: Trial) -> None:
+    shown = trial.examples.setdefault(rule, [])
+    if len(shown) >= EXAMPLES:
+        return
+    first = refused.filter(refused.rule == rule).order_by(FILE, ROW).limit(EXAMPLES - len(shown)).to_pyarrow()
+    for row in first.to_pylist():
+        row["event_time"] = row[TIME_TEXT] or row["event_time"]
+        if span.first < span.last and row["session_id"]:
+            row["session_id"] = row["session_id"].partition(" ")[2]
+        content = ", ".join(f"{name} {str(row[name])[:60]}" for name in COLUMNS if row[name] is not None)
+        shown.append(f"{log.names[row[FILE]]}, row {row[ROW]}: {content}")
+
+
+def clicks_of(engine: BaseBackend, trial: Trial) -> ibis.Table | None:
+    """All accepted clicks with their `day`, and their session's id with it; None where there is none."""
+    if not trial.clicks:
+        return None
+    clicks = read_parquet(engine, trial.clicks)
+    day = clicks.event_time.date()
+    session = clicks.session_id if trial.has_days_in_sessions else day.cast("string") + " " + clicks.session_id
+    return clicks.mutate(day=day, session_id=session)

@@ -1,0 +1,33 @@
+"""An export of many days becomes folders of days, and a catalogue where it says what its products are called."""
+
+from pathlib import Path
+
+from tasks.errors import BadInput
+from tasks.ingest.by_day import divide_by_day
+from tasks.ingest.catalogue_format import read_catalogue_format
+from tasks.ingest.catalogue_of_log import write_catalogue_of_log
+from tasks.ingest.log_format import read_log_format
+from tasks.scratch import scratch
+from tasks.settings import Settings
+
+
+def split_by_day(log: Path, to: Path, catalogue: Path | None, settings: Settings) -> dict[str, int]:
+    """Divide a file, or the files of a folder, by the format of LOG_FORMAT; returns counts.
+
+    catalogue: where to write what they say of their products, by CATALOGUE_FORMAT. Raises what `divide_by_day`,
+    `catalogue_of_log` and the readers of formats raise, and BadInput where there is no file.
+    """
+    files = [log] if log.is_file() else sorted(file for file in log.rglob("*") if _is_delivered(file, log))
+    if not files:
+        raise BadInput(f"{log} must be a file or a folder of files, but none is there: write where the export lies")
+    with scratch():
+        divided = divide_by_day(files, to, read_log_format(settings), settings)
+        counts = {"files": len(files), "days": len(divided.rows_of_day), "rows": divided.rows}
+        counts |= {"rows_without_a_time": divided.timeless, "unreadable_lines": divided.unreadable}
+        if catalogue:
+            counts |= write_catalogue_of_log(files, catalogue, read_catalogue_format(settings), settings)
+    return counts
+
+
+def _is_delivered(file: Path, root: Path) -> bool:
+    return file.is_file() and not any(part.startswith(("_", ".")) for part in file.relative_to(root).parts)
