@@ -13,6 +13,7 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.engine import count_rows, duckdb_engine, materialise, read_parquet
+from tasks.ingest.ids import as_id
 from tasks.ingest.input_files import (
     MAX_ID_LENGTH,
     Bounds,
@@ -90,7 +91,7 @@ def delivery_of(day: date, settings: Settings) -> Delivery:
 
 
 def read_catalogue(delivery: Delivery, settings: Settings) -> Catalogue:
-    """Read a catalogue file; ids stay the text they are.
+    """Read a catalogue file; its ids in their normal form.
 
     Raises BadInput for a file that cannot be read, exceeds a bound, has no product, lacks a column, holds an id twice,
     has an in_stock or blocked that is not true or false, or titles whose letters were lost; NotReady for one that
@@ -141,18 +142,21 @@ def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
     bounds = Bounds.of(settings)
     size = max(settings.max_title_characters, MAX_ID_LENGTH, MAX_ADDRESS_CHARACTERS)
     with tempfile.TemporaryDirectory() as scratch:
+        numbers = frozenset[str]()
         parquet = Path(scratch, "catalogue.parquet")  # a name of our own, because DuckDB takes some for patterns
         try:
             if suffix_of(file.name) == ".parquet":
                 check_parquet(file, names, REQUIRED, bounds)
                 parquet.symlink_to(file.resolve())
             else:
-                _check_readable(text_to_parquet(file, names, REQUIRED, parquet, bounds))
+                parsed = text_to_parquet(file, names, REQUIRED, parquet, bounds)
+                _check_readable(parsed)
+                numbers = parsed.numbers.names
             rows = read_parquet(engine, [parquet])
             absent = ibis.null("string")
-            return materialise(
-                rows.select(**{name: as_text(rows[name], size) if name in rows.columns else absent for name in COLUMNS})
-            )
+            texts = {name: as_text(rows[name], size) if name in rows.columns else absent for name in COLUMNS}
+            texts["product_id"] = as_id(texts["product_id"], engine.name, is_number="product_id" in numbers)
+            return materialise(rows.select(**texts))
         except (BadInput, duckdb.Error) as error:
             fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
             raise BadInput(f"{short_name} {fault}") from error

@@ -18,7 +18,7 @@ SUFFIXES = (
     *(".parquet", ".csv", ".csv.gz", ".csv.zst"),
     *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst"),
 )
-LARGEST_EXACT_FLOAT = 2.0**53
+LARGEST_WHOLE = 2.0**63  # doubles below are whole numbers of 64 bits, exactly
 MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 MAX_TEXT_BYTES = 4096  # of any text of a row: an engine makes two thousand of them at once in each thread
 MAX_COLUMNS, MAX_NAMES = 1_000, 1 << 16  # of a file, and characters of their names together
@@ -193,7 +193,7 @@ def as_text(column: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
         maybe_blank = column < "!"  # what begins with a space or a control character: few are worth trimming
         return ibis.ifelse(maybe_blank, ibis.ifelse(column.strip() == "", None, column), column)
     if dtype.is_floating():
-        whole = (column == column.floor()) & (column.abs() <= LARGEST_EXACT_FLOAT)
+        whole = (column == column.floor()) & (column.abs() < LARGEST_WHOLE)
         text = ibis.ifelse(whole, ibis.ifelse(whole, column, 0).cast("int64").cast("string"), column.cast("string"))
         return ibis.ifelse(column.isnan(), None, text)
     if dtype.is_decimal():

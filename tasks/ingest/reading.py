@@ -17,6 +17,7 @@ from ibis.backends import BaseBackend
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
 from tasks.ingest.folder_day import days_of_clicks
+from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import (
     MAX_TEXT_BYTES,
     Bounds,
@@ -54,13 +55,14 @@ class RawLog:
     """The log of a day as Parquet files, and its lines that are no rows.
 
     days: the first and the last that its clicks may be of. parquet: files named by their number, with the number of
-    rows in each; unreadable_of: lines by file number.
+    rows in each; unreadable_of: lines by file number; numbers_of: the columns of ids that are numbers, by file number.
     """
 
     days: tuple[date, date]
     files: Sequence[LogFile]
     parquet: dict[Path, int]
     unreadable_of: dict[int, UnreadableLines]
+    numbers_of: dict[int, frozenset[str]]
 
     @property
     def rows_read(self) -> int:
@@ -166,10 +168,11 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     Columns: event_time (null where it cannot be read), time_text as it was written, the others of COLUMNS and
     LIST_COLUMNS, rest, file_number and row_number (from 1; of a text file its line).
     """
-    by_schema: dict[str, list[Path]] = {}
+    alike: dict[object, list[Path]] = {}
     for file in log.parquet:
-        by_schema.setdefault(str(pq.read_schema(file).remove_metadata()), []).append(file)
-    tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in by_schema.values()]
+        numbers = log.numbers_of.get(int(file.stem), frozenset())
+        alike.setdefault((str(pq.read_schema(file).remove_metadata()), numbers), []).append(file)
+    tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in alike.values()]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
     return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
 
@@ -201,6 +204,7 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, settings: 
     bounds, days = Bounds.of(settings), days_of_clicks(day, settings)
     parquet: dict[Path, int] = {}
     unreadable: dict[int, UnreadableLines] = {}
+    numbers: dict[int, frozenset[str]] = {}
     for number, file in enumerate(files):
         try:
             if file.suffix == ".parquet":
@@ -209,9 +213,12 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, settings: 
             target = file.local.with_name(f"{number:05d}.parquet")
             parsed = text_to_parquet(file.local, log_format.names, REQUIRED, target, bounds)
             parquet[target], unreadable[number] = parsed.rows, parsed.unreadable
+            numbers[number] = parsed.numbers.names
         except BadInput as refusal:
             raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
-    log = RawLog((days[0], days[-1]), files, {file: rows for file, rows in parquet.items() if rows}, unreadable)
+    log = RawLog(
+        (days[0], days[-1]), files, {file: rows for file, rows in parquet.items() if rows}, unreadable, numbers
+    )
     if not log.rows_read:
         raise empty_day(day, "its files hold no row")
     return log
@@ -223,6 +230,9 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
     text = {
         name: as_text(rows[theirs]) if theirs in rows.columns else ibis.null("string") for name, theirs in names.items()
     }
+    engine, numbers = rows.get_backend().name, log.numbers_of.get(int(file.stem), frozenset())
+    for name in filter(is_id, names):
+        text[name] = as_id(text[name], engine, is_number=name in numbers)
     if log_format.event_types:
         kind = text["event_type"]
         text["event_type"] = kind.cases(*log_format.event_types.items(), else_=kind)

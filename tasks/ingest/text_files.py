@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from tasks.errors import BadInput
+from tasks.ingest.ids import NumberColumns, is_id
 from tasks.ingest.input_files import Bounds, check_columns, check_width, suffix_of
 from tasks.ingest.json_rows import Texts, decoded, elements, texts_of
 from tasks.ingest.unreadable import UnreadableLines
@@ -39,13 +40,14 @@ Rows = tuple[Mapping[str, Any], Numbers]  # columns by our names, rest among the
 class ParsedText:
     """What a text file holds: rows, which are written as Parquet, lines that are none, and its columns.
 
-    columns: the file's names, of which those that nobody asks for may be left out.
+    columns: the file's names, of which those that nobody asks for may be left out. numbers: which ids are numbers.
     """
 
     names: Mapping[str, str]
     unreadable: UnreadableLines
     rows: int = 0
     columns: dict[str, None] = field(default_factory=dict)
+    numbers: NumberColumns = field(default_factory=NumberColumns)
 
     def add_columns(self, seen: Sequence[str]) -> None:
         """Note the names of columns."""
@@ -77,6 +79,8 @@ def text_to_parquet(
         ):
             for columns, numbers in _rows(_chunks(content, parsed, bounds), suffix, parsed):
                 batch = _as_batch(columns, numbers, schema)
+                for name in filter(is_id, names):
+                    parsed.numbers.add(name, batch[name])
                 parsed.rows += len(batch)
                 writer.write_batch(batch)
     except (OSError, zlib.error, EOFError, pa.ArrowInvalid) as error:
@@ -303,18 +307,13 @@ def _by_column(rows: Sequence[tuple[int, Texts]], parsed: ParsedText) -> Rows:
 
 def _as_batch(columns: Mapping[str, pa.Array], numbers: Numbers, schema: pa.Schema) -> pa.RecordBatch:
     absent = pa.nulls(len(numbers), pa.string())
-    texts = [_without_fraction(name, columns.get(name, absent)) for name in schema.names if name != LINE]
+    texts = [columns.get(name, absent) for name in schema.names if name != LINE]
     return pa.record_batch([*texts, pa.array(numbers)], schema)
 
 
 def _as_array(column: Sequence[str | None]) -> pa.Array:
     """Text; what UTF-8 cannot hold, such as half of a surrogate pair written as \\ud800, becomes a question mark."""
     return pa.array([text and text.encode(errors="replace").decode() for text in column], pa.string())
-
-
-def _without_fraction(name: str, column: pa.Array) -> pa.Array:
-    """Whole numbers in columns with gaps are often written as 1041453.0."""
-    return pc.replace_substring_regex(column, r"^(-?\d+)\.0+$", r"\1") if name.endswith("_id") else column
 
 
 def _rest(others: Mapping[str, pa.Array]) -> pa.Array:

@@ -1,0 +1,108 @@
+"""The one normal form of ids: without spaces and tabs around, letters with their accents composed (NFC).
+
+Ids that a writer took for numbers are digits alone; whether it did, a whole column of a file says, never one id.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+
+import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eclare.arrays.csr import Rows
+from tasks.ingest.input_files import LARGEST_WHOLE
+from tasks.stores.rows import rows_in
+
+BLANKS = " \t"
+AROUND = r"^[ \t]+|[ \t]+$"
+WITH_FRACTION = r"^-?\d+\.0+$"  # pandas, of a column with gaps: 1041453.0
+# Java and Spark: 1.041453E7; Python, Go and C: 3.119857004412346e+16. No number is written as 1E5, but 1.0E5, 1e+05.
+SCIENTIFIC = r"^-?\d\.\d+E\d+$|^-?\d(\.\d+)?e\+\d\d+$"
+NUMBER = r"^[ \t]*-?(\d+|\d+\.0+|\d\.\d+E\d+|\d(\.\d+)?e\+\d\d+)[ \t]*$"  # any of these, or digits alone
+MAX_OTHERS = 0.01  # share of ids in a column of numbers that are none: "undefined", a header that came again
+
+
+def is_id(name: str) -> bool:
+    """Whether one of our columns holds ids."""
+    return name.endswith("_id")
+
+
+def normal_id(text: str) -> str:
+    """The normal form of one id."""
+    return unicodedata.normalize("NFC", text).strip(BLANKS)
+
+
+def normal_ids(ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The normal form of ids; null stays null."""
+    return pc.utf8_trim(pc.utf8_normalize(ids, form="NFC"), characters=BLANKS)
+
+
+def rows_of_stored(among: pa.ChunkedArray, ids: pa.Array | pa.ChunkedArray) -> Rows:
+    """The first row of each id among others, -1 where it has none; stored days may be older than the normal form."""
+    return rows_in(normal_ids(among), normal_ids(ids))
+
+
+def whole_number(text: str) -> str:
+    """An id as it is written in a column of numbers: 1041453.0 and 1.041453E6 are 1041453."""
+    if re.search(WITH_FRACTION, text):
+        return text.partition(".")[0]
+    is_whole = re.search(SCIENTIFIC, text) and float(text).is_integer() and abs(float(text)) < LARGEST_WHOLE
+    return str(int(float(text))) if is_whole else text
+
+
+class NumberColumns:
+    """Which columns of ids in a text file hold numbers, some of which were doubles to the writer."""
+
+    def __init__(self) -> None:
+        self._ids, self._others = Counter[str](), Counter[str]()
+        self._doubles: set[str] = set()
+
+    def add(self, name: str, column: pa.Array) -> None:
+        """Note some ids of a column."""
+        if column.null_count == len(column):
+            return
+        is_other = pc.invert(pc.match_substring_regex(column, NUMBER))
+        blank = pc.sum(pc.equal(column, "")).as_py() or 0
+        self._ids[name] += len(column) - column.null_count - blank
+        self._others[name] += (pc.sum(is_other).as_py() or 0) - blank
+        if name not in self._doubles and any(pc.any(pc.match_substring(column, mark)).as_py() for mark in ".+"):
+            self._doubles.add(name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns whose doubles are to be written as whole numbers."""
+        return frozenset(name for name in self._doubles if self._others[name] <= MAX_OTHERS * self._ids[name])
+
+
+@ibis.udf.scalar.builtin(name="nfc_normalize")  # type: ignore[untyped-decorator]
+def _composed(text: str) -> str:  # type: ignore[empty-body]
+    """DuckDB's own."""
+
+
+@ibis.udf.scalar.builtin(name="reflect")  # type: ignore[untyped-decorator]
+def _called(of: str, method: str, text: str, compatible: bool) -> str:  # type: ignore[empty-body]
+    """Spark's way to what Java has: it has no normal forms itself, but ICU among its libraries."""
+
+
+def as_id(text: ibis.Value, engine: str, *, is_number: bool = False) -> ibis.Value:
+    """The normal form of an id, as `normal_id` has it, and `whole_number` where its column is one of numbers."""
+    if engine == "duckdb":
+        text = _composed(text)
+    else:
+        is_ascii = text.length() == text.cast("binary").length()
+        text = ibis.ifelse(is_ascii, text, _called("com.ibm.icu.text.Normalizer", "compose", text, False))
+    may_have_blanks = (text < "!") | text.endswith(" ") | text.endswith("\t")  # few have, which are worth a pattern
+    text = ibis.ifelse(may_have_blanks, text.re_replace(AROUND, ""), text)
+    return _whole_number(text) if is_number else text
+
+
+def _whole_number(text: ibis.Value) -> ibis.Value:
+    double = text.try_cast("float64")
+    is_whole = text.re_search(SCIENTIFIC) & (double == double.floor()) & (double.abs() < LARGEST_WHOLE)
+    return ibis.cases(
+        (text.re_search(WITH_FRACTION), text.re_replace(r"\.0+$", "")),
+        (is_whole.fill_null(False), ibis.ifelse(is_whole, double, 0).cast("int64").cast("string")),
+        else_=text,
+    )
