@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eclare.arrays.csr import Rows
-from tasks.ingest.input_files import LARGEST_WHOLE
+from tasks.ingest.input_files import LARGEST_WHOLE, exceeds
 from tasks.stores.rows import rows_in
 
 BLANKS = " \t"
@@ -91,8 +91,9 @@ def as_id(text: ibis.Value, engine: str, *, is_number: bool = False) -> ibis.Val
     if engine == "duckdb":
         text = _composed(text)
     else:
-        is_ascii = text.length() == text.cast("binary").length()
-        text = ibis.ifelse(is_ascii, text, _called("com.ibm.icu.text.Normalizer", "compose", text, False))
+        may_be_composed = exceeds(text, text.length())  # it has letters beyond ASCII
+        composed = _called("com.ibm.icu.text.Normalizer", "compose", text, False)
+        text = ibis.ifelse(may_be_composed, composed, text)
     may_have_blanks = (text < "!") | text.endswith(" ") | text.endswith("\t")  # few have, which are worth a pattern
     text = ibis.ifelse(may_have_blanks, text.re_replace(AROUND, ""), text)
     return _whole_number(text) if is_number else text

@@ -31,6 +31,7 @@ from tasks.ingest.input_files import (
 from tasks.ingest.log_format import REQUIRED, LogFormat
 from tasks.ingest.text_files import LINE, REST, text_to_parquet
 from tasks.ingest.times import DELIVERED, TIME_TEXT, LocalTime, with_times
+from tasks.ingest.typed_times import is_int96, within_limits
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders, hash_file
@@ -171,7 +172,8 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     alike: dict[object, list[Path]] = {}
     for file in log.parquet:
         numbers = log.numbers_of.get(int(file.stem), frozenset())
-        alike.setdefault((str(pq.read_schema(file).remove_metadata()), numbers), []).append(file)
+        is_utc = is_int96(file, log_format.names["event_time"])
+        alike.setdefault((str(pq.read_schema(file).remove_metadata()), numbers, is_utc), []).append(file)
     tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in alike.values()]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
     return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
@@ -208,7 +210,8 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, settings: 
     for number, file in enumerate(files):
         try:
             if file.suffix == ".parquet":
-                parquet[file.local] = check_parquet(file.local, log_format.names, REQUIRED, bounds)
+                rows = check_parquet(file.local, log_format.names, REQUIRED, bounds)
+                parquet[within_limits(file.local, log_format.names["event_time"])] = rows
                 continue
             target = file.local.with_name(f"{number:05d}.parquet")
             parsed = text_to_parquet(file.local, log_format.names, REQUIRED, target, bounds)
@@ -243,7 +246,8 @@ def _as_text(rows: ibis.Table, file: Path, log: RawLog, log_format: LogFormat) -
         rest, row = _rest(rows, others), rows[ROW]
     times = {TIME_TEXT: text.pop("event_time"), DELIVERED: rows[names["event_time"]]}
     selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: row})
-    local = LocalTime.of(log_format.time_zone, *log.days)
+    is_utc = not was_text and is_int96(file, names["event_time"])
+    local = LocalTime.of(None if is_utc else log_format.time_zone, *log.days)
     return with_times(selected, log_format, local).select(*log_format.names, TIME_TEXT, REST, FILE, ROW)
 
 

@@ -118,7 +118,7 @@ def _counted(text: ibis.Value, unit: str) -> ibis.Value:
     whole, number = text.try_cast("int64"), text.try_cast("float64")
     exact = whole * (MICROSECONDS // per_second) if per_second <= MICROSECONDS else whole // 1000
     rounded = (number * MICROSECONDS / per_second).round().cast("int64")
-    fits = number.between(first * per_second, last * per_second)
+    fits = number.between(float(first * per_second), float(last * per_second))
     microseconds = ibis.cases(
         (text.re_search(WHOLE_NUMBER) & fits, exact), (text.re_search(NUMBER) & fits, rounded), else_=ibis.null("int64")
     )
@@ -133,7 +133,9 @@ def _iso_8601(text: ibis.Value, local: LocalTime) -> ibis.Value:
 
 
 def _or_midnight(time: ibis.Value) -> ibis.Value:
-    return ibis.cases((time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15).replace(",", "."))
+    return ibis.cases(
+        (time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15).replace(",", ".")
+    )
 
 
 def _offset_minutes(offset: ibis.Value, without: ibis.Value) -> ibis.Value:
