@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eclare.arrays.csr import Rows
-from tasks.ingest.input_files import LARGEST_WHOLE, exceeds
+from tasks.ingest.input_files import LARGEST_WHOLE, digits_of, exceeds
 from tasks.stores.rows import rows_in
 
 BLANKS = " \t"
@@ -100,10 +100,8 @@ def as_id(text: ibis.Value, engine: str, *, is_number: bool = False) -> ibis.Val
 
 
 def _whole_number(text: ibis.Value) -> ibis.Value:
-    double = text.try_cast("float64")
-    is_whole = text.re_search(SCIENTIFIC) & (double == double.floor()) & (double.abs() < LARGEST_WHOLE)
     return ibis.cases(
         (text.re_search(WITH_FRACTION), text.re_replace(r"\.0+$", "")),
-        (is_whole.fill_null(False), ibis.ifelse(is_whole, double, 0).cast("int64").cast("string")),
+        (text.re_search(SCIENTIFIC), ibis.coalesce(digits_of(text.try_cast("float64")), text)),
         else_=text,
     )

@@ -182,6 +182,12 @@ def shortened(text: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
     return ibis.ifelse(exceeds(text, size), text.left(size // 2) + "... MD5 " + text.hexdigest("md5"), text)
 
 
+def digits_of(double: ibis.Value) -> ibis.Value:
+    """A double as the whole number of 64 bits that it is; null where it is none."""
+    near = ibis.ifelse(double.abs() < LARGEST_WHOLE, double, 0.5)
+    return ibis.ifelse(near == near.floor(), near.cast("int64").cast("string"), None)
+
+
 def as_text(column: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
     """Blank is null; whole numbers have no fraction, whichever type they came as.
 
@@ -193,9 +199,7 @@ def as_text(column: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
         maybe_blank = column < "!"  # what begins with a space or a control character: few are worth trimming
         return ibis.ifelse(maybe_blank, ibis.ifelse(column.strip() == "", None, column), column)
     if dtype.is_floating():
-        whole = (column == column.floor()) & (column.abs() < LARGEST_WHOLE)
-        text = ibis.ifelse(whole, ibis.ifelse(whole, column, 0).cast("int64").cast("string"), column.cast("string"))
-        return ibis.ifelse(column.isnan(), None, text)
+        return ibis.ifelse(column.isnan(), None, ibis.coalesce(digits_of(column), column.cast("string")))
     if dtype.is_decimal():
         return column.cast("string").re_replace(r"\.0+$", "")
     return column.cast("string")
