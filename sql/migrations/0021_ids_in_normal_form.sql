@@ -17,3 +17,5 @@ where (form.product_id, form.related_product_id) <> (rule.product_id, rule.relat
         where normal.product_id = form.product_id and normal.related_product_id = form.related_product_id
     )
 order by rule.rule_id;
+
+comment on column ingest_ledger.clicks_of_other_days is 'Accepted rows of another day: late ones of a day before, early ones of the day after; part of accepted.';
