@@ -53,7 +53,8 @@ def _reading(engine: BaseBackend, name: str, rows: int, time_format: str | None 
     engine.raw_sql(f"create or replace temp table {name} as {written} from range({rows}) as numbers (i)")
     times = with_times(engine.table(name), LogFormat(time_format=time_format), LocalTime.of(None, DAY, DAY))
     both: ibis.Table = times.aggregate(last=times[EVENT_TIME].max(), text=times[TIME_TEXT].max())
-    return lambda: both.to_pyarrow()
+    read: Callable[[], object] = both.to_pyarrow
+    return read
 
 
 def _fastest(run: Callable[[], object], repeats: int) -> float:

@@ -1,21 +1,19 @@
-"""The one normal form of ids: without spaces and tabs around, letters with their accents composed (NFC).
+"""Ids as an ingest reads them: in their normal form (tasks.stores.rows), in any engine.
 
 Ids that a writer took for numbers are digits alone; whether it did, a whole column of a file says, never one id.
 """
 
 import re
-import unicodedata
-from collections import Counter
+from pathlib import Path
 
 import ibis
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from eclare.arrays.csr import Rows
 from tasks.ingest.input_files import LARGEST_WHOLE, digits_of, exceeds
-from tasks.stores.rows import rows_in
 
-BLANKS = " \t"
 AROUND = r"^[ \t]+|[ \t]+$"
 WITH_FRACTION = r"^-?\d+\.0+$"  # pandas, of a column with gaps: 1041453.0
 # Java and Spark: 1.041453E7; Python, Go and C: 3.119857004412346e+16. No number is written as 1E5, but 1.0E5, 1e+05.
@@ -27,21 +25,6 @@ MAX_OTHERS = 0.01  # share of ids in a column of numbers that are none: "undefin
 def is_id(name: str) -> bool:
     """Whether one of our columns holds ids."""
     return name.endswith("_id")
-
-
-def normal_id(text: str) -> str:
-    """The normal form of one id."""
-    return unicodedata.normalize("NFC", text).strip(BLANKS)
-
-
-def normal_ids(ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The normal form of ids; null stays null."""
-    return pc.utf8_trim(pc.utf8_normalize(ids, form="NFC"), characters=BLANKS)
-
-
-def rows_of_stored(among: pa.ChunkedArray, ids: pa.Array | pa.ChunkedArray) -> Rows:
-    """The first row of each id among others, -1 where it has none; stored days may be older than the normal form."""
-    return rows_in(normal_ids(among), normal_ids(ids))
 
 
 def whole_number(text: str) -> str:
@@ -56,24 +39,30 @@ class NumberColumns:
     """Which columns of ids in a text file hold numbers, some of which were doubles to the writer."""
 
     def __init__(self) -> None:
-        self._ids, self._others = Counter[str](), Counter[str]()
-        self._doubles: set[str] = set()
+        self.names: frozenset[str] = frozenset()
+        self._with_points: set[str] = set()  # few have any, and only these are looked at again
 
     def add(self, name: str, column: pa.Array) -> None:
         """Note some ids of a column."""
-        if column.null_count == len(column):
-            return
-        is_other = pc.invert(pc.match_substring_regex(column, NUMBER))
-        blank = pc.sum(pc.equal(column, "")).as_py() or 0
-        self._ids[name] += len(column) - column.null_count - blank
-        self._others[name] += (pc.sum(is_other).as_py() or 0) - blank
-        if name not in self._doubles and any(pc.any(pc.match_substring(column, mark)).as_py() for mark in ".+"):
-            self._doubles.add(name)
+        _, _, letters = column.buffers()
+        if name not in self._with_points and letters is not None:
+            letters = np.frombuffer(letters, np.uint8)
+            if (letters == ord(".")).any() or (letters == ord("+")).any():
+                self._with_points.add(name)
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The columns whose doubles are to be written as whole numbers."""
-        return frozenset(name for name in self._doubles if self._others[name] <= MAX_OTHERS * self._ids[name])
+    def decide(self, file: Path) -> None:
+        """Find out what the columns are, once all are in a Parquet file."""
+        self.names = frozenset(name for name in self._with_points if _are_numbers(file, name))
+
+
+def _are_numbers(file: Path, name: str) -> bool:
+    ids = others = 0
+    for batch in pq.ParquetFile(file).iter_batches(columns=[name]):
+        column = batch.column(0).drop_null()
+        column = column.filter(pc.not_equal(column, ""))
+        ids += len(column)
+        others += pc.sum(pc.invert(pc.match_substring_regex(column, NUMBER))).as_py() or 0
+    return bool(others <= MAX_OTHERS * ids)
 
 
 @ibis.udf.scalar.builtin(name="nfc_normalize")  # type: ignore[untyped-decorator]

@@ -19,9 +19,9 @@ from tasks.ingest.clicks import Piece, opened
 from tasks.ingest.cooccurrence import DAY_SECONDS, without_large_sessions
 from tasks.ingest.counted import read_pairs, write_counted
 from tasks.ingest.engine import open_engine, read_parquet
-from tasks.ingest.ids import rows_of_stored
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
+from tasks.stores.rows import rows_of_stored
 
 GROUPS = 32  # Student's t is near its limit, and each costs a judgement of all lists
 SALT = "group of session "  # a shop's own hash of its session ids, as in a test of two designs, must not be ours

@@ -87,6 +87,7 @@ def text_to_parquet(
         if getattr(error, "errno", None) is not None:  # of the disk, not of the content
             raise
         raise BadInput(f"does not read as {suffix}: {error}; write the file again") from error
+    parsed.numbers.decide(target)
     bounds.check_rows(parsed.rows + len(parsed.unreadable))
     if parsed.rows or (parsed.columns and parsed.unreadable):
         check_columns(list(parsed.columns), names, required)

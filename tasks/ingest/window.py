@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from eclare.arrays.csr import Rows
 from eclare.related.daily_cooccurrence import DayCooccurrence
 from tasks.ingest.counted import read_pairs
-from tasks.ingest.ids import rows_of_stored
 from tasks.night import Night
 from tasks.stores.artefacts import Artefact, Storage
+from tasks.stores.rows import rows_of_stored
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingest.engine import ROWS_AT_ONCE
-from tasks.ingest.ids import normal_id, whole_number
+from tasks.ingest.ids import whole_number
+from tasks.stores.rows import normal_id
 
 
 def as_ingested(user_id: str) -> list[str]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import pyarrow as pa
 
 from tasks.errors import BadInput
-from tasks.ingest.ids import normal_id, rows_of_stored
 from tasks.publish.versions import actor_of, reason_of
 from tasks.settings import Settings
 from tasks.stores.database import select, statement, transaction
+from tasks.stores.rows import normal_id, rows_of_stored
 
 if TYPE_CHECKING:
     from eclare.related.pair_rules import PairRules
@@ -65,6 +65,6 @@ def read_pair_rules(product_ids: pa.ChunkedArray, settings: Settings) -> "PairRu
     def pairs(action: Action) -> Pairs:
         chosen = [rule for rule in rules if rule["action"] == action]
         ids = ([rule[name] for rule in chosen] for name in ("product_id", "related_product_id"))
-        return Pairs(*(rows_of_stored(product_ids, pa.array(each, pa.string())) for each in ids))
+        return Pairs(*(rows_of_stored(product_ids, each) for each in ids))
 
     return PairRules(pairs("pin"), pairs("block"))

@@ -13,12 +13,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tasks.ingest.engine import duckdb_engine
-from tasks.ingest.ids import NumberColumns, as_id, normal_id, normal_ids, rows_of_stored, whole_number
+from tasks.ingest.ids import as_id, whole_number
 from tasks.ingest.input_files import Bounds
 from tasks.ingest.text_files import text_to_parquet
 from tasks.operations.alike import as_ingested
 from tasks.settings import Settings
 from tasks.stores.database import transaction
+from tasks.stores.rows import normal_id, normal_ids, rows_of_stored
 
 IDS = [
     *("A-1", "A-1      ", "  A-1", "\tA-1 \t", "É-1", "E\u0301-1", "ﬁ", "K", "0012", "a b", "v", "f"),
@@ -89,17 +90,12 @@ def test_doubles_are_the_whole_numbers_that_they_stand_for(number: int) -> None:
     ],
 )
 def test_a_column_of_a_file_says_whether_its_ids_are_numbers(ids: list[str], is_number: bool, tmp_path: Path) -> None:
-    columns = NumberColumns()
-    for start in range(0, len(ids), 50):
-        columns.add("product_id", pa.array(ids[start : start + 50]))
-    columns.add("user_id", pa.nulls(3, pa.string()))
-    assert columns.names == ({"product_id"} if is_number else set())
     file = tmp_path / "log.csv"
     file.write_text("product_id,n\n" + "".join(f"{id_},1\n" for id_ in ids))
     parsed = text_to_parquet(
         file, {"product_id": "product_id"}, ("product_id",), tmp_path / "a.parquet", Bounds(10**6, 10**9)
     )
-    assert parsed.numbers.names == columns.names
+    assert parsed.numbers.names == ({"product_id"} if is_number else set())
     assert pq.read_table(tmp_path / "a.parquet")["product_id"].to_pylist() == ids  # as written, until it is decided
 
 
