@@ -71,6 +71,7 @@ def product(request: Request, may: UserMay, product_id: str, version: int | None
             raise HTTPException(
                 404, f"{which} does not know the product {product_id!r}: look for it by words of its title."
             )
+        product_id = described["product_id"]  # in its normal form, whatever was typed
         wanted = [each for each in (version_id, beside_id) if each is not None]
         columns = [
             {"version": each, "related": read("page_related", version_id=each["version_id"], product_id=product_id)}

@@ -57,12 +57,12 @@ class DayCooccurrence:
             raise ValueError(f"an age must be days before the night, 0 or more, got {self.age}")
 
     def in_catalogue(self, row_of_D: Rows) -> "DayCooccurrence":
-        """The entries in rows of a catalogue.
+        """The entries in rows of a catalogue, without those of two ids that are one product there.
 
         row_of_D: the catalogue's row of each product of the day, -1 where it has none.
         """
         query_E, related_E = row_of_D[self.query_E], row_of_D[self.related_E]
-        inside = (query_E >= 0) & (related_E >= 0)
+        inside = (query_E >= 0) & (related_E >= 0) & (query_E != related_E)
         if inside.all():
             return DayCooccurrence(self.age, self.symmetric, query_E, related_E, self.event_type_E, self.sessions_E)
         outside = int(self.sessions_E[~inside].sum(dtype=np.int64)) * (2 if self.symmetric else 1)

@@ -10,7 +10,7 @@ with clicked as materialized (
 first as materialized (
     select product_id, title, category, sessions
     from clicked
-    where to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings) and product_id <> :words
+    where to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings) and product_id not in (:words, normal_id(:words))
     limit :most
 ),
 rest as materialized (
@@ -20,12 +20,12 @@ rest as materialized (
     where (select count(*) < :most from first)
         and version_id = :version_id
         and to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings)
-        and product_id <> :words
+        and product_id not in (:words, normal_id(:words))
 )
 (
     select product_id, title, category, sessions, true as is_id
     from recommended_product
-    where version_id = :version_id and product_id = :words
+    where version_id = :version_id and product_id in (:words, normal_id(:words))
 )
 union all
 (

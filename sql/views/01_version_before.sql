@@ -1,4 +1,4 @@
--- Views and functions are created in the order of their files' names: this one first, since others use it.
+-- One of the first to be created, since others use it.
 create or replace function version_before(version_id bigint)
 returns bigint
 language sql stable

@@ -5,21 +5,27 @@ returns table (rank smallint, related_product_id text, title text, score real, s
 language plpgsql stable rows 10
 set search_path from current
 as $$
+declare
+    id text;
 begin
-    return query execute format(
-        $lookup$
-            select recommendation.rank, recommendation.related_product_id, related.title, recommendation.score,
-                recommendation.source
-            from shown_recommendation as recommendation
-            join recommended_product as related
-                on related.version_id = %1$L and related.product_id = recommendation.related_product_id
-            where recommendation.version_id = %1$L
-                and recommendation.product_id = $1
-            order by recommendation.rank
-            limit $2
-        $lookup$,
-        version_id
-    ) using product_id, k;
+    -- As it is given first: a version from before ids had a normal form may be live.
+    foreach id in array array[product_id, normal_id(product_id)] loop
+        return query execute format(
+            $lookup$
+                select recommendation.rank, recommendation.related_product_id, related.title, recommendation.score,
+                    recommendation.source
+                from shown_recommendation as recommendation
+                join recommended_product as related
+                    on related.version_id = %1$L and related.product_id = recommendation.related_product_id
+                where recommendation.version_id = %1$L
+                    and recommendation.product_id = $1
+                order by recommendation.rank
+                limit $2
+            $lookup$,
+            version_id
+        ) using id, k;
+        exit when found or id = normal_id(product_id);
+    end loop;
 end;
 $$;
 

@@ -41,7 +41,7 @@ comment on column ingest_health.rows_read is 'Rows in the raw files = accepted +
 comment on column ingest_health.accepted is 'Rows kept as cleaned clicks.';
 comment on column ingest_health.quarantined is 'Rows left out because something in them was wrong.';
 comment on column ingest_health.duplicates is 'Rows left out because the same event was there already.';
-comment on column ingest_health.clicks_of_other_days is 'Accepted rows that came late and belong to a day before.';
+comment on column ingest_health.clicks_of_other_days is 'Accepted rows of another day: late ones of a day before, early ones of the day after.';
 comment on column ingest_health.quarantined_percent is 'Quarantined rows per 100 read; null where no row was read.';
 comment on column ingest_health.rows_by_rule is 'Object: rule -> rows it applied to; ingest_rules has them as rows.';
 comment on column ingest_health.file_count is 'Raw files read.';

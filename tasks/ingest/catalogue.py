@@ -15,6 +15,7 @@ from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue_format import COLUMNS, PARENT, read_catalogue_format
 from tasks.ingest.conversion import readable
 from tasks.ingest.engine import ROW, count_rows, duckdb_engine, materialise, open_parquet
+from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import MAX_ID_LENGTH, Bounds, as_text, delivered_files, local_copies
 from tasks.ingest.kinds import kind_of
 from tasks.ingest.unreadable import UnreadableLines
@@ -83,7 +84,7 @@ def delivery_of(day: date, settings: Settings) -> Delivery:
 
 
 def read_catalogue(delivery: Delivery, settings: Settings) -> Catalogue:
-    """Read a catalogue file; ids stay the text they are.
+    """Read a catalogue file; its ids in their normal form.
 
     Raises BadInput for a file that cannot be read, exceeds a bound, has no product, lacks a column, holds an id twice,
     has an in_stock or blocked that is not true or false, or titles whose letters were lost; NotReady for one that
@@ -142,6 +143,8 @@ def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
             absent = ibis.null("string")
             columns = (*COLUMNS, PARENT) if PARENT in names and PARENT in catalogue_format.columns else COLUMNS
             texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in columns}
+            for name in filter(is_id, texts):
+                texts[name] = as_id(texts[name], engine.name, is_number=name in found.numbers)
             rows = materialise(rows.select(ROW, **texts))
             return _one_row_a_product(_with_what_parents_say(rows) if PARENT in columns else rows)
         except (BadInput, duckdb.Error) as error:

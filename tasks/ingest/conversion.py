@@ -9,7 +9,9 @@ from tasks.ingest.file_format import FileFormat
 from tasks.ingest.input_files import Bounds, actual_names, check_parquet
 from tasks.ingest.kinds import PARQUET, Kind
 from tasks.ingest.parquet_rows import must_be_converted, parquet_to_rows
+from tasks.ingest.parsed_file import ParsedFile
 from tasks.ingest.text_files import text_to_parquet
+from tasks.ingest.typed_times import is_int96, within_limits
 from tasks.ingest.unreadable import UnreadableLines
 
 
@@ -17,13 +19,16 @@ class Readable(NamedTuple):
     """A Parquet file with the rows of a delivered one.
 
     is_converted: it is made of it, its columns have our names and hold text, beside `rest` and `line`; else it is the
-    delivered file itself. unreadable: the lines of a converted one that are no rows.
+    delivered file itself. unreadable: the lines of a converted one that are no rows. numbers: which of its columns of
+    ids hold numbers that were written as text. is_utc: its times are moments in UTC and do not say so.
     """
 
     parquet: Path
     rows: int
     is_converted: bool
     unreadable: UnreadableLines | None = None
+    numbers: frozenset[str] = frozenset()
+    is_utc: bool = False
 
     def columns(self, file_format: FileFormat) -> dict[str, str]:
         """Our name -> its column, of those that it has."""
@@ -37,11 +42,17 @@ def readable(file: Path, kind: Kind, file_format: FileFormat, target: Path, boun
     Raises BadInput, the rest of a sentence about the file, for one that cannot be read, lacks a column, holds a list or
     an object where a value has to be, and exceeds a bound.
     """
-    if kind.form == PARQUET:
-        rows = check_parquet(file, file_format, bounds)
-        if not (rows and must_be_converted(file, file_format)):
-            return Readable(file, rows, is_converted=False)
-        parsed = parquet_to_rows(file, file_format, target, bounds)
-    else:
-        parsed = text_to_parquet(file, kind, file_format, target, bounds)
-    return Readable(target, parsed.rows, is_converted=True, unreadable=parsed.unreadable)
+    if kind.form != PARQUET:
+        return _converted(text_to_parquet(file, kind, file_format, target, bounds), target)
+    if not (rows := check_parquet(file, file_format, bounds)):
+        return Readable(file, 0, is_converted=False)
+    times = actual_names(file_format, pq.read_schema(file).names).get("event_time", "")
+    is_utc = is_int96(file, times)
+    if must_be_converted(file, file_format):
+        return _converted(parquet_to_rows(file, file_format, target, bounds), target)._replace(is_utc=is_utc)
+    return Readable(within_limits(file, times), rows, is_converted=False, is_utc=is_utc)
+
+
+def _converted(parsed: ParsedFile, target: Path) -> Readable:
+    numbers = parsed.numbers.names
+    return Readable(target, parsed.rows, is_converted=True, unreadable=parsed.unreadable, numbers=numbers)

@@ -16,7 +16,7 @@ from tasks.ingest.file_format import FileFormat, root_of
 from tasks.ingest.kinds import kind_by_name
 from tasks.settings import Settings
 
-LARGEST_EXACT_FLOAT = 2.0**53
+LARGEST_WHOLE = 2.0**63  # doubles below are whole numbers of 64 bits, exactly
 MAX_ID_LENGTH = 200  # PostgreSQL's indexes hold no more than some kilobytes
 MAX_TEXT_BYTES = 4096  # of any text of a row: an engine makes two thousand of them at once in each thread
 DEPTH = 8  # of folders below that of a day, such as hour=07
@@ -188,7 +188,7 @@ def _bits(text: str) -> int:  # type: ignore[empty-body]
     """The engine's own, which does not read the text, as counting its characters would."""
 
 
-def exceeds(text: ibis.Value, size: int) -> ibis.Value:
+def exceeds(text: ibis.Value, size: int | ibis.Value) -> ibis.Value:
     """Whether a text has more bytes than that."""
     return _bits(text) > 8 * size
 
@@ -196,6 +196,12 @@ def exceeds(text: ibis.Value, size: int) -> ibis.Value:
 def shortened(text: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
     """Texts of more bytes by their beginning and their MD5, so that different ones still differ."""
     return ibis.ifelse(exceeds(text, size), text.left(size // 2) + "... MD5 " + text.hexdigest("md5"), text)
+
+
+def digits_of(double: ibis.Value) -> ibis.Value:
+    """A double as the whole number of 64 bits that it is; null where it is none."""
+    near = ibis.ifelse(double.abs() < LARGEST_WHOLE, double, 0.5)
+    return ibis.ifelse(near == near.floor(), near.cast("int64").cast("string"), None)
 
 
 def as_text(column: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
@@ -209,9 +215,7 @@ def as_text(column: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
         maybe_blank = column < "!"  # what begins with a space or a control character: few are worth trimming
         return ibis.ifelse(maybe_blank, ibis.ifelse(column.strip() == "", None, column), column)
     if dtype.is_floating():
-        whole = (column == column.floor()) & (column.abs() <= LARGEST_EXACT_FLOAT)
-        text = ibis.ifelse(whole, ibis.ifelse(whole, column, 0).cast("int64").cast("string"), column.cast("string"))
-        return ibis.ifelse(column.isnan(), None, text)
+        return ibis.ifelse(column.isnan(), None, ibis.coalesce(digits_of(column), column.cast("string")))
     if dtype.is_decimal():
         return column.cast("string").re_replace(r"\.0+$", "")
     return column.cast("string")

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.ingest.file_format import FileFormat
+from tasks.ingest.ids import NumberColumns, is_id
 from tasks.ingest.nested import RowMaker, Texts
 from tasks.ingest.unreadable import UnreadableLines
 
@@ -28,13 +28,14 @@ Rows: TypeAlias = tuple[Mapping[str, Any], Numbers]  # columns by our names, res
 class ParsedFile:
     """What a file holds: rows, which are written as Parquet, lines that are none, and its columns.
 
-    columns: the file's names, of which those that nobody asks for may be left out.
+    columns: the file's names, of which those that nobody asks for may be left out. numbers: which ids are numbers.
     """
 
     file_format: FileFormat
     unreadable: UnreadableLines
     rows: int = 0
     columns: dict[str, None] = field(default_factory=dict)
+    numbers: NumberColumns = field(default_factory=NumberColumns)
 
     def __post_init__(self) -> None:
         self.wanted = self.file_format.wanted
@@ -58,9 +59,13 @@ def write_rows(rows: Iterator[Rows], parsed: ParsedFile, target: Path) -> None:
     with closing(parsed.unreadable), pq.ParquetWriter(target, schema) as writer:
         for columns, numbers in rows:
             absent = pa.nulls(len(numbers), pa.string())
-            texts = [_without_fraction(name, columns.get(name, absent)) for name in names]
+            texts = [columns.get(name, absent) for name in names]
+            for name, column in zip(names, texts, strict=True):
+                if is_id(name):
+                    parsed.numbers.add(name, column)
             writer.write_batch(pa.record_batch([*texts, pa.array(numbers)], schema))
             parsed.rows += len(numbers)
+    parsed.numbers.decide(target)
 
 
 class RowBatch:
@@ -110,8 +115,3 @@ def _as_array(column: Sequence[str | None]) -> pa.Array:
         return pa.array(column, pa.string())
     except UnicodeEncodeError:
         return pa.array([text and text.encode(errors="replace").decode() for text in column], pa.string())
-
-
-def _without_fraction(name: str, column: pa.Array) -> pa.Array:
-    """Whole numbers in columns with gaps are often written as 1041453.0."""
-    return pc.replace_substring_regex(column, r"^(-?\d+)\.0+$", r"\1") if name.endswith("_id") else column

@@ -16,8 +16,9 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.conversion import Readable, readable
-from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, materialise, named, open_parquet
 from tasks.ingest.folder_day import days_of_clicks
+from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
 from tasks.ingest.kinds import PARQUET, Kind, kind_of
 from tasks.ingest.log_format import LogFormat
@@ -160,16 +161,18 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     LIST_COLUMNS, rest, file_number, row_number (each row's own, from 1) and line (where the row is in its file: several
     rows have one where they are items of one record).
     """
-    by_schema: dict[tuple[bool, str], list[Readable]] = {}
+    alike: dict[object, list[Readable]] = {}
     for file in log.readable.values():
         schema = str(pq.read_schema(file.parquet).remove_metadata())
-        by_schema.setdefault((file.is_converted, schema), []).append(file)
+        alike.setdefault((schema, file.is_converted, file.numbers, file.is_utc), []).append(file)
     tables = [
         _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], log, log_format)
-        for files in by_schema.values()
+        for files in alike.values()
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
-    return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    # Spark would write out what makes a time for each condition on it, and compute all of it for each use.
+    return rows if engine.name == "duckdb" else materialise(rows)
 
 
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
@@ -213,6 +216,9 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
 def _as_text(rows: ibis.Table, file: Readable, log: RawLog, log_format: LogFormat) -> ibis.Table:
     names = file.columns(log_format)
     text = {name: as_text(rows[names[name]]) if name in names else ibis.null("string") for name in log_format.sources}
+    engine = rows.get_backend().name
+    for name in filter(is_id, text):
+        text[name] = as_id(text[name], engine, is_number=name in file.numbers)
     if log_format.event_types:
         text["event_type"] = log_format.kind_of(text["event_type"])
     if file.is_converted:
@@ -222,7 +228,7 @@ def _as_text(rows: ibis.Table, file: Readable, log: RawLog, log_format: LogForma
         rest, line = _rest(rows, others), rows[ROW]
     times = {TIME_TEXT: text.pop("event_time"), DELIVERED: rows[names["event_time"]]}
     selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: line})
-    local = LocalTime.of(log_format.time_zone, *log.days)
+    local = LocalTime.of(None if file.is_utc else log_format.time_zone, *log.days)
     return with_times(selected, log_format, local).select(*log_format.names, TIME_TEXT, REST, FILE, ROW, LINE)
 
 

@@ -21,7 +21,7 @@ from tasks.ingest.counted import read_pairs, write_counted
 from tasks.ingest.engine import open_engine, read_parquet
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
-from tasks.stores.rows import rows_in
+from tasks.stores.rows import rows_of_stored
 
 GROUPS = 32  # Student's t is near its limit, and each costs a judgement of all lists
 SALT = "group of session "  # a shop's own hash of its session ids, as in a test of two designs, must not be ours
@@ -68,7 +68,7 @@ def in_groups(clicks: ibis.Table) -> ibis.Table:
 def _added_up(folder: Path, counted: pa.Table, ids: pa.ChunkedArray, weighting: Weighting) -> SessionGroups:
     products = pq.read_table(folder / "products.parquet")
     group_of_D = pc.utf8_slice_codeunits(products["product_id"], 0, DIGITS).cast(pa.int32()).to_numpy()
-    row_of_D = rows_in(ids, pc.utf8_slice_codeunits(products["product_id"], DIGITS))
+    row_of_D = rows_of_stored(ids, pc.utf8_slice_codeunits(products["product_id"], DIGITS))
     # A group takes the place of a day: both are parts whose sessions are added up.
     parts = [part for pairs in read_pairs(folder, 0) for part in _by_group(pairs, group_of_D, row_of_D)]
     by_group = WindowCooccurrence.add_up(parts, len(ids)).by_age(weighting)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import ibis
 
+PARTS = ("year", "month", "name", "day", "hour", "minute", "second", "fraction", "half", "offset")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _NAME = rf"(?P<name>{'|'.join(MONTHS)})[a-z]*\.?"
@@ -85,25 +86,25 @@ def pattern_of(time_format: str) -> str:
     return pattern
 
 
-def as_iso(text: ibis.Value, patterns: Sequence[str]) -> ibis.Value:
-    """A time as ISO 8601 writes it, by the first of the patterns that it matches; null where it matches none."""
-    return ibis.cases(*(_rewritten(text, pattern) for pattern in patterns), else_=ibis.null("string"))
+def parts_of(text: ibis.Value, patterns: Sequence[str], engine: str) -> ibis.Value:
+    """The PARTS of a time with @ between, by the first of the patterns that it matches; null where it matches none."""
+    return ibis.cases(*(_parts(text, pattern, engine) for pattern in patterns), else_=ibis.null("string"))
 
 
-def _rewritten(text: ibis.Value, pattern: str) -> tuple[ibis.Value, ibis.Value]:
+def _parts(text: ibis.Value, pattern: str, engine: str) -> tuple[ibis.Value, ibis.Value]:
     places = re.compile(pattern).groupindex
-    plain = re.sub(r"\(\?P<\w+>", "(", pattern)  # each engine writes a group's name in its own way
-    part = {name: text.re_extract(plain, place) for name, place in places.items()}
-    iso = _year(part["year"]) + "-" + _month(part) + "-" + _two_digits(part["day"])
-    if "hour" in part:
-        iso = iso + ibis.ifelse(part["hour"] == "", "", _clock(part))
-    if "offset" in part:
-        iso = iso + _offset(part["offset"].upper())
-    return text.re_search(plain), iso
+    plain = re.sub(r"\(\?P<\w+>", "(", pattern)  # each engine writes a group's name, and refers to it, in its own way
+    mark = "\\" if engine == "duckdb" else "$"
+    return text.re_search(plain), text.re_replace(
+        plain, "@".join(f"{mark}{places[p]}" if p in places else "" for p in PARTS)
+    )
 
 
-def _offset(offset: ibis.Value) -> ibis.Value:
-    return ibis.ifelse(offset.isin(("UTC", "GMT")), "Z", offset.re_extract(r"([+-].*|Z)$", 1))
+def as_iso(parts: ibis.Value) -> ibis.Value:
+    """A time as ISO 8601 writes it, of its parts; what cannot be is left to whoever reads that."""
+    part = {name: parts.split("@")[place] for place, name in enumerate(PARTS)}
+    day = _year(part["year"]) + "-" + _month(part) + "-" + _two_digits(part["day"])
+    return day + ibis.ifelse(part["hour"] == "", "", _clock(part)) + _offset(part["offset"].upper())
 
 
 def _year(year: ibis.Value) -> ibis.Value:
@@ -113,10 +114,8 @@ def _year(year: ibis.Value) -> ibis.Value:
 
 
 def _month(part: Mapping[str, ibis.Value]) -> ibis.Value:
-    if "month" in part:
-        return _two_digits(part["month"])
     numbers = ((name, f"{number:02d}") for number, name in enumerate(MONTHS, 1))
-    return part["name"].lower().cases(*numbers, else_="00")
+    return part["name"].lower().cases(*numbers, else_=_two_digits(part["month"]))
 
 
 def _two_digits(number: ibis.Value) -> ibis.Value:
@@ -124,15 +123,18 @@ def _two_digits(number: ibis.Value) -> ibis.Value:
 
 
 def _clock(part: Mapping[str, ibis.Value]) -> ibis.Value:
-    """A blank and HH:MM:SS.FFFFFF, from hours of a half day or a whole one; 00 for what is not said."""
-    hour = _two_digits(part["hour"])
-    if "half" in part:
-        of_day = part["hour"].try_cast("int64") % 12 + ibis.ifelse(part["half"].lower() == "p", 12, 0)
-        is_fit = part["hour"].try_cast("int64").between(1, 12)
-        of_day = ibis.ifelse(is_fit, _two_digits(of_day.cast("string")), "99")
-        hour = ibis.ifelse(part["half"] == "", hour, of_day)
-    minute, second = (_two_digits(part[name]) if name in part else "00" for name in ("minute", "second"))
-    clock = ibis.literal(" ") + hour + ":" + minute + ":" + second
-    if "fraction" not in part:
-        return clock
+    """A blank and HH:MM:SS.FFFFFF; 00 for what is not said."""
+    clock = ibis.literal(" ") + _hour(part) + ":" + _two_digits(part["minute"]) + ":" + _two_digits(part["second"])
     return clock + ibis.ifelse(part["fraction"] == "", "", ibis.literal(".") + part["fraction"].left(6))
+
+
+def _hour(part: Mapping[str, ibis.Value]) -> ibis.Value:
+    """Of the day, where it may be one of half a day; 99, which no clock shows, where it can be neither."""
+    number = part["hour"].try_cast("int64")
+    of_day = number % 12 + ibis.ifelse(part["half"].lower() == "p", 12, 0)
+    of_day = ibis.ifelse(number.between(1, 12), _two_digits(of_day.cast("string")), "99")
+    return ibis.ifelse(part["half"] == "", _two_digits(part["hour"]), of_day)
+
+
+def _offset(offset: ibis.Value) -> ibis.Value:
+    return ibis.ifelse(offset.isin(("UTC", "GMT")), "Z", offset.re_extract(r"([+-].*|Z)$", 1))

@@ -10,7 +10,7 @@ import ibis
 
 from tasks.ingest.engine import named
 from tasks.ingest.log_format import LogFormat
-from tasks.ingest.time_spellings import SPELLINGS, as_iso, pattern_of
+from tasks.ingest.time_spellings import SPELLINGS, as_iso, parts_of, pattern_of
 
 EVENT_TIME, TIME_TEXT, DELIVERED = "event_time", "time_text", "delivered"
 EARLIEST, LATEST = datetime(1, 1, 2), datetime(9999, 12, 30)  # Python's own times hold these in every zone
@@ -20,8 +20,8 @@ MICROSECONDS = 10**6
 WHOLE_NUMBER, NUMBER = r"^\s*[+-]?\d{1,18}\s*$", r"^\s*[+-]?\d+\.?\d*([eE][+-]?\d+)?\s*$"
 
 # A day, perhaps a time, perhaps an offset; the name of a zone is no offset.
-OFFSET = r"Z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?"
-ISO_8601 = r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(" + OFFSET + r")?\s*$"
+OFFSET = r"[Zz]|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?"
+ISO_8601 = r"^\s*(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,30})?)?))?\s*(" + OFFSET + r")?\s*$"
 
 
 class Change(NamedTuple):
@@ -86,16 +86,21 @@ def with_times(rows: ibis.Table, log_format: LogFormat, local: LocalTime) -> ibi
     elif log_format.time_unit:
         times = {EVENT_TIME: _counted(text, log_format.time_unit)}
     elif log_format.time_format:
-        spelled = as_iso(text, [pattern_of(log_format.time_format)])
-        rows = named(rows.mutate(spelled=spelled))
+        rows = _spelled_out(rows.mutate(exact=ibis.null("timestamp")), [pattern_of(log_format.time_format)])
         times = {EVENT_TIME: _iso_8601(rows.spelled, local)}
     else:
-        exact = _iso_8601(text, local)
-        rows = named(rows.mutate(exact=exact))
-        spelled = ibis.ifelse(rows.exact.isnull(), as_iso(rows[TIME_TEXT], SPELLINGS), None)
-        rows = named(rows.mutate(spelled=spelled))
+        rows = _spelled_out(rows.mutate(exact=_iso_8601(text, local)), SPELLINGS)
         times = {EVENT_TIME: ibis.coalesce(rows.exact, _iso_8601(rows.spelled, local))}
-    return rows.mutate(**times).drop(set(rows.columns) & {DELIVERED, "exact", "spelled"})
+    return rows.mutate(**times).drop(set(rows.columns) & {DELIVERED, "exact", "parts", "spelled"})
+
+
+def _spelled_out(rows: ibis.Table, patterns: Sequence[str]) -> ibis.Table:
+    """The rows with `spelled`: where `exact` is null, time_text as ISO 8601 writes it. Step by step, each of which is
+    used several times by the next."""
+    rows = named(rows)
+    parts = parts_of(rows[TIME_TEXT], patterns, rows.get_backend().name)
+    rows = named(rows.mutate(parts=ibis.ifelse(rows.exact.isnull(), parts, None)))
+    return named(rows.mutate(spelled=ibis.ifelse(rows.parts.isnull(), None, as_iso(rows.parts))))
 
 
 def _typed(column: ibis.Value, local: LocalTime) -> ibis.Value:
@@ -113,7 +118,7 @@ def _counted(text: ibis.Value, unit: str) -> ibis.Value:
     whole, number = text.try_cast("int64"), text.try_cast("float64")
     exact = whole * (MICROSECONDS // per_second) if per_second <= MICROSECONDS else whole // 1000
     rounded = (number * MICROSECONDS / per_second).round().cast("int64")
-    fits = number.between(first * per_second, last * per_second)
+    fits = number.between(float(first * per_second), float(last * per_second))
     microseconds = ibis.cases(
         (text.re_search(WHOLE_NUMBER) & fits, exact), (text.re_search(NUMBER) & fits, rounded), else_=ibis.null("int64")
     )
@@ -128,7 +133,9 @@ def _iso_8601(text: ibis.Value, local: LocalTime) -> ibis.Value:
 
 
 def _or_midnight(time: ibis.Value) -> ibis.Value:
-    return ibis.cases((time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15))
+    return ibis.cases(
+        (time == "", "00:00:00"), (time.length() == len("10:00"), time + ":00"), else_=time.left(15).replace(",", ".")
+    )
 
 
 def _offset_minutes(offset: ibis.Value, without: ibis.Value) -> ibis.Value:

@@ -16,7 +16,7 @@ from eclare.related.daily_cooccurrence import DayCooccurrence
 from tasks.ingest.counted import read_pairs
 from tasks.night import Night
 from tasks.stores.artefacts import Artefact, Storage
-from tasks.stores.rows import rows_in
+from tasks.stores.rows import rows_of_stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def open_window(
             for day, aggregate in aggregates.items():
                 folder = opened.enter_context(storage.open(aggregate))
                 products = pq.read_table(folder / "products.parquet")
-                row_of_D = rows_in(ids, products["product_id"])
+                row_of_D = rows_of_stored(ids, products["product_id"])
                 days.append(Day((night.day - day).days, folder, row_of_D, products["sessions"].to_numpy()))
             yield Window(days)
         finally:  # what a replaced aggregate made of the sums is no matter then

@@ -1,6 +1,5 @@
 """One user's id in other spellings: those that an ingest makes one, and those that may be the same user's."""
 
-import re
 from collections.abc import Sequence
 
 import ibis
@@ -8,13 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingest.engine import ROWS_AT_ONCE
-
-WHOLE_NUMBER = re.compile(r"^(-?\d+)\.0+$")  # which an ingest writes without its fraction
+from tasks.ingest.ids import whole_number
+from tasks.stores.rows import normal_id
 
 
 def as_ingested(user_id: str) -> list[str]:
-    """The id as it is given and, where that is another, as an ingest writes it."""
-    return list(dict.fromkeys([user_id, WHOLE_NUMBER.sub(r"\1", user_id)]))
+    """The id as it is given and, where they are others, as an ingest writes it: as a text, and as a number."""
+    return list(dict.fromkeys([user_id, normal_id(user_id), whole_number(normal_id(user_id))]))
 
 
 def alike(column: ibis.Value, ids: Sequence[str]) -> set[str]:

@@ -10,7 +10,7 @@ from tasks.errors import BadInput
 from tasks.publish.versions import actor_of, reason_of
 from tasks.settings import Settings
 from tasks.stores.database import select, statement, transaction
-from tasks.stores.rows import rows_in
+from tasks.stores.rows import normal_id, rows_of_stored
 
 if TYPE_CHECKING:
     from eclare.related.pair_rules import PairRules
@@ -23,7 +23,8 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 class PairRule:
     """A decision about a related product on the page of a product; `none` lifts what was decided before.
 
-    until: the last UTC day on which it holds, None for good. Raises BadInput for what cannot be decided.
+    Ids are kept in their normal form. until: the last UTC day on which it holds, None for good. Raises BadInput for
+    what cannot be decided.
     """
 
     product_id: str
@@ -33,6 +34,8 @@ class PairRule:
     until: date | None = None
 
     def __post_init__(self) -> None:
+        for name in ("product_id", "related_product_id"):
+            object.__setattr__(self, name, normal_id(getattr(self, name)))
         today = datetime.now(UTC).date()
         if not self.product_id or not self.related_product_id or self.product_id == self.related_product_id:
             raise BadInput(
@@ -62,6 +65,6 @@ def read_pair_rules(product_ids: pa.ChunkedArray, settings: Settings) -> "PairRu
     def pairs(action: Action) -> Pairs:
         chosen = [rule for rule in rules if rule["action"] == action]
         ids = ([rule[name] for rule in chosen] for name in ("product_id", "related_product_id"))
-        return Pairs(*(rows_in(product_ids, each) for each in ids))
+        return Pairs(*(rows_of_stored(product_ids, each) for each in ids))
 
     return PairRules(pairs("pin"), pairs("block"))

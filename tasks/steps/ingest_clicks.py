@@ -91,7 +91,7 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
 
 
 def _clean(target: _Target) -> tuple[Load, list[str]]:
-    """Fill the folder with clicks and quarantine, and count; also what is wrong with whole files, for which none loads."""
+    """Fill the folder with clicks and quarantine, and count; also what is wrong with files as a whole."""
     day, folder, settings = target.night.day, target.folder, target.settings
     log_format, erased = read_log_format(settings), erased_users(settings)
     with open_log(day, log_format, settings) as raw, open_engine(settings) as engine, ThreadPoolExecutor(1) as executor:

@@ -67,6 +67,14 @@ TEXT = (
     "2017-06-31 10:00:00,text,4,\nnoon,text,5,\n2017-06-30 10:00:00.1234567+0130,text,6,view\nragged\n"
 )
 
+SPELLED = (
+    "event_time,session_id,product_id,user_id,event_type\n"
+    "30/Jun/2017:10:00:00 +0000,v f,1.041453E7,E\u0301,view\n2017-06-30 9:05:00,v f,10414530,\u00c9 ,view\n"
+    "20170630T110000Z,v f,10414531.0,f ,view\n30-JUN-17 01.00.00.5 PM,\tv f ,3.119857004412346e+16,u,view\n"
+    '"Fri, 30 Jun 2017 14:00:00 GMT",v f,7,u,view\n2017-06-30t10:00:00.123456789012z,v f,8,u,view\n'
+    '"2017-06-30 10:00:00,123",v f,9,u,view\n03/04/2017 10:00,v f,9,u,view\n2017-07-01 02:00,v f,9,u,view\n'
+)
+
 
 WITHOUT_SESSIONS = "event_time,product_id,user_id\n2017-06-30 07:00,,\n" + "".join(
     f"2017-06-30 {minute // 60:02}:{minute % 60:02},{minute % 40},{minute % 5}\n" for minute in range(0, 1440, 9)
@@ -102,6 +110,7 @@ def log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
         folder.mkdir(parents=True)
         pq.write_table(dirty_day(day, 400), folder / "log.parquet")
     (folder / "log.csv").write_text(TEXT)
+    (folder / "spelled.csv").write_text(SPELLED)
     related = {str(page): [str((page + step) % 40) for step in (1, 2, 3)] for page in range(40)}
     night = make_night("2017-06-28", settings, related, {page: page for page in related})
     publish_recommendations(night, with_lenient_gate(settings, monkeypatch))
@@ -139,8 +148,12 @@ def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
     assert expected[f"counts of {DAYS[-1]}"].keys() >= {
         *("late", "too_late", "after_its_day", "missing_time", "unparsable_time", "empty_session", "missing_product"),
         *("unknown_event_type", "duplicate_event_id", "duplicate_row", "bot_session", "product_not_in_catalogue"),
+        *("ambiguous_time", "early"),
         *("unreadable_line", "unknown_version", "missing_source_product", "recommendation_event"),
     }
+    spelled = [row for row in expected[f"clicks of {DAYS[-1]}"] if row[1] == "v f"]
+    assert sorted(row[2] for row in spelled) == ["10414530", "10414530", "10414531", "31198570044123460", "7", "8", "9"]
+    assert {row[4] for row in spelled} == {"\u00c9", "f", "u"}
     assert sum(row[-1] for row in expected["clicks on lists"])
     assert expected[f"together.parquet of {DAYS[-1]}"]
     assert expected[f"followed.parquet of {DAYS[-1]}"]

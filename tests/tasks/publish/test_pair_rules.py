@@ -61,6 +61,31 @@ def test_a_blocked_pair_is_not_read_whatever_the_version_says(settings):
     assert rows_of(settings, LIVE) == expected(RELATED)
 
 
+def test_ids_are_looked_up_and_ruled_in_any_form(settings):
+    publish_recommendations(make_night("2017-06-29", settings), settings)
+    for asked in ("1", "1    ", "\t1"):
+        found = sa.text("select related_product_id from related_products(:asked, 9)")
+        with transaction(settings) as connection:
+            assert list(connection.scalars(found, {"asked": asked})) == ["2", "3"]
+            explained = sa.text("select related_title from explain_recommendation(:asked, :related)")
+            assert len(connection.execute(explained, {"asked": asked, "related": " 2"}).all()) == 1
+    set_pair_rule(settings, rule("block", "1  ", " 2"))
+    assert rows_of(settings, "select related_product_id from related_products('1', 9)") == [("3",)]
+    with transaction(settings) as connection:  # as before ids had a normal form
+        old = {
+            "product_id": "3 ",
+            "related_product_id": "1",
+            "action": "pin",
+            "until": None,
+            "reason": "x",
+            "actor": "a",
+        }
+        connection.execute(statement("insert_pair_rule"), old)
+    assert [each.tolist() for each in read_pair_rules(IDS, settings).pinned] == [[2], [0]]
+    with pytest.raises(BadInput, match="a pair must be of two products"):
+        rule("pin", "1", " 1")
+
+
 def test_analysts_read_a_list_of_any_kept_version_without_pairs_that_are_blocked_by_now(settings):
     older, live = (
         publish_recommendations(make_night(day, settings, related), settings)["version"]

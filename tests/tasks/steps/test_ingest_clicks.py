@@ -150,10 +150,31 @@ def test_text_ids_stay_as_they_are(settings: Settings) -> None:
     ids = ["0012", "1.0", "#7", " x ", "NULL", "1e5", "Ünï,\"'靴", "31198570044123456789"]
     deliver(settings, "log.parquet", [click(product_id=id_) for id_ in ids])
     ingest(settings)
-    assert {row["product_id"] for row in stored(settings)} == set(ids)
-    deliver(settings, "log.csv", [click(product_id=id_, session_id="s2") for id_ in ids if id_ != "1.0"])
+    assert {row["product_id"] for row in stored(settings)} == {id_.strip() for id_ in ids}
+    deliver(settings, "log.csv", [click(product_id=id_, session_id="s2") for id_ in ids])
     ingest(settings)
-    assert {row["product_id"] for row in stored(settings) if row["session_id"] == "s2"} == set(ids) - {"1.0"}
+    of_csv = {row["product_id"] for row in stored(settings) if row["session_id"] == "s2"}
+    assert of_csv == {id_.strip() for id_ in ids}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_ids_that_went_through_a_double_are_whole_numbers(settings: Settings, suffix: str) -> None:
+    doubles = [10414530.0, 2.0**60, 31198570044123456.0]
+    as_java = ["1.041453E7", "1.152921504606846976E18", "3.1198570044123456E16"]
+    written = doubles if suffix == ".parquet" else as_java
+    deliver(settings, f"log{suffix}", [click(product_id=id_, user_id=7.0) for id_ in written])
+    ingest(settings)
+    assert {row["product_id"] for row in stored(settings)} == {"10414530", str(2**60), "31198570044123456"}
+    assert {row["user_id"] for row in stored(settings)} == {"7"}
+
+
+def test_ids_of_one_normal_form_are_one(settings: Settings) -> None:
+    rows = [click(product_id=id_, session_id="s ", user_id=id_) for id_ in ("\u00c9-1", "E\u0301-1", "\u00c9-1   ")]
+    for suffix in (".parquet", ".csv", ".jsonl"):
+        deliver(settings, f"log{suffix}", rows)
+    assert ingest(settings)["duplicate_row"] == 8
+    (row,) = stored(settings)
+    assert (row["product_id"], row["session_id"], row["user_id"]) == ("\u00c9-1", "s", "\u00c9-1")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +203,17 @@ def test_typed_times_of_any_unit_and_zone(settings: Settings, unit: str, zone: s
     pq.write_table(pa.table({"event_time": times, "session_id": [1], "product_id": [2]}), file)
     ingest(settings)
     assert stored(settings)[0]["event_time"] == moment.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us"])
+def test_one_typed_time_that_no_engine_can_hold_costs_one_row(settings: Settings, unit: str) -> None:
+    per_second = {"ms": 10**3, "us": 10**6}[unit]
+    times = pa.array([1498816800 * per_second, 2**63 - 1, None, 884_541_340_800 * per_second], pa.timestamp(unit))
+    file = deliver(settings, "log.parquet", b"")
+    pq.write_table(pa.table({"event_time": times, "session_id": [1, 1, 1, 1], "product_id": [1, 2, 3, 4]}), file)
+    counts = ingest(settings.model_copy(update={"max_quarantined_share": 0.9}))
+    assert (counts["accepted"], counts["unparsable_time"], counts["missing_time"]) == (1, 2, 1)
+    assert [row["file"] for row in stored(settings, QUARANTINE)] == ["log.parquet"] * 3
 
 
 def test_refused_rows_lie_in_quarantine_with_rule_file_and_row(settings: Settings) -> None:
@@ -287,6 +319,21 @@ def test_products_outside_the_catalogue_are_kept_and_counted(settings: Settings)
     assert ingest(settings)["product_not_in_catalogue"] == 5
     assert ("product_not_in_catalogue", "accepted", 5) in rules(settings)
     assert len(stored(settings)) == 10
+
+
+def test_a_file_of_other_ids_stops_the_load_with_some_of_each_side(settings: Settings) -> None:
+    with Storage(settings.storage_url).write(Night.catalogue(DAY)) as (folder, _):
+        pq.write_table(pa.table({"product_id": [f"SKU-{n}" for n in range(9)]}), folder / "products.parquet")
+    deliver(settings, "good.csv", [click(product_id=f"SKU-{n % 9}", session_id=n) for n in range(30)])
+    deliver(settings, "few.csv", [click(product_id="other", session_id=f"few {n}") for n in range(19)])
+    assert ingest(settings)["product_not_in_catalogue"] == 19
+    deliver(settings, "bad.csv", [click(product_id=f"sku-{n % 5}", session_id=f"bad {n}") for n in range(30)])
+    message = refusal(settings)
+    seen = "bad.csv: 30 of 30, such as 'sku-0', 'sku-1', 'sku-2' (the catalogue has 'SKU-0', 'SKU-1', 'SKU-2')"
+    assert "at most 95% of the clicks in a file of 2017-06-30 may be on products that the catalogue" in message
+    assert seen in message and "good.csv" not in message and "MAX_UNLISTED_SHARE=1" in message
+    assert len(stored(settings)) == 49
+    assert ingest(settings.model_copy(update={"max_unlisted_share": 1}))["product_not_in_catalogue"] == 49
 
 
 def test_a_session_may_come_back_to_a_product(settings: Settings) -> None:
