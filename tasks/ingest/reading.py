@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, materialise, named, open_parquet
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
 from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import (
@@ -176,9 +176,7 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
         alike.setdefault((str(pq.read_schema(file).remove_metadata()), numbers, is_utc), []).append(file)
     tables = [_as_text(open_parquet(engine, files), files[0], log, log_format) for files in alike.values()]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
-    rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
-    # Spark would write out what makes a time for each condition on it, and compute all of it for each use.
-    return rows if engine.name == "duckdb" else materialise(rows)
+    return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
 
 
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
