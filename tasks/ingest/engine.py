@@ -131,6 +131,16 @@ def materialise(table: ibis.Table) -> ibis.Table:
     return table.cache()
 
 
+@ibis.udf.scalar.builtin(name="reflect")  # type: ignore[untyped-decorator]
+def _called(of: str, method: str, text: str, compatible: bool) -> str:  # type: ignore[empty-body]
+    """Spark's way to what Java has."""
+
+
+def composed_by_java(text: ibis.Value) -> ibis.Value:
+    """A text in Unicode's normal form C, in Spark, which has no function of it; its ICU does. Null becomes empty."""
+    return _called("com.ibm.icu.text.Normalizer", "compose", ibis.coalesce(text, ""), False)
+
+
 def count_rows(table: ibis.Table) -> int:
     """The number of rows."""
     return int(table.count().to_pyarrow().as_py())

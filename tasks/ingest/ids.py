@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.ingest.input_files import LARGEST_WHOLE, digits_of, exceeds
+from tasks.ingest.engine import composed_by_java
+from tasks.ingest.input_files import LARGEST_WHOLE, digits_of
 
 AROUND = r"^[ \t]+|[ \t]+$"
 WITH_FRACTION = r"^-?\d+\.0+$"  # pandas, of a column with gaps: 1041453.0
@@ -70,21 +71,14 @@ def _composed(text: str) -> str:  # type: ignore[empty-body]
     """DuckDB's own."""
 
 
-@ibis.udf.scalar.builtin(name="reflect")  # type: ignore[untyped-decorator]
-def _called(of: str, method: str, text: str, compatible: bool) -> str:  # type: ignore[empty-body]
-    """Spark's way to what Java has: it has no normal forms itself, but ICU among its libraries."""
-
-
 def as_id(text: ibis.Value, engine: str, *, is_number: bool = False) -> ibis.Value:
     """The normal form of an id, as `normal_id` has it, and `whole_number` where its column is one of numbers."""
     if engine == "duckdb":
         text = _composed(text)
-    else:
-        may_be_composed = exceeds(text, text.length())  # it has letters beyond ASCII
-        composed = _called("com.ibm.icu.text.Normalizer", "compose", text, False)
-        text = ibis.ifelse(may_be_composed, composed, text)
-    may_have_blanks = (text < "!") | text.endswith(" ") | text.endswith("\t")  # few have, which are worth a pattern
-    text = ibis.ifelse(may_have_blanks, text.re_replace(AROUND, ""), text)
+        may_have_blanks = (text < "!") | text.endswith(" ") | text.endswith("\t")  # few have, which are worth a pattern
+        text = ibis.ifelse(may_have_blanks, text.re_replace(AROUND, ""), text)
+    else:  # Spark writes an expression out for each use
+        text = composed_by_java(text).re_replace(AROUND, "").nullif("")
     return _whole_number(text) if is_number else text
 
 

@@ -188,7 +188,7 @@ def _bits(text: str) -> int:  # type: ignore[empty-body]
     """The engine's own, which does not read the text, as counting its characters would."""
 
 
-def exceeds(text: ibis.Value, size: int | ibis.Value) -> ibis.Value:
+def exceeds(text: ibis.Value, size: int) -> ibis.Value:
     """Whether a text has more bytes than that."""
     return _bits(text) > 8 * size
 

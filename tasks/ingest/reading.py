@@ -16,7 +16,7 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.conversion import Readable, readable
-from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, materialise, named, open_parquet
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
 from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
@@ -170,9 +170,7 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
         for files in alike.values()
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
-    rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
-    # Spark would write out what makes a time for each condition on it, and compute all of it for each use.
-    return rows if engine.name == "duckdb" else materialise(rows)
+    return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
 
 
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import ibis
 
-from tasks.ingest.engine import named
+from tasks.ingest.engine import composed_by_java, named
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.time_spellings import SPELLINGS, as_iso, parts_of, pattern_of
 
@@ -95,12 +95,17 @@ def with_times(rows: ibis.Table, log_format: LogFormat, local: LocalTime) -> ibi
 
 
 def _spelled_out(rows: ibis.Table, patterns: Sequence[str]) -> ibis.Table:
-    """The rows with `spelled`: where `exact` is null, time_text as ISO 8601 writes it. Step by step, each of which is
-    used several times by the next."""
+    """The rows with `spelled`: where `exact` is null, time_text as ISO 8601 writes it.
+
+    Step by step, because each uses what the one before has made several times.
+    """
     rows = named(rows)
-    parts = parts_of(rows[TIME_TEXT], patterns, rows.get_backend().name)
-    rows = named(rows.mutate(parts=ibis.ifelse(rows.exact.isnull(), parts, None)))
-    return named(rows.mutate(spelled=ibis.ifelse(rows.parts.isnull(), None, as_iso(rows.parts))))
+    engine = rows.get_backend().name
+    rows = named(rows.mutate(parts=ibis.ifelse(rows.exact.isnull(), parts_of(rows[TIME_TEXT], patterns, engine), None)))
+    spelled = ibis.ifelse(rows.parts.isnull(), None, as_iso(rows.parts))
+    if engine != "duckdb":  # Spark pulls conditions, and all that they are made of, through whatever it can foresee
+        spelled = composed_by_java(spelled)
+    return named(rows.mutate(spelled=spelled))
 
 
 def _typed(column: ibis.Value, local: LocalTime) -> ibis.Value:

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.engine import duckdb_engine
 from tasks.ingest.ids import as_id, whole_number
 from tasks.ingest.input_files import Bounds
+from tasks.ingest.kinds import kind_of
 from tasks.ingest.text_files import text_to_parquet
 from tasks.operations.alike import as_ingested
 from tasks.settings import Settings
@@ -91,10 +93,9 @@ def test_doubles_are_the_whole_numbers_that_they_stand_for(number: int) -> None:
 )
 def test_a_column_of_a_file_says_whether_its_ids_are_numbers(ids: list[str], is_number: bool, tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
-    file.write_text("product_id,n\n" + "".join(f"{id_},1\n" for id_ in ids))
-    parsed = text_to_parquet(
-        file, {"product_id": "product_id"}, ("product_id",), tmp_path / "a.parquet", Bounds(10**6, 10**9)
-    )
+    file.write_text("product_id,title\n" + "".join(f"{id_},Mug\n" for id_ in ids))
+    kind, target = kind_of(file, file.name), tmp_path / "a.parquet"
+    parsed = text_to_parquet(file, kind, CatalogueFormat(), target, Bounds(10**6, 10**9))
     assert parsed.numbers.names == ({"product_id"} if is_number else set())
     assert pq.read_table(tmp_path / "a.parquet")["product_id"].to_pylist() == ids  # as written, until it is decided
 
