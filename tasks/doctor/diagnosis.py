@@ -66,10 +66,17 @@ class Diagnosis:
         return self.catalogue is not None and self.catalogue.delivered is self.log.delivered
 
     @property
+    def days(self) -> list[date]:
+        """Days that a night could be of: with clicks, and, of a log in folders, with a folder."""
+        if not self.facts:
+            return []
+        folders = self.trial.days if self.log.delivered.is_dated else self.facts.by_day
+        return [day for day in self.facts.by_day if day in folders and day not in self.facts.strange_days]
+
+    @property
     def night(self) -> date | None:
         """The last day that seems to be whole: of a log that breaks off, the one before its last."""
-        folders = self.trial.days if self.log.delivered.is_dated else {}
-        days = sorted(day for day in (self.facts.by_day if self.facts else ()) if not folders or day in folders)
+        days = self.days
         if len(days) > 1 and self.last_day_is_half:
             return days[-2]
         return days[-1] if days else None
@@ -77,9 +84,7 @@ class Diagnosis:
     @property
     def last_day_is_half(self) -> bool:
         """Whether the last day has less than a third of the clicks that the days before it have at the median."""
-        folders = self.trial.days if self.log.delivered.is_dated else {}
-        by_day = self.facts.by_day if self.facts else {}
-        counts = [count for day, count in by_day.items() if not folders or day in folders]
+        counts = [self.facts.by_day[day] for day in self.days] if self.facts else []
         before = sorted(counts[:-1])
         return len(before) >= 3 and counts[-1] < before[len(before) // 2] / 3
 

@@ -191,7 +191,7 @@ def _night(found: Diagnosis) -> Section:
 
 def commands(found: Diagnosis, log: Path, catalogue: Path | None) -> list[str]:
     """What to type next, in order; settings may stand in .env instead."""
-    said, days = formats(found), sorted(found.facts.by_day) if found.facts else []
+    said, days = formats(found), found.days
     typed: list[str] = []
     if said:
         beside = f" --catalogue {catalogue}" if catalogue else ""

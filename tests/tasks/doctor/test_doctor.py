@@ -236,6 +236,18 @@ def test_folders_cut_at_local_midnight_are_asked_for_their_zone(offset: int, tmp
     assert found.night == date(2017, 6, 30)
 
 
+def test_days_that_cannot_be_are_told_and_no_night_is_of_them(tmp_path: Path) -> None:
+    days = ["0001-01-02", *(f"2017-06-{day:02d}" for day in range(1, 10)), "2999-01-01"]
+    lines = [f"{day} 10:00:00,s,p{n}" for day in days for n in range(3)]
+    (tmp_path / "log.csv").write_text("\n".join(["event_time,session_id,product_id", *lines]))
+    found = looked_at(tmp_path / "log.csv")
+    assert found.night == date(2017, 6, 9)
+    (said,) = [finding for finding in findings_of(found) if "or after today" in finding.what]
+    assert said.what.startswith("6 (18%) clicks are of days before 1990-01-01")
+    assert found.facts
+    assert found.facts.gaps == []
+
+
 def test_sessions_that_are_events_make_no_pair(tmp_path: Path) -> None:
     lines = [f"2017-06-{1 + n % 9:02d} 10:00:00,s{n},p{n % 5}" for n in range(90)]
     (tmp_path / "log.csv").write_text("\n".join(["event_time,session_id,product_id", *lines]))
