@@ -28,7 +28,8 @@ class RowMaker:
         self._plain = [names[0] for names in self._sources.values()] if file_format.is_plain else None
         self._first_names = {names[0] for names in self._sources.values()}
         event_ids = self._sources.get(EVENT_ID, ())
-        self._numbers_ids = self._items is not None and not any(self._of_item(name) is not None for name in event_ids)
+        of_items = any(self._of_item(name) is not None for name in event_ids)
+        self._numbers_ids = bool(event_ids) and self._items is not None and not of_items
 
     def rows_of(self, record: object) -> list[Texts]:
         """The rows of a record: one, or one an item.
