@@ -16,8 +16,7 @@ from tasks.errors import BadInput
 from tasks.ingest.csv_records import Dialect, csv_records
 from tasks.ingest.input_files import check_width
 from tasks.ingest.lines import Block, Lines, Readable, joined, readable, with_last
-from tasks.ingest.nested import RowMaker, Texts
-from tasks.ingest.parsed_file import COLUMNS_KEPT, REST, ParsedFile, Rows, by_column
+from tasks.ingest.parsed_file import COLUMNS_KEPT, REST, Numbers, ParsedFile, RowBatch, Rows
 
 BATCH_BYTES = 4 << 20
 DELIMITERS = (",", ";", "\t", "|")
@@ -43,7 +42,7 @@ class CsvRows:
     sep: str | None = None
 
     def __post_init__(self) -> None:
-        self._maker = RowMaker(self.parsed.file_format)
+        self._batch = RowBatch(self.parsed)
 
     def rows(self, blocks: Iterator[Block]) -> Iterator[Rows]:
         """All rows; raises BadInput, the rest of a sentence about the file, for a header that cannot be read."""
@@ -163,23 +162,23 @@ class CsvRows:
         at_once = max(BATCH_BYTES // (1 + sum(map(len, names))), 1)  # as `rest` repeats the names in every row
         for start in range(0, len(numbers), at_once):
             some = table.slice(start, at_once).combine_chunks()
-            yield self._our_rows(
+            yield from self._our_rows(
                 {name: some[name].combine_chunks() for name in names}, numbers[start : start + at_once]
             )
 
-    def _our_rows(self, columns: dict[str, pa.Array], numbers: np.ndarray) -> Rows:
+    def _our_rows(self, columns: dict[str, pa.Array], numbers: Numbers) -> Iterator[Rows]:
         file_format = self.parsed.file_format
         if file_format.is_plain:
             names = {name: sources[0] for name, sources in file_format.sources.items()}
             ours = {name: columns[theirs] for name, theirs in names.items() if theirs in columns}
             others = {name: columns[name] for name in sorted(columns.keys() - set(names.values()))}
-            return ours | ({REST: _rest(others)} if others else {}), numbers
-        rows: list[tuple[int, Texts]] = []
+            yield ours | ({REST: _rest(others)} if others else {}), numbers
+            return
         for line, record in zip(numbers.tolist(), pa.table(columns).to_pylist(), strict=True):
-            self._maker.add_rows(
-                line, record, self._known.delimiter.join(record.values()), rows, self.parsed.unreadable
-            )
-        return by_column(rows, self.parsed)
+            self._batch.add(line, record, self._known.delimiter.join(record.values()))
+            if self._batch.is_full:
+                yield self._batch.take()
+        yield self._batch.take()
 
 
 def _without(pattern: re.Pattern[bytes], block: Block) -> Block:
@@ -194,7 +193,11 @@ def _unreadable_header(line: int, why: str) -> BadInput:
 
 
 def _split(line: bytes, delimiter: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line.decode(errors="replace"), newline=""), delimiter=delimiter), [])
+    text = line.decode(errors="replace")
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:  # of a field beyond all bounds: then it is no name, or this no delimiter
+        return [text]
 
 
 def _narrowed(left: Readable, too_wide: Mapping[int, pa_csv.InvalidRow], ragged: list[int]) -> Readable:

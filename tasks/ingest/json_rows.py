@@ -19,14 +19,14 @@ from tasks.ingest.lines import (
     too_long,
     with_last,
 )
-from tasks.ingest.nested import DECODER, RowMaker, Texts
-from tasks.ingest.parsed_file import ParsedFile, Rows, by_column
+from tasks.ingest.nested import DECODER
+from tasks.ingest.parsed_file import ParsedFile, RowBatch, Rows
+from tasks.ingest.unreadable import SHOWN_BYTES
 
 BATCH_BYTES = 4 << 20
 MAX_TRIES = 10_000  # of a file, to go on where a value does not end with its line
 NO_JSON = "no JSON"
 NEXT_OBJECT = re.compile(r"\}[ \t]*(?=\{)")  # where one object may end and the next begin, without a line end
-OBJECT_BEGINS = re.compile(r"[ \t]*\{")
 
 
 def json_rows(chunks: Iterator[bytes], parsed: ParsedFile, *, is_lines: bool) -> Iterator[Rows]:
@@ -65,20 +65,17 @@ class JsonRows:
     tries: int = 0
 
     def __post_init__(self) -> None:
-        self._maker = RowMaker(self.parsed.file_format)
-        self._rows: list[tuple[int, Texts]] = []
+        self._batch = RowBatch(self.parsed)
 
     def rows(self, blocks: Iterator[Block]) -> Iterator[Rows]:
         """All rows."""
         for block, is_last in with_last(blocks):
             whole = joined(self.carry, block)
             if whole is None and self.carry is not None:
-                self._read(self.carry, is_last=True)
-            self._read(whole or block, is_last=is_last)
-            yield by_column(self._rows, self.parsed)
-            self._rows = []
+                yield from self._read(self.carry, is_last=True)
+            yield from self._read(whole or block, is_last=is_last)
 
-    def _read(self, block: Block, *, is_last: bool) -> None:
+    def _read(self, block: Block, *, is_last: bool) -> Iterator[Rows]:
         self.carry = None
         left = readable(Records.of(Lines(block)), self.parsed.unreadable)
         lines, numbers = left.content.decode().split("\n"), left.numbers.tolist()
@@ -91,9 +88,12 @@ class JsonRows:
             else:
                 self._add(numbers[i], record, lines[i])
                 i += 1
+            if self._batch.is_full:
+                yield self._batch.take()
+        yield self._batch.take()
 
     def _add(self, number: int, record: object, text: str) -> None:
-        self._maker.add_rows(number, record, text, self._rows, self.parsed.unreadable)
+        self._batch.add(number, record, text)
         if isinstance(record, dict) and not record.keys() <= self.parsed.columns.keys():
             self.parsed.add_columns(list(record))
 
@@ -103,33 +103,33 @@ class JsonRows:
         What is no value is unreadable up to the next }{ of its line, or, where it goes on after the line, up to the
         next line that begins with {.
         """
-        line = lines[i].strip()
-        if not line:
+        line, place = lines[i].rstrip(), _after_blanks(lines[i], 0)
+        if place >= len(line):
             self.parsed.unreadable.add(numbers[i], NO_JSON, lines[i])
-        while line:
-            number, start = numbers[i], i
+        while place < len(line):
+            number, begins = numbers[i], place
             try:
-                record, end = DECODER.raw_decode(line)
+                record, place = DECODER.raw_decode(line, begins)
                 if not isinstance(record, dict):  # numbers and texts are not told apart without a line end
-                    line = self._without_unreadable(number, line)
+                    place = self._after_unreadable(number, line, begins)
                     continue
             except (json.JSONDecodeError, RecursionError) as error:
-                if getattr(error, "pos", 0) < len(line) or not OBJECT_BEGINS.match(line):
-                    line = self._without_unreadable(number, line)
+                if getattr(error, "pos", 0) < len(line) or line[begins] != "{":
+                    place = self._after_unreadable(number, line, begins)
                     continue
                 after = _lines_together(i, numbers)
-                whole = "\n".join([line, *lines[i + 1 : after]])
-                record, end, is_open = self._over_lines(whole)
+                whole = "\n".join([line[begins:], *lines[i + 1 : after]])
+                record, place, is_open = self._over_lines(whole)
                 if is_open and not is_last and after == len(numbers) and _may_go_on(whole, after - i):
                     self.carry = Block(f"{whole}\n".encode(), number)
                     return after
                 if record is None:
-                    self.parsed.unreadable.add(number, NO_JSON, line)
+                    self.parsed.unreadable.add(number, NO_JSON, line[begins:])
                     return self._next_object(i, after, lines)
-                i += whole.count("\n", 0, end)
-                line, end = lines[i].rstrip(), end - (whole.rfind("\n", 0, end) + 1) if i > start else end
-            self._add(number, record, line)
-            line = line[end:].lstrip()
+                i += whole.count("\n", 0, place)
+                line, place, begins = lines[i].rstrip(), place - (whole.rfind("\n", 0, place) + 1), 0
+            self._add(number, record, line[begins : begins + SHOWN_BYTES])
+            place = _after_blanks(line, place)
         return i + 1
 
     def _over_lines(self, whole: str) -> tuple[object, int, bool]:
@@ -142,17 +142,21 @@ class JsonRows:
             self.tries += 1
             return None, 0, getattr(error, "pos", 0) >= len(whole.rstrip())
 
-    def _without_unreadable(self, number: int, line: str) -> str:
-        """What follows an object that cannot be read, in the same line."""
-        found = NEXT_OBJECT.search(line)
+    def _after_unreadable(self, number: int, line: str, place: int) -> int:
+        """Where the line goes on after an object that cannot be read."""
+        found = NEXT_OBJECT.search(line, place)
         end = found.end() if found else len(line)
-        self.parsed.unreadable.add(number, NO_JSON, line[:end])
-        return line[end:].lstrip()
+        self.parsed.unreadable.add(number, NO_JSON, line[place : min(end, place + SHOWN_BYTES)])
+        return end
 
     def _next_object(self, i: int, after: int, lines: list[str]) -> int:
         indent = len(lines[i]) - len(lines[i].lstrip())
         begins = (place for place in range(i + 1, after) if lines[place][: indent + 1] == lines[i][: indent + 1])
         return next(begins, after)
+
+
+def _after_blanks(text: str, place: int) -> int:
+    return BLANK.match(text, place).end()  # type: ignore[union-attr]
 
 
 def _lines_together(i: int, numbers: list[int]) -> int:
@@ -169,16 +173,16 @@ def _may_go_on(whole: str, lines: int) -> bool:
 
 def _array_rows(chunks: Iterator[bytes], parsed: ParsedFile) -> Iterator[Rows]:
     """The place of an element in the array is its line."""
-    maker, rows, size = RowMaker(parsed.file_format), list[tuple[int, Texts]](), 0
+    batch, size = RowBatch(parsed), 0
     for number, element in enumerate(elements(chunks), 1):
         if element.size > MAX_LINE_BYTES:
             parsed.unreadable.add(number, too_long(), element.beginning)
         else:
-            maker.add_rows(number, element.value, element.beginning, rows, parsed.unreadable)
+            batch.add(number, element.value, element.beginning)
             if isinstance(element.value, dict) and not element.value.keys() <= parsed.columns.keys():
                 parsed.add_columns(list(element.value))
         size += element.size
-        if size >= BATCH_BYTES:
-            yield by_column(rows, parsed)
-            rows, size = [], 0
-    yield by_column(rows, parsed)
+        if size >= BATCH_BYTES or batch.is_full:
+            yield batch.take()
+            size = 0
+    yield batch.take()

@@ -1,5 +1,6 @@
 """Rows of text from values that may be nested: names with dots, lists of key and value, lists of items."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,6 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from tasks.ingest.file_format import FileFormat
-from tasks.ingest.unreadable import UnreadableLines
 
 Texts: TypeAlias = list[str | None]
 
@@ -16,6 +16,7 @@ Texts: TypeAlias = list[str | None]
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)
 EVENT_ID = "event_id"
 TEXT = {str, type(None)}
+MAX_ITEMS, MAX_SHARED = 10_000, 4096  # of a record, and characters of a text that each of its items repeats
 PATH_SIGN = " > "  # between the categories of a path
 
 
@@ -43,15 +44,6 @@ class RowMaker:
         except RecursionError:
             raise ValueError("JSON that is nested too deeply") from None
 
-    def add_rows(
-        self, line: int, record: object, text: str, rows: list[tuple[int, Texts]], unreadable: UnreadableLines
-    ) -> None:
-        """Append the rows of a record with its line, or note it, as it was written, as unreadable."""
-        try:
-            rows += [(line, texts) for texts in self.rows_of(record)]
-        except ValueError as error:
-            unreadable.add(line, str(error), text)
-
     def _plain_row(self, record: Mapping[str, Any]) -> Texts:
         texts = [*map(record.get, self._plain or ())]
         if not TEXT.issuperset(map(type, texts)):
@@ -64,12 +56,19 @@ class RowMaker:
             found = _decoded(value_at(record, self._items))
             if found:
                 items, others = found if isinstance(found, list) else [found], _without(record, self._items)
+        if len(items) > MAX_ITEMS:
+            raise ValueError(f"{self._items} holds {len(items):,} items, more than {MAX_ITEMS:,}")
+        shared = _rest(others, self._first_names)
+        if shared and len(items) > 1 and len(shared) > MAX_SHARED:
+            shared = f"{shared[: MAX_SHARED // 2]}... MD5 {_md5(shared)}"
         for number, item in enumerate(items, 1):
             texts = [self._first(record, item, name) for name in self._sources]
+            if len(items) > 1:
+                texts = [text and text[: MAX_SHARED + 1] for text in texts]  # a text that is so long is no id anyway
             if self._numbers_ids and number > 1:
                 place = list(self._sources).index(EVENT_ID)
                 texts[place] = texts[place] and f"{texts[place]}#{number}"
-            rest = [_rest(others, self._first_names)]
+            rest = [shared]
             if isinstance(item, dict):
                 rest.append(_rest({f"{self._items}.{name}": value for name, value in item.items()}, self._first_names))
             yield [*texts, "; ".join(filter(None, rest)) or None]
@@ -155,6 +154,10 @@ def _without(record: Mapping[str, Any], path: str) -> Mapping[str, Any]:
         if isinstance(inner, dict):
             return {**record, path[:dot]: _without(inner, path[dot + 1 :])}
     return record
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(errors="replace"), usedforsecurity=False).hexdigest()
 
 
 def _of_type(value: object) -> str | None:

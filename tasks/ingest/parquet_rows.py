@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
 from tasks.ingest.input_files import Bounds, actual_names
-from tasks.ingest.nested import RowMaker, Texts
-from tasks.ingest.parsed_file import ParsedFile, Rows, by_column, write_rows
+from tasks.ingest.parsed_file import ParsedFile, RowBatch, Rows, write_rows
 from tasks.ingest.unreadable import UnreadableLines
 
 ROWS_AT_ONCE = 256  # each may hold a long text
@@ -61,18 +60,18 @@ def _called_otherwise(file_format: FileFormat, names: Sequence[str]) -> dict[str
 
 
 def _rows(file: Path, called: dict[str, str], parsed: ParsedFile, bounds: Bounds) -> Iterator[Rows]:
-    maker, first = RowMaker(parsed.file_format), 1
+    made, first = RowBatch(parsed), 1
     content = pq.ParquetFile(file)
     wanted = {called_so for called_so, name in called.items() if name in parsed.wanted} | parsed.wanted
     names = [field.name for field in content.schema_arrow if field.name in wanted or is_plain(field.type)]
     for batch in content.iter_batches(ROWS_AT_ONCE, columns=names):
         bounds.check_rows(parsed.lines)
         columns = {called.get(name, name): _values(batch[name]) for name in batch.schema.names}
-        rows: list[tuple[int, Texts]] = []
         for line, values in enumerate(zip(*columns.values(), strict=True), first):
-            record = dict(zip(columns, values, strict=True))
-            maker.add_rows(line, record, str(record), rows, parsed.unreadable)
-        yield by_column(rows, parsed)
+            made.add(line, dict(zip(columns, values, strict=True)))
+            if made.is_full:
+                yield made.take()
+        yield made.take()
         first += len(batch)
 
 

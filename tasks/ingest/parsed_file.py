@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.ingest.file_format import FileFormat
-from tasks.ingest.nested import Texts
+from tasks.ingest.nested import RowMaker, Texts
 from tasks.ingest.unreadable import UnreadableLines
 
 COLUMNS_KEPT = 100  # of a file that has a new one in every line
+MAX_CHARACTERS = 32 << 20  # of rows of items that wait to be written
 LINE, REST = "line", "rest"
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -62,8 +63,40 @@ def write_rows(rows: Iterator[Rows], parsed: ParsedFile, target: Path) -> None:
             parsed.rows += len(numbers)
 
 
-def by_column(rows: Sequence[tuple[int, Texts]], parsed: ParsedFile) -> Rows:
-    """Rows of text, with the line of each, as columns."""
+class RowBatch:
+    """Rows of text of some records, and the line of each; is_full: their items repeat so much that it is time to write.
+
+    What is no row is noted as unreadable.
+    """
+
+    def __init__(self, parsed: ParsedFile) -> None:
+        self._parsed, self._maker = parsed, RowMaker(parsed.file_format)
+        self._rows: list[tuple[int, Texts]] = []
+        self._characters = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it holds as many characters as may be in memory."""
+        return self._characters > MAX_CHARACTERS
+
+    def add(self, line: int, record: object, text: str | None = None) -> None:
+        """Take a record, and how it was written, if that is known."""
+        try:
+            rows = self._maker.rows_of(record)
+        except ValueError as error:
+            self._parsed.unreadable.add(line, str(error), text or str(record))
+            return
+        self._rows += [(line, texts) for texts in rows]
+        if len(rows) > 1:
+            self._characters += len(rows) * sum(len(text or "") for text in rows[0])
+
+    def take(self) -> Rows:
+        """The rows as columns; none are left."""
+        rows, self._rows, self._characters = self._rows, [], 0
+        return _by_column(rows, self._parsed)
+
+
+def _by_column(rows: Sequence[tuple[int, Texts]], parsed: ParsedFile) -> Rows:
     columns = zip(*(texts for _, texts in rows), strict=True)
     arrays = {
         name: _as_array(column) for name, column in zip((*parsed.file_format.sources, REST), columns, strict=False)

@@ -77,7 +77,7 @@ OF_ITEMS = {"items": "bought", "columns": {"product_id": ["bought.id", "product_
 
 
 def deliver_items(folder: Path) -> None:
-    """Orders of several products, as JSON and as Parquet, one of a type that is left out and one with text for bytes."""
+    """Orders of several products, as JSON and as Parquet, one of a type that is left out."""
     orders = [
         {"event_time": f"2017-06-30 0{hour}:00", "user_id": f"u{hour}", "event_id": f"e{hour}", "event_type": kind,
          "bought": [{"id": f"p{hour}"}, {"id": "p0"}]}

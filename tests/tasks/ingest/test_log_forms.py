@@ -38,8 +38,9 @@ def counted(settings: Settings, tmp_path: Path) -> tuple[Settings, dict[str, flo
     deliver(settings, "hour=10/_SUCCESS", b"")
     deliver(settings, "hour=10/part-0", glued.encode())
     deliver(settings, "hour=11/part-0", b"\n".join([json.dumps(event(5, ["d"], "e")).encode(), b"{oops}"]))
-    csv = 'context;event_time;event_type;products\n"{""session"": ""s6""}";2017-06-30 11:00;order;"[{""id"": ""f""},\n{""id"": ""g""}]"\n'
-    deliver(settings, "hour=12/export.csv", csv.encode() + b'"{""session"": ""s7""}";noon;order;"[{""id"": ""h""}]"\n')
+    csv = ['"{""session"": ""s6""}";2017-06-30 11:00;order;"[{""id"": ""f""},\n{""id"": ""g""}]"']
+    csv += ['"{""session"": ""s7""}";noon;order;"[{""id"": ""h""}]"\n']
+    deliver(settings, "hour=12/export.csv", "\n".join(["context;event_time;event_type;products", *csv]).encode())
     typed = pa.Table.from_pylist([event(8, "i", "j"), event(9, event_type="page_ping")])
     deliver(settings, "hour=13/.part-0.crc", b"")
     pq.write_table(typed, deliver(settings, "hour=13/part-0", b""))
@@ -59,7 +60,8 @@ def test_every_row_is_counted_once_and_told_where_it_was(counted: tuple[Settings
     ]  # fmt: skip
     refused = sorted((row["rule"], row["file"], row["row"], row["event_type"]) for row in stored(settings, QUARANTINE))
     assert [row[:3] for row in refused] == [
-        ("missing_product", "hour=10/part-0", 1), ("other_event", "hour=10/part-0", 1), ("other_event", "hour=13/part-0", 2),
+        ("missing_product", "hour=10/part-0", 1),
+        ("other_event", "hour=10/part-0", 1), ("other_event", "hour=13/part-0", 2),
         ("unparsable_time", "hour=12/export.csv", 4), ("unreadable_line", "hour=11/part-0", 1),
         ("unreadable_line", "hour=11/part-0", 2),
     ]  # fmt: skip

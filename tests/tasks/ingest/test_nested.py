@@ -206,3 +206,18 @@ def test_a_list_in_a_column_of_parquet_is_refused_with_what_to_say(tmp_path: Pat
         read(tmp_path / "log.parquet", LogFormat())
     (row,) = read(tmp_path / "log.parquet", LogFormat(items="product_id"))[0]
     assert row["product_id"] == "p"
+
+
+def test_items_that_repeat_much_of_their_record_are_bounded(tmp_path: Path) -> None:
+    log_format = LogFormat(items="items", columns={"product_id": "items"})
+    note = "x" * 100_000
+    first, second = rows_of({"items": ["a", "b"], "note": note, "session_id": note}, log_format)
+    assert first["rest"] == second["rest"] and len(first["rest"] or "") < 4_200
+    assert len(first["session_id"] or "") == 4_097  # which is refused as an id that long is
+    with pytest.raises(ValueError, match="items holds 10,001 items, more than 10,000"):
+        rows_of({"items": list(range(10_001))}, log_format)
+    file = tmp_path / "log.jsonl"
+    row = {"event_time": "t", "session_id": "s", "note": note[:4_000], "items": list(range(9_000))}
+    file.write_text((json.dumps(row) + "\n") * 3)
+    rows, _ = read(file, log_format)
+    assert len(rows) == 27_000
