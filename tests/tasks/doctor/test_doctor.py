@@ -141,6 +141,21 @@ def test_wrong_input_is_told_in_words(make, words, said: str, tmp_path: Path) ->
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+def test_a_format_that_is_set_is_looked_at(tmp_path: Path) -> None:
+    file, given = spreadsheet(tmp_path), tmp_path / "given.json"
+    columns = {"event_time": "Bestelldatum", "product_id": "Artikelnummer", "session_id": "Kundennummer"}
+    said = {"columns": columns, "delimiter": ";", "encoding": "cp1252", "time_format": "%d.%m.%Y %H:%M"}
+    given.write_text(json.dumps(said))
+    found = diagnose(file, None, Settings().model_copy(update={"log_format": given}), 64, 31)
+    assert {guess.ours: guess.theirs for guess in found.log.proposal.columns} == columns
+    assert found.facts
+    assert found.facts.sessions.largest[0].startswith("K")
+    report = report_of(found, file, None)
+    assert list(report.files) == ["CATALOGUE_FORMAT"]
+    assert "LOG_FORMAT is set, and is used." in report.sections[0].said
+    assert any(f"LOG_FORMAT={given} " in command for command in report.commands)
+
+
 def test_columns_that_nothing_looks_like_stop_a_night_and_are_named(tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
     file.write_text("a,b\nx,1\ny,2\n")
