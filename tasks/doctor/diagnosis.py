@@ -17,16 +17,16 @@ from tasks.doctor.facts import Facts, facts_of
 from tasks.doctor.forecast import Forecast, forecast
 from tasks.doctor.mapping import guess_catalogue, guess_log
 from tasks.doctor.peek import Column, Peek, peek
-from tasks.doctor.proposal import Proposal, propose_catalogue, propose_log
+from tasks.doctor.proposal import Proposal, given, propose_catalogue, propose_log
 from tasks.doctor.titles import Writing, writing_of
 from tasks.doctor.trial import Trial, clicks_of, try_days, try_export
 from tasks.errors import BadInput, TaskError
 from tasks.ingest.by_day import lend
 from tasks.ingest.catalogue import Catalogue, Delivery, read_catalogue
-from tasks.ingest.catalogue_format import CatalogueFormat
+from tasks.ingest.catalogue_format import CatalogueFormat, read_catalogue_format
 from tasks.ingest.catalogue_of_log import catalogue_of_log
 from tasks.ingest.engine import duckdb_engine
-from tasks.ingest.log_format import LogFormat
+from tasks.ingest.log_format import LogFormat, read_log_format
 from tasks.settings import Settings
 
 PEEKED_FILES = 5
@@ -66,10 +66,17 @@ class Diagnosis:
         return self.catalogue is not None and self.catalogue.delivered is self.log.delivered
 
     @property
+    def days(self) -> list[date]:
+        """Days that a night could be of: with clicks, and, of a log in folders, with a folder."""
+        if not self.facts:
+            return []
+        folders = self.trial.days if self.log.delivered.is_dated else self.facts.by_day
+        return [day for day in self.facts.by_day if day in folders and day not in self.facts.strange_days]
+
+    @property
     def night(self) -> date | None:
         """The last day that seems to be whole: of a log that breaks off, the one before its last."""
-        folders = self.trial.days if self.log.delivered.is_dated else {}
-        days = sorted(day for day in (self.facts.by_day if self.facts else ()) if not folders or day in folders)
+        days = self.days
         if len(days) > 1 and self.last_day_is_half:
             return days[-2]
         return days[-1] if days else None
@@ -77,9 +84,7 @@ class Diagnosis:
     @property
     def last_day_is_half(self) -> bool:
         """Whether the last day has less than a third of the clicks that the days before it have at the median."""
-        folders = self.trial.days if self.log.delivered.is_dated else {}
-        by_day = self.facts.by_day if self.facts else {}
-        counts = [count for day, count in by_day.items() if not folders or day in folders]
+        counts = [self.facts.by_day[day] for day in self.days] if self.facts else []
         before = sorted(counts[:-1])
         return len(before) >= 3 and counts[-1] < before[len(before) // 2] / 3
 
@@ -96,10 +101,10 @@ def diagnose(log: Path, catalogue: Path | None, settings: Settings, most_mib: in
         (folder / "catalogue").mkdir()
         found = _open(log, folder / "log", most_mib, most_days)
         listed = _open(catalogue, folder / "catalogue", most_mib, 1) if catalogue else None
-        _propose(found, listed)
+        _propose(found, listed, settings)
         diagnosis = Diagnosis(settings, found, listed)
         if not listed:
-            diagnosis.catalogue = _titles_of(found)
+            diagnosis.catalogue = _titles_of(found, settings)
         _read_catalogue(diagnosis, folder)
         _try(diagnosis, folder)
         return diagnosis
@@ -136,14 +141,17 @@ def _join(found: Peek, other: Peek) -> None:
     found.rows += other.rows
 
 
-def _propose(log: Source, catalogue: Source | None) -> None:
-    """Each file's product ids tell which column of the other has them."""
-    log.proposal = propose_log(log.peek, guess_log(log.peek))
+def _propose(log: Source, catalogue: Source | None, settings: Settings) -> None:
+    """Formats that are set are looked at; else each file's product ids tell which column of the other has them."""
+    is_set = settings.log_format is not None
+    log.proposal = given(log.peek, read_log_format(settings)) if is_set else propose_log(log.peek, guess_log(log.peek))
     if not catalogue:
         return
-    guesses = guess_catalogue(catalogue.peek, _ids(log))
-    catalogue.proposal = propose_catalogue(catalogue.peek, guesses)
-    if not log.proposal.preset:
+    if settings.catalogue_format:
+        catalogue.proposal = given(catalogue.peek, read_catalogue_format(settings))
+    else:
+        catalogue.proposal = propose_catalogue(catalogue.peek, guess_catalogue(catalogue.peek, _ids(log)))
+    if not log.proposal.preset and not is_set:
         log.proposal = propose_log(log.peek, guess_log(log.peek, _ids(catalogue)))
 
 
@@ -152,9 +160,12 @@ def _ids(source: Source) -> set[str]:
     return set(source.peek.columns[path].texts) if path else set()
 
 
-def _titles_of(log: Source) -> Source | None:
+def _titles_of(log: Source, settings: Settings) -> Source | None:
     """The log as a catalogue: order lines and events often say what their products are called."""
-    proposal = propose_catalogue(log.peek, guess_catalogue(log.peek, _ids(log)))
+    if settings.catalogue_format:
+        proposal = given(log.peek, read_catalogue_format(settings))
+    else:
+        proposal = propose_catalogue(log.peek, guess_catalogue(log.peek, _ids(log)))
     return None if proposal.lacks else Source(log.delivered, log.sample, log.peek, proposal)
 
 

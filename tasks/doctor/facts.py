@@ -4,13 +4,15 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from tasks.night import OLDEST
 
 EXAMPLES = 3
 QUIET_HOURS = 8
@@ -61,10 +63,17 @@ class Facts:
     @property
     def gaps(self) -> list[date]:
         """Days between the first and the last that have no click."""
-        if not self.by_day:
+        days = [day for day in self.by_day if day not in self.strange_days]
+        if not days:
             return []
-        first, last = min(self.by_day), max(self.by_day)
+        first, last = min(days), max(days)
         return [day for n in range((last - first).days) if (day := first + timedelta(days=n)) not in self.by_day]
+
+    @property
+    def strange_days(self) -> list[date]:
+        """Days before any shop had clicks, and days that have not come."""
+        today = datetime.now(UTC).date()
+        return [day for day in self.by_day if not OLDEST <= day <= today]
 
     @property
     def quiet(self) -> int | None:

@@ -10,6 +10,7 @@ from typing import Literal
 from tasks.doctor.diagnosis import Diagnosis
 from tasks.ingest.catalogue_of_log import NO_TITLES
 from tasks.ingest.log_format import LIST_EVENTS
+from tasks.night import OLDEST
 
 Level = Literal["stops a night", "look at it", "good to know"]
 LEVELS: tuple[Level, ...] = ("stops a night", "look at it", "good to know")
@@ -177,8 +178,15 @@ def _times(found: Diagnosis) -> Iterator[Finding]:
             f"days between the first and the last have no click: {len(facts.gaps):,}{weekly}",
             "deliver them if something was clicked", [str(day) for day in facts.gaps[:3]],
         )  # fmt: skip
+    if facts.strange_days:
+        rows = sum(facts.by_day[day] for day in facts.strange_days)
+        yield Finding(
+            "look at it", f"{share(rows, found.trial.accepted)} clicks are of days before {OLDEST} or after today",
+            "see whether time_unit, time_format or the clock of who writes the log is wrong",
+            [str(day) for day in facts.strange_days[:3]],
+        )  # fmt: skip
     if found.last_day_is_half:
-        last = max(facts.by_day)
+        last = found.days[-1]
         yield Finding(
             "look at it", f"the last day, {last}, has {facts.by_day[last]:,} clicks, a fraction of the days before",
             f"run the night of {found.night}: half a day misleads the held-out figures",

@@ -171,8 +171,10 @@ def _fits_product(column: Column, known_ids: frozenset[str]) -> Fit:
 
 def _fits_group(column: Column) -> Fit:
     distinct = len(set(column.texts))
-    if column.blank_share > 0.6 or (distinct < 2 and len(column.values) > 20):
+    if column.blank_share > 0.6:
         return NO_FIT
+    if distinct < 2 and len(column.values) > 20:
+        return Fit(0.3, "all rows share one value")
     per_value = len(column.values) / max(distinct, 1)
     return Fit(1.0, f"{per_value:.1f} rows share a value on average") if per_value < 1_000 else NO_FIT
 

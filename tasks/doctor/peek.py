@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import charset_normalizer
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.errors import BadInput
@@ -247,8 +248,7 @@ def _parquet(file: Path) -> Peek:
         opened = pq.ParquetFile(file)
         if not opened.metadata.num_rows:
             raise BadInput("holds no row: deliver it again")
-        batches = opened.iter_batches(batch_size=PEEKED_ROWS)
-        _fill(found, next(batches).to_pylist())
+        _fill(found, _rows(next(opened.iter_batches(batch_size=PEEKED_ROWS))))
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"does not read as Parquet: {error}; write the file again") from error
     for name in opened.schema_arrow.names:
@@ -257,10 +257,26 @@ def _parquet(file: Path) -> Peek:
     return found
 
 
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows; times beyond the years 1 to 9999, which Python has none for, are blank."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (OverflowError, ValueError):
+        columns = [_within_years(column) if pa.types.is_timestamp(column.type) else column for column in batch.columns]
+        rows = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    return rows
+
+
+def _within_years(times: pa.Array) -> pa.Array:
+    year = pc.year(times)
+    return pc.if_else(pc.and_(pc.greater(year, 1), pc.less(year, 9999)), times, pa.scalar(None, times.type))
+
+
 def _fill(found: Peek, records: Iterable[Mapping[str, Any]]) -> None:
     columns: dict[str, Column] = defaultdict(Column)
     for record in records:
         for path, value in _flat(record, "", found):
+            path, value = _printable(path), _printable(value)
             if value is None or (isinstance(value, str) and not value.strip()):
                 columns[path].blank += 1
             else:
@@ -270,6 +286,13 @@ def _fill(found: Peek, records: Iterable[Mapping[str, Any]]) -> None:
         if not any(path.startswith(f"{items}.") for items in found.lists):  # what a record leaves out is blank
             column.blank += max(found.rows - column.blank - len(column.values), 0)
     found.columns = dict(columns)
+
+
+def _printable(value: Any) -> Any:
+    """Half of a surrogate pair, which JSON may write and nothing can show, as a question mark."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode(errors="replace").decode()
 
 
 def _flat(record: Mapping[str, Any], above: str, found: Peek) -> Iterator[tuple[str, Any]]:

@@ -7,10 +7,12 @@ from typing import Any
 from tasks.doctor.mapping import Guess, guess_event_types
 from tasks.doctor.peek import Column, Peek
 from tasks.doctor.times import TimeShape, time_shape
+from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.log_format import ALL_OTHERS, EVENT_TYPES, LIST_EVENTS, LogFormat
 from tasks.ingest.presets import Of, presets
 
 NEEDED = {"log": ("event_time", "product_id"), "catalogue": ("product_id", "title")}
+OURS = (*EVENT_TYPES, *LIST_EVENTS)
 Sources = Mapping[str, str | list[str]]
 
 
@@ -18,7 +20,8 @@ Sources = Mapping[str, str | list[str]]
 class Proposal:
     """A format as a dictionary, the preset it names, our columns with the file's, and what could not be told.
 
-    columns: of a preset those that the file has; of none, the guesses.
+    columns: of a preset those that the file has; of none, the guesses. setting: LOG_FORMAT or CATALOGUE_FORMAT, where
+    it is set already and is looked at in the place of a proposal.
     """
 
     format: dict[str, Any] = field(default_factory=dict)
@@ -27,6 +30,7 @@ class Proposal:
     time: TimeShape | None = None
     types: dict[str, str | None] = field(default_factory=dict)
     lacks: list[str] = field(default_factory=list)
+    setting: str = ""
 
 
 def propose_log(found: Peek, guesses: Sequence[Guess]) -> Proposal:
@@ -52,6 +56,25 @@ def propose_log(found: Peek, guesses: Sequence[Guess]) -> Proposal:
     has_group = "session_id" in theirs or "user_id" in theirs
     proposal.lacks = [column for column in NEEDED["log"] if column not in theirs]
     proposal.lacks += [] if has_group else ["session_id or user_id"]
+    return proposal
+
+
+def given(found: Peek, file_format: LogFormat | CatalogueFormat) -> Proposal:
+    """The format that is set, as a proposal; columns: those that it names, and ours, as far as the file has them."""
+    if file_format.header and len(file_format.header) == len(found.columns):
+        _name_columns(found, file_format.header)
+    columns = {ours: list(sources) for ours, sources in file_format.sources.items()}
+    proposal = Proposal(file_format.model_dump(exclude_defaults=True), file_format.preset or "")
+    proposal.setting = file_format.setting
+    proposal.columns = _of(found, columns, f"{file_format.setting} says so")
+    theirs = {guess.ours: guess.theirs for guess in proposal.columns}
+    of: Of = "log" if isinstance(file_format, LogFormat) else "catalogue"
+    proposal.lacks = [column for column in NEEDED[of] if column not in theirs]
+    if "event_time" in theirs:
+        proposal.time = time_shape(found.columns[theirs["event_time"]].values)
+    if "event_type" in theirs and isinstance(file_format, LogFormat):
+        seen = dict.fromkeys(found.columns[theirs["event_type"]].texts)
+        proposal.types = {kind: file_format.event_types.get(kind, kind if kind in OURS else None) for kind in seen}
     return proposal
 
 
@@ -119,8 +142,12 @@ def _name_columns(found: Peek, header: Sequence[str]) -> None:
 
 
 def _of_preset(found: Peek, columns: Sources, name: str) -> list[Guess]:
+    return _of(found, columns, f"the preset {name} says so")
+
+
+def _of(found: Peek, columns: Sources, why: str) -> list[Guess]:
     theirs = {ours: _first(found, source) for ours, source in columns.items()}
-    return [Guess(ours, path, "sure", f"the preset {name} says so") for ours, path in theirs.items() if path]
+    return [Guess(ours, path, "sure", why) for ours, path in theirs.items() if path]
 
 
 def _file_format(found: Peek) -> dict[str, Any]:
@@ -155,8 +182,7 @@ def _time_format(shape: TimeShape | None, unit: str | None) -> dict[str, Any]:
 
 def _event_types(proposal: Proposal, known: Mapping[str, str | None]) -> dict[str, Any]:
     """Types that are called otherwise than ours; where only some are of interest, the others by "*"."""
-    ours = (*EVENT_TYPES, *LIST_EVENTS)
-    left = {value: kind for value, kind in proposal.types.items() if value not in known and value not in ours}
+    left = {value: kind for value, kind in proposal.types.items() if value not in known and value not in OURS}
     proposal.types = {value: known.get(value, kind) for value, kind in proposal.types.items()}
     told: dict[str, str | None] = {value: kind for value, kind in left.items() if kind}
     if any(kind is None for kind in left.values()) and ALL_OTHERS not in known:

@@ -61,9 +61,10 @@ def report_of(found: Diagnosis, log: Path, catalogue: Path | None) -> Report:
 
 def formats(found: Diagnosis) -> dict[str, str]:
     """The files to write, by setting: LOG_FORMAT and CATALOGUE_FORMAT, where anything differs from our own contract."""
-    said = {"LOG_FORMAT": found.log.proposal.format}
+    proposals = {"LOG_FORMAT": found.log.proposal}
     if found.catalogue:
-        said["CATALOGUE_FORMAT"] = found.catalogue.proposal.format
+        proposals["CATALOGUE_FORMAT"] = found.catalogue.proposal
+    said = {name: proposal.format for name, proposal in proposals.items() if not proposal.setting}
     return {name: json.dumps(format_, indent=2, ensure_ascii=False) + "\n" for name, format_ in said.items() if format_}
 
 
@@ -97,7 +98,9 @@ def _presets(found: Diagnosis) -> list[str]:
     named = {"log": found.log.proposal.preset}
     if found.catalogue:
         named["catalogue"] = found.catalogue.proposal.preset
-    return [f"The {of} is {presets()[name]['what']}: preset {name}." for of, name in named.items() if name]
+    said = [f"The {of} is {presets()[name]['what']}: preset {name}." for of, name in named.items() if name]
+    sources = (found.log, found.catalogue) if found.catalogue else (found.log,)
+    return said + [f"{source.proposal.setting} is set, and is used." for source in sources if source.proposal.setting]
 
 
 def _columns(title: str, source: Source, *, others: bool = True) -> Section:
@@ -191,12 +194,13 @@ def _night(found: Diagnosis) -> Section:
 
 def commands(found: Diagnosis, log: Path, catalogue: Path | None) -> list[str]:
     """What to type next, in order; settings may stand in .env instead."""
-    said, days = formats(found), sorted(found.facts.by_day) if found.facts else []
+    said, days = formats(found), found.days
     typed: list[str] = []
     if said:
         beside = f" --catalogue {catalogue}" if catalogue else ""
         typed.append(f"python -m tasks doctor --log {log}{beside} --write log_format.json")
-    settings = {name: file for name, file in FILES.items() if name in said}
+    given = {"LOG_FORMAT": found.settings.log_format, "CATALOGUE_FORMAT": found.settings.catalogue_format}
+    settings = {name: str(given[name] or file) for name, file in FILES.items() if name in said or given[name]}
     settings |= {"CATALOGUE_URL": str(catalogue)} if catalogue else {}
     if found.log.delivered.is_dated:
         settings["CLICK_LOG_URL"] = str(log)

@@ -8,7 +8,7 @@ import numpy as np
 from tasks.ingest.lines import MAX_LINE_BYTES, MAX_RECORD_LINES, NEWLINE, QUOTE, RETURN, Flags, Lines, Records
 from tasks.ingest.parsed_file import Numbers
 
-TAB = ord("\t")
+TAB, FEW = ord("\t"), 16
 NEVER_CLOSES, HOLDS_RETURN = "a quote never closes", "holds a carriage return"
 WITHIN_QUOTES = re.compile(rb'"(?:[^"]++|"")*+"')
 
@@ -32,7 +32,10 @@ class Dialect(NamedTuple):
         quoted, plain = rb'"(?:[^"]++|"")*+"', rb'[^"\n' + d + rb"][^\n" + d + rb"]*+"
         field = rb"(?:" + quoted + rb"(?=" + d + rb"|\r?\n)|" + plain + rb"|)"
         closed = rb"(?:" + quoted + rb"[^" + d + rb"]*+|" + plain + rb"|)"
-        whole = re.compile(field + rb"(?:" + d + field + rb")*+\r?\n")
+        most = (
+            b"*+" if columns is None else b"{0,%d}+" % (columns + FEW)
+        )  # or a stray quote would be read on from for long
+        whole = re.compile(field + rb"(?:" + d + field + rb")" + most + rb"\r?\n")
         return cls(delimiter[0], columns, whole, re.compile(rb"(?:" + closed + d + rb')*+"(?:[^"]++|"")*+'))
 
 

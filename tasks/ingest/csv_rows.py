@@ -193,7 +193,11 @@ def _unreadable_header(line: int, why: str) -> BadInput:
 
 
 def _split(line: bytes, delimiter: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line.decode(errors="replace"), newline=""), delimiter=delimiter), [])
+    text = line.decode(errors="replace")
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:  # of a field beyond all bounds: then it is no name, or this no delimiter
+        return [text]
 
 
 def _narrowed(left: Readable, too_wide: Mapping[int, pa_csv.InvalidRow], ragged: list[int]) -> Readable:

@@ -21,12 +21,12 @@ from tasks.ingest.lines import (
 )
 from tasks.ingest.nested import DECODER
 from tasks.ingest.parsed_file import ParsedFile, RowBatch, Rows
+from tasks.ingest.unreadable import SHOWN_BYTES
 
 BATCH_BYTES = 4 << 20
 MAX_TRIES = 10_000  # of a file, to go on where a value does not end with its line
 NO_JSON = "no JSON"
 NEXT_OBJECT = re.compile(r"\}[ \t]*(?=\{)")  # where one object may end and the next begin, without a line end
-OBJECT_BEGINS = re.compile(r"[ \t]*\{")
 
 
 def json_rows(chunks: Iterator[bytes], parsed: ParsedFile, *, is_lines: bool) -> Iterator[Rows]:
@@ -103,33 +103,33 @@ class JsonRows:
         What is no value is unreadable up to the next }{ of its line, or, where it goes on after the line, up to the
         next line that begins with {.
         """
-        line = lines[i].strip()
-        if not line:
+        line, place = lines[i].rstrip(), _after_blanks(lines[i], 0)
+        if place >= len(line):
             self.parsed.unreadable.add(numbers[i], NO_JSON, lines[i])
-        while line:
-            number, start = numbers[i], i
+        while place < len(line):
+            number, begins = numbers[i], place
             try:
-                record, end = DECODER.raw_decode(line)
+                record, place = DECODER.raw_decode(line, begins)
                 if not isinstance(record, dict):  # numbers and texts are not told apart without a line end
-                    line = self._without_unreadable(number, line)
+                    place = self._after_unreadable(number, line, begins)
                     continue
             except (json.JSONDecodeError, RecursionError) as error:
-                if getattr(error, "pos", 0) < len(line) or not OBJECT_BEGINS.match(line):
-                    line = self._without_unreadable(number, line)
+                if getattr(error, "pos", 0) < len(line) or line[begins] != "{":
+                    place = self._after_unreadable(number, line, begins)
                     continue
                 after = _lines_together(i, numbers)
-                whole = "\n".join([line, *lines[i + 1 : after]])
-                record, end, is_open = self._over_lines(whole)
+                whole = "\n".join([line[begins:], *lines[i + 1 : after]])
+                record, place, is_open = self._over_lines(whole)
                 if is_open and not is_last and after == len(numbers) and _may_go_on(whole, after - i):
                     self.carry = Block(f"{whole}\n".encode(), number)
                     return after
                 if record is None:
-                    self.parsed.unreadable.add(number, NO_JSON, line)
+                    self.parsed.unreadable.add(number, NO_JSON, line[begins:])
                     return self._next_object(i, after, lines)
-                i += whole.count("\n", 0, end)
-                line, end = lines[i].rstrip(), end - (whole.rfind("\n", 0, end) + 1) if i > start else end
-            self._add(number, record, line)
-            line = line[end:].lstrip()
+                i += whole.count("\n", 0, place)
+                line, place, begins = lines[i].rstrip(), place - (whole.rfind("\n", 0, place) + 1), 0
+            self._add(number, record, line[begins : begins + SHOWN_BYTES])
+            place = _after_blanks(line, place)
         return i + 1
 
     def _over_lines(self, whole: str) -> tuple[object, int, bool]:
@@ -142,17 +142,21 @@ class JsonRows:
             self.tries += 1
             return None, 0, getattr(error, "pos", 0) >= len(whole.rstrip())
 
-    def _without_unreadable(self, number: int, line: str) -> str:
-        """What follows an object that cannot be read, in the same line."""
-        found = NEXT_OBJECT.search(line)
+    def _after_unreadable(self, number: int, line: str, place: int) -> int:
+        """Where the line goes on after an object that cannot be read."""
+        found = NEXT_OBJECT.search(line, place)
         end = found.end() if found else len(line)
-        self.parsed.unreadable.add(number, NO_JSON, line[:end])
-        return line[end:].lstrip()
+        self.parsed.unreadable.add(number, NO_JSON, line[place : min(end, place + SHOWN_BYTES)])
+        return end
 
     def _next_object(self, i: int, after: int, lines: list[str]) -> int:
         indent = len(lines[i]) - len(lines[i].lstrip())
         begins = (place for place in range(i + 1, after) if lines[place][: indent + 1] == lines[i][: indent + 1])
         return next(begins, after)
+
+
+def _after_blanks(text: str, place: int) -> int:
+    return BLANK.match(text, place).end()  # type: ignore[union-attr]
 
 
 def _lines_together(i: int, numbers: list[int]) -> int:

@@ -47,7 +47,9 @@ def parquet_to_rows(file: Path, file_format: FileFormat, target: Path, bounds: B
     called = {theirs: name for name, theirs in _called_otherwise(file_format, names).items()}
     try:
         write_rows(_rows(file, called, parsed, bounds), parsed, target)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # of the disk, not of the content
+            raise
         raise BadInput(f"does not read as .parquet: {error}; write the file again") from error
     return parsed
 

@@ -141,6 +141,21 @@ def test_wrong_input_is_told_in_words(make, words, said: str, tmp_path: Path) ->
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+def test_a_format_that_is_set_is_looked_at(tmp_path: Path) -> None:
+    file, given = spreadsheet(tmp_path), tmp_path / "given.json"
+    columns = {"event_time": "Bestelldatum", "product_id": "Artikelnummer", "session_id": "Kundennummer"}
+    said = {"columns": columns, "delimiter": ";", "encoding": "cp1252", "time_format": "%d.%m.%Y %H:%M"}
+    given.write_text(json.dumps(said))
+    found = diagnose(file, None, Settings().model_copy(update={"log_format": given}), 64, 31)
+    assert {guess.ours: guess.theirs for guess in found.log.proposal.columns} == columns
+    assert found.facts
+    assert found.facts.sessions.largest[0].startswith("K")
+    report = report_of(found, file, None)
+    assert list(report.files) == ["CATALOGUE_FORMAT"]
+    assert "LOG_FORMAT is set, and is used." in report.sections[0].said
+    assert any(f"LOG_FORMAT={given} " in command for command in report.commands)
+
+
 def test_columns_that_nothing_looks_like_stop_a_night_and_are_named(tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
     file.write_text("a,b\nx,1\ny,2\n")
@@ -234,6 +249,18 @@ def test_folders_cut_at_local_midnight_are_asked_for_their_zone(offset: int, tmp
     (said,) = [finding for finding in findings_of(found) if "of another UTC day than their folder's" in finding.what]
     assert f"cut at midnight of UTC{offset:+d}" in said.do
     assert found.night == date(2017, 6, 30)
+
+
+def test_days_that_cannot_be_are_told_and_no_night_is_of_them(tmp_path: Path) -> None:
+    days = ["0001-01-02", *(f"2017-06-{day:02d}" for day in range(1, 10)), "2999-01-01"]
+    lines = [f"{day} 10:00:00,s,p{n}" for day in days for n in range(3)]
+    (tmp_path / "log.csv").write_text("\n".join(["event_time,session_id,product_id", *lines]))
+    found = looked_at(tmp_path / "log.csv")
+    assert found.night == date(2017, 6, 9)
+    (said,) = [finding for finding in findings_of(found) if "or after today" in finding.what]
+    assert said.what.startswith("6 (18%) clicks are of days before 1990-01-01")
+    assert found.facts
+    assert found.facts.gaps == []
 
 
 def test_sessions_that_are_events_make_no_pair(tmp_path: Path) -> None:

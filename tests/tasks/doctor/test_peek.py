@@ -92,6 +92,14 @@ def test_parquet_keeps_types_and_columns_without_a_value(tmp_path: Path) -> None
     assert found.columns["items.id"].texts == ["1"]
 
 
+def test_what_python_and_utf_8_cannot_hold(tmp_path: Path) -> None:
+    years = pa.array([2**62, 1498816800 * 10**6], pa.timestamp("us"))
+    pq.write_table(pa.table({"at": years}), tmp_path / "a")
+    found = peek(tmp_path / "a").columns["at"]
+    assert (found.texts, found.blank) == (["2017-06-30 10:00:00"], 1)
+    assert peek(written(tmp_path, b'{"a": "\\ud800 x"}')).columns["a"].texts == ["? x"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -189,6 +189,17 @@ def test_parquet_of_other_writers(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_damaged_parquet_that_is_converted_is_refused(tmp_path: Path) -> None:
+    ids = pa.array([b"p%d" % place for place in range(9_000)], pa.binary())
+    pq.write_table(
+        pa.table({"event_time": ["t"] * 9_000, "session_id": ["s"] * 9_000, "product_id": ids}), tmp_path / "p"
+    )
+    content = (tmp_path / "p").read_bytes()
+    (tmp_path / "p").write_bytes(content[:200] + b"\xff" * 20_000 + content[20_200:])
+    with pytest.raises(BadInput, match=r"does not read as \.parquet: .*write the file again"):
+        read(tmp_path / "p", LogFormat())
+
+
 def test_a_plain_parquet_is_read_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "log.parquet"
     pq.write_table(
