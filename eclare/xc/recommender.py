@@ -28,6 +28,7 @@ from eclare.model.inference import CHUNK, attention_of, one_thread
 from eclare.model.label_graph import build_label_graph
 from eclare.model.search import beam_search
 from eclare.model.stages import Training
+from eclare.model.word_parts import choose_word_parts
 from eclare.ranker import Ranker
 from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates
 from eclare.xc.co_clicks import CoClickScores
@@ -101,7 +102,9 @@ class Recommender:
         ids = strings(map(str, range(shape[1]) if label_ids is None else label_ids))
         vocabulary = None
         if not isinstance(points, sp.csr_matrix):
-            vocabulary = Vocabulary.of([*points, *labels], word_pairs=config.model.word_pairs)
+            parts = choose_word_parts(points, clicks_NL, config.model)
+            pairs = config.model.word_pairs
+            vocabulary = Vocabulary.of([*points, *labels], word_pairs=pairs, word_parts=parts.used)
         points_NV, labels_LV = _features(points, vocabulary), _features(labels, vocabulary)
         weights_NL = weighted(clicks_NL, config.model)
         texts = Texts.of(points_NV, labels_LV, build_label_graph(weights_NL, config.model))
