@@ -10,15 +10,19 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 
-# Chinese, Japanese, Thai, Lao, Burmese, Khmer; by ranges, which PostgreSQL's expressions can name too
-# (sql/views/00_search_words.sql).
+# Chinese, Japanese, Thai, Lao, Burmese, Khmer; by ranges, as PostgreSQL names them too (sql/views/04_search_query.sql).
 WITHOUT_BLANKS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\ua9e0-\ua9ff\uaa60-\uaa7f"
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 ACCENTS = "\u0300-\u036f"  # of Latin, Greek and Cyrillic; marks of other scripts make other letters
-UNWRITTEN = "\u00ad\u200b-\u200d\u2060\ufeff\u0640\u064b-\u065f\u0670"  # joiners, and vowels that Arabic may leave out
-SPELT = str.maketrans({"ı": "i", "ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe"})  # have no accent to lose
+# Joiners, variants of a glyph, and the vowels that Arabic may leave out.
+UNWRITTEN = "\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff\u0640\u064b-\u065f\u0670"
+DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९০১২৩৪৫৬৭৮৯๐๑๒๓๔๕๖๗๘๙໐໑໒໓໔໕໖໗໘໙០១២៣៤៥៦៧៨៩၀၁၂၃၄၅၆၇၈၉"
+SPELT = str.maketrans(
+    {"ı": "i", "ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe"}  # have no accent to lose
+    | {digit: str(place % 10) for place, digit in enumerate(DIGITS)}
+)
 
 PARTS_OF_WORDS = range(3, 7)  # letters, with the word's edges
 PARTS_OF_RUNS = range(1, 5)  # letters of a script without blanks, each with its marks
@@ -35,9 +39,9 @@ def _ranges(codes: Iterable[int]) -> str:
 
 _MARK = _ranges(code for code in range(0x110000) if unicodedata.category(chr(code)).startswith("M"))
 _DROPPED = re.compile(f"[{ACCENTS}{UNWRITTEN}]+")
-_ASCII_WORD = re.compile(r"[0-9]+|[a-z_]+")
-_DIGITS, _RUN = r"\d+", rf"(?:[{WITHOUT_BLANKS}][{_MARK}]*)+"
-_WORD = re.compile(rf"{_DIGITS}|{_RUN}|(?:(?![{WITHOUT_BLANKS}\d])\w[{_MARK}]*)+")
+_ASCII_WORD = re.compile(r"[0-9]+|[a-z]+")
+_LETTER_OR_MARK = rf"(?:[^\W\d_]|[{_MARK}])"
+_WORD = re.compile(rf"\d+|(?:(?=[{WITHOUT_BLANKS}]){_LETTER_OR_MARK})+|(?:(?![{WITHOUT_BLANKS}]){_LETTER_OR_MARK})+")
 _IS_RUN = re.compile(f"[{WITHOUT_BLANKS}]")
 _LETTER = re.compile(f".[{_MARK}]*", re.DOTALL)
 
