@@ -17,8 +17,7 @@ from eclare.arrays.tokens import is_run, letters_of, parts_of, words_of
 
 PAIR_TITLES = 2  # that must hold a pair of words before it is a token
 PART = "\x03"  # begins the name of a part of words
-WEIGHT_OF_PARTS = 2.0  # of all parts of a word, beside the word itself
-LETTERS_OF_A_WORD = 3  # of a script without blanks: how many words a run of letters counts for
+WEIGHT_OF_PARTS = 1.5  # of all parts of a word, beside the word itself
 RULES = 2  # of words; a vocabulary that was saved under others would look up what it does not hold
 
 
@@ -109,7 +108,7 @@ class Vocabulary:
         known = (self._column.get(PART + part) for part in parts_of(word)) if self._has_parts(word) else ()
         columns = np.array([column for column in known if column is not None], np.int32)
         spread = self.spread_V[columns]
-        words = len(letters_of(word)) / LETTERS_OF_A_WORD if is_run(word) else 1.0
+        words = len(letters_of(word)) if is_run(word) else 1  # a run has as many words as letters, or somewhat fewer
         scale = WEIGHT_OF_PARTS * np.sqrt(words / max(float(spread @ spread), 1e-9))
         return columns, (scale * spread * self.idf_V[columns]).astype(np.float32)
 

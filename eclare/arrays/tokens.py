@@ -24,8 +24,8 @@ SPELT = str.maketrans(
     | {digit: str(place % 10) for place, digit in enumerate(DIGITS)}
 )
 
-PARTS_OF_WORDS = range(3, 7)  # letters, with the word's edges
-PARTS_OF_RUNS = range(1, 5)  # letters of a script without blanks, each with its marks
+PARTS_OF_WORDS = range(3, 6)  # letters, with the word's edges
+PARTS_OF_RUNS = range(1, 3)  # letters of a script without blanks, each with its marks
 EDGE = "\x02"  # stands before and after a word
 
 

@@ -5,6 +5,7 @@ Compounds and inflected words need their parts; where words say it all these are
 
 import logging
 from collections.abc import Sequence
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import scipy.sparse as sp
 from eclare.arrays.csr import rows_of
 from eclare.arrays.knn import Nearest, shares
 from eclare.arrays.tfidf import Vocabulary
+from eclare.arrays.tokens import words_of
 from eclare.arrays.topk import PAD, best_per_row
 from eclare.model.config import ECLAREConfig
 
@@ -35,6 +37,12 @@ class WordParts(NamedTuple):
     gain: float = float("nan")
     error: float = float("nan")
 
+    @property
+    def described(self) -> dict[str, float]:
+        """What an artefact keeps of the choice: the gain where one was measured."""
+        measured = {} if isnan(self.gain) else {"word_parts_gain": round(self.gain, 4)}
+        return {"word_parts": int(self.used)} | measured
+
 
 def choose_word_parts(titles_N: Sequence[str], clicks_NL: sp.csr_matrix, config: ECLAREConfig) -> WordParts:
     """As the configuration says; with "auto", used where they gain LEAST_GAIN and more than the standard error.
@@ -50,6 +58,8 @@ def choose_word_parts(titles_N: Sequence[str], clicks_NL: sp.csr_matrix, config:
     if len(drawn) < FEWEST_POINTS:
         return WordParts(False)
     titles, clicks = [titles_N[point] for point in drawn], clicks_NL[drawn]
+    if not any(map(words_of, titles)):
+        return WordParts(False)
     without, with_parts = (_ndcg(titles, clicks, config.word_pairs, word_parts) for word_parts in (False, True))
     gain_N = (with_parts - without) / max(without.mean(), 1e-9)
     gain, error = float(gain_N.mean()), float(gain_N.std() / len(gain_N) ** 0.5)
