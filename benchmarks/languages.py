@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from itertools import chain
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,8 +34,7 @@ AT = 5
 
 def main(
     languages: Annotated[str, typer.Option(help="which of them, by comma; English first")] = ",".join(PATTERNS),
-    products: Annotated[int, typer.Option(min=200)] = 480,
-    asked: Annotated[int, typer.Option(help="new titles", min=12)] = 160,
+    products: Annotated[int, typer.Option(help="and a third as many new titles", min=200)] = 480,
     seeds: Annotated[int, typer.Option(help="shops, each trained on; figures are means", min=1)] = 2,
     word_parts: Annotated[str, typer.Option(help="option of ECLAREConfig")] = "auto",
     rival: Annotated[bool, typer.Option(help="the same model on words by \\w+, as before")] = True,
@@ -47,16 +47,22 @@ def main(
     config = RecommenderConfig.of({"word_parts": word_parts})
     rows: dict[str, dict[str, Any]] = {}
     for language in languages.split(","):
-        shops = [made_shop(language, products, asked, seed) for seed in range(seeds)]
+        shops = [made_shop(language, products, products // 3, seed) for seed in range(seeds)]
         parts = [choose_word_parts(shop.titles, shop.clicks_NN, config.model).used for shop in shops]
         row = {"script": SCRIPTS.get(language, "Latin"), "P@5": _mean([_ours(shop, config) for shop in shops])}
-        row |= {"parts": float(np.mean(parts)), "words": _mean([_rival(shop, config) for shop in shops]) if rival else None}
+        row |= {
+            "parts": float(np.mean(parts)),
+            "words": _mean([_rival(shop, config) for shop in shops]) if rival else None,
+        }
         rows[NAMES[language]] = row
         english = rows.get("English", row)["P@5"]
-        row |= {"of_english": round(row["P@5"] / english, 3), "holds": bool(row["P@5"] / english >= BARS[language in COMPOUNDS])}
+        row |= {
+            "of_english": round(row["P@5"] / english, 3),
+            "holds": bool(row["P@5"] / english >= BARS[language in COMPOUNDS]),
+        }
     chance = _mean([shop.truth_QN.mean() for shop in shops])
     Console(stderr=True).print(_table(rows))
-    shown = {"products": products, "asked": asked, "seeds": seeds, "word_parts": word_parts, "chance": chance}
+    shown = {"products": products, "seeds": seeds, "word_parts": word_parts, "chance": chance}
     print(json.dumps(shown | {"languages": rows}))
 
 
@@ -82,7 +88,8 @@ def _word_features(shop: MadeShop) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """TF-IDF of lower-cased words by Python's \\w+ and their pairs, of the products and of what is asked."""
     tokens = [re.findall(r"\w+", title.lower()) for title in (*shop.titles, *shop.asked)]
     tokens = [[*words, *pairs_of(words)] for words in tokens]
-    column = {token: place for place, token in enumerate(dict.fromkeys(sum(tokens[: len(shop.titles)], [])))}
+    of_products = chain.from_iterable(tokens[: len(shop.titles)])
+    column = {token: place for place, token in enumerate(dict.fromkeys(of_products))}
     found = [(row, column[token]) for row, each in enumerate(tokens) for token in each if token in column]
     row, token = np.array(found).T
     counts = sp.csr_matrix((np.ones(len(row), np.float32), (row, token)), shape=(len(tokens), len(column)))

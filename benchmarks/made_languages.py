@@ -1,8 +1,8 @@
-"""One made shop in many languages: what it sells and what is clicked is the same, its titles are written as each writes.
+"""One made shop in many languages: what it sells and what is clicked is the same, titles are written as each writes.
 
-A product is a thing for a use: a coffee cup, a dog's basket. A hidden topic has a few uses and a few things, each use and
-each thing is in several topics, and only both together tell the topic. Titles that are asked for join a use and a thing
-that no product joined before, so they share nothing but parts with what was trained on.
+A product is a thing for a use: a coffee cup, a dog's basket. A hidden topic has a few uses and a few things, each use
+and each thing is in several topics, and only both together tell the topic. Titles that are asked for join a use and a
+thing that no product joined before, so they share nothing but parts with what was trained on.
 """
 
 import csv
@@ -21,7 +21,20 @@ TOPICS, TOPICS_OF_A_WORD = 12, 2
 NEW_PAIRS = 0.25  # of all pairs of a use and a thing: only titles that are asked for have them
 CLICKED, AT_RANDOM = 8, 0.25  # labels that a product leads to, and the share of them that means nothing
 NAMED = {"colour": 0.6, "material": 0.3, "brand": 0.5, "size": 0.4}  # of the titles say so
-BRANDS = ("Arvo", "Belmo", "Cordix", "Dunel", "Elmira", "Fasto", "Gondra", "Hevlin", "Ixora", "Jumel", "Kanto", "Lorvik")
+BRANDS = [
+    "Arvo",
+    "Belmo",
+    "Cordix",
+    "Dunel",
+    "Elmira",
+    "Fasto",
+    "Gondra",
+    "Hevlin",
+    "Ixora",
+    "Jumel",
+    "Kanto",
+    "Lorvik",
+]
 SIZES = ("250 ml", "350ml", "0,5 l", "2 x 1", "30 cm", "45cm", "XL")
 MANY = 0.35  # of the titles name several
 LOUD, PLAIN, DECOMPOSED, NARROW = 0.15, 0.15, 0.1, 0.2  # upper case, without accents, in parts, in half-width letters

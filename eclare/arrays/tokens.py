@@ -42,6 +42,8 @@ _DROPPED = re.compile(f"[{ACCENTS}{UNWRITTEN}]+")
 _ASCII_WORD = re.compile(r"[0-9]+|[a-z]+")
 _LETTER_OR_MARK = rf"(?:[^\W\d_]|[{_MARK}])"
 _WORD = re.compile(rf"\d+|(?:(?=[{WITHOUT_BLANKS}]){_LETTER_OR_MARK})+|(?:(?![{WITHOUT_BLANKS}]){_LETTER_OR_MARK})+")
+_CODE = re.compile(rf"(?:(?![{WITHOUT_BLANKS}])(?:\d|{_LETTER_OR_MARK}))+")
+_HAS_DIGIT = re.compile(r"\d")
 _IS_RUN = re.compile(f"[{WITHOUT_BLANKS}]")
 _LETTER = re.compile(f".[{_MARK}]*", re.DOTALL)
 
@@ -62,6 +64,13 @@ def words_of(title: str) -> list[str]:
     """The folded words of a title: numbers, runs of a script without blanks, and runs of other letters."""
     words = folded(title)
     return (_ASCII_WORD if words.isascii() else _WORD).findall(words)
+
+
+def codes_of(title: str) -> list[str]:
+    """The folded words of a title that mix letters and digits, whole: halves tell less of a model's number."""
+    if not _HAS_DIGIT.search(title):
+        return []
+    return [word for word in _CODE.findall(folded(title)) if _HAS_DIGIT.search(word) and not word.isdecimal()]
 
 
 def is_run(word: str) -> bool:

@@ -75,7 +75,7 @@ class ECLAREConfig:
 
     # Ours: what is learnt from
     word_pairs: bool = True  # pairs of neighbouring words are tokens beside the words; False: words alone, the paper's
-    word_parts: str = "auto"  # runs of letters that words share are tokens: "yes", "no", "auto" where look-ups gain by it
+    word_parts: str = "auto"  # letters that different words share are tokens: "yes", "no", "auto": where look-ups gain
     weighting: str = "clicks"  # "clicks": heavier clicks count more; "paper": every clicked pair counts the same
     label_point_targets: int = 20  # co-occurring labels that a label's own text learns to find; 0: texts are no points
 

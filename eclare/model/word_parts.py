@@ -4,9 +4,9 @@ Compounds and inflected words need their parts; where words say it all these are
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,13 @@ class WordParts(NamedTuple):
     gain: float = float("nan")
     error: float = float("nan")
 
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "WordParts | None":
+        """What `described` said; None where nothing was."""
+        if "word_parts" not in described:
+            return None
+        return cls(bool(described["word_parts"]), described.get("word_parts_gain", float("nan")))
+
     @property
     def described(self) -> dict[str, float]:
         """What an artefact keeps of the choice: the gain where one was measured."""
@@ -48,8 +55,8 @@ def choose_word_parts(titles_N: Sequence[str], clicks_NL: sp.csr_matrix, config:
     """As the configuration says; with "auto", used where they gain LEAST_GAIN and more than the standard error.
 
     titles_N, clicks_NL: the points that are trained on; MOST_POINTS of them with clicks are drawn. Each is asked by the
-    titles of the other folds: the clicks of the nearest. Of two that differ by less than a standard error the simpler is
-    taken, a rule of Breiman et al. (1984).
+    titles of the other folds: the clicks of the nearest. Of two that differ by less than a standard error the simpler
+    is taken, a rule of Breiman et al. (1984).
     """
     if config.word_parts != "auto":
         return WordParts(config.word_parts == "yes")

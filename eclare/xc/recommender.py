@@ -63,7 +63,8 @@ class Recommender:
     """A trained ensemble, the clicks it was trained on and the ranker that weighs both.
 
     ranker is None where there were too few points to learn one, or it was not wanted: then the model's score and the
-    co-click bonus rank. vocabulary is None where it was fitted on ready features; history: every epoch of the training; parts: whether the vocabulary has parts of words.
+    co-click bonus rank. vocabulary is None where it was fitted on ready features; history: every epoch of the training;
+    parts: whether the vocabulary has parts of words, None without a vocabulary.
     """
 
     config: RecommenderConfig
@@ -74,7 +75,7 @@ class Recommender:
     label_ids_L: Strings
     data_hash: str
     history: Sequence[Epoch] = ()
-    parts: WordParts = WordParts(False)
+    parts: WordParts | None = None
 
     @classmethod
     def fit(
@@ -101,7 +102,7 @@ class Recommender:
         if clicks_NL.shape != shape:
             raise ValueError(f"clicks must be points x labels = {shape}, got {clicks_NL.shape}")
         ids = strings(map(str, range(shape[1]) if label_ids is None else label_ids))
-        vocabulary, parts = None, WordParts(False)
+        vocabulary, parts = None, None
         if not isinstance(points, sp.csr_matrix):
             parts = choose_word_parts(points, clicks_NL, config.model)
             pairs = config.model.word_pairs
@@ -194,7 +195,7 @@ class Recommender:
             "config_hash": hash_of_bytes((staging / "config.json").read_bytes()),
             "data_hash": self.data_hash,
             "seed": self.config.model.seed,
-            **self.parts.described,
+            **(self.parts.described if self.parts else {}),
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         }
         (staging / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
@@ -225,7 +226,7 @@ class Recommender:
             ids,
             manifest["data_hash"],
             [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())],
-            WordParts(bool(manifest.get("word_parts")), manifest.get("word_parts_gain", float("nan"))),
+            WordParts.of(manifest),
         )
 
     def __repr__(self) -> str:

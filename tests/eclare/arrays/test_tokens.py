@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eclare.arrays.tokens import EDGE, folded, is_run, letters_of, parts_of, words_of
+from eclare.arrays.tokens import EDGE, codes_of, folded, is_run, letters_of, parts_of, words_of
 
 # What readers take for one text.
 ALIKE = [
-    ("Crème BRÛLÉE", "creme brulee"), ("l’œuf", "l'oeuf"), ("GROSSE", "Große"), ("KIRMIZI", "kırmızı"), ("İstanbul", "istanbul"),
-    ("ﾎｰﾛｰ ｶﾞﾗｽ", "ホーロー ガラス"), ("ＡＢＣ１２", "abc12"), ("щётка", "ЩЕТКА"), ("Łódź", "lodz"), ("كُوب أحمر", "كوب احمر"), ("٣٥٠", "350"),
+    ("Crème BRÛLÉE", "creme brulee"), ("l’œuf", "l'oeuf"), ("GROSSE", "Große"), ("KIRMIZI", "kırmızı"),
+    ("İstanbul", "istanbul"),
+    ("ﾎｰﾛｰ ｶﾞﾗｽ", "ホーロー ガラス"), ("ＡＢＣ１２", "abc12"), ("щётка", "ЩЕТКА"), ("Łódź", "lodz"),
+    ("كُوب أحمر", "كوب احمر"), ("٣٥٠", "350"),
     ("soft\u00adware", "software"), ("កាហ្វេ\u200bក្រហម", "កាហ្វេក្រហម"), ("ὈΔΌΣ", "οδος"),
 ]  # fmt: skip
 WORDS = {
@@ -59,3 +61,8 @@ def test_parts_are_runs_of_letters_with_their_marks() -> None:
     assert parts_of("红色杯") == ("红", "红色", "色", "色杯", "杯")
     assert letters_of("แก้ว") == ["แ", "ก้", "ว"]
     assert parts_of("4711") == () and is_run("杯") and not is_run("cup")
+
+
+def test_codes_are_whole_words_of_letters_and_digits() -> None:
+    assert codes_of("SKU_4711-B RTX4090 350ml 杯30cm ๑๒ก 12 mug") == ["rtx4090", "350ml", "30cm"]
+    assert codes_of("red mug") == []

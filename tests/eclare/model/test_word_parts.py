@@ -6,9 +6,9 @@ import pytest
 import scipy.sparse as sp
 
 from benchmarks.made_languages import made_shop
+from eclare.model import word_parts
 from eclare.model.config import ECLAREConfig
 from eclare.model.word_parts import WordParts, choose_word_parts
-from eclare.model import word_parts
 
 
 def test_compounds_use_the_parts_of_words_and_plain_words_do_not(caplog: pytest.LogCaptureFixture) -> None:
