@@ -4,8 +4,8 @@ returns table (product_id text, title text, category text, brand text, relevance
 language plpgsql stable rows 20
 set search_path from current
 as $$
-begin
-    return query execute format(
+declare
+    lookup constant text := format(
         $lookup$
             with matching as materialized (
                 -- Each partition has an index of this expression (sql/queries/index_partitions.sql). The limit
@@ -24,8 +24,13 @@ begin
             limit $2
         $lookup$,
         (select version_id from live_version)
-    ) using search_query(query), k;
+    );
+begin
+    return query execute lookup using search_query(query), k;
+    if not found then
+        return query execute lookup using search_query(query, true), k;
+    end if;
 end;
 $$;
 
-comment on function search_products(text, integer) is 'Products of the live version by words of their title in any script, as typed into a search box ("quoted phrase", -without, or), accents or not, the best of the first thousand found: select * from search_products(''red mug'').';
+comment on function search_products(text, integer) is 'Products of the live version by words of their title in any script, as typed into a search box ("quoted phrase", -without, or), accents or not, else by how words begin; the best of the first thousand found: select * from search_products(''red mug'').';

@@ -48,7 +48,7 @@ def published(settings, monkeypatch):
 
 FOUND = [
     ("红色搪瓷杯", {"chinese"}), ("搪瓷杯", {"chinese"}), ("杯", {"chinese"}), ("瓷红", set()), ("मिट्टी", {"hindi"}),
-    ("कप", {"hindi"}), ("क", set()), ("crème", {"french", "caramel"}), ("CREME", {"french", "caramel"}),
+    ("कप", {"hindi"}), ("मि", {"hindi"}), ("crème", {"french", "caramel"}), ("CREME", {"french", "caramel"}),
     (unicodedata.normalize("NFD", "crème"), {"french", "caramel"}),
     ("oeuf", {"french"}), ("แก้ว", {"thai"}),
     ("กาแฟ", {"thai"}), ("สีแดง", {"thai"}), ("кофейная", {"russian"}), ("чашка", {"russian"}),
@@ -56,7 +56,8 @@ FOUND = [
     ("マグ", {"japanese"}), ("ﾏｸﾞ", {"japanese"}), ("កាហ្វេ", {"khmer"}), ("ກາເຟ", {"lao"}), ("ခွက်", {"burmese"}),
     ("머그컵", {"korean"}), ("كوب", {"arabic"}), ("احمر", {"arabic"}),
     ("350", {"arabic", "code"}), ("kırmızı", {"turkish"}),
-    ("grosse", {"german"}), ("groß", set()), ("enamel", {"code"}), ("mug", {"code"}), ("4711", {"code"}),
+    ("grosse", {"german"}), ("groß", {"german"}), ("кофейн", {"russian"}),
+    ("enamel", {"code"}), ("mug", {"code"}), ("4711", {"code"}),
     ("350ml", {"code"}), ("350 ml", {"code"}), ('"creme caramel"', {"caramel"}), ('"caramel creme"', set()),
     ("creme -caramel", {"french"}), ("caramel or 搪瓷", {"caramel", "chinese"}),
     ("'; drop table x; -- & | ! ( :* <->", set()),
