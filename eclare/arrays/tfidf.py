@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, scale_rows
 from eclare.arrays.strings import Strings, pack, strings, unpack
-from eclare.arrays.tokens import codes_of, is_run, letters_of, parts_of, words_of
+from eclare.arrays.tokens import is_run, letters_of, parts_of, words_of
 
 PAIR_TITLES = 2  # that must hold a pair of words before it is a token
 PART = "\x03"  # begins the name of a part of words
@@ -28,7 +28,7 @@ def pairs_of(words: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The V tokens seen in some titles, words, codes, pairs of words and parts of words, and how rare each is.
+    """The V tokens seen in some titles, words, pairs of words and parts of words, and how rare each is.
 
     tokens_V: sorted, unique; idf_V: float32, log((1 + titles) / (1 + titles with the token)) + 1. spread_V: float32, of
     a part that W words have 1 - 1 / W: what only one word has tells nothing beside it. 1 for all else.
@@ -63,7 +63,6 @@ class Vocabulary:
         if word_pairs:
             pairs = Counter(chain.from_iterable(set(pairs_of(title)) for title in words))
             in_titles.update({pair: count for pair, count in pairs.items() if count >= PAIR_TITLES})
-        in_titles.update(Counter(chain.from_iterable(set(codes_of(title)) for title in titles)))
         in_titles.update({PART + part: min(of_parts[part], len(titles)) for part, n in words_with.items() if n > 1})
         tokens = sorted(in_titles)
         count_V = np.array([in_titles[token] for token in tokens], dtype=np.float64)
@@ -76,10 +75,8 @@ class Vocabulary:
 
         The parts of a word weigh WEIGHT_OF_PARTS together, whatever their number, by their idf and spread.
         """
-        titles = list(titles)
         words = [words_of(title) for title in titles]
-        columns = [self._columns_of(each, codes_of(title)) for each, title in zip(words, titles, strict=True)]
-        matrix = self._counted(columns)
+        matrix = self._counted([self._columns_of(each) for each in words])
         return normalise_rows(matrix + self._parts(words) if self._knows_parts else matrix)
 
     def _counted(self, rows: Sequence[Counter[int]]) -> sp.csr_matrix:
@@ -115,8 +112,8 @@ class Vocabulary:
         scale = WEIGHT_OF_PARTS * np.sqrt(words / max(float(spread @ spread), 1e-9))
         return columns, (scale * spread * self.idf_V[columns]).astype(np.float32)
 
-    def _columns_of(self, words: list[str], codes: list[str]) -> Counter[int]:
-        column, tokens = self._column, words + codes + (pairs_of(words) if self._knows_pairs else [])
+    def _columns_of(self, words: list[str]) -> Counter[int]:
+        column, tokens = self._column, words + pairs_of(words) if self._knows_pairs else words
         return Counter(column[token] for token in tokens if token in column)
 
     def _has_parts(self, word: str) -> bool:

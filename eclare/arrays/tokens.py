@@ -39,11 +39,12 @@ def _ranges(codes: Iterable[int]) -> str:
 
 _MARK = _ranges(code for code in range(0x110000) if unicodedata.category(chr(code)).startswith("M"))
 _DROPPED = re.compile(f"[{ACCENTS}{UNWRITTEN}]+")
-_ASCII_WORD = re.compile(r"[0-9]+|[a-z]+")
-_LETTER_OR_MARK = rf"(?:[^\W\d_]|[{_MARK}])"
-_WORD = re.compile(rf"\d+|(?:(?=[{WITHOUT_BLANKS}]){_LETTER_OR_MARK})+|(?:(?![{WITHOUT_BLANKS}]){_LETTER_OR_MARK})+")
-_CODE = re.compile(rf"(?:(?![{WITHOUT_BLANKS}])(?:\d|{_LETTER_OR_MARK}))+")
-_HAS_DIGIT = re.compile(r"\d")
+# A number is cut off its unit: 350ml is 350 ml. Codes that mix both otherwise stay whole.
+_ASCII_WORD = re.compile(r"[0-9]+(?=[a-z]*(?![a-z0-9]))|[a-z0-9]+")
+_LETTER_OF_RUN = rf"(?:(?=[{WITHOUT_BLANKS}])(?:[^\W\d_]|[{_MARK}]))"
+_OTHER = rf"(?:(?![{WITHOUT_BLANKS}])(?:[^\W\d_]|[{_MARK}]))"
+_WORD = re.compile(rf"\d+(?={_OTHER}*(?!\d|{_OTHER}))|{_LETTER_OF_RUN}+|(?:\d|{_OTHER})+")
+_HAS_DIGIT, _PIECE = re.compile(r"\d"), re.compile(r"\d+|\D+")
 _IS_RUN = re.compile(f"[{WITHOUT_BLANKS}]")
 _LETTER = re.compile(f".[{_MARK}]*", re.DOTALL)
 
@@ -61,16 +62,14 @@ def folded(title: str) -> str:
 
 
 def words_of(title: str) -> list[str]:
-    """The folded words of a title: numbers, runs of a script without blanks, and runs of other letters."""
+    """The folded words of a title: numbers, codes, runs of a script without blanks, and runs of other letters."""
     words = folded(title)
     return (_ASCII_WORD if words.isascii() else _WORD).findall(words)
 
 
-def codes_of(title: str) -> list[str]:
-    """The folded words of a title that mix letters and digits, whole: halves tell less of a model's number."""
-    if not _HAS_DIGIT.search(title):
-        return []
-    return [word for word in _CODE.findall(folded(title)) if _HAS_DIGIT.search(word) and not word.isdecimal()]
+def pieces_of(word: str) -> list[str]:
+    """Its letters and its numbers apart; of most words itself alone."""
+    return _PIECE.findall(word) if _HAS_DIGIT.search(word) else [word]
 
 
 def is_run(word: str) -> bool:

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pyarrow as pa
 
-from eclare.arrays.tokens import is_run, letters_of, words_of
+from eclare.arrays.tokens import is_run, letters_of, pieces_of, words_of
 
 SHORTEST, LONGEST = 3, 40  # letters of a word of table title_word; a shorter one is like too many others
 LONGEST_LEXEME = 100  # letters, and MOST_LEXEMES of a title: PostgreSQL has limits of bytes and places
@@ -24,7 +24,7 @@ def counted_words(titles: pa.ChunkedArray) -> pa.Table:
     fits = {
         word: count
         for word, count in counted.items()
-        if SHORTEST <= len(word) <= LONGEST and not word[0].isdecimal() and not is_run(word)
+        if SHORTEST <= len(word) <= LONGEST and not any(map(str.isdecimal, word)) and not is_run(word)
     }
     return pa.table({"word": pa.array(fits, pa.string()), "products": pa.array(fits.values(), pa.int64())})
 
@@ -44,10 +44,10 @@ def _tsvector(title: str) -> str:
 
 
 def _lexemes(words: Iterable[str]) -> Iterator[str]:
-    """Words, and of a script without blanks each letter with the next one, the last alone."""
+    """Words, codes in pieces, and of a script without blanks each letter with the next one, the last alone."""
     for word in words:
         if is_run(word):
             letters = letters_of(word)
             yield from map("".join, zip(letters, [*letters[1:], ""], strict=True))
         else:
-            yield word[:LONGEST_LEXEME]
+            yield from (piece[:LONGEST_LEXEME] for piece in pieces_of(word))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eclare.arrays.tfidf import PART, WEIGHT_OF_PARTS, Vocabulary, normalise_rows, pairs_of
-from eclare.arrays.tokens import codes_of, is_run, letters_of, parts_of, words_of
+from eclare.arrays.tokens import is_run, letters_of, parts_of, words_of
 
 words = st.sampled_from(
     ["mug", "mugs", "teamug", "red", "BLUE", "crème", '18"', "it's", "", "红杯", "杯", "กาแฟ", "a4", "A4B"]
@@ -19,7 +19,7 @@ titles = st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_siz
 def tokens_slowly(title: str, word_pairs: bool) -> list[str]:
     found = words_of(title)
     near = [(i, j) for i in range(len(found)) for j in (i + 1, i + 2) if j < len(found)] if word_pairs else []
-    return found + codes_of(title) + [f"{found[i]} {found[j]}" for i, j in near]
+    return found + [f"{found[i]} {found[j]}" for i, j in near]
 
 
 def tf_idf_slowly(seen: list[str], title: str, word_pairs: bool, word_parts: bool) -> dict[str, float]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eclare.arrays.tokens import EDGE, codes_of, folded, is_run, letters_of, parts_of, words_of
+from eclare.arrays.tokens import EDGE, folded, is_run, letters_of, parts_of, pieces_of, words_of
 
 # What readers take for one text.
 ALIKE = [
@@ -63,6 +63,18 @@ def test_parts_are_runs_of_letters_with_their_marks() -> None:
     assert parts_of("4711") == () and is_run("杯") and not is_run("cup")
 
 
-def test_codes_are_whole_words_of_letters_and_digits() -> None:
-    assert codes_of("SKU_4711-B RTX4090 350ml 杯30cm ๑๒ก 12 mug") == ["rtx4090", "350ml", "30cm"]
-    assert codes_of("red mug") == []
+def test_numbers_are_cut_off_their_units_and_codes_stay_whole() -> None:
+    assert words_of("RTX4090 A4B 2x4 350ml 杯30cm ๑๒ก") == [
+        "rtx4090",
+        "a4b",
+        "2x4",
+        "350",
+        "ml",
+        "杯",
+        "30",
+        "cm",
+        "12",
+        "ก",
+    ]
+    assert words_of("350мл ü12ü 30杯") == ["350", "мл", "u12u", "30", "杯"]
+    assert [pieces_of(word) for word in ("a4b", "mug", "12", "杯")] == [["a", "4", "b"], ["mug"], ["12"], ["杯"]]

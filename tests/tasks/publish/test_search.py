@@ -103,7 +103,7 @@ def phrase(text: str) -> str | None:
     for word in tokens.words_of(text):
         letters = tokens.letters_of(word)
         if not tokens.is_run(word):
-            terms.append(f"'{word}'")
+            terms += [f"'{piece}'" for piece in tokens.pieces_of(word)]
         elif len(letters) == 1:
             terms.append(f"'{letters[0]}':*")
         else:
