@@ -18,6 +18,8 @@ from eclare.model.word_parts import choose_word_parts
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.recommender import Recommender
 
+console = Console(stderr=True)
+
 NAMES = {
     "en": "English", "hi": "Hindi", "fr": "French", "th": "Thai", "zh": "Chinese", "ja": "Japanese", "km": "Khmer",
     "lo": "Lao", "my": "Burmese", "ko": "Korean", "ar": "Arabic", "ru": "Russian", "de": "German", "fi": "Finnish",
@@ -60,8 +62,9 @@ def main(
             "of_english": round(row["P@5"] / english, 3),
             "holds": bool(row["P@5"] / english >= BARS[language in COMPOUNDS]),
         }
+        console.print(NAMES[language], row, style="dim")
     chance = _mean([shop.truth_QN.mean() for shop in shops])
-    Console(stderr=True).print(_table(rows))
+    console.print(_table(rows))
     shown = {"products": products, "seeds": seeds, "word_parts": word_parts, "chance": chance}
     print(json.dumps(shown | {"languages": rows}))
 
