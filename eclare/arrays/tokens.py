@@ -17,7 +17,7 @@ WITHOUT_BLANKS = (
 )
 ACCENTS = "\u0300-\u036f"  # of Latin, Greek and Cyrillic; marks of other scripts make other letters
 # Joiners, variants of a glyph, and the vowels that Arabic may leave out.
-UNWRITTEN = "\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff\u0640\u064b-\u065f\u0670"
+UNWRITTEN = "\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff\u0640\u064b-\u065f\u0670\U000e0100-\U000e01ef"
 DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९০১২৩৪৫৬৭৮৯๐๑๒๓๔๕๖๗๘๙໐໑໒໓໔໕໖໗໘໙០១២៣៤៥៦៧៨៩၀၁၂၃၄၅၆၇၈၉"
 SPELT = str.maketrans(
     {"ı": "i", "ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe"}  # have no accent to lose
@@ -37,7 +37,8 @@ def _ranges(codes: Iterable[int]) -> str:
     return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
 
 
-_MARK = _ranges(code for code in range(0x110000) if unicodedata.category(chr(code)).startswith("M"))
+# No other plane of Unicode has marks.
+_MARK = _ranges(code for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M"))
 _DROPPED = re.compile(f"[{ACCENTS}{UNWRITTEN}]+")
 # A number is cut off its unit: 350ml is 350 ml. Codes that mix both otherwise stay whole.
 _ASCII_WORD = re.compile(r"[0-9]+(?=[a-z]*(?![a-z0-9]))|[a-z0-9]+")
