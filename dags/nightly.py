@@ -7,6 +7,8 @@ from typing import Any
 from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowFailException
 
+from dags.report_link import page_url
+
 # Named, not imported: a DAG file is parsed every few seconds and must not load the steps.
 REFUSALS = ["tasks.errors.BadInput", "pydantic.ValidationError", "pydantic_settings.SettingsError"]
 # The first pause is AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY, five minutes unless it is set.
@@ -31,7 +33,9 @@ def night_param(which: str) -> dict[str, Param]:
         f"The night, a UTC day (YYYY-MM-DD) {which}. Empty: the day on which the run's data interval starts, for a run "
         "by hand the last one that has ended."
     )
-    return {"night": Param(None, type=["null", "string"], format="date", description=described)}
+    with_link = f"{described} Which days are ingested: [Recommendations]({page_url('')})."
+    as_date = {"type": ["null", "string"], "format": "date"}
+    return {"night": Param(None, **as_date, description=described, description_md=with_link)}
 
 
 def night_of(params: Mapping[str, Any], dag_run: Any) -> str:

@@ -1,10 +1,16 @@
-"""The way from a run in Airflow's interface to the report of its night."""
+"""Ways from Airflow's interface to the page Recommendations: to the report of a run's night, to what is ingested."""
 
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
+
+
+def page_url(path: str) -> str:
+    """Where Airflow serves a path of the page Recommendations."""
+    root = urlsplit(conf.get("api", "base_url", fallback="/")).path.rstrip("/")
+    return f"{root}/recommendations/{path}"
 
 
 class ReportLink(BaseOperatorLink):
@@ -14,6 +20,5 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's signature)
         """Where the page Recommendations serves it, once the task has run and its night is rendered."""
-        root = urlsplit(conf.get("api", "base_url", fallback="/")).path.rstrip("/")
         (night,) = operator.op_args
-        return f"{root}/recommendations/report?night={night}"
+        return page_url(f"report?night={night}")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
-from tasks.errors import TaskError
+from tasks.errors import BadInput, TaskError
 from tasks.ingest.reading import days_with_a_folder
 from tasks.night import Night
 from tasks.report.metrics_table import metrics_table
@@ -154,6 +154,8 @@ def channel(
     from tasks.publish.channels import close_channel, point_channel
 
     settings = Settings()
+    if close and not version is share is None:
+        raise BadInput("--close takes neither --version nor --share, which a closed channel has not: leave them out")
     if close:
         _echo(close_channel(settings, name, reason, by))
     else:

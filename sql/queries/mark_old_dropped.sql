@@ -1,4 +1,5 @@
 -- Versions beyond what is kept are given up before their partitions go: nobody then makes one live that is losing rows.
+-- clock_timestamp(): later than the snapshot which tells that they are not live; versions_with_tables relies on it.
 with kept as (
     select version_id, night, status, created_at, row_number() over (order by version_id desc) as age
     from recommendation_version
@@ -16,7 +17,7 @@ before_live as (
     limit 1
 )
 update recommendation_version
-set dropped_at = now()
+set dropped_at = clock_timestamp()
 where version_id in (
     select version_id
     from kept

@@ -1,1 +1,1 @@
-update recommendation_version set dropped_at = now() where status = 'staged' and dropped_at is null;
+update recommendation_version set dropped_at = clock_timestamp() where status = 'staged' and dropped_at is null;

@@ -99,7 +99,8 @@ def _may_come_back(connection: Connection, version_id: int) -> str:
 
 
 def _move(action: str, by: str, reason: str) -> Move:
-    return Move(action, versions.actor_of(by), versions.reason_of(f"a {action}", reason, "live_history"))
+    what = {"override": "an approval", "withdraw": "a withdrawal"}.get(action, f"a {action}")
+    return Move(action, versions.actor_of(by), versions.reason_of(what, reason, "live_history"))
 
 
 def _make_live(connection: Connection, version_id: int, move: Move) -> dict[str, object]:

@@ -79,6 +79,7 @@ def test_an_operator_reads_what_each_task_does_and_hears_of_its_failure(dag: DAG
         assert [type(callback) for callback in task.on_failure_callback] == [FailureAlert]
     for name in dag.params:
         assert dag.params.get_param(name).description
+        assert name != "night" or "(/recommendations/)" in dag.params.get_param(name).schema["description_md"]
     assert "fails" in dag.doc_md
 
 

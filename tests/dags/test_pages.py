@@ -1,6 +1,7 @@
 """The page for operators, against PostgreSQL; who may see it is tested through a running Airflow (tests/local)."""
 
 import re
+from datetime import date
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ from tasks.publish.channels import point_channel
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.steps.report_night import report_night
 from tasks.stores.database import transaction
+from tasks.stores.ledger import Load, record_load
 from tests.nights import OTHER, make_night, rows_of, with_lenient_gate
 from tests.tasks.publish.test_explanations import publish_with_reasons
 from tests.tasks.publish.test_injection import HOSTILE
@@ -116,6 +118,14 @@ def test_the_overview_says_what_is_live_how_good_it_is_and_who_moved_what(shop, 
     assert rows_of(shop, "select products, share_of_places from exposure where version_id = 2 order by 1") == [
         (1, pytest.approx(1 / 3)), (2, pytest.approx(2 / 3)), (3, 1)
     ]  # fmt: skip
+
+
+def test_the_overview_names_the_range_of_days_that_are_ingested_and_how_many_are_missing_in_it(settings, page):
+    with transaction(settings) as connection:
+        for day in ("2017-06-28", "2017-06-30"):
+            record_load(Load(date.fromisoformat(day), [], "hash", 1, 1, 0, []), connection)
+    html = page.get("/").text
+    assert "2 days from 2017-06-28 to 2017-06-30, 1 missing in between." in html
 
 
 def test_nights_show_what_readers_saw_on_the_days_that_they_saw_it(settings, page):

@@ -153,6 +153,9 @@ def test_the_command_points_and_closes(settings: Settings) -> None:
     )
     assert in_this_process(*words, "--share", "0.3").returncode == 0
     assert rows_of(settings, NOW) == [("b", 1, 0.3)]
+    both = in_this_process(*words, "--close", "--share", "0.5")
+    assert (both.returncode, "--close takes neither" in both.stderr) == (1, True)
+    assert rows_of(settings, NOW) == [("b", 1, 0.3)]
     assert in_this_process(*words, "--close").returncode == 0
     again = in_this_process(*words, "--close")
     assert (again.returncode, again.stderr.splitlines()[-1]) == (

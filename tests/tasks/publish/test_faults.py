@@ -274,6 +274,22 @@ def test_a_reader_with_an_old_snapshot_goes_on_reading_its_version(settings):
     assert_nothing_is_left_over(settings)
 
 
+def test_old_versions_go_while_another_database_of_the_server_writes_and_lookups_run(settings):
+    """The age of a lookup's snapshot is that of the oldest writer of the server, which says nothing of what it sees."""
+    publish_recommendations(night_of("2017-06-01", settings), settings)
+    elsewhere = sa.make_url(settings.database_url).set(database="postgres")
+    with sa.create_engine(elsewhere).connect() as writer, database_engine(settings).connect() as reader:
+        writer.execute(sa.text("select pg_current_xact_id()"))
+        reader = reader.execution_options(isolation_level="REPEATABLE READ")
+        reader.execute(sa.text(COUNTS)).all()
+        for day in ("2017-06-02", "2017-06-03", "2017-06-04"):
+            assert publish_recommendations(night_of(day, settings), settings)["versions_dropped"] == 0
+        reader.rollback()
+        reader.execute(sa.text("select 1"))
+        assert publish_recommendations(night_of("2017-06-05", settings), settings)["versions_dropped"] == 2
+        assert is_whole(settings, "2017-06-05")
+
+
 def test_a_lookup_that_began_before_more_publishes_than_are_kept_finds_the_list_of_then(settings):
     """It has its snapshot, and no lock yet on any table of versions."""
     publish_recommendations(night_of("2017-06-01", settings), settings)

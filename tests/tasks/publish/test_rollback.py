@@ -180,7 +180,7 @@ def test_what_cannot_be_withdrawn_is_refused_with_what_to_do(settings):
     for version, message in told.items():
         with pytest.raises(BadInput, match=f"version {version} must be retired or rejected .*{message}"):
             withdraw(settings, version, "odd titles")
-    with pytest.raises(BadInput, match="must have a reason"):
+    with pytest.raises(BadInput, match="a withdrawal must have a reason"):
         withdraw(settings, 1, " ")
     assert statuses(settings) == ["withdrawn", "live", "staged"]
 
@@ -210,9 +210,9 @@ def test_a_version_that_lost_rows_is_not_made_live(settings, lost, message):
 @pytest.mark.parametrize("reason", ["", "  \n"])
 def test_nobody_moves_the_pointer_without_a_reason(settings, reason):
     version = publish("2017-06-28", settings)
-    with pytest.raises(BadInput, match="must have a reason"):
+    with pytest.raises(BadInput, match="a rollback must have a reason"):
         roll_back(settings, reason)
-    with pytest.raises(BadInput, match="must have a reason"):
+    with pytest.raises(BadInput, match="an approval must have a reason"):
         approve(settings, version, reason)
 
 
