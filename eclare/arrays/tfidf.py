@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, scale_rows
 from eclare.arrays.strings import Strings, pack, strings, unpack
-from eclare.arrays.tokens import is_run, letters_of, parts_of, words_of
+from eclare.arrays.tokens import is_run, letters_of, parts_of, with_units_apart, words_of
 
 PAIR_TITLES = 2  # that must hold a pair of words before it is a token
 PART = "\x03"  # begins the name of a part of words
@@ -37,6 +37,7 @@ class Vocabulary:
     tokens_V: Strings
     idf_V: Floats
     spread_V: Floats
+    word_parts: bool = False
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self.tokens_V):,} tokens)"
@@ -45,10 +46,10 @@ class Vocabulary:
     def of(cls, titles: Sequence[str], *, word_pairs: bool = False, word_parts: bool = False) -> "Vocabulary":
         """The words of these titles and, if wanted, the pairs of words that PAIR_TITLES or more of them hold.
 
-        word_parts: and the parts that different words share. Those of scripts without blanks are always tokens. Raises
-        ValueError where no title has a single word.
+        word_parts: and the parts that different words share, a number apart from its unit. Those of scripts without
+        blanks are always tokens. Raises ValueError where no title has a single word.
         """
-        words = [words_of(title) for title in titles]
+        words = _words(titles, word_parts)
         in_titles = Counter(chain.from_iterable(map(set, words)))
         if not in_titles:
             raise ValueError(f"titles must hold at least one word, got {len(titles)} titles without any")
@@ -68,14 +69,14 @@ class Vocabulary:
         count_V = np.array([in_titles[token] for token in tokens], dtype=np.float64)
         spread_V = np.array([1 - 1 / words_with[t[1:]] if t.startswith(PART) else 1 for t in tokens], np.float32)
         idf_V = np.log((1 + len(titles)) / (1 + count_V)) + 1
-        return cls(strings(tokens), idf_V.astype(np.float32), spread_V)
+        return cls(strings(tokens), idf_V.astype(np.float32), spread_V, word_parts)
 
     def features(self, titles: Iterable[str]) -> sp.csr_matrix:
         """TF-IDF of titles, L2-normalised: CSR float32, titles x V; tokens outside the vocabulary are left out.
 
         The parts of a word weigh WEIGHT_OF_PARTS together, whatever their number, by their idf and spread.
         """
-        words = [words_of(title) for title in titles]
+        words = _words(titles, self.word_parts)
         matrix = self._counted([self._columns_of(each) for each in words])
         return normalise_rows(matrix + self._parts(words) if self._knows_parts else matrix)
 
@@ -117,7 +118,7 @@ class Vocabulary:
         return Counter(column[token] for token in tokens if token in column)
 
     def _has_parts(self, word: str) -> bool:
-        return is_run(word) or self._knows_word_parts
+        return self.word_parts or is_run(word)
 
     @cached_property
     def _knows_pairs(self) -> bool:
@@ -128,16 +129,17 @@ class Vocabulary:
         return any(token.startswith(PART) for token in self.tokens_V)
 
     @cached_property
-    def _knows_word_parts(self) -> bool:
-        return any(token.startswith(PART) and not is_run(token[1:]) for token in self.tokens_V)
-
-    @cached_property
     def _column(self) -> dict[str, int]:
         return {token: index for index, token in enumerate(self.tokens_V.tolist())}
 
     def save(self, folder: Path) -> None:
         """Write vocabulary.npz: plain arrays, no pickle."""
-        arrays = {"idf": self.idf_V, "spread": self.spread_V, "rules": np.array(RULES)}
+        arrays = {
+            "idf": self.idf_V,
+            "spread": self.spread_V,
+            "rules": np.array(RULES),
+            "word_parts": np.array(self.word_parts),
+        }
         np.savez(folder / "vocabulary.npz", allow_pickle=False, **arrays, **pack("tokens", self.tokens_V))
 
     @classmethod
@@ -150,7 +152,13 @@ class Vocabulary:
                     f"{folder / 'vocabulary.npz'} must hold words by the rules {RULES} of eclare.arrays.tokens, "
                     f"got {rules}: fit the model again"
                 )
-            return cls(unpack("tokens", file, "fit the model again"), file["idf"], file["spread"])
+            tokens_V = unpack("tokens", file, "fit the model again")
+            return cls(tokens_V, file["idf"], file["spread"], bool(file["word_parts"]))
+
+
+def _words(titles: Iterable[str], word_parts: bool) -> list[list[str]]:
+    words = map(words_of, titles)
+    return [with_units_apart(each) for each in words] if word_parts else list(words)
 
 
 def normalise_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:

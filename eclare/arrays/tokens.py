@@ -40,12 +40,11 @@ def _ranges(codes: Iterable[int]) -> str:
 # No other plane of Unicode has marks.
 _MARK = _ranges(code for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M"))
 _DROPPED = re.compile(f"[{ACCENTS}{UNWRITTEN}]+")
-# A number is cut off its unit: 350ml is 350 ml. Codes that mix both otherwise stay whole.
-_ASCII_WORD = re.compile(r"[0-9]+(?=[a-z]*(?![a-z0-9]))|[a-z0-9]+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
 _LETTER_OF_RUN = rf"(?:(?=[{WITHOUT_BLANKS}])(?:[^\W\d_]|[{_MARK}]))"
 _OTHER = rf"(?:(?![{WITHOUT_BLANKS}])(?:[^\W\d_]|[{_MARK}]))"
-_WORD = re.compile(rf"\d+(?={_OTHER}*(?!\d|{_OTHER}))|{_LETTER_OF_RUN}+|(?:\d|{_OTHER})+")
-_HAS_DIGIT, _PIECE = re.compile(r"\d"), re.compile(r"\d+|\D+")
+_WORD = re.compile(rf"{_LETTER_OF_RUN}+|(?:\d|{_OTHER})+")
+_HAS_DIGIT, _PIECE, _WITH_UNIT = re.compile(r"\d"), re.compile(r"\d+|\D+"), re.compile(r"^(\d+)(?=\D+$)")
 _IS_RUN = re.compile(f"[{WITHOUT_BLANKS}]")
 _LETTER = re.compile(f".[{_MARK}]*", re.DOTALL)
 
@@ -63,9 +62,14 @@ def folded(title: str) -> str:
 
 
 def words_of(title: str) -> list[str]:
-    """The folded words of a title: numbers, codes, runs of a script without blanks, and runs of other letters."""
+    """The folded words of a title: runs of a script without blanks, and of other letters and digits."""
     words = folded(title)
     return (_ASCII_WORD if words.isascii() else _WORD).findall(words)
+
+
+def with_units_apart(words: Iterable[str]) -> list[str]:
+    """The same words, a number cut off the letters that follow it, as in 350ml; codes that mix both otherwise stay."""
+    return [part for word in words for part in _WITH_UNIT.sub(r"\1 ", word).split(" ")]
 
 
 def pieces_of(word: str) -> list[str]:

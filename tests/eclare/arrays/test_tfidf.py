@@ -8,27 +8,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eclare.arrays.tfidf import PART, WEIGHT_OF_PARTS, Vocabulary, normalise_rows, pairs_of
-from eclare.arrays.tokens import is_run, letters_of, parts_of, words_of
+from eclare.arrays.tokens import is_run, letters_of, parts_of, with_units_apart, words_of
 
 words = st.sampled_from(
-    ["mug", "mugs", "teamug", "red", "BLUE", "crème", '18"', "it's", "", "红杯", "杯", "กาแฟ", "a4", "A4B"]
+    ["mug", "mugs", "teamug", "red", "BLUE", "crème", '18"', "it's", "", "红杯", "杯", "กาแฟ", "a4", "4cm"]
 )
 titles = st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_size=8)
 
 
-def tokens_slowly(title: str, word_pairs: bool) -> list[str]:
-    found = words_of(title)
+def words_slowly(title: str, word_parts: bool) -> list[str]:
+    return with_units_apart(words_of(title)) if word_parts else words_of(title)
+
+
+def tokens_slowly(title: str, word_pairs: bool, word_parts: bool) -> list[str]:
+    found = words_slowly(title, word_parts)
     near = [(i, j) for i in range(len(found)) for j in (i + 1, i + 2) if j < len(found)] if word_pairs else []
     return found + [f"{found[i]} {found[j]}" for i, j in near]
 
 
 def tf_idf_slowly(seen: list[str], title: str, word_pairs: bool, word_parts: bool) -> dict[str, float]:
-    in_titles = Counter(token for each in seen for token in set(tokens_slowly(each, word_pairs)))
+    in_titles = Counter(token for each in seen for token in set(tokens_slowly(each, word_pairs, word_parts)))
     known = {token for token, count in in_titles.items() if count > 1 or " " not in token}
-    count = Counter(tokens_slowly(title, word_pairs))
+    count = Counter(tokens_slowly(title, word_pairs, word_parts))
     raw = Counter({t: n * (log((1 + len(seen)) / (1 + in_titles[t])) + 1) for t, n in count.items() if t in known})
-    parts = {word: set(parts_of(word)) for word in set(words_of(" ".join(seen))) if word_parts or is_run(word)}
-    for word in words_of(title):
+    parts = {
+        word: set(parts_of(word))
+        for word in set(words_slowly(" ".join(seen), word_parts))
+        if word_parts or is_run(word)
+    }
+    for word in words_slowly(title, word_parts):
         if not (word_parts or is_run(word)):
             continue
         with_part = {part: [other for other in parts if part in parts[other]] for part in parts_of(word)}
