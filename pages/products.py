@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pages.guards import MAY_LOOK, UserMay, policy_with_images
 from pages.queries import Reader, reading
 from pages.rendering import page
+from tasks.publish.title_words import typed_words
 from tasks.settings import Settings
 
 FOUND, SHOWN_ON, MOST_PAGES, NIGHTS, IN_HISTORY = 50, 20, 2_000, 10, 15
@@ -101,8 +102,8 @@ def _chosen(read: Reader, version: int | None) -> int | None:
 
 def _find(read: Reader, version_id: int, words: str, said: list[str]) -> list[Row]:
     """The rows found, one more than are shown where there are more; what a person should know is added to `said`."""
-    asked = {"version_id": version_id, "words": words.strip(), "most": FOUND + 1, "clicked": CLICKED}
-    found = read("page_search", **asked, beginnings=beginnings(words.split()))
+    where = {"version_id": version_id, "most": FOUND + 1, "clicked": CLICKED}
+    found = read("page_search", **where, words=words.strip())
     if found:
         return found
     said.append("No title of the live version has words that begin so, and no product has this id.")
@@ -112,10 +113,11 @@ def _find(read: Reader, version_id: int, words: str, said: list[str]) -> list[Ro
             "create extension pg_trgm."
         )
         return []
-    meant = [_meant(read, word) for word in words.split()]
-    if meant == words.split():
+    typed = typed_words(words)
+    meant = [_meant(read, word) for word in typed]
+    if meant == typed:
         return []
-    found = read("page_search", **asked, beginnings=beginnings(meant))
+    found = read("page_search", **where, words=" ".join(meant))
     if found:
         said.append(f"Shown is what {' '.join(meant)!r} finds.")
     return found
@@ -123,14 +125,8 @@ def _find(read: Reader, version_id: int, words: str, said: list[str]) -> list[Ro
 
 def _meant(read: Reader, word: str) -> str:
     """The word of a title that is most like a mistyped one, itself where none is."""
-    like = read.one("like_word", word=word.lower()) if word.isalpha() else None
+    like = None if word.isdecimal() else read.one("like_word", word=word)
     return str(like["word"]) if like else word
-
-
-def beginnings(words: Sequence[str]) -> str:
-    """A tsquery of titles with words that begin with all of these."""
-    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words)
-    return " & ".join(f"'{word}':*" for word in quoted)
 
 
 def _explain(columns: Sequence[Row]) -> float:

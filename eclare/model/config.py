@@ -27,7 +27,10 @@ _RULES = {
     _BELOW_ONE: _Rule("lie in [0, 1)", lambda value: 0 <= value < 1),
     ("negative_power",): _Rule("lie in [0, 1]", lambda value: 0 <= value <= 1),
 }
-_CHOICES = {"loss": ("softmax", "bce"), "weighting": ("clicks", "paper"), "shortlister": ("faiss", "clusters")}
+_CHOICES = {
+    "loss": ("softmax", "bce"), "weighting": ("clicks", "paper"),
+    "shortlister": ("faiss", "clusters"), "word_parts": ("auto", "yes", "no"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class ECLAREConfig:
 
     # Ours: what is learnt from
     word_pairs: bool = True  # pairs of neighbouring words are tokens beside the words; False: words alone, the paper's
+    word_parts: str = "auto"  # letters that different words share are tokens: "yes", "no", "auto": where look-ups gain
     weighting: str = "clicks"  # "clicks": heavier clicks count more; "paper": every clicked pair counts the same
     label_point_targets: int = 20  # co-occurring labels that a label's own text learns to find; 0: texts are no points
 
@@ -138,8 +142,8 @@ class ECLAREConfig:
 
 
 _PAPER: dict[str, Any] = {
-    "word_pairs": False, "weighting": "paper", "label_point_targets": 0, "loss": "bce", "batch_size": 255,
-    "shortlister": "clusters", "ensemble": 3, "learnt_residual": True, "xavier_attention": True,
+    "word_pairs": False, "word_parts": "no", "weighting": "paper", "label_point_targets": 0, "loss": "bce",
+    "batch_size": 255, "shortlister": "clusters", "ensemble": 3, "learnt_residual": True, "xavier_attention": True,
 }  # fmt: skip
 
 # "default" is ours, chosen by measurement (benchmarks/README.md). "paper-*" are the authors' values for the data sets
@@ -176,7 +180,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "surrogate_learning_rate": 0.01, "learning_rate": 0.008,
     },
     "gandalf": {
-        "word_pairs": False, "weighting": "paper", "label_point_targets": 20,
+        "word_pairs": False, "word_parts": "no", "weighting": "paper", "label_point_targets": 20,
         "use_graph": False, "use_label_text": False, "use_attention": False, "embedding_dim": 300,
     },
 }  # fmt: skip

@@ -28,6 +28,7 @@ from eclare.model.inference import CHUNK, attention_of, one_thread
 from eclare.model.label_graph import build_label_graph
 from eclare.model.search import beam_search
 from eclare.model.stages import Training
+from eclare.model.word_parts import WordParts, choose_word_parts
 from eclare.ranker import Ranker
 from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates
 from eclare.xc.co_clicks import CoClickScores
@@ -62,7 +63,8 @@ class Recommender:
     """A trained ensemble, the clicks it was trained on and the ranker that weighs both.
 
     ranker is None where there were too few points to learn one, or it was not wanted: then the model's score and the
-    co-click bonus rank. vocabulary is None where it was fitted on ready features; history: every epoch of the training.
+    co-click bonus rank. vocabulary is None where it was fitted on ready features; history: every epoch of the training;
+    parts: whether the vocabulary has parts of words, None without a vocabulary.
     """
 
     config: RecommenderConfig
@@ -73,6 +75,7 @@ class Recommender:
     label_ids_L: Strings
     data_hash: str
     history: Sequence[Epoch] = ()
+    parts: WordParts | None = None
 
     @classmethod
     def fit(
@@ -99,9 +102,11 @@ class Recommender:
         if clicks_NL.shape != shape:
             raise ValueError(f"clicks must be points x labels = {shape}, got {clicks_NL.shape}")
         ids = strings(map(str, range(shape[1]) if label_ids is None else label_ids))
-        vocabulary = None
+        vocabulary, parts = None, None
         if not isinstance(points, sp.csr_matrix):
-            vocabulary = Vocabulary.of([*points, *labels], word_pairs=config.model.word_pairs)
+            parts = choose_word_parts(points, clicks_NL, config.model)
+            pairs = config.model.word_pairs
+            vocabulary = Vocabulary.of([*points, *labels], word_pairs=pairs, word_parts=parts.used)
         points_NV, labels_LV = _features(points, vocabulary), _features(labels, vocabulary)
         weights_NL = weighted(clicks_NL, config.model)
         texts = Texts.of(points_NV, labels_LV, build_label_graph(weights_NL, config.model))
@@ -114,7 +119,7 @@ class Recommender:
         ensemble, ranker = train_with_ranker(training, config)
         co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
         data_hash = hash_of_matrices([points_NV, labels_LV, clicks_NL])
-        return cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history)
+        return cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history, parts)
 
     def as_earlier_model(self) -> EarlierModel:
         """What a warm start takes over."""
@@ -190,6 +195,7 @@ class Recommender:
             "config_hash": hash_of_bytes((staging / "config.json").read_bytes()),
             "data_hash": self.data_hash,
             "seed": self.config.model.seed,
+            **(self.parts.described if self.parts else {}),
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         }
         (staging / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
@@ -220,6 +226,7 @@ class Recommender:
             ids,
             manifest["data_hash"],
             [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())],
+            WordParts.of(manifest),
         )
 
     def __repr__(self) -> str:

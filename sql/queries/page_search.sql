@@ -1,7 +1,10 @@
 -- Products of a version by their id, then by what the words of their titles begin with: the most clicked first.
-with clicked as materialized (
+with asked as materialized (
+    select search_query(:words, true) as query
+),
+clicked as materialized (
     -- Words of many titles are soon found here.
-    select product_id, title, category, sessions
+    select product_id, title, category, sessions, words
     from recommended_product
     where version_id = :version_id
     order by sessions desc nulls last, product_id
@@ -10,7 +13,8 @@ with clicked as materialized (
 first as materialized (
     select product_id, title, category, sessions
     from clicked
-    where to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings) and product_id not in (:words, normal_id(:words))
+    where coalesce(words, to_tsvector('simple', title)) @@ (select query from asked)
+        and product_id not in (:words, normal_id(:words))
     limit :most
 ),
 rest as materialized (
@@ -19,7 +23,7 @@ rest as materialized (
     from recommended_product
     where (select count(*) < :most from first)
         and version_id = :version_id
-        and to_tsvector('simple', title) @@ to_tsquery('simple', :beginnings)
+        and coalesce(words, to_tsvector('simple', title)) @@ (select query from asked)
         and product_id not in (:words, normal_id(:words))
 )
 (

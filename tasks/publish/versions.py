@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tasks.errors import BadInput, NotReady
 from tasks.publish.gate import Verdict
-from tasks.publish.title_words import words_of
+from tasks.publish.title_words import counted_words, search_words
 from tasks.settings import Settings
 from tasks.stores.database import (
     ROWS_PER_COPY,
@@ -87,7 +87,7 @@ def stage(connection: Connection, version: Version) -> int:
         connection.execute(statement("own_partitions", version_id=version_id))
         connection.execute(statement("limit_parallelism"))
         copy_rows(connection, f"recommendation_{version_id}", version.recommendations)
-        copy_rows(connection, f"recommended_product_{version_id}", version.products.to_reader(ROWS_PER_COPY))
+        copy_rows(connection, f"recommended_product_{version_id}", _with_words(version.products))
         copy_rows(connection, f"recommendation_reason_{version_id}", version.reasons)
         connection.execute(statement("index_partitions", version_id=version_id))
         _store_exposure(connection, version_id, version)
@@ -246,9 +246,13 @@ def _store_exposure(connection: Connection, version_id: int, version: Version) -
         connection.execute(statement("insert_exposure"), rows)
 
 
+def _with_words(products: pa.Table) -> pa.RecordBatchReader:
+    return products.append_column("words", search_words(products["title"])).to_reader(ROWS_PER_COPY)
+
+
 def _replace_title_words(connection: Connection, products: pa.Table) -> None:
     connection.execute(statement("create_new_words"))
-    copy_rows(connection, "new_word", words_of(products["title"]).to_reader(ROWS_PER_COPY))
+    copy_rows(connection, "new_word", counted_words(products["title"]).to_reader(ROWS_PER_COPY))
     connection.execute(statement("replace_title_words"))
 
 

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.label_graph import build_label_graph as walk_label_graph
+from eclare.model.word_parts import choose_word_parts
 from eclare.related.like_titles import like_titles
 from tasks.model_config import LIKE_TITLES, load_cooccurrence, read_config, targets_of
 from tasks.night import Night
@@ -13,7 +14,7 @@ from tasks.stores.artefacts import Storage
 
 
 def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
-    """Walk the label graph of the night's training clicks and weigh the words of its titles.
+    """Walk the label graph of the night's training clicks and weigh the words of its titles, and parts where they help.
 
     Writes label_graph.npz, vocabulary.npz, titles.npz (products x tokens) and like_titles.npz, which each step that
     ranks, and each shard, would else find anew. Raises BadInput for a config that cannot work.
@@ -25,15 +26,17 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         storage.write(night.artefact("label_graph"), made_from=[interactions]) as (folder, counts),
     ):
         titles = pq.read_table(inputs / "products.parquet", columns=["title"])["title"].to_pylist()
-        vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs)
+        cooccurrence = load_cooccurrence(inputs)
+        targets_PP = targets_of(cooccurrence.until(night.held_out_days), settings)
+        parts = choose_word_parts(titles, targets_PP, config)
+        vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs, word_parts=parts.used)
         vocabulary.save(folder)
         titles_PV = vocabulary.features(titles)
         sp.save_npz(folder / "titles.npz", titles_PV)
-        cooccurrence = load_cooccurrence(inputs)
         sp.save_npz(folder / LIKE_TITLES, like_titles(titles_PV, cooccurrence.paired()), compressed=False)
-        known = cooccurrence.until(night.held_out_days)
-        graph = walk_label_graph(targets_of(known, settings), config)
+        graph = walk_label_graph(targets_PP, config)
         graph.save(folder)
         labels = graph.edges_LL.shape[0]
         counts |= {"labels": labels, "edges": graph.edges_LL.nnz - labels, "tokens": len(vocabulary.tokens_V)}
+        counts |= parts.described
     return counts

@@ -273,7 +273,8 @@ class Killed(Exception):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "config", [replace(QUICK, epochs=12, validation_share=0.2), replace(PAPER, epochs=2, surrogate_epochs=3)]
+    "config",
+    [replace(QUICK, epochs=12, validation_share=0.2, patience=12), replace(PAPER, epochs=2, surrogate_epochs=3)],
 )
 @pytest.mark.parametrize("after_steps", [1, 9, 23, 40])
 def test_a_training_that_was_killed_goes_on_to_the_same_model(tmp_path, monkeypatch, config, after_steps) -> None:

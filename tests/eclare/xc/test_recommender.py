@@ -117,6 +117,7 @@ def test_a_saved_recommender_answers_the_same_and_names_what_it_was_made_from(tm
     manifest = json.loads((tmp_path / "model/manifest.json").read_text())
     assert manifest["seed"] == CONFIG.seed and len(manifest["data_hash"]) == len(manifest["config_hash"]) == 64
     assert manifest["versions"]["torch"] == version("torch")
+    assert manifest["word_parts"] == 0 and loaded.parts.described == {"word_parts": 0}
     assert not [file for file in (tmp_path / "model").iterdir() if file.suffix in (".pkl", ".pt")]
 
 
