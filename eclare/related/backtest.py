@@ -16,10 +16,10 @@ from scipy.special import stdtrit
 
 from eclare.arrays.csr import CSRStack, Rows
 from eclare.arrays.products import look_up
-from eclare.arrays.topk import PAD, best_of_rows
+from eclare.arrays.topk import PAD
 from eclare.evaluation.metrics import LEAST_SESSIONS, related_gains
 from eclare.model.ensemble import Ensemble
-from eclare.ranker import Examples, Ranker, fit_ranker
+from eclare.ranker import Examples, Ranker, fit_ranker, ndcg, standard_error
 from eclare.related.candidates import candidates_of
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import (
@@ -44,7 +44,6 @@ FEWEST_JUDGED = 100  # queries that a learnt ranking must prove itself on
 CREDIBLE_QUERIES = 500  # from which a learnt ranking and a simple one count alike
 MOST_QUERIES = 2000  # of a cut-off; a few hundred weights need no more
 STEPS, EPOCHS, QUERIES_PER_STEP = 1600, 18, 64  # at most so many steps, and passes over the queries
-K = 10  # places of the lists that a ranker is chosen by
 
 # Simple rankings in the same network: co-occurrence, whole or over a power of popularity, with a little of titles and
 # of the model for products that were never met. A score is what goes beyond a pair of which nothing is known; its share
@@ -160,18 +159,8 @@ def _best_simple(examples: Sequence[Examples]) -> Ranker:
     rankers = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
     figures_RQ = np.array([np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in rankers])
     behind_RQ = figures_RQ[figures_RQ.mean(axis=1).argmax()] - figures_RQ
-    is_close_R = behind_RQ.mean(axis=1) <= _standard_error(behind_RQ)
+    is_close_R = behind_RQ.mean(axis=1) <= standard_error(behind_RQ)
     return rankers[int(is_close_R.argmax())]
-
-
-def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
-    """nDCG@K of every query's candidates as a ranker orders them, Q; the gain is their relevance."""
-    places = np.where(examples.mask_QC, np.arange(examples.mask_QC.shape[1], dtype=np.int32), np.int32(PAD))
-    best_QK, _ = best_of_rows(places, ranker.scores(examples.features_QCF), K)
-    gained = np.take_along_axis(examples.relevance_QC, np.maximum(best_QK, 0), axis=1) * (best_QK != PAD)
-    ideal = -np.sort(-examples.relevance_QC, axis=1)[:, :K]
-    discount = 1 / np.log2(np.arange(K) + 2)
-    return np.asarray(gained @ discount / (ideal @ discount[: ideal.shape[1]]), np.float64)
 
 
 def _latest_and_earlier(examples: Sequence[Examples]) -> tuple[Sequence[Examples], Sequence[Examples]]:
@@ -199,13 +188,8 @@ def _is_ahead(differences: Sequence[npt.NDArray[np.float64]]) -> bool:
     errors add up and do not average out.
     """
     all_Q = np.concatenate(differences)
-    error = sum(len(each) * float(_standard_error(each)) for each in differences) / len(all_Q)
+    error = sum(len(each) * float(standard_error(each)) for each in differences) / len(all_Q)
     return bool(all_Q.mean() > stdtrit(len(all_Q) - 1, 0.975) * error)
-
-
-def _standard_error(values_Q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of the mean over queries, which are the last axis."""
-    return np.asarray(values_Q.std(axis=-1) / max(values_Q.shape[-1] - 1, 1) ** 0.5)
 
 
 def _learnt(examples: Sequence[Examples], simple: Ranker, seed: int) -> Ranker:

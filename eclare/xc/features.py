@@ -1,6 +1,6 @@
 """Features of a candidate: what model, clicks and titles tell about a point and a label, for the ranker to weigh."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,9 +35,38 @@ def _clicks_of_similar_points(points: EncodedPoints, labels_QC: Rows) -> Floats:
     return _log(sampled_product(points.similar_points, points.co_clicks.clicks, labels_QC), SHARE_FLOOR)
 
 
+def _votes(points: EncodedPoints, labels_QC: Rows) -> Floats:
+    """Votes of training titles and label texts near the point's."""
+    return _log(sampled_product(points.voters, points.co_clicks.votes.targets, labels_QC), SHARE_FLOOR)
+
+
+def _clicked_similar(points: EncodedPoints, labels_QC: Rows) -> Floats:
+    """How many of the similar labels the candidate clicked itself, as a point."""
+    return _log(sampled_product(points.similar_labels, points.co_clicks.clicking, labels_QC), SHARE_FLOOR)
+
+
+def _clicked_alike(points: EncodedPoints, labels_QC: Rows) -> Floats:
+    """The same of what shares points with the similar labels."""
+    return _log(sampled_product(points.similar_labels, points.co_clicks.clicking_alike, labels_QC), SHARE_FLOOR)
+
+
 def _cosine(points: EncodedPoints, labels_QC: Rows) -> Floats:
     """Cosine of both titles."""
     return cosines_at(CSR.of(points.features_QV), points.co_clicks.labels, labels_QC)
+
+
+def _votes_of_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
+    voters = CSR.of(points.near_sentences)
+    return _log(sampled_product(voters, points.co_clicks.votes.targets, labels_QC), SHARE_FLOOR)
+
+
+def _clicked_like_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
+    return _log(sampled_product(points.like_sentences, points.co_clicks.clicking, labels_QC), SHARE_FLOOR)
+
+
+def _cosine_of_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
+    sentences, vectors_QE = points.by_encoder
+    return sentences.cosines(vectors_QE, labels_QC)
 
 
 def _popularity(points: EncodedPoints, labels_QC: Rows) -> Floats:
@@ -54,14 +83,24 @@ FEATURES: dict[str, Callable[[EncodedPoints, Rows], Floats]] = {
     "shared points": _shared_points,
     "history": _history,
     "clicks of similar points": _clicks_of_similar_points,
+    "votes of near titles": _votes,
+    "clicked similar labels": _clicked_similar,
+    "clicked what shares points": _clicked_alike,
     "cosine of titles": _cosine,
     "popularity": _popularity,
 }
 
 
-def features_of(points: EncodedPoints, labels_QC: Rows) -> Floats:
-    """FEATURES of every candidate, Q x C x F; those of PAD are of a label without a click."""
-    features_QCF = np.empty((*labels_QC.shape, len(FEATURES)), np.float32)
-    for column, feature in enumerate(FEATURES.values()):
-        features_QCF[..., column] = feature(points, labels_QC)
+OF_SENTENCES: dict[str, Callable[[EncodedPoints, Rows], Floats]] = {  # what a sentence encoder adds
+    "votes of near sentences": _votes_of_sentences,
+    "clicked labels of like sentences": _clicked_like_sentences,
+    "cosine of sentences": _cosine_of_sentences,
+}
+
+
+def features_of(points: EncodedPoints, labels_QC: Rows, names: Sequence[str] = tuple(FEATURES)) -> Floats:
+    """These of FEATURES and OF_SENTENCES of every candidate, Q x C x F; those of PAD are of a label without a click."""
+    features_QCF = np.empty((*labels_QC.shape, len(names)), np.float32)
+    for column, name in enumerate(names):
+        features_QCF[..., column] = (FEATURES | OF_SENTENCES)[name](points, labels_QC)
     return features_QCF
