@@ -176,17 +176,17 @@ class Ranker(nn.Module):
         file.write_bytes(save(tensors, {"features": json.dumps(self.features)}))
 
     @classmethod
-    def load(cls, file: Path, features: Sequence[str]) -> "Ranker":
-        """Read what `save` wrote; raises ValueError where its features are not these."""
+    def load(cls, file: Path, *features: Sequence[str]) -> "Ranker":
+        """Read what `save` wrote; raises ValueError where its features are none of these."""
         with safe_open(file, "pt") as stored:
             found = json.loads((stored.metadata() or {}).get("features", "[]"))
-        if found != list(features):
+        if found not in [list(names) for names in features]:
             raise ValueError(
-                f"{file.name} must rank by the features {', '.join(features)}; "
+                f"{file.name} must rank by the features {' or '.join(map(', '.join, features))}; "
                 f"it was made for {', '.join(found) or 'features without a name'}: train again"
             )
         state = load_file(file)
-        ranker = cls(features, state["mean"], state["deviation"], hidden=len(state["layers.0.bias"]))
+        ranker = cls(found, state["mean"], state["deviation"], hidden=len(state["layers.0.bias"]))
         ranker.load_state_dict(state)
         return ranker
 

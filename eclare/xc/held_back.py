@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from eclare.arrays.csr import CSR, Floats
 from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD
+from eclare.evaluation.metrics import inverse_propensities
 from eclare.model.config import ECLAREConfig
 from eclare.model.data import Texts
 from eclare.model.ensemble import Ensemble
@@ -37,6 +38,7 @@ MOST_HELD_BACK = 20_000  # points; a few hundred weights need no more
 FEWEST_HELD_BACK = 100  # points with clicks below which the weights would be chance
 STEPS, POINTS_PER_STEP = 400, 64
 RANKERS = 4
+RARENESS = 0.35  # 0: a rare label counts like any other; 1: as in propensity-scored precision
 NAMES = tuple(FEATURES)
 WITH_SENTENCES = (*NAMES, *OF_SENTENCES)
 
@@ -126,7 +128,9 @@ class HeldBack:
         points, index = self._points(with_sentences), self.known.quick_index
         labels_QC = candidates_to_rank(points, CANDIDATES, CANDIDATES, config.co_click_weight, index)
         labels_QC[_at(excluded_labels(points), labels_QC) > 0] = PAD
-        relevance_QC = _at(self.training.clicks_NL[self.held], labels_QC)
+        relevance_QC = (
+            _at(self.training.clicks_NL[self.held], labels_QC) * _rareness(self.training.clicks_NL)[labels_QC]
+        )
         names = WITH_SENTENCES if with_sentences else NAMES
         return Examples(features_of(points, labels_QC, names), relevance_QC, labels_QC != PAD)
 
@@ -134,6 +138,11 @@ class HeldBack:
         co_clicks = CoClickScores.of(self.first.clicks_NL, self.first.texts.labels_LV, self.first.texts.points_NV)
         of_encoder = (self.sentences, self.vectors_QE) if with_sentences else (None, None)
         return EncodedPoints(self.training.texts.points_NV[self.held], self.known, co_clicks, *of_encoder)
+
+
+def _rareness(clicks_NL: sp.csr_matrix) -> Floats:
+    """What finding a label counts: the rarer, the more, by a power of its inverse propensity."""
+    return np.asarray(inverse_propensities(clicks_NL) ** RARENESS, np.float32)
 
 
 def gain_of(examples: Examples, names: Sequence[str], fewer: Sequence[str], seed: int) -> Gain:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, Rows
-from eclare.arrays.inner_products import inner_products
+from eclare.arrays.inner_products import chosen_inner_products
 from eclare.arrays.topk import PAD
 from eclare.model.exact_index import Index
 from eclare.model.inference import build_quick_index
@@ -50,7 +50,8 @@ class Sentences:
 
     def cosines(self, vectors_QE: Floats, labels_QC: Rows) -> Floats:
         """Of every point and its labels, Q x C; 0 for PAD."""
-        cosines = self._cosines(vectors_QE, np.maximum(labels_QC, 0) + np.int32(self.points))
+        rows_QC = np.maximum(labels_QC, 0) + np.int32(self.points)
+        cosines = chosen_inner_products(vectors_QE, self.vectors_ME, rows_QC)
         return np.where(labels_QC == PAD, np.float32(0), cosines)
 
     def _nearest(self, vectors_QE: Floats, rows: Rows, index: Index, count: int) -> sp.csr_matrix:
@@ -59,15 +60,10 @@ class Sentences:
             return sp.csr_matrix((len(vectors_QE), len(self.vectors_ME)), dtype=np.float32)
         places = index.search(vectors_QE, min(2 * count, index.ntotal))[1]
         found_QK = np.where(places == PAD, PAD, rows[np.maximum(places, 0)]).astype(np.int32)
-        cosines_QK = np.where(found_QK == PAD, 0, self._cosines(vectors_QE, np.maximum(found_QK, 0)))
+        cosines_QK = np.where(found_QK == PAD, 0, chosen_inner_products(vectors_QE, self.vectors_ME, found_QK))
         order = np.lexsort((found_QK, -cosines_QK), axis=1)[:, :count]
         nearest, cosines = (np.take_along_axis(each, order, axis=1) for each in (found_QK, cosines_QK))
         return softmax_weights(np.maximum(nearest, 0), cosines, SHARPER, len(self.vectors_ME))
-
-    def _cosines(self, vectors_QE: Floats, rows_QC: Rows) -> Floats:
-        query = np.repeat(np.arange(len(rows_QC), dtype=np.int32), rows_QC.shape[1])
-        found = inner_products(vectors_QE, self.vectors_ME, query, np.ascontiguousarray(rows_QC).ravel())
-        return np.asarray(found).reshape(rows_QC.shape)
 
     @cached_property
     def _voting(self) -> tuple[Rows, Index]:
