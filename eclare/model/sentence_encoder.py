@@ -90,10 +90,8 @@ class SentenceEncoder:
         """Vectors of norm 1 (0 for a title without a token), N x E.
 
         A batch is of one length and always of as many titles, so a vector is the same to the last bit whatever is
-        encoded beside it; a title that is asked for alone is encoded alone, and differs by rounding.
+        encoded beside it.
         """
-        if len(titles) == 1:
-            return self._vectors(titles)
         row_of: dict[str, list[int]] = defaultdict(list)
         for row, title in enumerate(titles):
             row_of[title].append(row)
@@ -103,6 +101,10 @@ class SentenceEncoder:
             for title, vector_E in zip(batch, self._vectors(_filled(batch)), strict=False):
                 vectors_NE[row_of[title]] = vector_E
         return vectors_NE
+
+    def encode_one(self, title: str) -> Floats:
+        """The same of one title, 1 x E, sooner; it may differ by rounding."""
+        return self._vectors([title])
 
     def _batches(self, titles: Sequence[str]) -> list[list[str]]:
         """Titles of one number of tokens together, BATCH at a time."""

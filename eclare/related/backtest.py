@@ -151,8 +151,8 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
 
     Of the simple ones the simplest within a standard error of the best counts as the best (Breiman et al., 1984). The
     learnt one is judged on the latest cut-offs by what it learns from the others, and must be ahead of the simple one
-    by more than chance. Without examples, a simple one of fixed weights. What a sentence encoder adds to the examples is
-    kept where it brings more than chance on the latest cut-offs (Ranker.features).
+    by more than chance. Without examples, a simple one of fixed weights. What a sentence encoder adds stays where it
+    brings more than chance on the latest cut-offs (Ranker.features).
     """
     examples = [each for each in examples if len(each)]
     if not examples:

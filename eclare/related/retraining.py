@@ -69,7 +69,8 @@ def retrain(
 
     texts: titles of the products, which are points and labels alike, over the graph of all that is known; like_PP:
     which titles are alike (like_titles). checkpoints: folder from which a killed training goes on. shard_labels: as
-    run_stage. sentences: of an encoder, for the examples. Raises ValueError without a single click, FloatingPointError when a loss stops being a number.
+    run_stage. sentences: of an encoder, for the examples. Raises ValueError without a single click, FloatingPointError
+    when a loss stops being a number.
     """
     config, examples = learning.config, list[Examples]()
     earlier: tuple[Training, Ensemble] | None = None

@@ -144,7 +144,9 @@ class Recommender:
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
         with one_thread():
-            point = self._encoded(_features([title], self.vocabulary), self._vectors([title]))
+            point = self._encoded(
+                _features([title], self.vocabulary), self.sentences and self.sentences.encoder.encode_one(title)
+            )
             labels_1K, scores_1K = self._best(point, k, alone=True)
             score_of = dict(zip(labels_1K[0].tolist(), scores_1K[0].tolist(), strict=True))
             seen = point.co_click_scores
