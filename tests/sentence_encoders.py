@@ -26,6 +26,6 @@ def make_encoder(folder: Path, seed: int = 0) -> Path:
     )  # fmt: skip
     BertModel(config).save_pretrained(plain)
     words = models.Transformer(str(plain))
-    pooled = models.Pooling(words.get_word_embedding_dimension(), pooling_mode="mean")
+    pooled = models.Pooling(words.get_embedding_dimension(), pooling_mode="mean")
     SentenceTransformer(modules=[words, pooled], device="cpu").save(str(folder))
     return folder

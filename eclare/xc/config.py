@@ -28,9 +28,7 @@ class RecommenderConfig:
         if not isinstance(self.text_encoder, str):
             raise ValueError(f"text_encoder must be the name of a folder or a package, got {self.text_encoder!r}")
         if self.text_encoder and not self.held_back_share:
-            raise ValueError(
-                "text_encoder needs a ranker, which learns what it is worth: held_back_share must be above 0"
-            )
+            raise ValueError("held_back_share must not be 0 with a text_encoder: a ranker learns what it is worth")
         for name in NUMBERS:
             value = getattr(self, name)
             if type(value) not in (float, int):
