@@ -52,6 +52,12 @@ class Examples:
         """The same with some of the features."""
         return Examples(np.ascontiguousarray(self.features_QCF[..., places]), self.relevance_QC, self.mask_QC)
 
+    def hiding(self, places: Sequence[int]) -> "Examples":
+        """The same where some of the features tell nothing."""
+        features_QCF = self.features_QCF.copy()
+        features_QCF[..., places] = 0
+        return Examples(features_QCF, self.relevance_QC, self.mask_QC)
+
     def padded(self, candidates: int) -> "Examples":
         """With places for so many candidates, the new ones masked."""
         rows = (0, 0), (0, candidates - self.relevance_QC.shape[1])

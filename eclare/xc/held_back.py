@@ -76,7 +76,7 @@ def train_with_ranker(
         return training.ensemble(config.model), Learnt(None)
     goes_on = not training.starts and config.model.ensemble == 1
     each = in_halves(config.model) if goes_on else config.model
-    first = _training_of(kept, training, config)
+    first = training_of(kept, training, config)
     known = first.ensemble(replace(each, ensemble=1))
     of_kept = sentences and sentences.of_points(kept, voting_titles(first.clicks_NL))
     vectors_QE = None if sentences is None else sentences.vectors_ME[held]
@@ -90,7 +90,8 @@ def in_halves(config: ECLAREConfig) -> ECLAREConfig:
     return replace(config, **halved)
 
 
-def _training_of(kept: npt.NDArray[np.int64], training: Training, config: RecommenderConfig) -> Training:
+def training_of(kept: npt.NDArray[np.int64], training: Training, config: RecommenderConfig) -> Training:
+    """The training of the points that are kept."""
     clicks_NL, texts = training.clicks_NL[kept], training.texts
     texts = Texts.of(texts.points_NV[kept], texts.labels_LV, build_label_graph(clicks_NL, config.model))
     checkpoints = training.checkpoints / "held_back" if training.checkpoints else None
@@ -104,12 +105,12 @@ def _fit_ranker(points: "HeldBack", config: RecommenderConfig) -> Learnt:
     if (plain.relevance_QC > 0).any(axis=1).sum() < FEWEST_HELD_BACK:
         return Learnt(None)
     if points.sentences is None:
-        return Learnt(_mean_ranker(plain, NAMES, seed))
+        return Learnt(mean_ranker(plain, NAMES, seed))
     beside = points.examples(config, with_sentences=True)
     gain = gain_of(beside, WITH_SENTENCES, NAMES, seed)
     log.info("%s", json.dumps({"sentence encoder": gain._asdict() | {"kept": gain.helps}}))
     chosen = (beside, WITH_SENTENCES) if gain.helps else (plain, NAMES)
-    return Learnt(_mean_ranker(*chosen, seed), gain)
+    return Learnt(mean_ranker(*chosen, seed), gain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,7 @@ def gain_of(examples: Examples, names: Sequence[str], fewer: Sequence[str], seed
     for half in (is_even_Q, ~is_even_Q):
         learnt_from, judged = examples.where(~half), examples.where(half)
         with_all, without = (
-            ndcg(_mean_ranker(learnt_from.of(places), names_of, seed), judged.of(places))
+            ndcg(mean_ranker(learnt_from.of(places), names_of, seed), judged.of(places))
             for names_of in (names, fewer)
             for places in [[names.index(name) for name in names_of]]
         )
@@ -161,9 +162,19 @@ def gain_of(examples: Examples, names: Sequence[str], fewer: Sequence[str], seed
     return Gain(float(gained_Q.mean()), float(standard_error(gained_Q)))
 
 
-def _mean_ranker(examples: Examples, names: Sequence[str], seed: int) -> Ranker:
-    """The mean of RANKERS, as one network: a single one differs by half a point with where it starts."""
-    fitted = [fit_ranker([examples], names, seed + start, STEPS, POINTS_PER_STEP) for start in range(RANKERS)]
+def mean_ranker(examples: Examples, names: Sequence[str], seed: int) -> Ranker:
+    """The mean of RANKERS, as one network: a single one differs by half a point with where it starts.
+
+    Every other one of them is not shown what a sentence encoder adds: a point is held back from half of the clicks, so
+    what needs no clicks looks better there than it will be beside all of them.
+    """
+    added = [name for name in names if name in OF_SENTENCES]
+    hidden = examples.hiding([names.index(name) for name in added])
+    fitted = []
+    for start in range(RANKERS):
+        is_shown = start % 2 == 1
+        ranker = fit_ranker([examples if is_shown else hidden], names, seed + start, STEPS, POINTS_PER_STEP)
+        fitted.append(ranker if is_shown else ranker.without(added))
     mean = fitted[0]
     for count, ranker in enumerate(fitted[1:], start=2):
         mean = ranker.shrunk_to(mean, 1 / count)
