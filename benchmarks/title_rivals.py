@@ -142,8 +142,8 @@ class Trained:
         asked = EncodedPoints(asked_NV, self.ensemble, co_clicks, *of_encoder)
         wanted = CANDIDATES, CANDIDATES, self.config.co_click_weight, self.ensemble.quick_index
         labels_QC = candidates_to_rank(asked, *wanted)
-        found = best_of_rows(labels_QC, ranker.scores(features_of(asked, labels_QC, names)), KEPT)
-        return as_matrix(*found, labels_LV.shape[0]).tocsr()
+        best_QK, scores_QK = best_of_rows(labels_QC, ranker.scores(features_of(asked, labels_QC, names)), KEPT)
+        return as_matrix(best_QK, scores_QK, labels_LV.shape[0]).tocsr()
 
     def encoder_is_kept(self) -> bool:
         """What the held-back points say."""
@@ -189,13 +189,13 @@ def main(
     peers: Annotated[Path, typer.Option(help="folder of the outside judge")] = Path("../shared/peers"),
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     *,
-    parts: Annotated[bool, typer.Option(help="also without each part of ours")] = False,
+    parts: Annotated[bool, typer.Option(help="also without each part of ours, of the first seed")] = False,
 ) -> None:
     """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
     whole = Set(Trial.of_test_points(data), SentenceEncoder.of(encoder, CPU) if encoder else None)
     found: dict[str, list[Table]] = {}
     for seed in range(seeds):
-        for name, table in variants(whole, seed, parts=parts):
+        for name, table in variants(whole, seed, parts=parts and not seed):
             found.setdefault(name, []).append(table)
             print(json.dumps({"row": name, "seed": seed} | _figures(table)), flush=True)
     rivals = {"knn-co-occurrence": whole.metrics(look_up(data, peers))}
@@ -213,10 +213,10 @@ def _figures(table: Table) -> dict[str, float]:
 
 def _ratios(ours: Table, rivals: Mapping[str, Table]) -> dict[str, list[float]]:
     """Of every metric the ratio to the rival that is best in it, with its interval over test points."""
-    best = {name: max(rivals, key=lambda rival, name=name: rivals[rival][name].value) for name in METRICS}
     ratios = {}
     for name in METRICS:
-        resampled = Resampled({"ours": ours[name], "rival": rivals[best[name]][name]})
+        best = max((table[name] for table in rivals.values()), key=lambda metric: metric.value)
+        resampled = Resampled({"ours": ours[name], "rival": best})
         ratios[name] = [round(value, 3) for value in resampled.ratio("ours", "rival")]
     return ratios
 

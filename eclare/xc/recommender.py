@@ -144,9 +144,8 @@ class Recommender:
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
         with one_thread():
-            point = self._encoded(
-                _features([title], self.vocabulary), self.sentences and self.sentences.encoder.encode_one(title)
-            )
+            vectors_1E = None if self.sentences is None else self.sentences.encoder.encode_one(title)
+            point = self._encoded(_features([title], self.vocabulary), vectors_1E)
             labels_1K, scores_1K = self._best(point, k, alone=True)
             score_of = dict(zip(labels_1K[0].tolist(), scores_1K[0].tolist(), strict=True))
             seen = point.co_click_scores

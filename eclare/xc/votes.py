@@ -18,7 +18,7 @@ from eclare.arrays.topk import PAD
 from eclare.model.soft_targets import co_occurring_labels
 
 TARGETS = 20  # labels that a label's text votes for
-NEIGHBOURS, LEAST_COSINE = 50, 0.1
+NEIGHBOURS, LEAST_COSINE = 50, 0.2
 TEMPERATURE = 0.1  # of the softmax over cosines that weighs the neighbours
 
 

@@ -27,11 +27,11 @@ def test_a_training_title_votes_for_its_clicks_and_a_label_text_for_what_shares_
 def test_neighbours_vote_by_the_softmax_of_their_cosines(points_QV, titles_MV) -> None:
     points, titles = (normalise_rows(sp.csr_matrix(matrix)) for matrix in (points_QV, titles_MV))
     cosines = (points @ titles.T).toarray()
-    assume(not (np.abs(cosines - 0.1) < 1e-5).any())  # rounding decides at the bound
+    assume(not (np.abs(cosines - 0.2) < 1e-5).any())  # rounding decides at the bound
     targets = targets_of_titles(CLICKS)
     votes = TitleVotes(titles, targets)
     cosines[:, -1] = 0  # the text of a label without a click votes for nothing
-    weights = np.where(cosines >= 0.1, np.exp(cosines / 0.1), 0)
+    weights = np.where(cosines >= 0.2, np.exp(cosines / 0.1), 0)
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
     assert np.allclose(votes.voters(points).toarray(), weights, atol=1e-4)
     counted = weights @ targets.toarray()
