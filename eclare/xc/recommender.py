@@ -1,6 +1,7 @@
 """From titles to related products: fit, predict (many titles), recommend (one title, with reasons), save, load."""
 
 import json
+import logging
 import platform
 import shutil
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -39,6 +41,8 @@ from eclare.xc.held_back import CANDIDATES, NAMES, WITH_SENTENCES, Gain, train_w
 from eclare.xc.sentences import Sentences
 from eclare.xc.votes import voting_titles
 from eclare.xc.warm_start import EarlierModel
+
+log = logging.getLogger(__name__)
 
 TitlesOrFeatures: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
 RANKER = "ranker.safetensors"
@@ -144,8 +148,7 @@ class Recommender:
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
         with one_thread():
-            vectors_1E = None if self.sentences is None else self.sentences.encoder.encode_one(title)
-            point = self._encoded(_features([title], self.vocabulary), vectors_1E)
+            point = self._encoded(_features([title], self.vocabulary), self._vectors([title], alone=True))
             labels_1K, scores_1K = self._best(point, k, alone=True)
             score_of = dict(zip(labels_1K[0].tolist(), scores_1K[0].tolist(), strict=True))
             seen = point.co_click_scores
@@ -167,9 +170,15 @@ class Recommender:
     def _encoded(self, features_QV: sp.csr_matrix, vectors_QE: Floats | None) -> EncodedPoints:
         return EncodedPoints(features_QV, self.ensemble, self.co_clicks, self.sentences, vectors_QE)
 
-    def _vectors(self, points: TitlesOrFeatures) -> Floats | None:
-        """What the sentence encoder makes of titles, where one is used."""
-        return None if self.sentences is None else self.sentences.encoder.encode(_titles(points))
+    def _vectors(self, points: TitlesOrFeatures, *, alone: bool = False) -> Floats | None:
+        """What the sentence encoder makes of titles, where one is used; logs what it costs."""
+        if self.sentences is None:
+            return None
+        titles, encoder, start = _titles(points), self.sentences.encoder, perf_counter()
+        vectors_NE = encoder.encode_one(titles[0]) if alone else encoder.encode(titles)
+        cost = {"titles": len(titles), "ms_per_title": round(1e3 * (perf_counter() - start) / max(len(titles), 1), 2)}
+        log.info("%s", json.dumps({"sentence encoder": cost}))
+        return vectors_NE
 
     def _best(self, points: EncodedPoints, k: int, *, alone: bool) -> TopLabels:
         """Candidates, their features, the ranker's scores.

@@ -58,7 +58,7 @@ def examples(tells: bool) -> Examples:
 
 def test_an_encoder_helps_where_held_back_points_say_so(monkeypatch) -> None:
     monkeypatch.setattr(held_back, "STEPS", 60)
-    monkeypatch.setattr(held_back, "RANKERS", 1)
+    monkeypatch.setattr(held_back, "RANKERS", 2)
     gain = gain_of(examples(tells=True), WITH_SENTENCES, NAMES, seed=0)
     assert gain.ndcg > 0.2 and gain.helps
     assert not gain_of(examples(tells=False), WITH_SENTENCES, NAMES, seed=0).helps
@@ -71,7 +71,7 @@ def encoder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("helps", [True, False])
-def test_a_recommender_keeps_or_drops_its_encoder_and_says_so(encoder, monkeypatch, tmp_path, helps) -> None:
+def test_a_recommender_keeps_or_drops_its_encoder_and_says_so(encoder, monkeypatch, tmp_path, caplog, helps) -> None:
     shop = shop_of_groups()
     monkeypatch.setattr(held_back, "gain_of", lambda *_: Gain(0.1 if helps else 0.0, 0.05))
     monkeypatch.setattr(held_back, "FEWEST_HELD_BACK", 20)
@@ -86,7 +86,9 @@ def test_a_recommender_keeps_or_drops_its_encoder_and_says_so(encoder, monkeypat
     for before, after in zip(fitted.predict(shop.titles[:9], 5), loaded.predict(shop.titles[:9], 5), strict=True):
         assert np.array_equal(before, after)
     assert loaded.gain == fitted.gain
-    assert [found.label_id for found in loaded.recommend(shop.titles[0], 3)]
+    with caplog.at_level("INFO"):
+        assert [found.label_id for found in loaded.recommend(shop.titles[0], 3)]
+    assert ("ms_per_title" in caplog.text) == helps
 
 
 def test_a_changed_encoder_is_refused(encoder, monkeypatch, tmp_path) -> None:
