@@ -126,8 +126,8 @@ class Recommender:
         ensemble, (ranker, gain) = train_with_ranker(training, config, sentences)
         co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
         data_hash = hash_of_matrices([points_NV, labels_LV, clicks_NL])
-        kept = sentences if gain and gain.helps else None
-        return cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history, kept, gain)
+        made = cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history)
+        return replace(made, sentences=sentences if gain and gain.helps else None, gain=gain)
 
     def as_earlier_model(self) -> EarlierModel:
         """What a warm start takes over."""
@@ -260,8 +260,8 @@ class Recommender:
             ids,
             manifest["data_hash"],
             [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())],
-            sentences,
-            Gain(record["ndcg"], record["error"]) if record else None,
+            sentences=sentences,
+            gain=Gain(record["ndcg"], record["error"]) if record else None,
         )
 
     @property
