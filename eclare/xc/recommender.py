@@ -261,16 +261,20 @@ class Recommender:
             manifest["data_hash"],
             [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())],
             sentences=sentences,
-            gain=Gain(record["ndcg"], record["error"]) if record else None,
+            gain=Gain(record["ndcg"], record["error"]) if "ndcg" in record else None,
         )
 
     @property
     def _encoder_record(self) -> dict[str, str | float | bool] | None:
-        """For the manifest: which encoder was asked for, what it brought and whether it stays; None without one."""
-        if self.gain is None:
+        """For the manifest: which encoder was asked for, whether it stays and what it brought; None without one.
+
+        Where there was no ranker to learn what it is worth, it does not stay, and brought nothing.
+        """
+        if not self.config.text_encoder:
             return None
+        gain = self.gain._asdict() if self.gain else {}
         of_encoder = {"fingerprint": self.sentences.encoder.fingerprint} if self.sentences else {}
-        return {"name": self.config.text_encoder, "kept": self.gain.helps, **self.gain._asdict(), **of_encoder}
+        return {"name": self.config.text_encoder, "kept": self.sentences is not None, **gain, **of_encoder}
 
     def __repr__(self) -> str:
         return f"Recommender({self.ensemble!r})"

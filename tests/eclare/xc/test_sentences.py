@@ -91,6 +91,16 @@ def test_a_recommender_keeps_or_drops_its_encoder_and_says_so(encoder, monkeypat
     assert ("ms_per_title" in caplog.text) == helps
 
 
+def test_without_a_ranker_an_encoder_is_dropped_and_that_is_said(encoder, tmp_path) -> None:
+    shop = shop_of_groups()  # of fewer points than are held back
+    config = RecommenderConfig.of({**RecommenderConfig(QUICK).options, "text_encoder": str(encoder)})
+    Recommender.fit(shop.titles, shop.titles, shop.clicks.weights_NL, config).save(tmp_path / "model")
+    record = json.loads((tmp_path / "model" / "manifest.json").read_text())["text_encoder"]
+    assert record == {"name": str(encoder), "kept": False}
+    loaded = Recommender.load(tmp_path / "model")
+    assert loaded.config == config and loaded.sentences is None and loaded.gain is None
+
+
 def test_a_changed_encoder_is_refused(encoder, monkeypatch, tmp_path) -> None:
     shop, own = shop_of_groups(), shutil.copytree(encoder, tmp_path / "own")
     monkeypatch.setattr(held_back, "gain_of", lambda *_: Gain(0.1, 0.05))
