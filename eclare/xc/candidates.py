@@ -59,26 +59,22 @@ class EncodedPoints:
         return self.co_clicks.similar_points(self.features_QV)
 
     @cached_property
-    def near_titles(self) -> sp.csr_matrix:
-        """Weighted nearest training titles and label texts, Q x M."""
-        return self.co_clicks.votes.voters(self.features_QV)
+    def votes(self) -> CSR:
+        """Votes of near training titles and label texts, Q x L."""
+        of_titles = self.co_clicks.votes
+        return of_titles.votes(of_titles.voters(self.features_QV))
 
     @cached_property
-    def voters(self) -> CSR:
-        """near_titles for sampled_product."""
-        return CSR.of(self.near_titles)
-
-    @cached_property
-    def near_sentences(self) -> sp.csr_matrix:
-        """The same by the sentence encoder."""
+    def votes_of_sentences(self) -> CSR:
+        """The same of those that are near by the sentence encoder."""
         sentences, vectors_QE = self.by_encoder
-        return sentences.voters(vectors_QE)
+        return self.co_clicks.votes.votes(sentences.voters(vectors_QE))
 
     @cached_property
     def like_sentences(self) -> CSR:
         """Weighted nearest label texts by the sentence encoder, Q x L."""
         sentences, vectors_QE = self.by_encoder
-        return CSR.of(sentences.like_labels(vectors_QE))
+        return sentences.like_labels(vectors_QE)
 
     @property
     def by_encoder(self) -> tuple[Sentences, Floats]:
@@ -115,8 +111,8 @@ def candidates_to_rank(points: EncodedPoints, count: int, spare: int, co_click_w
     With a sentence encoder, those that its nearest titles vote for too.
     """
     scored_QC = candidates(points, count, spare, co_click_weight, index).labels_QK
-    voters = [points.near_titles] if points.sentences is None else [points.near_titles, points.near_sentences]
-    voted = [most_voted(each, points.co_clicks.votes.targets_ML, VOTED) for each in voters]
+    votes = [points.votes] if points.sentences is None else [points.votes, points.votes_of_sentences]
+    voted = [most_voted(each, VOTED) for each in votes]
     nothing = np.full(len(scored_QC), PAD, np.int32)
     found: Rows = distinct_per_row(np.hstack([scored_QC, *voted]), nothing)
     return found

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.csr import CSR, CSRStack, Floats, Rows
 from eclare.arrays.inner_products import log_shares
 from eclare.arrays.knn import cosines_at
-from eclare.arrays.products import sampled_product
+from eclare.arrays.products import look_up, sampled_product
 from eclare.arrays.topk import PAD
 from eclare.xc.candidates import EncodedPoints
 
@@ -37,7 +37,7 @@ def _clicks_of_similar_points(points: EncodedPoints, labels_QC: Rows) -> Floats:
 
 def _votes(points: EncodedPoints, labels_QC: Rows) -> Floats:
     """Votes of training titles and label texts near the point's."""
-    return _log(sampled_product(points.voters, points.co_clicks.votes.targets, labels_QC), SHARE_FLOOR)
+    return _log(_entries(points.votes, labels_QC), SHARE_FLOOR)
 
 
 def _clicked_similar(points: EncodedPoints, labels_QC: Rows) -> Floats:
@@ -56,8 +56,7 @@ def _cosine(points: EncodedPoints, labels_QC: Rows) -> Floats:
 
 
 def _votes_of_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
-    voters = CSR.of(points.near_sentences)
-    return _log(sampled_product(voters, points.co_clicks.votes.targets, labels_QC), SHARE_FLOOR)
+    return _log(_entries(points.votes_of_sentences, labels_QC), SHARE_FLOOR)
 
 
 def _clicked_like_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
@@ -72,6 +71,13 @@ def _cosine_of_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
 def _popularity(points: EncodedPoints, labels_QC: Rows) -> Floats:
     """Points of the candidate."""
     return _log(np.where(labels_QC == PAD, 0, points.co_clicks.popularity_L[labels_QC]), COUNT_FLOOR)
+
+
+def _entries(matrix_QL: CSR, labels_QC: Rows) -> Floats:
+    """Of every row at its own labels; 0 for PAD."""
+    stack = CSRStack(matrix_QL.indptr, matrix_QL.indices, matrix_QL.data[:, None])
+    entries_QC1 = look_up(stack, np.arange(len(labels_QC), dtype=np.int32), labels_QC)
+    return np.asarray(entries_QC1[..., 0])
 
 
 def _log(counts: Floats, floor: float) -> Floats:

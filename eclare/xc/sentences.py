@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
-from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.inner_products import chosen_inner_products
 from eclare.arrays.topk import PAD
 from eclare.model.exact_index import Index
 from eclare.model.inference import build_quick_index
 from eclare.model.sentence_encoder import SentenceEncoder
-from eclare.xc.votes import NEIGHBOURS, TitleVotes, softmax_weights
+from eclare.xc.votes import NEIGHBOURS, TitleVotes, softmax_shares
 
 SHARPER = 0.05  # temperature: cosines of an encoder lie closer together than those of TF-IDF
 LIKE_LABELS = 20  # label texts near a title
@@ -38,15 +37,14 @@ class Sentences:
         kept = np.concatenate([rows, np.arange(self.points, len(self.vectors_ME))])
         return Sentences(self.encoder, self.vectors_ME[kept], votes_M, len(rows))
 
-    def voters(self, vectors_QE: Floats) -> sp.csr_matrix:
-        """The weights of the nearest titles that vote, CSR Q x M."""
-        rows, index = self._voting
-        return self._nearest(vectors_QE, rows, index, NEIGHBOURS)
+    def voters(self, vectors_QE: Floats) -> CSR:
+        """The weights of the nearest titles that vote, Q x M."""
+        return self._nearest(vectors_QE, *self._voting, NEIGHBOURS)
 
-    def like_labels(self, vectors_QE: Floats) -> sp.csr_matrix:
-        """The weights of the nearest label texts, CSR Q x L."""
-        rows, index = self._labels
-        return self._nearest(vectors_QE, rows, index, LIKE_LABELS)[:, self.points :]
+    def like_labels(self, vectors_QE: Floats) -> CSR:
+        """The weights of the nearest label texts, Q x L."""
+        weights = self._nearest(vectors_QE, *self._labels, LIKE_LABELS)
+        return weights._replace(indices=weights.indices - np.int32(self.points))
 
     def cosines(self, vectors_QE: Floats, labels_QC: Rows) -> Floats:
         """Of every point and its labels, Q x C; 0 for PAD."""
@@ -54,16 +52,14 @@ class Sentences:
         cosines = chosen_inner_products(vectors_QE, self.vectors_ME, rows_QC)
         return np.where(labels_QC == PAD, np.float32(0), cosines)
 
-    def _nearest(self, vectors_QE: Floats, rows: Rows, index: Index, count: int) -> sp.csr_matrix:
+    def _nearest(self, vectors_QE: Floats, rows: Rows, index: Index, count: int) -> CSR:
         """Twice as many are looked up as wanted, for the index may be quantised, and their cosines computed again."""
-        if not len(rows):
-            return sp.csr_matrix((len(vectors_QE), len(self.vectors_ME)), dtype=np.float32)
         places = index.search(vectors_QE, min(2 * count, index.ntotal))[1]
         found_QK = np.where(places == PAD, PAD, rows[np.maximum(places, 0)]).astype(np.int32)
         cosines_QK = np.where(found_QK == PAD, 0, chosen_inner_products(vectors_QE, self.vectors_ME, found_QK))
         order = np.lexsort((found_QK, -cosines_QK), axis=1)[:, :count]
         nearest, cosines = (np.take_along_axis(each, order, axis=1) for each in (found_QK, cosines_QK))
-        return softmax_weights(np.maximum(nearest, 0), cosines, SHARPER, len(self.vectors_ME))
+        return softmax_shares((nearest, cosines), SHARPER)
 
     @cached_property
     def _voting(self) -> tuple[Rows, Index]:

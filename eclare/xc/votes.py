@@ -7,14 +7,15 @@ texts are those of Gandalf (Kharbanda et al., KDD 2024).
 from dataclasses import dataclass
 from functools import cached_property
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows, scale_rows
 from eclare.arrays.knn import Nearest
-from eclare.arrays.products import heaviest_of_product
-from eclare.arrays.topk import PAD
+from eclare.arrays.products import product
+from eclare.arrays.topk import PAD, best_of_row
 from eclare.model.soft_targets import co_occurring_labels
 
 TARGETS = 20  # labels that a label's text votes for
@@ -34,24 +35,24 @@ def voting_titles(weights_NL: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     return np.diff(targets_of_titles(weights_NL).indptr) > 0
 
 
-def softmax_weights(rows_QK: Rows, cosines_QK: Floats, temperature: float, count: int) -> sp.csr_matrix:
-    """The neighbours of every point by the softmax of their cosines, CSR Q x count; a cosine of 0 or less has none."""
-    nearest = cosines_QK.max(axis=1, initial=0, keepdims=True)
-    weights = np.where(cosines_QK > 0, np.exp((cosines_QK - nearest) / np.float32(temperature)), 0)
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
-    indptr = np.arange(0, rows_QK.size + 1, max(rows_QK.shape[1], 1))
-    found = sp.csr_matrix((weights.ravel().astype(np.float32), rows_QK.ravel(), indptr), (len(rows_QK), count))
-    found.eliminate_zeros()
-    found.sort_indices()
-    return found
+def softmax_shares(found: tuple[Rows, Floats], temperature: float) -> CSR:
+    """Weights of the nearest rows of every point: the softmax of their cosines; one of 0 or less has none."""
+    rows_QK, cosines_QK = found
+    near = cosines_QK > 0
+    weights = np.exp((cosines_QK - cosines_QK.max(axis=1, initial=0, keepdims=True)) / np.float32(temperature)) * near
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.float32(1e-30))
+    indptr = np.zeros(len(weights) + 1, np.int64)
+    np.cumsum(near.sum(axis=1), out=indptr[1:])
+    return CSR(indptr, rows_QK[near].astype(np.int32, copy=False), weights[near].astype(np.float32, copy=False))
 
 
-def most_voted(voters: sp.csr_matrix, targets_ML: sp.csr_matrix, k: int) -> Rows:
-    """The k labels with the most votes of every point, Q x k; PAD where fewer have one."""
-    votes = heaviest_of_product(voters, targets_ML, k)
-    counts = np.diff(votes.indptr)
-    labels = np.full((votes.shape[0], k), PAD, np.int32)
-    labels[np.arange(k) < counts[:, None]] = votes.indices
+@numba.njit(parallel=True, cache=True)
+def most_voted(votes: CSR, k: int) -> Rows:
+    """The k labels with the most votes of every point, most first, Q x k; PAD where fewer have one."""
+    labels = np.full((len(votes.indptr) - 1, k), PAD, np.int32)
+    for point in numba.prange(len(labels)):
+        start, end = votes.indptr[point], votes.indptr[point + 1]
+        best_of_row(votes.indices[start:end], votes.data[start:end], labels[point], np.empty(k, np.float32))
     return labels
 
 
@@ -62,10 +63,13 @@ class TitleVotes:
     titles_MV: sp.csr_matrix
     targets_ML: sp.csr_matrix
 
-    def voters(self, points_QV: sp.csr_matrix) -> sp.csr_matrix:
-        """The weights of the nearest titles of every point, CSR Q x M."""
-        found = self._nearest.to(points_QV, NEIGHBOURS, LEAST_COSINE)
-        return softmax_weights(*found, TEMPERATURE, len(self))
+    def voters(self, points_QV: sp.csr_matrix) -> CSR:
+        """The weights of the nearest titles of every point, Q x M."""
+        return softmax_shares(self._nearest.to(points_QV, NEIGHBOURS, LEAST_COSINE), TEMPERATURE)
+
+    def votes(self, voters: CSR) -> CSR:
+        """The votes of every label that has one, Q x L."""
+        return product(voters, self.targets, self.targets_ML.shape[1])
 
     def __len__(self) -> int:
         return int(self.titles_MV.shape[0])
@@ -77,7 +81,7 @@ class TitleVotes:
 
     @cached_property
     def targets(self) -> CSR:
-        """targets_ML for sampled_product."""
+        """targets_ML for product."""
         return CSR.of(self.targets_ML)
 
     @cached_property

@@ -39,7 +39,8 @@ def test_features_are_what_their_names_say() -> None:
     assert np.allclose(feature["clicked similar labels"], np.log(similar @ clicking + 1e-3), atol=1e-3)
     through = similar @ targets[14:] @ clicking
     assert np.allclose(feature["clicked what shares points"], np.log(through + 1e-3), atol=1e-3)
-    voters = asked.near_titles.toarray()
+    weights = co_clicks.votes.voters(asked.features_QV)
+    voters = sp.csr_matrix(weights[::-1], shape=(5, 22)).toarray()
     assert np.allclose(feature["votes of near titles"], np.log(voters @ targets + 1e-3), atol=1e-3)
     assert np.allclose(feature["cosine of titles"], (points[:5] @ labels.T).toarray(), atol=1e-5)
     assert np.allclose(feature["popularity"], np.log(clicks.sum(axis=0) + 0.1), atol=1e-5)

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from eclare.arrays.csr import CSR
 from eclare.arrays.topk import PAD
 from eclare.model.config import ECLAREConfig
 from eclare.ranker import Examples
@@ -36,15 +37,21 @@ def test_the_nearest_titles_are_those_of_all_cosines() -> None:
     sentences = Sentences(OnCPU(), vectors, votes, points=20)  # type: ignore[arg-type]
     cosines = asked @ vectors.T
     weights = np.where((cosines > 0) & votes, np.exp(cosines / 0.05), 0)
-    assert np.allclose(sentences.voters(asked).toarray(), weights / weights.sum(axis=1, keepdims=True), atol=1e-4)
+    assert np.allclose(_dense(sentences.voters(asked), 30), weights / weights.sum(axis=1, keepdims=True), atol=1e-4)
     weights = np.where(cosines[:, 20:] > 0, np.exp(cosines[:, 20:] / 0.05), 0)
-    assert np.allclose(sentences.like_labels(asked).toarray(), weights / weights.sum(axis=1, keepdims=True), atol=1e-4)
+    assert np.allclose(
+        _dense(sentences.like_labels(asked), 10), weights / weights.sum(axis=1, keepdims=True), atol=1e-4
+    )
     labels = np.array([[0, 9, PAD]] * 4, np.int32)
     assert np.allclose(
         sentences.cosines(asked, labels), np.column_stack([cosines[:, [20, 29]], np.zeros(4)]), atol=1e-5
     )
     fewer = sentences.of_points(np.array([3, 7]), np.ones(12, bool))
     assert np.array_equal(fewer.vectors_ME, vectors[[3, 7, *range(20, 30)]]) and fewer.points == 2
+
+
+def _dense(weights: CSR, columns: int) -> np.ndarray:
+    return sp.csr_matrix(weights[::-1], shape=(len(weights.indptr) - 1, columns)).toarray()
 
 
 def examples(tells: bool) -> Examples:

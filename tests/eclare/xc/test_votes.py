@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from eclare.arrays.tfidf import normalise_rows
 from eclare.arrays.topk import PAD
 from eclare.xc.co_clicks import clicking_labels
-from eclare.xc.votes import TitleVotes, most_voted, softmax_weights, targets_of_titles, voting_titles
+from eclare.xc.votes import TitleVotes, most_voted, softmax_shares, targets_of_titles, voting_titles
 
 CLICKS = sp.csr_matrix(np.array([[1, 2, 0, 0], [0, 1, 1, 0]], np.float32))
 
@@ -33,9 +33,11 @@ def test_neighbours_vote_by_the_softmax_of_their_cosines(points_QV, titles_MV) -
     cosines[:, -1] = 0  # the text of a label without a click votes for nothing
     weights = np.where(cosines >= 0.2, np.exp(cosines / 0.1), 0)
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
-    assert np.allclose(votes.voters(points).toarray(), weights, atol=1e-4)
-    counted = weights @ targets.toarray()
-    for found, expected in zip(most_voted(votes.voters(points), targets, 3), counted, strict=True):
+    voters = votes.voters(points)
+    assert np.allclose(sp.csr_matrix(voters[::-1], shape=weights.shape).toarray(), weights, atol=1e-4)
+    counted, voted = weights @ targets.toarray(), votes.votes(voters)
+    assert np.allclose(sp.csr_matrix(voted[::-1], shape=counted.shape).toarray(), counted, atol=1e-4)
+    for found, expected in zip(most_voted(voted, 3), counted, strict=True):
         assert len(found) == 3 and set(found[found != PAD]) <= set(np.flatnonzero(expected))
         assert sorted(expected[found[found != PAD]]) == pytest.approx(
             sorted(expected)[::-1][: (found != PAD).sum()][::-1]
@@ -43,8 +45,8 @@ def test_neighbours_vote_by_the_softmax_of_their_cosines(points_QV, titles_MV) -
 
 
 def test_a_point_without_a_neighbour_has_no_weights() -> None:
-    found = softmax_weights(np.zeros((2, 2), np.int32), np.array([[0, 0], [0.5, 0]], np.float32), 0.1, 3)
-    assert found.toarray().tolist() == [[0, 0, 0], [1, 0, 0]]
+    found = softmax_shares((np.zeros((2, 2), np.int32), np.array([[0, 0], [0.5, 0]], np.float32)), 0.1)
+    assert sp.csr_matrix(found[::-1], shape=(2, 3)).toarray().tolist() == [[0, 0, 0], [1, 0, 0]]
 
 
 def test_clicking_labels_are_those_whose_own_points_clicked_a_label() -> None:
