@@ -81,7 +81,7 @@ docs: $(DOCS)/.installed ## The docs as a site in var/site; a link that leads no
 # the local version of that wheel is cut off, because the index has none of that name.
 COMPILE = $(RUN) -m uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links
 EXTRAS := --extra s3 --extra gcs --extra kubernetes
-LOCKED = $(COMPILE) --universal --python-version 3.11 pyproject.toml $(EXTRAS) --extra demo --extra dev --extra spark
+LOCKED = $(COMPILE) --universal --python-version 3.11 pyproject.toml $(EXTRAS) --extra demo --extra dev --extra spark --extra text
 # Images have one Python and one platform, no test tools, and what the tests have of all else.
 IMAGE = $(COMPILE) --python-version $(PYTHON_OF_IMAGE) --python-platform x86_64-manylinux_2_28 --no-annotate --generate-hashes
 PYTHON_OF_IMAGE = $(shell sed -n 's/^FROM python:\([0-9.]*\).*/\1/p' Dockerfile)
@@ -92,4 +92,5 @@ lock: $(INSTALLED) ## Compile the locks from pyproject.toml: of checkouts, then 
 	$(IMAGE) pyproject.toml $(EXTRAS) --extra cpu $(CPU_WHEELS) -c requirements-cpu.lock --no-emit-package torch > requirements-image-cpu.lock
 	$(IMAGE) pyproject.toml $(EXTRAS) --extra gpu -c requirements-gpu.lock > requirements-image-gpu.lock
 	$(IMAGE) - -c requirements-cpu.lock <<< pyspark > requirements-image-spark.lock
+	$(IMAGE) - -c requirements-cpu.lock $(CPU_WHEELS) --no-emit-package torch <<< sentence-transformers > requirements-image-text.lock
 	$(COMPILE) --universal --python-version 3.11 - <<< mkdocs-material > requirements-docs.lock

@@ -103,7 +103,8 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="Labels kept per point")] = 100,
     device: Device = "auto",
 ) -> None:
-    """Write the best labels of every point."""
+    """Write the best labels of every point; with a sentence encoder, say what it costs a title."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with _explained():
         points = read_points(data)
         labels, scores = (fitted := Recommender.load(model, device)).predict(points, top_k)

@@ -17,11 +17,13 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from eclare.arrays.csr import Floats
+from eclare.arrays.topk import PAD, best_of_rows
 
 log = logging.getLogger(__name__)
 
 HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 24, 0.01, 1e-3
 MASKED = -1e4  # score of a place without a candidate
+K = 10  # places of the lists that a ranker is chosen by
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,16 @@ class Examples:
     def where(self, kept_Q: npt.NDArray[np.bool_]) -> "Examples":
         """Some of the queries."""
         return Examples(self.features_QCF[kept_Q], self.relevance_QC[kept_Q], self.mask_QC[kept_Q])
+
+    def of(self, places: Sequence[int]) -> "Examples":
+        """The same with some of the features."""
+        return Examples(np.ascontiguousarray(self.features_QCF[..., places]), self.relevance_QC, self.mask_QC)
+
+    def hiding(self, places: Sequence[int]) -> "Examples":
+        """The same where some of the features tell nothing."""
+        features_QCF = self.features_QCF.copy()
+        features_QCF[..., places] = 0
+        return Examples(features_QCF, self.relevance_QC, self.mask_QC)
 
     def padded(self, candidates: int) -> "Examples":
         """With places for so many candidates, the new ones masked."""
@@ -170,17 +182,17 @@ class Ranker(nn.Module):
         file.write_bytes(save(tensors, {"features": json.dumps(self.features)}))
 
     @classmethod
-    def load(cls, file: Path, features: Sequence[str]) -> "Ranker":
-        """Read what `save` wrote; raises ValueError where its features are not these."""
+    def load(cls, file: Path, *features: Sequence[str]) -> "Ranker":
+        """Read what `save` wrote; raises ValueError where its features are none of these."""
         with safe_open(file, "pt") as stored:
             found = json.loads((stored.metadata() or {}).get("features", "[]"))
-        if found != list(features):
+        if found not in [list(names) for names in features]:
             raise ValueError(
-                f"{file.name} must rank by the features {', '.join(features)}; "
+                f"{file.name} must rank by the features {' or '.join(map(', '.join, features))}; "
                 f"it was made for {', '.join(found) or 'features without a name'}: train again"
             )
         state = load_file(file)
-        ranker = cls(features, state["mean"], state["deviation"], hidden=len(state["layers.0.bias"]))
+        ranker = cls(found, state["mean"], state["deviation"], hidden=len(state["layers.0.bias"]))
         ranker.load_state_dict(state)
         return ranker
 
@@ -217,3 +229,18 @@ def fit_ranker(
         schedule.step()
     log.info("%s", json.dumps({"ranker fitted on queries": len(features_QCF), "loss": round(loss.item(), 4)}))
     return ranker
+
+
+def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
+    """nDCG@K of every query's candidates as a ranker orders them, Q; the gain is their relevance."""
+    places = np.where(examples.mask_QC, np.arange(examples.mask_QC.shape[1], dtype=np.int32), np.int32(PAD))
+    best_QK, _ = best_of_rows(places, ranker.scores(examples.features_QCF), K)
+    gained = np.take_along_axis(examples.relevance_QC, np.maximum(best_QK, 0), axis=1) * (best_QK != PAD)
+    ideal = -np.sort(-examples.relevance_QC, axis=1)[:, :K]
+    discount = 1 / np.log2(np.arange(K) + 2)
+    return np.asarray(gained @ discount / (ideal @ discount[: ideal.shape[1]]), np.float64)
+
+
+def standard_error(values_Q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of the mean over queries, which are the last axis."""
+    return np.asarray(values_Q.std(axis=-1) / max(values_Q.shape[-1] - 1, 1) ** 0.5)

@@ -13,7 +13,7 @@ from tasks.settings import Settings
 
 # On dated logs pairs of words bring nothing (benchmarks/README.md), and a best seller is known without a model.
 NIGHT = ECLAREConfig(word_pairs=False, negative_power=0.75)
-LIKE_TITLES = "like_titles.npz"  # beside the label graph
+LIKE_TITLES, SENTENCES = "like_titles.npz", "sentences.npz"  # beside the label graph
 
 
 def load_cooccurrence(interactions: Path) -> Cooccurrence:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
@@ -12,10 +13,11 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import LabelGraph
 from eclare.model.token_shortlists import TokenShortlists
 from eclare.ranker import Ranker
-from eclare.related.features import NAMES
+from eclare.related.features import NAMES, WITH_SENTENCES
+from eclare.related.like_sentences import ProductSentences
 from eclare.related.snapshot import Snapshot
 from tasks.errors import BadInput, NotReady
-from tasks.model_config import load_cooccurrence, load_like_titles
+from tasks.model_config import SENTENCES, load_cooccurrence, load_like_titles
 from tasks.publish.lists import recommendable
 from tasks.settings import Settings
 
@@ -45,12 +47,23 @@ def load_snapshot(inputs: Path, texts: Path, model: Path, settings: Settings, *,
     ensemble = Ensemble.load(model, titles, choose_device(settings))
     allowed = recommendable(pq.read_table(inputs / "products.parquet"))
     known, shortlists = load_cooccurrence(inputs).until(known_until), TokenShortlists.load(model, ensemble, allowed)
-    return Snapshot(known, titles, like, ensemble, allowed, shortlists)
+    sentences = load_sentences(texts) if load_ranker(model).features == WITH_SENTENCES else None
+    return Snapshot(known, titles, like, ensemble, allowed, shortlists, sentences)
+
+
+def load_sentences(label_graph: Path) -> ProductSentences | None:
+    """What a sentence encoder made of the titles; None where the night was built without one."""
+    if not (label_graph / SENTENCES).exists():
+        return None
+    with np.load(label_graph / SENTENCES, allow_pickle=False) as file:
+        vectors_PE, shape = file["vectors_PE"].astype(np.float32), (len(file["vectors_PE"]),) * 2
+        like_PP = sp.csr_matrix((file["data"], file["indices"], file["indptr"]), shape=shape)
+    return ProductSentences(vectors_PE, like_PP)
 
 
 def load_ranker(model: Path) -> Ranker:
     """The ranker that train_model wrote; raises BadInput for one of other features than today's."""
     try:
-        return Ranker.load(model / RANKER, NAMES)
+        return Ranker.load(model / RANKER, NAMES, WITH_SENTENCES)
     except (OSError, ValueError) as error:
         raise BadInput(f"the night's ranker is not one of this code, run train_model again: {error}") from error

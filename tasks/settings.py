@@ -71,6 +71,9 @@ class Settings(AlertSettings):
         None, description="JSON file of CatalogueFormat, for catalogues with other names"
     )
     eclare_config: Path | None = Field(None, description="JSON file of ECLAREConfig options that differ from a night's")
+    text_encoder: str | None = Field(
+        None, description="folder or installed package of a sentence encoder that reads titles beside their words"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     train_processes: int = Field(
         1, ge=0, description="processes that train together, each on a GPU of its own; 0: one for each GPU, 1 on a CPU"

@@ -14,6 +14,7 @@ from eclare.model.config import ECLAREConfig
 from eclare.model.loss_curve import plot_losses
 from eclare.related.backtest import ranker_from
 from eclare.related.candidates import worth_shortlists
+from eclare.related.features import WITH_SENTENCES
 from eclare.related.retraining import Learning, retrain
 from eclare.related.snapshot import Snapshot
 from tasks.errors import BadInput, NotReady
@@ -21,7 +22,7 @@ from tasks.model_config import load_cooccurrence, load_like_titles
 from tasks.night import Night
 from tasks.processes import work
 from tasks.publish.lists import recommendable
-from tasks.ranking import RANKER, choose_device, load_texts
+from tasks.ranking import RANKER, choose_device, load_sentences, load_texts
 from tasks.settings import Settings
 
 # Others wait for the first while it makes examples. That a process has died is torchrun's to notice, that none gets
@@ -85,12 +86,13 @@ def train(job: Job) -> dict[str, float]:
     device = distributed.choose_device(job.device)
     known = load_cooccurrence(job.interactions).until(job.night.held_out_days)
     texts, like_PP = load_texts(job.label_graph), load_like_titles(job.label_graph)
+    sentences = load_sentences(job.label_graph)
     with distributed.process_group(device, PATIENCE):
         first = not distributed.rank()
         try:
             made = retrain(
                 known, texts, like_PP, job.learning, device,
-                checkpoints=job.checkpoints, shard_labels=job.shard_labels,
+                checkpoints=job.checkpoints, shard_labels=job.shard_labels, sentences=sentences,
             )  # fmt: skip
         except FloatingPointError as error:
             raise BadInput(f"the model of night {job.night} did not learn: {error}") from error
@@ -101,15 +103,17 @@ def train(job: Job) -> dict[str, float]:
     snapshot = Snapshot(known, texts.labels_LV, like_PP, made.ensemble, allowed)
     if worth_shortlists(snapshot):  # all steps that rank, and all shards, need the same
         snapshot.token_shortlists.save(job.model)
-    ranker_from(made.examples, job.learning.goal, job.learning.config.seed).save(job.model / RANKER)
+    ranker = ranker_from(made.examples, job.learning.goal, job.learning.config.seed)
+    ranker.save(job.model / RANKER)
     (job.model / "training.json").write_text(json.dumps([epoch._asdict() for epoch in made.history]) + "\n")
     plot_losses(made.history, job.model / "losses.png")
     shutil.rmtree(job.checkpoints, ignore_errors=True)
+    of_encoder = {} if sentences is None else {"text_encoder_kept": float(ranker.features == WITH_SENTENCES)}
     return {
         "parameters": made.ensemble.parameters,
         "epochs": len(made.history),
         "ranker_examples": sum(map(len, made.examples)),
-    }
+    } | of_encoder
 
 
 def train_of(folder: Path) -> None:

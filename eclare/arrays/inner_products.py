@@ -33,6 +33,13 @@ def inner_products(encoded_ND: Floats, classifiers_LD: Floats, row: Rows, label:
     return scores
 
 
+def chosen_inner_products(encoded_QD: Floats, classifiers_LD: Floats, labels_QC: Rows) -> Floats:
+    """Of every row with its own labels, Q x C; without meaning for PAD."""
+    row = np.repeat(np.arange(len(encoded_QD), dtype=np.int32), labels_QC.shape[1])
+    scores = inner_products(encoded_QD, classifiers_LD, row, np.maximum(labels_QC, 0).ravel())
+    return np.asarray(scores).reshape(labels_QC.shape)
+
+
 @numba.njit(parallel=True, cache=True)
 def log_shares(encoded_ND: Floats, classifiers_LD: Floats, labels_NC: Rows) -> Floats:
     """Log-softmax of inner products over every point's own labels, N x C.

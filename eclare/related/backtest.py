@@ -16,10 +16,10 @@ from scipy.special import stdtrit
 
 from eclare.arrays.csr import CSRStack, Rows
 from eclare.arrays.products import look_up
-from eclare.arrays.topk import PAD, best_of_rows
+from eclare.arrays.topk import PAD
 from eclare.evaluation.metrics import LEAST_SESSIONS, related_gains
 from eclare.model.ensemble import Ensemble
-from eclare.ranker import Examples, Ranker, fit_ranker
+from eclare.ranker import Examples, Ranker, fit_ranker, ndcg, standard_error
 from eclare.related.candidates import candidates_of
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import (
@@ -29,9 +29,11 @@ from eclare.related.features import (
     EVER,
     NAMES,
     QUARTER,
+    WITH_SENTENCES,
     CandidateSet,
     feature_name,
 )
+from eclare.related.like_sentences import ProductSentences
 from eclare.related.snapshot import Snapshot
 from eclare.related.targets import Goal
 
@@ -44,7 +46,6 @@ FEWEST_JUDGED = 100  # queries that a learnt ranking must prove itself on
 CREDIBLE_QUERIES = 500  # from which a learnt ranking and a simple one count alike
 MOST_QUERIES = 2000  # of a cut-off; a few hundred weights need no more
 STEPS, EPOCHS, QUERIES_PER_STEP = 1600, 18, 64  # at most so many steps, and passes over the queries
-K = 10  # places of the lists that a ranker is chosen by
 
 # Simple rankings in the same network: co-occurrence, whole or over a power of popularity, with a little of titles and
 # of the model for products that were never met. A score is what goes beyond a pair of which nothing is known; its share
@@ -125,12 +126,19 @@ def queries_to_learn_from(relevance_PP: sp.csr_matrix, seed: int) -> Rows:
     return np.sort(np.random.default_rng(seed).permutation(queries)[:MOST_QUERIES])
 
 
-def examples_at(cutoff: Cutoff, titles_PV: sp.csr_matrix, like_PP: sp.csr_matrix, ensemble: Ensemble) -> Examples:
+def examples_at(
+    cutoff: Cutoff,
+    titles_PV: sp.csr_matrix,
+    like_PP: sp.csr_matrix,
+    ensemble: Ensemble,
+    sentences: ProductSentences | None = None,
+) -> Examples:
     """Features as of a cut-off, beside what followed; queries without a relevant candidate are left out.
 
-    like_PP: which titles are alike; ensemble: trained on what was known then.
+    like_PP: which titles are alike; ensemble: trained on what was known then; sentences: of an encoder, if one is used.
     """
-    snapshot = Snapshot(cutoff.known, titles_PV, like_PP, ensemble, np.ones(len(cutoff.known), bool))
+    allowed = np.ones(len(cutoff.known), bool)
+    snapshot = Snapshot(cutoff.known, titles_PV, like_PP, ensemble, allowed, sentences=sentences)
     candidates = CandidateSet(snapshot, cutoff.queries, candidates_of(snapshot, cutoff.queries))
     relevance_PP = cutoff.relevance_PP
     stack = CSRStack.of(relevance_PP, relevance_PP.data[:, None])
@@ -143,11 +151,14 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
 
     Of the simple ones the simplest within a standard error of the best counts as the best (Breiman et al., 1984). The
     learnt one is judged on the latest cut-offs by what it learns from the others, and must be ahead of the simple one
-    by more than chance. Without examples, a simple one of fixed weights.
+    by more than chance. Without examples, a simple one of fixed weights. What a sentence encoder adds stays where it
+    brings more than chance on the latest cut-offs (Ranker.features).
     """
     examples = [each for each in examples if len(each)]
     if not examples:
         return Ranker.linear(NAMES, FIXED_WEIGHTS[goal], NOTHING_KNOWN)
+    if _has_sentences(examples) and not _sentences_help(examples, seed):
+        examples = _without_sentences(examples)
     simple = _best_simple(examples)
     if not _learning_helps(*_latest_and_earlier(examples), simple, seed):
         log.info("%s", json.dumps({"ranker": "simple", "queries": sum(map(len, examples))}))
@@ -157,21 +168,11 @@ def ranker_from(examples: Sequence[Examples], goal: Goal, seed: int) -> Ranker:
 
 def _best_simple(examples: Sequence[Examples]) -> Ranker:
     """The first of SIMPLE that is within a standard error of the best of them, on all examples."""
-    rankers = [Ranker.linear(NAMES, weights, NOTHING_KNOWN) for weights in SIMPLE]
+    rankers = [Ranker.linear(_names(examples), weights, NOTHING_KNOWN) for weights in SIMPLE]
     figures_RQ = np.array([np.concatenate([ndcg(ranker, each) for each in examples]) for ranker in rankers])
     behind_RQ = figures_RQ[figures_RQ.mean(axis=1).argmax()] - figures_RQ
-    is_close_R = behind_RQ.mean(axis=1) <= _standard_error(behind_RQ)
+    is_close_R = behind_RQ.mean(axis=1) <= standard_error(behind_RQ)
     return rankers[int(is_close_R.argmax())]
-
-
-def ndcg(ranker: Ranker, examples: Examples) -> npt.NDArray[np.float64]:
-    """nDCG@K of every query's candidates as a ranker orders them, Q; the gain is their relevance."""
-    places = np.where(examples.mask_QC, np.arange(examples.mask_QC.shape[1], dtype=np.int32), np.int32(PAD))
-    best_QK, _ = best_of_rows(places, ranker.scores(examples.features_QCF), K)
-    gained = np.take_along_axis(examples.relevance_QC, np.maximum(best_QK, 0), axis=1) * (best_QK != PAD)
-    ideal = -np.sort(-examples.relevance_QC, axis=1)[:, :K]
-    discount = 1 / np.log2(np.arange(K) + 2)
-    return np.asarray(gained @ discount / (ideal @ discount[: ideal.shape[1]]), np.float64)
 
 
 def _latest_and_earlier(examples: Sequence[Examples]) -> tuple[Sequence[Examples], Sequence[Examples]]:
@@ -182,6 +183,31 @@ def _latest_and_earlier(examples: Sequence[Examples]) -> tuple[Sequence[Examples
     enough = int(np.searchsorted(np.cumsum([len(each) for each in examples]), FEWEST_JUDGED)) + 1
     latest = min(enough, len(examples) - 1)
     return examples[:latest], examples[latest:]
+
+
+def _has_sentences(examples: Sequence[Examples]) -> bool:
+    return examples[0].features_QCF.shape[-1] > len(NAMES)
+
+
+def _names(examples: Sequence[Examples]) -> tuple[str, ...]:
+    return WITH_SENTENCES if _has_sentences(examples) else NAMES
+
+
+def _without_sentences(examples: Sequence[Examples]) -> list[Examples]:
+    return [each.of(range(len(NAMES))) for each in examples]
+
+
+def _sentences_help(examples: Sequence[Examples], seed: int) -> bool:
+    """Whether a ranker of earlier cut-offs is further ahead on the latest with an encoder's features than chance is."""
+    latest, earlier = _latest_and_earlier(examples)
+    if not any(map(len, earlier)):
+        return False
+    both = [(latest, earlier), (_without_sentences(latest), _without_sentences(earlier))]
+    beside, without = ([ndcg(_learnt(past, _best_simple(past), seed), each) for each in now] for now, past in both)
+    gained = [ours - theirs for ours, theirs in zip(beside, without, strict=True)]
+    gain, error = _mean_and_error(gained)
+    log.info("%s", json.dumps({"sentence encoder": {"ndcg": gain, "error": error, "kept": gain > error}}))
+    return gain > error
 
 
 def _learning_helps(latest: Sequence[Examples], earlier: Sequence[Examples], simple: Ranker, seed: int) -> bool:
@@ -198,19 +224,19 @@ def _is_ahead(differences: Sequence[npt.NDArray[np.float64]]) -> bool:
     differences: of the queries of every cut-off. Cut-offs ask about the same products and days, so their standard
     errors add up and do not average out.
     """
+    mean, error = _mean_and_error(differences)
+    return bool(mean > stdtrit(sum(map(len, differences)) - 1, 0.975) * error)
+
+
+def _mean_and_error(differences: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
     all_Q = np.concatenate(differences)
-    error = sum(len(each) * float(_standard_error(each)) for each in differences) / len(all_Q)
-    return bool(all_Q.mean() > stdtrit(len(all_Q) - 1, 0.975) * error)
-
-
-def _standard_error(values_Q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of the mean over queries, which are the last axis."""
-    return np.asarray(values_Q.std(axis=-1) / max(values_Q.shape[-1] - 1, 1) ** 0.5)
+    error = sum(len(each) * float(standard_error(each)) for each in differences) / len(all_Q)
+    return float(all_Q.mean()), error
 
 
 def _learnt(examples: Sequence[Examples], simple: Ranker, seed: int) -> Ranker:
     """Fitted, and shrunk to the simple one the more, the fewer queries there were (credibility, Buehlmann, 1967)."""
     queries = sum(map(len, examples))
     steps = min(STEPS, -(-EPOCHS * queries // QUERIES_PER_STEP))
-    fitted = fit_ranker(examples, NAMES, seed, steps, QUERIES_PER_STEP)
+    fitted = fit_ranker(examples, _names(examples), seed, steps, QUERIES_PER_STEP)
     return fitted.shrunk_to(simple, queries / (queries + CREDIBLE_QUERIES))

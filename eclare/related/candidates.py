@@ -35,7 +35,7 @@ def candidates_by_group(
     lifted = [by_lift(snapshot, queries, power) for power in snapshot.allowed_sessions_damped]
     return {
         "co_clicks": np.hstack([by_cooccurrence(snapshot, queries), *lifted]),
-        "like_products": by_like_titles(snapshot, queries),
+        "like_products": np.hstack([by_like_titles(snapshot, queries), by_like_sentences(snapshot, queries)]),
         "model": find(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
         "popularity": by_popularity(snapshot, queries),
     }
@@ -60,6 +60,14 @@ def by_lift(snapshot: Snapshot, queries: Rows, power: float) -> Rows:
 def by_like_titles(snapshot: Snapshot, queries: Rows) -> Rows:
     """The products of most sessions with products whose titles are like the query's: weighted nearest neighbours."""
     like = snapshot.like_PP[queries]
+    return _columns(heaviest_of_product(like, snapshot.allowed_sessions_PP, FROM_LIKE_TITLES))
+
+
+def by_like_sentences(snapshot: Snapshot, queries: Rows) -> Rows:
+    """The same by the vectors of a sentence encoder; none without one."""
+    if snapshot.sentences is None:
+        return np.empty((len(queries), 0), np.int32)
+    like = snapshot.sentences.like_PP[queries]
     return _columns(heaviest_of_product(like, snapshot.allowed_sessions_PP, FROM_LIKE_TITLES))
 
 

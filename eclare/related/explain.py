@@ -13,7 +13,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, attention_of
 from eclare.model.prefetch import ahead
 from eclare.ranker import Ranker
-from eclare.related.features import GROUPS, CandidateSet
+from eclare.related.features import CandidateSet, groups_of
 from eclare.related.ranking import Ranked
 from eclare.related.snapshot import Snapshot
 
@@ -85,7 +85,9 @@ def score_parts(published: CandidateSet, ranker: Ranker, ranked: Ranked, scores_
     """
     features_QRF = published.features_QCF
     was_ranked, ranked_scores = _look_up(ranked.labels_QK, ranked.scores_QK, published.products_QC)
-    of_ranker = ranker.parts(features_QRF.reshape(-1, features_QRF.shape[-1]), list(GROUPS.values()))
+    of_ranker = ranker.parts(
+        features_QRF.reshape(-1, features_QRF.shape[-1]), list(groups_of(ranker.features).values())
+    )
     of_ranker = of_ranker.reshape(*scores_QR.shape, of_ranker.shape[1])
     parts = np.concatenate([of_ranker, (scores_QR - ranked_scores)[..., None]], axis=2, dtype=np.float32)
     parts[~was_ranked] = np.nan

@@ -3,7 +3,7 @@
 A feature needs nothing but a snapshot, so that a backtest computes what a night computes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +16,7 @@ from eclare.arrays.products import look_up, product_at
 from eclare.arrays.topk import PAD
 
 if TYPE_CHECKING:  # who reads the table alone does not load torch
+    from eclare.related.like_sentences import ProductSentences
     from eclare.related.snapshot import Snapshot
 
 HALF_LIVES = (7.0, 30.0, 90.0, 365.0, np.inf)  # days; inf counts every session whole, which thin data need
@@ -38,11 +39,23 @@ class CandidateSet:
     products_QC: Rows
     log_partition_Q: Floats | None = None
 
+    @property
+    def table(self) -> "tuple[Feature, ...]":
+        """FEATURES, and OF_SENTENCES where the snapshot has an encoder's vectors."""
+        return FEATURES if self.snapshot.sentences is None else (*FEATURES, *OF_SENTENCES)
+
+    @property
+    def sentences(self) -> "ProductSentences":
+        """The encoder's vectors; raises ValueError without them."""
+        if self.snapshot.sentences is None:
+            raise ValueError("features of a sentence encoder need its vectors, the snapshot has none")
+        return self.snapshot.sentences
+
     @cached_property
     def features_QCF(self) -> Floats:
-        """All FEATURES of every candidate; those of PAD are as if nothing was known of it."""
-        computed = [feature.function(self) for feature in FEATURES]
-        features = np.empty((*self.products_QC.shape, len(FEATURES)), np.float32)
+        """The features of the table of every candidate; those of PAD are as if nothing was known of it."""
+        computed = [feature.function(self) for feature in self.table]
+        features = np.empty((*self.products_QC.shape, len(computed)), np.float32)
         for start in range(0, len(features), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             for place, values_QC in enumerate(computed):
@@ -150,6 +163,21 @@ def _of_both(candidates: CandidateSet) -> Floats:
     return _log(candidates.product_at(candidates.like_queries, candidates.snapshot.sessions_with_like))
 
 
+def _of_like_sentences(candidates: CandidateSet) -> Floats:
+    like = CSR.of(candidates.sentences.like_PP[candidates.queries])
+    return _log(candidates.product_at(like, candidates.snapshot.sessions))
+
+
+def _with_like_sentences(candidates: CandidateSet) -> Floats:
+    count, queries = len(candidates.queries), candidates.queries
+    each = CSR(np.arange(count + 1, dtype=np.int64), queries, np.ones(count, np.float32))
+    return _log(candidates.product_at(each, candidates.snapshot.sessions_with_like_sentences))
+
+
+def _sentence_cosine(candidates: CandidateSet) -> Floats:
+    return candidates.sentences.cosines(candidates.queries, candidates.products_QC)
+
+
 def _embedding_cosine(candidates: CandidateSet) -> Floats:
     return candidates.snapshot.embedding_cosines(candidates.queries, candidates.products_QC)
 
@@ -212,8 +240,20 @@ FEATURES = (
 )
 NAMES = tuple(feature.name for feature in FEATURES)
 
-GROUPS = {  # the places of every group's features, in the order of the table
-    group: [place for place, feature in enumerate(FEATURES) if feature.group == group]
-    for group in dict.fromkeys(feature.group for feature in FEATURES)
-}
+OF_SENTENCES = (  # what a sentence encoder adds
+    Feature("co-occurrence of like sentences", "like_products", _of_like_sentences),
+    Feature("co-occurrence with like sentences", "like_products", _with_like_sentences),
+    Feature("sentence cosine", "titles", _sentence_cosine),
+)
+WITH_SENTENCES = (*NAMES, *(feature.name for feature in OF_SENTENCES))
+
+
+def groups_of(names: Sequence[str]) -> dict[str, list[int]]:
+    """The places of every group's features among those named, in the order of the table."""
+    group_of = {feature.name: feature.group for feature in (*FEATURES, *OF_SENTENCES)}
+    groups = dict.fromkeys(feature.group for feature in FEATURES)
+    return {group: [place for place, name in enumerate(names) if group_of[name] == group] for group in groups}
+
+
+GROUPS = groups_of(NAMES)
 SCORE_PARTS = (*GROUPS, "base", "rules")  # with the score of average features, and what re-ranking changed

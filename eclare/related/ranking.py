@@ -13,7 +13,7 @@ from eclare.arrays.topk import PAD, best_of_rows, only_among
 from eclare.model.prefetch import ahead
 from eclare.ranker import Ranker
 from eclare.related.candidates import candidates_by_group, joined, worth_shortlists
-from eclare.related.features import GROUPS, NAMES, CandidateSet
+from eclare.related.features import CandidateSet, groups_of
 from eclare.related.snapshot import Snapshot
 
 CHUNK = 1024  # queries in memory at a time
@@ -81,7 +81,8 @@ def rank_and_ablate(
     Without a group, its features are held at their mean and what only its generator finds is no candidate. It costs
     little: features are computed once for all.
     """
-    weaker = {group: ranker.without([NAMES[place] for place in GROUPS[group]]) for group in groups}
+    names, groups_of_ranker = ranker.features, groups_of(ranker.features)
+    weaker = {group: ranker.without([names[place] for place in groups_of_ranker[group]]) for group in groups}
     whole, ablated = Ranked.empty(len(queries), k), {group: Ranked.empty(len(queries), k) for group in groups}
     by_tokens = worth_shortlists(snapshot)
 

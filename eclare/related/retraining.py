@@ -21,6 +21,7 @@ from eclare.model.stages import Training
 from eclare.ranker import Examples
 from eclare.related.backtest import cutoffs, examples_at
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.like_sentences import ProductSentences
 from eclare.related.targets import Goal, model_targets
 
 # Of the epochs of a model that is trained once: from scratch, and started from an earlier one.
@@ -62,12 +63,14 @@ def retrain(
     *,
     checkpoints: Path | None = None,
     shard_labels: bool = False,
+    sentences: ProductSentences | None = None,
 ) -> Retrained:
     """Train at every earlier cut-off of what is known, the earliest first, and last on all of it.
 
     texts: titles of the products, which are points and labels alike, over the graph of all that is known; like_PP:
     which titles are alike (like_titles). checkpoints: folder from which a killed training goes on. shard_labels: as
-    run_stage. Raises ValueError without a single click, FloatingPointError when a loss stops being a number.
+    run_stage. sentences: of an encoder, for the examples. Raises ValueError without a single click, FloatingPointError
+    when a loss stops being a number.
     """
     config, examples = learning.config, list[Examples]()
     earlier: tuple[Training, Ensemble] | None = None
@@ -80,7 +83,7 @@ def retrain(
         training = Training(clicks_PP, of_then, device, below, shard_labels, title=title)
         earlier = training, _train(training, config, earlier, PAST)
         if not distributed.rank():  # the others wait in the next training
-            examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1]))
+            examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1], sentences))
     training = Training(learning.clicks(known), texts, device, checkpoints, shard_labels, title="the night")
     ensemble = _train(training, config, earlier, OF_THE_NIGHT)
     return Retrained(ensemble, training.history, examples)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, CSRStack, Floats, Rows, with_sum_one
-from eclare.arrays.inner_products import LEAST_LOG_SHARE, inner_products, log_shares
+from eclare.arrays.inner_products import LEAST_LOG_SHARE, chosen_inner_products, log_shares
 from eclare.arrays.products import heaviest_of_product, keep_heaviest
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
@@ -18,6 +18,7 @@ from eclare.model.token_shortlists import TokenShortlists
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import EVER, HALF_LIVES, LATELY
 from eclare.related.item_embeddings import item_embeddings
+from eclare.related.like_sentences import ProductSentences
 
 HEAVIEST_TO_LIKE = 200  # sums of sessions kept of each product
 HEAVIEST_HOPS = 100  # transitions kept of each product
@@ -30,7 +31,8 @@ class Snapshot:
     """P products on one day: their co-occurrence until then, their titles, and a model trained until then or before.
 
     titles_PV: CSR TF-IDF with rows of norm 1 or 0; like_PP: which of them are alike (like_titles); allowed_P: products
-    that may be recommended. saved_shortlists: of the same model, where they were found before.
+    that may be recommended. saved_shortlists: of the same model, where they were found before; sentences: the
+    titles as a sentence encoder sees them, where one is used.
     """
 
     cooccurrence: Cooccurrence
@@ -39,17 +41,18 @@ class Snapshot:
     ensemble: Ensemble
     allowed_P: npt.NDArray[np.bool_]
     saved_shortlists: TokenShortlists | None = None
+    sentences: ProductSentences | None = None
 
     def __len__(self) -> int:
         return len(self.cooccurrence)
 
     def model_scores(self, queries: Rows, labels_QC: Rows) -> Floats:
         """The model's inner products, Q x C; without meaning for PAD."""
-        return _inner_products(self.encoded_PD[queries], self.ensemble.classifiers_LD, labels_QC)
+        return chosen_inner_products(self.encoded_PD[queries], self.ensemble.classifiers_LD, labels_QC)
 
     def embedding_cosines(self, queries: Rows, products_QC: Rows) -> Floats:
         """Cosines of item embeddings, Q x C; 0 for PAD and where nothing is known of one of the two."""
-        cosines_QC = _inner_products(self.embeddings_PD[queries], self.embeddings_PD, products_QC)
+        cosines_QC = chosen_inner_products(self.embeddings_PD[queries], self.embeddings_PD, products_QC)
         return np.where(products_QC == PAD, np.float32(0), cosines_QC)
 
     def log_shares(self, queries: Rows, labels_QC: Rows, log_partition_Q: Floats | None = None) -> Floats:
@@ -155,9 +158,8 @@ class Snapshot:
         """Sessions of every product with products whose titles are like the related one's, weighted, P x P."""
         return CSR.of(heaviest_of_product(self.sessions_PP, self.like_PP.T.tocsr(), HEAVIEST_TO_LIKE))
 
-
-def _inner_products(queries_QD: Floats, labels_LD: Floats, labels_QC: Rows) -> Floats:
-    """Of every query with its labels, Q x C; without meaning for PAD."""
-    row = np.repeat(np.arange(len(queries_QD), dtype=np.int32), labels_QC.shape[1])
-    scores = inner_products(queries_QD, labels_LD, row, np.maximum(labels_QC, 0).ravel())
-    return np.asarray(scores).reshape(labels_QC.shape)
+    @cached_property
+    def sessions_with_like_sentences(self) -> CSR:
+        """The same by the sentence encoder; nothing without one."""
+        like_PP = self.sentences.like_PP if self.sentences else sp.csr_matrix(self.like_PP.shape, dtype=np.float32)
+        return CSR.of(heaviest_of_product(self.sessions_PP, like_PP.T.tocsr(), HEAVIEST_TO_LIKE))

@@ -11,12 +11,15 @@ import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.inner_products import inner_product, inner_products
-from eclare.arrays.topk import PAD, best_of_row
+from eclare.arrays.topk import PAD, best_of_row, distinct_per_row
 from eclare.model.ensemble import Ensemble
 from eclare.model.exact_index import Index
 from eclare.xc.co_clicks import CoClickScores
+from eclare.xc.sentences import Sentences
+from eclare.xc.votes import most_voted
 
 SPARE = 100  # further labels that are looked up for a single title; a search over quantised classifiers then loses few
+VOTED = 100  # labels that a ranker is given for their votes
 FLOOR = 0.01  # co-click score below which the bonus fades to nothing
 
 
@@ -29,11 +32,16 @@ class TopLabels(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EncodedPoints:
-    """Q points, TF-IDF over V tokens, with all that is looked up for them, each when first asked for."""
+    """Q points, TF-IDF over V tokens, with all that is looked up for them, each when first asked for.
+
+    sentences, vectors_QE: with a sentence encoder, what it knows of titles and of these points.
+    """
 
     features_QV: sp.csr_matrix
     ensemble: Ensemble
     co_clicks: CoClickScores
+    sentences: Sentences | None = None
+    vectors_QE: Floats | None = None
 
     @cached_property
     def encoded_QD(self) -> Floats:
@@ -49,6 +57,31 @@ class EncodedPoints:
     def similar_points(self) -> CSR:
         """Weighted nearest training points, Q x N."""
         return self.co_clicks.similar_points(self.features_QV)
+
+    @cached_property
+    def votes(self) -> CSR:
+        """Votes of near training titles and label texts, Q x L."""
+        of_titles = self.co_clicks.votes
+        return of_titles.votes(of_titles.voters(self.features_QV))
+
+    @cached_property
+    def votes_of_sentences(self) -> CSR:
+        """The same of those that are near by the sentence encoder."""
+        sentences, vectors_QE = self.by_encoder
+        return self.co_clicks.votes.votes(sentences.voters(vectors_QE))
+
+    @cached_property
+    def like_sentences(self) -> CSR:
+        """Weighted nearest label texts by the sentence encoder, Q x L."""
+        sentences, vectors_QE = self.by_encoder
+        return sentences.like_labels(vectors_QE)
+
+    @property
+    def by_encoder(self) -> tuple[Sentences, Floats]:
+        """What the sentence encoder knows; raises ValueError without one."""
+        if self.sentences is None or self.vectors_QE is None:
+            raise ValueError("features of a sentence encoder need one, got none: fit the model with text_encoder")
+        return self.sentences, self.vectors_QE
 
     @cached_property
     def co_click_scores(self) -> CSR:
@@ -70,6 +103,19 @@ def candidates(points: EncodedPoints, count: int, spare: int, co_click_weight: f
     bonus = co_clicked._replace(data=co_click_bonus(co_clicked.data, co_click_weight))
     best = _best_with_bonus(found_QK, scores_QK.reshape(found_QK.shape), bonus, encoded_QD, classifiers_LD)
     return TopLabels(*(np.ascontiguousarray(each[:, :count]) for each in best))
+
+
+def candidates_to_rank(points: EncodedPoints, count: int, spare: int, co_click_weight: float, index: Index) -> Rows:
+    """Candidates for a ranker, sorted, Q x C: those of `candidates` and the VOTED labels of most votes; PAD ends rows.
+
+    With a sentence encoder, those that its nearest titles vote for too.
+    """
+    scored_QC = candidates(points, count, spare, co_click_weight, index).labels_QK
+    votes = [points.votes] if points.sentences is None else [points.votes, points.votes_of_sentences]
+    voted = [most_voted(each, VOTED) for each in votes]
+    nothing = np.full(len(scored_QC), PAD, np.int32)
+    found: Rows = distinct_per_row(np.hstack([scored_QC, *voted]), nothing)
+    return found
 
 
 def co_click_bonus(scores: npt.NDArray[np.float32], weight: float) -> npt.NDArray[np.float32]:

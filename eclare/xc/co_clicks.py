@@ -11,6 +11,7 @@ from eclare.arrays.csr import CSR, Floats, with_sum_one
 from eclare.arrays.knn import Nearest, shares
 from eclare.arrays.products import heaviest_of_product, product
 from eclare.model.soft_targets import co_occurring_labels
+from eclare.xc.votes import TitleVotes, targets_of_titles
 
 KEPT_CO_CLICKS = 50  # co-clicked labels kept per label
 KEPT_SHARED = 200  # labels kept per label with the number of points they share
@@ -18,7 +19,8 @@ LEAST_COSINE = 0.35  # of two titles that count as similar
 SIMILAR_LABELS, LABEL_SHARPNESS = 5, 8  # neighbours of a title, and the power of the cosine that weighs them:
 SIMILAR_POINTS, POINT_SHARPNESS = 20, 4  # near-identical titles count, vaguely similar ones hardly
 DAMPING = 0.25  # power of a label's clicks that its co-clicks are divided by
-FOLDER, SAVED = "co_clicks", ("points_NV", "clicks_NL", "co_clicks_LL", "shared_LL")
+SAME_TITLE = 0.999  # cosine of two titles of one product
+FOLDER, SAVED = "co_clicks", ("points_NV", "clicks_NL", "co_clicks_LL", "shared_LL", "clicking_LL", "targets_ML")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,8 @@ class CoClickScores:
 
     labels_LV, points_NV: CSR TF-IDF with rows of norm 1 or 0. clicks_NL: CSR float32, rows sum to 1 or are empty.
     co_clicks_LL: CSR float32, row maximum 1, no diagonal. shared_LL: the number of points that two labels share.
+    clicking_LL: 1 where a label was clicked by the other one, which is a training point too. targets_ML: what titles
+    vote for (targets_of_titles).
     """
 
     labels_LV: sp.csr_matrix
@@ -34,6 +38,8 @@ class CoClickScores:
     clicks_NL: sp.csr_matrix
     co_clicks_LL: sp.csr_matrix
     shared_LL: sp.csr_matrix
+    clicking_LL: sp.csr_matrix
+    targets_ML: sp.csr_matrix
 
     @classmethod
     def of(cls, weights_NL: sp.csr_matrix, labels_LV: sp.csr_matrix, points_NV: sp.csr_matrix) -> "CoClickScores":
@@ -44,6 +50,8 @@ class CoClickScores:
             with_sum_one(weights_NL),
             co_occurring_labels(weights_NL, KEPT_CO_CLICKS, DAMPING),
             shared_points(weights_NL, KEPT_SHARED),
+            clicking_labels(weights_NL, labels_LV, points_NV),
+            targets_of_titles(weights_NL),
         )
 
     def similar_labels(self, points_QV: sp.csr_matrix) -> CSR:
@@ -88,6 +96,22 @@ class CoClickScores:
         """clicks_NL for sampled_product."""
         return CSR.of(self.clicks_NL)
 
+    @cached_property
+    def clicking(self) -> CSR:
+        """clicking_LL for sampled_product."""
+        return CSR.of(self.clicking_LL)
+
+    @cached_property
+    def clicking_alike(self) -> CSR:
+        """Labels by how much of what shares points with a label they clicked themselves, L x L, for sampled_product."""
+        shared_by = self.targets_ML[self.points_NV.shape[0] :]
+        return CSR.of(heaviest_of_product(shared_by, self.clicking_LL, KEPT_SHARED))
+
+    @cached_property
+    def votes(self) -> TitleVotes:
+        """What the nearest training titles and label texts vote for."""
+        return TitleVotes(sp.vstack([self.points_NV, self.labels_LV], format="csr"), self.targets_ML)
+
     @property
     def labels(self) -> CSR:
         """labels_LV for cosines_at."""
@@ -109,8 +133,11 @@ class CoClickScores:
 
     @classmethod
     def load(cls, folder: Path, labels_LV: sp.csr_matrix) -> "CoClickScores":
-        """Read what `save` wrote, for the same label titles."""
-        return cls(labels_LV, *(sp.load_npz(folder / FOLDER / f"{name}.npz").tocsr() for name in SAVED))
+        """Read what `save` wrote, for the same label titles; raises ValueError where older code wrote it."""
+        files = [folder / FOLDER / f"{name}.npz" for name in SAVED]
+        if missing := [file.name for file in files if not file.exists()]:
+            raise ValueError(f"{folder / FOLDER} must hold {', '.join(missing)}: fit the model again")
+        return cls(labels_LV, *(sp.load_npz(file).tocsr() for file in files))
 
 
 def shared_points(weights_NL: sp.csr_matrix, heaviest: int) -> sp.csr_matrix:
@@ -118,3 +145,23 @@ def shared_points(weights_NL: sp.csr_matrix, heaviest: int) -> sp.csr_matrix:
     clicked = weights_NL.copy()
     clicked.data = np.ones_like(clicked.data)
     return heaviest_of_product(clicked.T.tocsr(), clicked, heaviest, with_diagonal=False)
+
+
+def clicking_labels(weights_NL: sp.csr_matrix, labels_LV: sp.csr_matrix, points_NV: sp.csr_matrix) -> sp.csr_matrix:
+    """1 at the labels whose own points clicked a label, CSR float32 L x L.
+
+    A product's page that names what is like the question is evidence that the two go together, read the other way.
+    """
+    own_NL = own_label(labels_LV, points_NV)
+    clicked = (weights_NL.T @ own_NL).tocsr()
+    clicked.data = np.ones_like(clicked.data)
+    clicked.sort_indices()
+    return sp.csr_matrix(clicked, dtype=np.float32)
+
+
+def own_label(labels_LV: sp.csr_matrix, points_QV: sp.csr_matrix) -> sp.csr_matrix:
+    """1 at the label with the same title as the point, Q x L; products are known by their title."""
+    label_Q1, cosine_Q1 = Nearest(labels_LV).to(points_QV, 1, SAME_TITLE)
+    query = np.flatnonzero(cosine_Q1[:, 0] > 0)
+    ones = np.ones(len(query), np.float32)
+    return sp.csr_matrix((ones, (query, label_Q1[query, 0])), shape=(len(label_Q1), labels_LV.shape[0]))

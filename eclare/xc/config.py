@@ -8,21 +8,28 @@ from typing import Any
 
 from eclare.model.config import PRESETS, ECLAREConfig
 
+NUMBERS = ("co_click_weight", "held_back_share")
+
 
 @dataclass(frozen=True)
 class RecommenderConfig:
     """Options of a Recommender; a file of options is flat, with those of its model beside its own.
 
     With shortlister "clusters" scores are probabilities, to which co-click scores cannot be added, so there both
-    options must be 0. Raises ValueError, naming the option, for a value that cannot work.
+    NUMBERS must be 0. Raises ValueError, naming the option, for a value that cannot work.
     """
 
     model: ECLAREConfig = field(default_factory=ECLAREConfig)
     co_click_weight: float = 0.5  # of co-click scores beside the model's; 0: the model alone finds the candidates
     held_back_share: float = 0.5  # of the points, on which the ranker learns to weigh the features; 0: no ranker
+    text_encoder: str = ""  # folder or package of a sentence encoder (model/sentence_encoder.py); "": none
 
     def __post_init__(self) -> None:
-        for name in _own_options():
+        if not isinstance(self.text_encoder, str):
+            raise ValueError(f"text_encoder must be the name of a folder or a package, got {self.text_encoder!r}")
+        if self.text_encoder and not self.held_back_share:
+            raise ValueError("held_back_share must not be 0 with a text_encoder: a ranker learns what it is worth")
+        for name in NUMBERS:
             value = getattr(self, name)
             if type(value) not in (float, int):
                 raise ValueError(f"{name} must be float, got {value!r}")
@@ -38,7 +45,7 @@ class RecommenderConfig:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "RecommenderConfig":
-        """From flat options, defaults for those left out: with shortlister "clusters" they are 0 for our own two.
+        """From flat options, defaults for those left out: with shortlister "clusters" both NUMBERS are 0.
 
         Raises ValueError for an option that does not exist.
         """
@@ -48,7 +55,7 @@ class RecommenderConfig:
         if unknown:
             raise ValueError(f"no such option: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
         model = ECLAREConfig(**{name: value for name, value in options.items() if name not in own})
-        defaults = dict.fromkeys(own, 0.0) if model.shortlister == "clusters" else {}
+        defaults = dict.fromkeys(NUMBERS, 0.0) if model.shortlister == "clusters" else {}
         return cls(model, **defaults | {name: options[name] for name in own if name in options})
 
     @classmethod
@@ -56,7 +63,7 @@ class RecommenderConfig:
         """One of the model's PRESETS, with our own options in ours alone; raises ValueError for another name."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
-        return cls.of(PRESETS[name] | ({} if name == "default" else dict.fromkeys(_own_options(), 0.0)))
+        return cls.of(PRESETS[name] | ({} if name == "default" else dict.fromkeys(NUMBERS, 0.0)))
 
     @property
     def options(self) -> dict[str, Any]:

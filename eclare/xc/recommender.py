@@ -1,6 +1,7 @@
 """From titles to related products: fit, predict (many titles), recommend (one title, with reasons), save, load."""
 
 import json
+import logging
 import platform
 import shutil
 from collections.abc import Sequence
@@ -8,10 +9,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from tqdm import tqdm
 
 from eclare.arrays.csr import Floats
@@ -27,15 +30,20 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.inference import CHUNK, attention_of, one_thread
 from eclare.model.label_graph import build_label_graph
 from eclare.model.search import beam_search
+from eclare.model.sentence_encoder import SentenceEncoder
 from eclare.model.stages import Training
 from eclare.model.word_parts import WordParts, choose_word_parts
 from eclare.ranker import Ranker
-from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates
+from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates, candidates_to_rank
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
-from eclare.xc.features import FEATURES, features_of
-from eclare.xc.held_back import CANDIDATES, train_with_ranker
+from eclare.xc.features import features_of
+from eclare.xc.held_back import CANDIDATES, NAMES, WITH_SENTENCES, Gain, train_with_ranker
+from eclare.xc.sentences import Sentences
+from eclare.xc.votes import voting_titles
 from eclare.xc.warm_start import EarlierModel
+
+log = logging.getLogger(__name__)
 
 TitlesOrFeatures: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
 RANKER = "ranker.safetensors"
@@ -65,6 +73,7 @@ class Recommender:
     ranker is None where there were too few points to learn one, or it was not wanted: then the model's score and the
     co-click bonus rank. vocabulary is None where it was fitted on ready features; history: every epoch of the training;
     parts: whether the vocabulary has parts of words, None without a vocabulary.
+    sentences: what a sentence encoder knows, where one helps; gain: what it brought on held-back points.
     """
 
     config: RecommenderConfig
@@ -76,6 +85,8 @@ class Recommender:
     data_hash: str
     history: Sequence[Epoch] = ()
     parts: WordParts | None = None
+    sentences: Sentences | None = None
+    gain: Gain | None = None
 
     @classmethod
     def fit(
@@ -116,10 +127,12 @@ class Recommender:
             earlier.check(config.model)
             starts = earlier.starts(_token_names(vocabulary, labels_LV), ids, texts)
             training = replace(training, starts=starts, origin=f"{warm_start.data_hash} {warm_start.config}")
-        ensemble, ranker = train_with_ranker(training, config)
+        sentences = _sentences(points, labels, weights_NL, config.text_encoder, training.device)
+        ensemble, (ranker, gain) = train_with_ranker(training, config, sentences)
         co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
         data_hash = hash_of_matrices([points_NV, labels_LV, clicks_NL])
-        return cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history, parts)
+        made = cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history, parts)
+        return replace(made, sentences=sentences if gain and gain.helps else None, gain=gain)
 
     def as_earlier_model(self) -> EarlierModel:
         """What a warm start takes over."""
@@ -128,14 +141,19 @@ class Recommender:
     def predict(self, points: TitlesOrFeatures, k: int) -> TopLabels:
         """The k best label rows of every title and their scores."""
         features_NV = _features(points, self.vocabulary)
+        vectors_NE = self._vectors(points)
         starts = tqdm(range(0, features_NV.shape[0], CHUNK), desc="recommend", unit="chunk", disable=None)
-        found = [self._best(self._encoded(features_NV[start : start + CHUNK]), k, alone=False) for start in starts]
+        found = []
+        for start in starts:
+            chunk = slice(start, start + CHUNK)
+            encoded = self._encoded(features_NV[chunk], None if vectors_NE is None else vectors_NE[chunk])
+            found.append(self._best(encoded, k, alone=False))
         return TopLabels(*map(np.concatenate, zip(*found, strict=True)))
 
     def recommend(self, title: str, k: int = 10) -> list[Recommended]:
         """The k best labels for one title, best first, each with its reasons."""
         with one_thread():
-            point = self._encoded(_features([title], self.vocabulary))
+            point = self._encoded(_features([title], self.vocabulary), self._vectors([title], alone=True))
             labels_1K, scores_1K = self._best(point, k, alone=True)
             score_of = dict(zip(labels_1K[0].tolist(), scores_1K[0].tolist(), strict=True))
             seen = point.co_click_scores
@@ -154,8 +172,18 @@ class Recommender:
             if label != PAD
         ]
 
-    def _encoded(self, features_QV: sp.csr_matrix) -> EncodedPoints:
-        return EncodedPoints(features_QV, self.ensemble, self.co_clicks)
+    def _encoded(self, features_QV: sp.csr_matrix, vectors_QE: Floats | None) -> EncodedPoints:
+        return EncodedPoints(features_QV, self.ensemble, self.co_clicks, self.sentences, vectors_QE)
+
+    def _vectors(self, points: TitlesOrFeatures, *, alone: bool = False) -> Floats | None:
+        """What the sentence encoder makes of titles, where one is used; logs what it costs."""
+        if self.sentences is None:
+            return None
+        titles, encoder, start = _titles(points), self.sentences.encoder, perf_counter()
+        vectors_NE = encoder.encode_one(titles[0]) if alone else encoder.encode(titles)
+        cost = {"titles": len(titles), "ms_per_title": round(1e3 * (perf_counter() - start) / max(len(titles), 1), 2)}
+        log.info("%s", json.dumps({"sentence encoder": cost}))
+        return vectors_NE
 
     def _best(self, points: EncodedPoints, k: int, *, alone: bool) -> TopLabels:
         """Candidates, their features, the ranker's scores.
@@ -167,10 +195,12 @@ class Recommender:
             return TopLabels(*beam_search(self.ensemble, points.features_QV, k, np.ones(len(self.label_ids_L), bool)))
         index = self.ensemble.index if self.ranker is None and not alone else self.ensemble.quick_index
         count = k if self.ranker is None else max(CANDIDATES, 2 * k)
-        found = candidates(points, count, SPARE if alone else count, self.config.co_click_weight, index)
+        wanted = count, SPARE if alone else count, self.config.co_click_weight, index
         if self.ranker is None:
-            return TopLabels(*best_of_rows(*found, k))
-        return TopLabels(*best_of_rows(found.labels_QK, self.ranker.scores(features_of(points, found.labels_QK)), k))
+            return TopLabels(*best_of_rows(*candidates(points, *wanted), k))
+        labels_QC = candidates_to_rank(points, *wanted)
+        features_QCF = features_of(points, labels_QC, self.ranker.features)
+        return TopLabels(*best_of_rows(labels_QC, self.ranker.scores(features_QCF), k))
 
     def save(self, folder: Path) -> None:
         """Write the model's files and manifest.json, with the hash of each; whatever stood there before goes last."""
@@ -186,6 +216,8 @@ class Recommender:
             self.ranker.save(staging / RANKER)
         if self.vocabulary is not None:
             self.vocabulary.save(staging)
+        if self.sentences is not None:
+            self.sentences.save(staging)
         sp.save_npz(staging / "labels.npz", self.co_clicks.labels_LV)
         np.savez(staging / "label_ids.npz", allow_pickle=False, **pack("ids", self.label_ids_L))
         (staging / "training.json").write_text(json.dumps([epoch._asdict() for epoch in self.history], indent=1) + "\n")
@@ -196,6 +228,7 @@ class Recommender:
             "data_hash": self.data_hash,
             "seed": self.config.model.seed,
             **(self.parts.described if self.parts else {}),
+            "text_encoder": self._encoder_record,
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         }
         (staging / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
@@ -214,20 +247,41 @@ class Recommender:
         for name, expected in manifest["files"].items():
             if not (folder / name).exists() or hash_of_bytes((folder / name).read_bytes()) != expected:
                 raise ValueError(f"{folder / name} is not the file that fit wrote: fit the model again")
-        labels_LV = sp.load_npz(folder / "labels.npz").tocsr()
+        labels_LV, config = sp.load_npz(folder / "labels.npz").tocsr(), RecommenderConfig.load(folder / "config.json")
+        co_clicks, record = CoClickScores.load(folder, labels_LV), manifest.get("text_encoder") or {}
+        sentences = None
+        if record.get("kept"):
+            encoder = SentenceEncoder.of(config.text_encoder, choose_device(device))
+            encoder.check(record["fingerprint"])
+            sentences = Sentences.load(folder, encoder, co_clicks.votes)
+        names = WITH_SENTENCES if sentences else NAMES
         with np.load(folder / "label_ids.npz", allow_pickle=False) as file:
             ids = unpack("ids", file, "fit the model again")
         return cls(
-            RecommenderConfig.load(folder / "config.json"),
+            config,
             Ensemble.load(folder, labels_LV, choose_device(device)),
-            CoClickScores.load(folder, labels_LV),
-            Ranker.load(folder / RANKER, list(FEATURES)) if RANKER in manifest["files"] else None,
+            co_clicks,
+            Ranker.load(folder / RANKER, names) if RANKER in manifest["files"] else None,
             Vocabulary.load(folder) if "vocabulary.npz" in manifest["files"] else None,
             ids,
             manifest["data_hash"],
             [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())],
             WordParts.of(manifest),
+            sentences=sentences,
+            gain=Gain(record["ndcg"], record["error"]) if "ndcg" in record else None,
         )
+
+    @property
+    def _encoder_record(self) -> dict[str, str | float | bool] | None:
+        """For the manifest: which encoder was asked for, whether it stays and what it brought; None without one.
+
+        Where there was no ranker to learn what it is worth, it does not stay, and brought nothing.
+        """
+        if not self.config.text_encoder:
+            return None
+        gain = self.gain._asdict() if self.gain else {}
+        of_encoder = {"fingerprint": self.sentences.encoder.fingerprint} if self.sentences else {}
+        return {"name": self.config.text_encoder, "kept": self.sentences is not None, **gain, **of_encoder}
 
     def __repr__(self) -> str:
         return f"Recommender({self.ensemble!r})"
@@ -261,6 +315,22 @@ class Recommender:
 
 def _row_count(texts: TitlesOrFeatures) -> int:
     return int(texts.shape[0]) if isinstance(texts, sp.csr_matrix) else len(texts)
+
+
+def _titles(texts: TitlesOrFeatures) -> Sequence[str]:
+    if isinstance(texts, sp.csr_matrix):
+        raise ValueError("text_encoder reads titles, got ready features: pass titles or leave it empty")
+    return texts
+
+
+def _sentences(
+    points: TitlesOrFeatures, labels: TitlesOrFeatures, weights_NL: sp.csr_matrix, name: str, device: torch.device
+) -> Sentences | None:
+    """Every title as the named encoder sees it; None where none is named."""
+    if not name:
+        return None
+    titles, encoder = [*_titles(points), *_titles(labels)], SentenceEncoder.of(name, device)
+    return Sentences(encoder, encoder.encode(titles), voting_titles(weights_NL), weights_NL.shape[0])
 
 
 def _features(texts: TitlesOrFeatures, vocabulary: Vocabulary | None) -> sp.csr_matrix:

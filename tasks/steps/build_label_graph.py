@@ -11,13 +11,15 @@ from tasks.model_config import LIKE_TITLES, load_cooccurrence, read_config, targ
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
+from tasks.title_vectors import write_sentences
 
 
 def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
     """Walk the label graph of the night's training clicks and weigh the words of its titles, and parts where they help.
 
     Writes label_graph.npz, vocabulary.npz, titles.npz (products x tokens) and like_titles.npz, which each step that
-    ranks, and each shard, would else find anew. Raises BadInput for a config that cannot work.
+    ranks, and each shard, would else find anew. With TEXT_ENCODER also sentences.npz, from vectors that earlier nights
+    have left in the storage and those of new titles. Raises BadInput for a config or an encoder that cannot work.
     """
     storage, config = Storage(settings.storage_url), read_config(settings)
     interactions = storage.read(night.artefact("interactions"))
@@ -37,6 +39,8 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         graph = walk_label_graph(targets_PP, config)
         graph.save(folder)
         labels = graph.edges_LL.shape[0]
+        if settings.text_encoder:
+            counts |= write_sentences(folder, titles, cooccurrence.paired(), settings)
         counts |= {"labels": labels, "edges": graph.edges_LL.nnz - labels, "tokens": len(vocabulary.tokens_V)}
         counts |= parts.described
     return counts

