@@ -14,6 +14,7 @@ from tasks.errors import BadInput
 from tasks.ingest.catalogue_format import COLUMNS, CatalogueFormat
 from tasks.ingest.conversion import readable
 from tasks.ingest.engine import FILE, ROW, duckdb_engine, open_parquet
+from tasks.ingest.ids import as_id
 from tasks.ingest.input_files import MAX_ID_LENGTH, Bounds, as_text
 from tasks.ingest.kinds import kind_of
 from tasks.settings import Settings
@@ -81,4 +82,5 @@ def _rows(
     size = max(settings.max_title_characters, MAX_ID_LENGTH)
     absent = ibis.null("string")
     texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in COLUMNS if name in TEXTS}
+    texts["product_id"] = as_id(texts["product_id"], engine.name, is_number="product_id" in found.numbers)
     return rows.select(**texts, **{FILE: ibis.literal(number), ROW: rows[ROW]})
