@@ -15,8 +15,11 @@ from eclare.arrays.csr import Rows
 from eclare.arrays.tfidf import Vocabulary
 from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
+from eclare.model.sentence_encoder import SentenceEncoder
 from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
+from eclare.related.features import WITH_SENTENCES
+from eclare.related.like_sentences import ProductSentences
 from eclare.related.like_titles import like_titles
 from eclare.related.list_rules import Catalogue, ListRules
 from eclare.related.ranking import Ranked, rank
@@ -36,6 +39,8 @@ def main(
     goal: Annotated[Goal, typer.Option(help="GOAL")] = "related",
     max_variants: Annotated[int, typer.Option(help="MAX_VARIANTS", min=0)] = 3,
     max_exposure: Annotated[float | None, typer.Option(help="MAX_EXPOSURE; default: the goal's", min=0, max=1)] = None,
+    *,
+    encoder: Annotated[str | None, typer.Option(help="TEXT_ENCODER")] = None,
 ) -> None:
     """Ends with one line of JSON, as benchmarks.next_days.
 
@@ -45,12 +50,13 @@ def main(
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
     middle, judge = judge_at(rows, cut)
     begin = time.perf_counter()
-    settings = Settings(_env_file=None, goal=goal, max_exposure=max_exposure)
+    settings = Settings(_env_file=None, goal=goal, max_exposure=max_exposure, text_encoder=encoder)
     ranking, max_exposure = ranking_at(rows, middle, settings), settings.exposure_limit
     lists = ranking.lists(max_variants=max_variants, max_exposure=max_exposure)
     seconds = round(time.perf_counter() - begin, 1)
     figures = judge.figures({OURS: lists[judge.queries]} | judge.rivals(), OURS)
-    given = {"goal": goal, "max_variants": max_variants, "max_exposure": max_exposure}
+    given: dict[str, object] = {"goal": goal, "max_variants": max_variants, "max_exposure": max_exposure}
+    given |= {"text_encoder": encoder, "text_encoder_kept": ranking.uses_encoder} if encoder else {}
     print(json.dumps({"cut": cut, "settings": given, "seconds": seconds} | figures))
 
 
@@ -60,6 +66,7 @@ class Ranking(NamedTuple):
     ranked: Ranked
     catalogue: Catalogue
     cooccurrence: Cooccurrence
+    uses_encoder: bool
 
     def lists(self, *, max_variants: int, max_exposure: float) -> Rows:
         """Re-ranked, P x TOP_K, PAD where there are fewer."""
@@ -82,15 +89,20 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     known = cooccurrence.until(settings.held_out_days)
     learning, like_PP = learning_of(settings, NIGHT), like_titles(titles_PV, cooccurrence.paired())
     texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), NIGHT))
-    made = retrain(known, texts, like_PP, learning, torch.device("cpu"))
+    device, sentences = torch.device("cpu"), None
+    if settings.text_encoder:
+        vectors_PE = SentenceEncoder.of(settings.text_encoder, device).encode(titles.tolist())
+        sentences = ProductSentences.of(vectors_PE, cooccurrence.paired(), device)
+    made = retrain(known, texts, like_PP, learning, device, sentences=sentences)
     ranker = ranker_from(made.examples, settings.goal, NIGHT.seed)
-    snapshot = Snapshot(cooccurrence, titles_PV, like_PP, made.ensemble, everything)
+    kept = sentences if ranker.features == WITH_SENTENCES else None
+    snapshot = Snapshot(cooccurrence, titles_PV, like_PP, made.ensemble, everything, sentences=kept)
     chooses_among = rules_of(max_variants=1, max_exposure=0).candidates
     ranked = rank(snapshot, ranker, np.arange(len(titles), dtype=np.int32), chooses_among)
     variants = Variants.of(titles.tolist(), unknown, unknown)
     no_category = np.full(len(titles), -1, np.int32)
     catalogue = Catalogue(titles_PV, no_category, everything, variants, cooccurrence.popularity())
-    return Ranking(ranked, catalogue, cooccurrence)
+    return Ranking(ranked, catalogue, cooccurrence, kept is not None)
 
 
 def cooccurrence_of(rows: pd.DataFrame, products: pd.Index, settings: Settings) -> Cooccurrence:
