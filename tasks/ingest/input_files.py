@@ -115,7 +115,7 @@ def check_parquet(file: Path, file_format: FileFormat, bounds: Bounds) -> int:
     try:
         metadata = pq.read_metadata(file)
         schema = metadata.schema.to_arrow_schema()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:  # the last: of a name of a column
         raise BadInput(f"does not read as .parquet: {error}; write the file again") from error
     if len({name.lower() for name in schema.names}) < len(schema.names):
         raise BadInput(f"has a column twice among {', '.join(schema.names)}: name each once")
