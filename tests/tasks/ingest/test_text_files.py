@@ -160,7 +160,7 @@ def test_values_are_the_text_that_was_written(parse: Parsing) -> None:
         "rest": 'a=true; b=["1", {"c": null}]',
     }  # fmt: skip
     (row,) = parse("log.csv", b'product_id,b,event_time,session_id,a\n"a ""b"", c",2, 2017 ,07.0,\n')
-    assert row == {"event_time": " 2017 ", "session_id": "07", "product_id": 'a "b", c', "rest": "b=2", "line": 2}
+    assert row == {"event_time": " 2017 ", "session_id": "07.0", "product_id": 'a "b", c', "rest": "b=2", "line": 2}
 
 
 def test_half_a_surrogate_pair_is_replaced(parse: Parsing) -> None:

@@ -355,16 +355,16 @@ def test_a_number_in_a_date_a_time_or_our_own_words_names_nobody(loaded: Setting
 
 
 def test_spellings_of_an_id_are_told_and_stay(loaded: Settings) -> None:
-    others = ["4711 ", "04711", "Zoe\u0308", "ZOË"]
-    users = ["4711", "Zo\u00eb", *others]
+    others = ["04711", "ZOË"]
+    users = ["4711", "4711 ", "Zo\u00eb", "Zoe\u0308", *others]  # of these, two and two have one normal form
     deliver(loaded, DAYS[1], *(f"{DAYS[1]} 10:00:00,s{n},a,{user},view,," for n, user in enumerate(users)))
     deliver(loaded, DAYS[0], f"{DAYS[0]} 10:00:00,s1,a,004711,hover,,", f"{DAYS[0]} 10:00:00,s2,a,other,view,,")
     for day in DAYS:
         load(loaded, day)
-    assert erase("4711", "asked", loaded).alike == ["004711", "04711", "4711 "]
-    assert erase("Zo\u00eb", "asked", loaded).alike == ["ZOË", "Zoe\u0308"]
+    assert erase("4711", "asked", loaded).alike == ["004711", "04711"]
+    assert erase("Zo\u00eb", "asked", loaded).alike == ["ZOË"]
     assert {user for _, _, user in clicks_of(loaded, DAYS[1])} == {*others}
-    with pytest.raises(BadInput, match=r"ids like it are there: '004711', '04711', '4711 '"):
+    with pytest.raises(BadInput, match=r"ids like it are there: '004711', '04711'"):
         erase("00004711", "asked", loaded)
 
 
