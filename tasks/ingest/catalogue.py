@@ -24,6 +24,7 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Artefact, Storage, dated_folders, hash_file
 from tasks.stores.filesystems import open_filesystem
 
+WRITTEN = "id_as_written"
 # What is written for letters that a charset lacks, and titles without a letter or a digit in any script.
 MAX_PRICE_CHARACTERS, MAX_ADDRESS_CHARACTERS = 50, 2_000
 ADDRESS = r"^https?://[^\s\x00-\x1f\"'<>\\]+$"  # of a picture
@@ -143,6 +144,7 @@ def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
             absent = ibis.null("string")
             columns = (*COLUMNS, PARENT) if PARENT in names and PARENT in catalogue_format.columns else COLUMNS
             texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in columns}
+            texts[WRITTEN] = texts["product_id"]
             for name in filter(is_id, texts):
                 texts[name] = as_id(texts[name], engine.name, is_number=name in found.numbers)
             rows = materialise(rows.select(ROW, **texts))
@@ -163,7 +165,7 @@ def _one_row_a_product(rows: ibis.Table) -> ibis.Table:
     of_product = above.mutate(of=ibis.ifelse(adds, above.above, above[ROW]), adds=adds)
     if not count_rows(of_product.filter(of_product.adds)):
         return rows.drop(ROW)
-    first = {name: of_product[name].first(order_by=of_product[ROW]) for name in COLUMNS}  # that is not null
+    first = {name: of_product[name].first(order_by=of_product[ROW]) for name in (*COLUMNS, WRITTEN)}  # that is not null
     return materialise(of_product.group_by("of").agg(**first).drop("of"))
 
 
@@ -178,7 +180,7 @@ def _with_what_parents_say(rows: ibis.Table) -> ibis.Table:
     adds = rows.product_id.isnull() & rows.title.isnull() & rows[PARENT].notnull()
     of_parent = rows.filter(~adds).left_join(parents, PARENT)
     said = {name: ibis.coalesce(of_parent[name], of_parent[f"first_{name}"]) for name in shared}
-    return materialise(of_parent.select(ROW, "product_id", **said))
+    return materialise(of_parent.select(ROW, WRITTEN, "product_id", **said))
 
 
 def _check_readable(unreadable: UnreadableLines | None) -> None:
@@ -192,12 +194,14 @@ def _check_readable(unreadable: UnreadableLines | None) -> None:
 
 def _validate(rows: ibis.Table, path: str, settings: Settings) -> tuple[pa.Table, pa.Table]:
     _check_unique_ids(rows, path)
+    rows = materialise(rows.mutate(is_repeated=_turn_of_its_id(rows) > 0))
     _check_letters(rows, path, settings)
     texts = (rows.title, rows.category, rows.brand)
     reason = ibis.cases(
         (rows.product_id.isnull(), "missing_product"),
         ((rows.product_id.length() > MAX_ID_LENGTH) | _has_zero_byte(rows.product_id), "unfit_id"),
         (rows.title.isnull(), "missing_title"),
+        (rows.is_repeated, "same_id"),
         (ibis.or_(*map(_has_zero_byte, texts)), "unfit_text"),
         (ibis.or_(*(_is_long(text, settings) for text in texts)), "long_text"),
     )
@@ -212,6 +216,12 @@ def _validate(rows: ibis.Table, path: str, settings: Settings) -> tuple[pa.Table
     if not len(products):
         raise BadInput(f"the catalogue {path} holds no product with an id and a title: deliver it again")
     return products, refused.order_by("product_id", "reason").to_pyarrow()
+
+
+def _turn_of_its_id(rows: ibis.Table) -> ibis.Value:
+    """0 for the row that counts of an id that is written in several ways: one with a title, in its normal form."""
+    preferred = [rows.title.isnull(), rows[WRITTEN] != rows.product_id, rows[WRITTEN]]
+    return ibis.row_number().over(group_by=rows.product_id, order_by=preferred)
 
 
 def _has_zero_byte(text: ibis.Value) -> ibis.Value:
@@ -245,8 +255,8 @@ def _check_letters(rows: ibis.Table, path: str, settings: Settings) -> None:
 
 def _check_unique_ids(rows: ibis.Table, path: str) -> None:
     fit = rows.product_id.length() <= MAX_ID_LENGTH  # of longer ones only the beginning is here
-    ids = rows.filter(fit).group_by("product_id").agg(rows=ibis._.count())
-    repeated = ids.filter(ids.rows > 1).order_by("product_id")
+    ids = rows.filter(fit).group_by(WRITTEN).agg(rows=ibis._.count())
+    repeated = ids.filter(ids.rows > 1).order_by(WRITTEN)
     count = count_rows(repeated)
     if count:
         first = ", ".join(f"{id_} ({times} rows)" for id_, times in repeated.limit(5).execute().itertuples(index=False))

@@ -79,6 +79,8 @@ def _rows(file: Path, called: dict[str, str], parsed: ParsedFile, bounds: Bounds
 
 def _values(column: pa.Array) -> list[Any]:
     """The values of a column; times as text, as Python's end with the year 9999."""
+    if pa.types.is_decimal(column.type):  # as as_text has them
+        return pc.replace_substring_regex(pc.cast(column, pa.string()), r"\.0+$", "").to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_temporal(column.type):
         return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]
     try:

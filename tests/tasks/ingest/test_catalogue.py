@@ -17,6 +17,7 @@ from tasks.ingest.catalogue import Catalogue, catalogue_of, delivery_of, read_ca
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage, hash_file
+from tasks.stores.rows import normal_id
 
 DAY = date(2017, 6, 30)
 
@@ -196,7 +197,7 @@ FLAG = st.none() | st.booleans()
 @given(
     rows=st.lists(
         st.fixed_dictionaries({"product_id": TEXT, "title": st.none() | TITLE, "in_stock": FLAG, "blocked": FLAG}),
-        unique_by=lambda row: row["product_id"],
+        unique_by=lambda row: normal_id(str(row["product_id"])),
         max_size=12,
     )
 )
@@ -213,12 +214,23 @@ def test_every_row_is_a_product_or_refused_and_products_come_in_the_order_of_the
         return
     catalogue = read(settings)
     ids = [row["product_id"] for row in catalogue.products.to_pylist()]
-    assert ids == sorted([str(row["product_id"]) for row in good], key=lambda id_: id_.encode())
+    assert ids == sorted([normal_id(str(row["product_id"])) for row in good], key=lambda id_: id_.encode())
     assert len(catalogue.products) + len(catalogue.refused) == len(rows)
     flags = {row["product_id"]: (row["in_stock"], row["blocked"]) for row in catalogue.products.to_pylist()}
     for row in good:
         expected = (row["in_stock"] is not False, row["blocked"] is True)
-        assert flags[row["product_id"]] == expected
+        assert flags[normal_id(str(row["product_id"]))] == expected
+
+
+def test_of_an_id_that_is_written_in_two_ways_one_row_counts(tmp_path: Path) -> None:
+    catalogue = read(
+        at(tmp_path, "c.csv", as_csv("47503J ,Padded", "47503J,Plain", "\u00c9 ,Tea", "E\u0301,", "7,Cup"))
+    )
+    titles = {row["product_id"]: row["title"] for row in catalogue.products.to_pylist()}
+    assert titles == {"47503J": "Plain", "\u00c9": "Tea", "7": "Cup"}
+    assert {"product_id": "47503J", "reason": "same_id"} in catalogue.refused.to_pylist()
+    with pytest.raises(BadInput, match=r"1 product ids more than once: 7 \(2 rows\)"):
+        read(at(tmp_path, "d.csv", as_csv("7,Cup", "7,Mug")))
 
 
 def is_blank(text: object) -> bool:

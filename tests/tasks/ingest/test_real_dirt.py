@@ -114,7 +114,8 @@ def test_postage_and_products_without_a_title_are_kept_and_not_served(replayed: 
     assert not {product for product in listed if not pd.Series([product]).str.match(GOODS)[0]} | (
         listed & SERVICES.keys()
     )
-    assert (refused["reason"] == "missing_title").all()
+    others = refused[refused["reason"] != "missing_title"]
+    assert others.to_numpy().tolist() == [["47503J", "same_id"]], "the log has it with a blank behind, too"
 
 
 def test_how_much_of_two_years_is_dirt() -> None:

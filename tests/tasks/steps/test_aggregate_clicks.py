@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import NotReady
 from tasks.ingest import counted, engine
-from tasks.ingest.clicks import late_folder
+from tasks.ingest.clicks import click_folder
 from tasks.ingest.log_format import COLUMNS, EVENT_TYPES
 from tasks.night import Night
 from tasks.settings import Settings
@@ -33,7 +33,7 @@ def store(settings: Settings, clicks: list[Click], day: date = DAY, late: list[C
     """Cleaned clicks as ingest_clicks would leave them; the late ones came with the load of `day`."""
     of_before = day - timedelta(days=days_late)
     with Storage(settings.storage_url).write(Night.clicks(day)) as (folder, _):
-        for name, rows, of in (("clicks", clicks, day), (late_folder(of_before), late, of_before)):
+        for name, rows, of in (("clicks", clicks, day), (click_folder(of_before, day), late, of_before)):
             if rows or name == "clicks":
                 (folder / name).mkdir(parents=True)
                 pq.write_table(as_table(rows, of), folder / name / "part-0.parquet")
