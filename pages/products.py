@@ -182,7 +182,7 @@ def _why(row: Row, parts: dict[str, float]) -> str:
     if row["source"] == "pinned":
         told = f" ({row['actor']}: {row['reason']})" if row["action"] == "pin" else ""
         return f"A person pinned it{told}."
-    if row["source"] in ("category", "popular"):
+    if row["source"] in ("category", "popular") or (row["source"] == "co-click" and row["sessions"] is None):
         return f"{SOURCES[row['source']].capitalize()}."
     if row["sessions"] is None:
         return "Only the first places are explained."
