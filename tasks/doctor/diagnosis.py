@@ -23,10 +23,10 @@ from tasks.doctor.trial import Trial, clicks_of, try_days, try_export
 from tasks.errors import BadInput, TaskError
 from tasks.ingest.by_day import lend
 from tasks.ingest.catalogue import Catalogue, Delivery, read_catalogue
-from tasks.ingest.catalogue_format import CatalogueFormat, read_catalogue_format
+from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.catalogue_of_log import catalogue_of_log
 from tasks.ingest.engine import duckdb_engine
-from tasks.ingest.log_format import LogFormat, read_log_format
+from tasks.ingest.log_format import LogFormat
 from tasks.settings import Settings
 
 PEEKED_FILES = 5
@@ -144,15 +144,22 @@ def _join(found: Peek, other: Peek) -> None:
 def _propose(log: Source, catalogue: Source | None, settings: Settings) -> None:
     """Formats that are set are looked at; else each file's product ids tell which column of the other has them."""
     is_set = settings.log_format is not None
-    log.proposal = given(log.peek, read_log_format(settings)) if is_set else propose_log(log.peek, guess_log(log.peek))
+    if is_set:
+        log.proposal = given(log.peek, LogFormat.read(settings.log_format))
+    else:
+        log.proposal = propose_log(log.peek, guess_log(log.peek))
     if not catalogue:
         return
-    if settings.catalogue_format:
-        catalogue.proposal = given(catalogue.peek, read_catalogue_format(settings))
-    else:
-        catalogue.proposal = propose_catalogue(catalogue.peek, guess_catalogue(catalogue.peek, _ids(log)))
+    catalogue.proposal = _as_catalogue(catalogue.peek, log, settings)
     if not log.proposal.preset and not is_set:
         log.proposal = propose_log(log.peek, guess_log(log.peek, _ids(catalogue)))
+
+
+def _as_catalogue(peek: Peek, log: Source, settings: Settings) -> Proposal:
+    """CATALOGUE_FORMAT where it is set, else what the column that has the ids of the log suggests."""
+    if settings.catalogue_format:
+        return given(peek, CatalogueFormat.read(settings.catalogue_format))
+    return propose_catalogue(peek, guess_catalogue(peek, _ids(log)))
 
 
 def _ids(source: Source) -> set[str]:
@@ -162,10 +169,7 @@ def _ids(source: Source) -> set[str]:
 
 def _titles_of(log: Source, settings: Settings) -> Source | None:
     """The log as a catalogue: order lines and events often say what their products are called."""
-    if settings.catalogue_format:
-        proposal = given(log.peek, read_catalogue_format(settings))
-    else:
-        proposal = propose_catalogue(log.peek, guess_catalogue(log.peek, _ids(log)))
+    proposal = _as_catalogue(log.peek, log, settings)
     return None if proposal.lacks else Source(log.delivered, log.sample, log.peek, proposal)
 
 

@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.catalogue_format import COLUMNS, PARENT, read_catalogue_format
+from tasks.ingest.catalogue_format import COLUMNS, PARENT, CatalogueFormat
 from tasks.ingest.conversion import readable
 from tasks.ingest.engine import ROW, count_rows, duckdb_engine, materialise, open_parquet
 from tasks.ingest.ids import as_id, is_id
@@ -131,7 +131,7 @@ def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
 
 def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
     """Every row of the file, its columns as text; those that it lacks are null."""
-    catalogue_format, short_name = read_catalogue_format(settings), f"{file.parent.name}/{file.name}"
+    catalogue_format, short_name = CatalogueFormat.read(settings.catalogue_format), f"{file.parent.name}/{file.name}"
     size = max(settings.max_title_characters, MAX_ID_LENGTH, MAX_ADDRESS_CHARACTERS)
     kind = kind_of(file, file.name)
     with tempfile.TemporaryDirectory() as scratch:

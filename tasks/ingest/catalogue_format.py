@@ -1,14 +1,12 @@
 """How a shop writes its catalogue: its names for our columns, and how its files are written."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self
+from typing import ClassVar, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
-from tasks.ingest.presets import with_preset
-from tasks.settings import Settings
+from tasks.ingest.presets import Of
 
 REQUIRED = ("product_id", "title")
 PARENT = "parent"  # of variants: what those of one product share
@@ -18,29 +16,18 @@ COLUMNS = (*REQUIRED, "category", "brand", "in_stock", "blocked", "price", "imag
 class CatalogueFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
-    preset: a name of presets.json, which says what is not said beside it. parent: a column that the variants of a
-    product share; a variant takes what it lacks from the first of them that has it.
-    A column under several of our names is allowed. A category may be a list, which is read as a path, A > B > C; of a
-    list of titles, brands or pictures the first counts. Raises pydantic.ValidationError for an unknown column.
+    parent: a column that the variants of a product share; a variant takes what it lacks from the first of them that has
+    it. A column under several of our names is allowed. A category may be a list, which is read as a path, A > B > C; of
+    a list of titles, brands or pictures the first counts. Raises pydantic.ValidationError for an unknown column.
     """
 
-    preset: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_preset(cls, given: Any) -> Any:
-        return with_preset(given, "catalogue")
+    of: ClassVar[Of] = "catalogue"
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         if unknown := set(self.columns) - {*COLUMNS, PARENT}:
             raise ValueError(f"columns must be among {', '.join((*COLUMNS, PARENT))}, got {', '.join(sorted(unknown))}")
         return self
-
-    @property
-    def setting(self) -> str:
-        """The setting that names such a format."""
-        return "CATALOGUE_FORMAT"
 
     @property
     def required(self) -> Sequence[str]:
@@ -56,13 +43,3 @@ class CatalogueFormat(FileFormat):
     def sources(self) -> Mapping[str, tuple[str, ...]]:
         """Our name -> the catalogue's columns, of every column."""
         return {name: self.sources_of(name) for name in (*COLUMNS, PARENT)}
-
-
-def read_catalogue_format(settings: Settings) -> CatalogueFormat:
-    """The format of CATALOGUE_FORMAT, or our own contract where there is none; raises BadInput for no such file."""
-    if settings.catalogue_format is None:
-        return CatalogueFormat()
-    try:
-        return CatalogueFormat.model_validate_json(settings.catalogue_format.read_text())
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise BadInput(f"CATALOGUE_FORMAT must be a JSON file of columns and the like: {error}") from error

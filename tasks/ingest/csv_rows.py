@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from tasks.errors import BadInput
+from tasks.ingest.block_rows import BlockRows
 from tasks.ingest.csv_records import Dialect, csv_records
 from tasks.ingest.input_files import check_width
-from tasks.ingest.lines import Block, Lines, Readable, joined, readable, with_last
-from tasks.ingest.parsed_file import COLUMNS_KEPT, REST, Numbers, ParsedFile, RowBatch, Rows
+from tasks.ingest.lines import Block, Lines, Readable, readable
+from tasks.ingest.parsed_file import COLUMNS_KEPT, REST, Numbers, ParsedFile, Rows
 
 BATCH_BYTES = 4 << 20
 DELIMITERS = (",", ";", "\t", "|")
@@ -32,29 +32,22 @@ class Layout(NamedTuple):
     dialect: Dialect
 
 
-@dataclass
-class CsvRows:
+class CsvRows(BlockRows):
     """Reads the rows of one CSV, block by block."""
 
-    parsed: ParsedFile
-    layout: Layout | None = None
-    carry: Block | None = None
-    sep: str | None = None
-
-    def __post_init__(self) -> None:
-        self._batch = RowBatch(self.parsed)
+    def __init__(self, parsed: ParsedFile) -> None:
+        super().__init__(parsed)
+        self.layout: Layout | None = None
+        self.sep: str | None = None
 
     def rows(self, blocks: Iterator[Block]) -> Iterator[Rows]:
         """All rows; raises BadInput, the rest of a sentence about the file, for a header that cannot be read."""
-        for block, is_last in with_last(blocks):
-            whole = joined(self.carry, block)
-            if whole is None and self.carry is not None:
-                yield from self._rows_of(self.carry, is_last=True)
-            yield from self._rows_of(whole or block, is_last=is_last)
+        yield from super().rows(blocks)
         if self.layout is None:
             self._check_nothing_before_header(None)
 
-    def _rows_of(self, block: Block, *, is_last: bool) -> Iterator[Rows]:
+    def rows_of(self, block: Block, *, is_last: bool) -> Iterator[Rows]:
+        """The records of a block that are whole, behind the header."""
         self.carry = None
         if self.layout is None:
             begun = self._begin(block, is_last=is_last)
@@ -175,10 +168,10 @@ class CsvRows:
             yield ours | ({REST: _rest(others)} if others else {}), numbers
             return
         for line, record in zip(numbers.tolist(), pa.table(columns).to_pylist(), strict=True):
-            self._batch.add(line, record, self._known.delimiter.join(record.values()))
-            if self._batch.is_full:
-                yield self._batch.take()
-        yield self._batch.take()
+            self.batch.add(line, record, self._known.delimiter.join(record.values()))
+            if self.batch.is_full:
+                yield self.batch.take()
+        yield self.batch.take()
 
 
 def _without(pattern: re.Pattern[bytes], block: Block) -> Block:

@@ -1,9 +1,13 @@
 """How a delivered file is written, beside its content: which column is which, delimiter, encoding, header."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tasks.errors import BadInput
+from tasks.ingest.presets import Of, with_preset
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -11,6 +15,7 @@ Name = Annotated[str, Field(min_length=1)]
 class FileFormat(BaseModel):
     """What a log and a catalogue may say of their files; everything left out is as our own contract says.
 
+    preset: a name of presets.json, which says what is not said beside it.
     columns: our name -> the file's column, or several, of which the first that is not blank counts. A dot leads into
     nested fields (`device.category`), lists of {key, value} as GA4 writes them (`event_params.ga_session_id`) and JSON
     text; a column that is called so, dot included, goes first.
@@ -22,11 +27,29 @@ class FileFormat(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    of: ClassVar[Of]
+
+    preset: str | None = None
     columns: dict[str, Name | Annotated[list[Name], Field(min_length=1)]] = Field({})
     items: Name | None = None
     delimiter: str | None = None
     encoding: str = "utf-8"
     header: Annotated[list[Name], Field(min_length=1)] | None = None
+
+    @classmethod
+    def read(cls, file: Path | None) -> Self:
+        """The format of a JSON file, our own contract without one; raises BadInput for a file that is no format."""
+        if file is None:
+            return cls()
+        try:
+            return cls.model_validate_json(file.read_text())
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            raise BadInput(f"{setting_of(cls.of)} must be a JSON file of columns and the like: {error}") from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return with_preset(given, cls.of)
 
     @field_validator("delimiter")
     @classmethod
@@ -53,7 +76,7 @@ class FileFormat(BaseModel):
     @property
     def setting(self) -> str:
         """The setting that names such a format."""
-        raise NotImplementedError
+        return setting_of(self.of)
 
     @property
     def required(self) -> Sequence[str]:
@@ -86,6 +109,11 @@ class FileFormat(BaseModel):
     def is_plain(self) -> bool:
         """Whether each of our columns is one column of the file, of one value a row."""
         return self.items is None and all(len(names) == 1 and "." not in names[0] for names in self.sources.values())
+
+
+def setting_of(kind: Of) -> str:
+    """The setting that names the format of a log, or of a catalogue."""
+    return f"{kind.upper()}_FORMAT"
 
 
 def root_of(name: str) -> str:

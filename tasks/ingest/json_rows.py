@@ -3,22 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 
+from tasks.ingest.block_rows import BlockRows
 from tasks.ingest.json_array import BLANK, elements
-from tasks.ingest.lines import (
-    MAX_LINE_BYTES,
-    MAX_RECORD_LINES,
-    Block,
-    Lines,
-    Records,
-    blocks_of,
-    joined,
-    readable,
-    too_long,
-    with_last,
-)
+from tasks.ingest.lines import MAX_LINE_BYTES, MAX_RECORD_LINES, Block, Lines, Records, blocks_of, readable, too_long
 from tasks.ingest.nested import DECODER
 from tasks.ingest.parsed_file import ParsedFile, RowBatch, Rows
 from tasks.ingest.unreadable import SHOWN_BYTES
@@ -56,26 +45,13 @@ def glued_objects(text: bytes) -> tuple[bytes, bytes]:
     return ("".join(pieces).encode(errors="surrogateescape"), decoded[place:].encode(errors="surrogateescape"))
 
 
-@dataclass
-class JsonRows:
+class JsonRows(BlockRows):
     """Reads the objects of one file, block by block: most are a line, which is tried first."""
 
-    parsed: ParsedFile
-    carry: Block | None = None
-    tries: int = 0
+    tries = 0
 
-    def __post_init__(self) -> None:
-        self._batch = RowBatch(self.parsed)
-
-    def rows(self, blocks: Iterator[Block]) -> Iterator[Rows]:
-        """All rows."""
-        for block, is_last in with_last(blocks):
-            whole = joined(self.carry, block)
-            if whole is None and self.carry is not None:
-                yield from self._read(self.carry, is_last=True)
-            yield from self._read(whole or block, is_last=is_last)
-
-    def _read(self, block: Block, *, is_last: bool) -> Iterator[Rows]:
+    def rows_of(self, block: Block, *, is_last: bool) -> Iterator[Rows]:
+        """The objects of a block that are whole."""
         self.carry = None
         left = readable(Records.of(Lines(block)), self.parsed.unreadable)
         lines, numbers = left.content.decode().split("\n"), left.numbers.tolist()
@@ -88,12 +64,12 @@ class JsonRows:
             else:
                 self._add(numbers[i], record, lines[i])
                 i += 1
-            if self._batch.is_full:
-                yield self._batch.take()
-        yield self._batch.take()
+            if self.batch.is_full:
+                yield self.batch.take()
+        yield self.batch.take()
 
     def _add(self, number: int, record: object, text: str) -> None:
-        self._batch.add(number, record, text)
+        self.batch.add(number, record, text)
         if isinstance(record, dict) and not record.keys() <= self.parsed.columns.keys():
             self.parsed.add_columns(list(record))
 

@@ -1,24 +1,21 @@
 """How a shop writes its log: its names for our columns and event types, and its unit of time."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import ibis
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
-from tasks.ingest.presets import with_preset
+from tasks.ingest.presets import Of
 from tasks.ingest.time_spellings import pattern_of
-from tasks.settings import Settings, zone_named
+from tasks.settings import zone_named
 
 REQUIRED = ("event_time", "session_id or user_id", "product_id")
 COLUMNS = ("event_time", "session_id", "product_id", "event_id", "user_id", "event_type", "source_product_id")
 EVENT_TYPES = ("view", "add_to_cart", "purchase")  # weakest first
 LIST_EVENTS = ("recommendation_view", "recommendation_click")  # they count for no pair: what is opened has a view
 LIST_COLUMNS = ("list_version_id", "list_channel")  # of these events alone
-
-
 ALL_OTHERS = "*"  # as an event type of the log
 OTHER = "(other) "  # before the event types that LOG_FORMAT says are of no interest
 
@@ -26,7 +23,6 @@ OTHER = "(other) "  # before the event types that LOG_FORMAT says are of no inte
 class LogFormat(FileFormat):
     """What differs from our own contract; everything left out is as the contract says.
 
-    preset: a name of presets.json, which says what is not said beside it.
     event_types: the log's name -> ours; null: rows of this type are of no interest, and of "*" those of all types that
     are not named. event_time is a date and time in one of the spellings of tasks.ingest.time_spellings; time_unit: it
     counts from 1970; time_format: it is written as strptime reads it; time_zone: where clocks showed a time that is
@@ -36,7 +32,8 @@ class LogFormat(FileFormat):
     column under two of our names; a log without sessions may give its users for them.
     """
 
-    preset: str | None = None
+    of: ClassVar[Of] = "log"
+
     event_types: dict[str, str | None] = Field({})
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     time_format: str | None = None
@@ -55,11 +52,6 @@ class LogFormat(FileFormat):
                 raise ValueError("times are numbers (time_unit) or are written out (time_format), got both: keep one")
         return self
 
-    @model_validator(mode="before")
-    @classmethod
-    def _with_preset(cls, given: Any) -> Any:
-        return with_preset(given, "log")
-
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         ours, kinds = (*COLUMNS, *LIST_COLUMNS), (*EVENT_TYPES, *LIST_EVENTS)
@@ -75,11 +67,6 @@ class LogFormat(FileFormat):
         if of_others & set(self.sources["session_id"]) or len(set(taken)) < len(taken):
             raise ValueError("a column of the log is under two of our names: give each a column of its own")
         return self
-
-    @property
-    def setting(self) -> str:
-        """The setting that names such a format."""
-        return "LOG_FORMAT"
 
     @property
     def required(self) -> Sequence[str]:
@@ -104,13 +91,3 @@ class LogFormat(FileFormat):
     def names(self) -> dict[str, str]:
         """Our name -> the log's column, of every column: of several the first."""
         return {name: sources[0] for name, sources in self.sources.items()}
-
-
-def read_log_format(settings: Settings) -> LogFormat:
-    """The format of LOG_FORMAT, or our own contract where there is none; raises BadInput for a file that is no such."""
-    if settings.log_format is None:
-        return LogFormat()
-    try:
-        return LogFormat.model_validate_json(settings.log_format.read_text())
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise BadInput(f"LOG_FORMAT must be a JSON file of columns, event_types and the like: {error}") from error

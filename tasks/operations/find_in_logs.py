@@ -6,7 +6,7 @@ from datetime import date
 from tasks.errors import TaskError
 from tasks.ingest.engine import FILE, open_engine
 from tasks.ingest.erased import names_nobody
-from tasks.ingest.log_format import read_log_format
+from tasks.ingest.log_format import LogFormat
 from tasks.ingest.mentions import names_any_of
 from tasks.ingest.reading import delivered_days, open_log, open_rows
 from tasks.operations.alike import as_ingested
@@ -30,7 +30,7 @@ def find_in_logs(user_id: str, settings: Settings) -> list[str]:
 
 def _files_of_day(day: date, user_id: str, settings: Settings) -> list[str]:
     ids = as_ingested(user_id)
-    log_format, names_user = read_log_format(settings), names_any_of(ids)
+    log_format, names_user = LogFormat.read(settings.log_format), names_any_of(ids)
     with open_log(day, log_format, settings) as raw, open_engine(settings) as engine:
         found = {file for file, lines in raw.unreadable() if any(names_user(line.beginning) for line in lines)}
         if raw.readable:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tasks.errors import BadInput
 from tasks.ingest.by_day import divide_by_day
-from tasks.ingest.catalogue_format import read_catalogue_format
+from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.catalogue_of_log import write_catalogue_of_log
-from tasks.ingest.log_format import read_log_format
+from tasks.ingest.log_format import LogFormat
 from tasks.scratch import scratch
 from tasks.settings import Settings
 
@@ -21,11 +21,12 @@ def split_by_day(log: Path, to: Path, catalogue: Path | None, settings: Settings
     if not files:
         raise BadInput(f"{log} must be a file or a folder of files, but none is there: write where the export lies")
     with scratch():
-        divided = divide_by_day(files, to, read_log_format(settings), settings)
+        divided = divide_by_day(files, to, LogFormat.read(settings.log_format), settings)
         counts = {"files": len(files), "days": len(divided.rows_of_day), "rows": divided.rows}
         counts |= {"rows_without_a_time": divided.timeless, "unreadable_lines": divided.unreadable}
         if catalogue:
-            counts |= write_catalogue_of_log(files, catalogue, read_catalogue_format(settings), settings)
+            catalogue_format = CatalogueFormat.read(settings.catalogue_format)
+            counts |= write_catalogue_of_log(files, catalogue, catalogue_format, settings)
     return counts
 
 

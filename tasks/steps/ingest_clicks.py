@@ -16,7 +16,7 @@ from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.clicks import OWN, click_folder, opened, pieces_of
 from tasks.ingest.engine import FILE, ROW, count_rows, open_engine, read_parquet, write_parts
 from tasks.ingest.erased import erased_rows
-from tasks.ingest.log_format import COLUMNS, read_log_format
+from tasks.ingest.log_format import COLUMNS, LogFormat
 from tasks.ingest.made_sessions import with_sessions
 from tasks.ingest.quarantine import QUARANTINE, write_quarantine
 from tasks.ingest.reading import open_log, open_rows
@@ -93,7 +93,7 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
 def _clean(target: _Target) -> tuple[Load, list[str]]:
     """Fill the folder with clicks and quarantine, and count; also what is wrong with files as a whole."""
     day, folder, settings = target.night.day, target.folder, target.settings
-    log_format, erased = read_log_format(settings), erased_users(settings)
+    log_format, erased = LogFormat.read(settings.log_format), erased_users(settings)
     with open_log(day, log_format, settings) as raw, open_engine(settings) as engine, ThreadPoolExecutor(1) as executor:
         files = executor.submit(raw.described)
         if not raw.readable:

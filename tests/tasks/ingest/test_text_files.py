@@ -1,6 +1,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from tasks.ingest.json_array import elements
 from tasks.ingest.kinds import kind_of
 from tasks.ingest.nested import DECODER
 from tasks.ingest.parsed_file import ParsedFile
+from tasks.ingest.presets import Of
 from tasks.ingest.text_files import text_to_parquet
 from tasks.ingest.unreadable import Unreadable
 from tasks.settings import Settings
@@ -25,15 +27,13 @@ from tasks.settings import Settings
 class Three(FileFormat):
     """Of these columns alone; required: those that a file must have."""
 
+    of: ClassVar[Of] = "log"
+
     must: tuple[str, ...] = ("event_time", "session_id", "product_id")
 
     @property
     def required(self) -> tuple[str, ...]:
         return self.must
-
-    @property
-    def setting(self) -> str:
-        return "LOG_FORMAT"
 
     @property
     def sources(self) -> dict[str, tuple[str, ...]]:
