@@ -196,7 +196,7 @@ def channel(
     from tasks.publish.channels import close_channel, point_channel
 
     settings = Settings()
-    if close and not version is share is None:
+    if close and (version is not None or share is not None):
         raise BadInput("--close takes neither --version nor --share, which a closed channel has not: leave them out")
     if close:
         _echo(close_channel(settings, name, reason, by))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SOURCE = Path(__file__).parents[1]
@@ -31,6 +31,7 @@ def zone_named(zone: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_from_root)]
+Zone = Annotated[str, AfterValidator(zone_named)]
 
 
 class AlertSettings(BaseSettings):
@@ -89,7 +90,7 @@ class Settings(AlertSettings):
     max_title_characters: int = Field(
         1_000, ge=1, le=100_000, description="of a title, category or brand; a product with a longer one is refused"
     )
-    log_time_zone: str | None = Field(
+    log_time_zone: Zone | None = Field(
         None, description="zone (IANA) at whose midnight the folders of logs are cut; None: UTC, or nobody knows"
     )
     lateness_days: int = Field(2, ge=0, description="how late a click may come and still be counted on its own day")
@@ -171,11 +172,6 @@ class Settings(AlertSettings):
     def exposure_limit(self) -> float:
         """MAX_EXPOSURE or, where it is not set, what suits the GOAL; 1 is no limit."""
         return EXPOSURE_OF_GOAL[self.goal] if self.max_exposure is None else self.max_exposure
-
-    @field_validator("log_time_zone")
-    @classmethod
-    def _zone_is_known(cls, zone: str | None) -> str | None:
-        return zone and zone_named(zone)
 
     @model_validator(mode="after")
     def _window_holds_training_days(self) -> Self:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from tasks.doctor.peek import open_text
 from tasks.errors import BadInput
+from tasks.ingest.input_files import is_left_out
 
 PACKED = 6  # how many times larger compressed text is once unpacked, more or less
 DATED = re.compile(r"^date=(\d{4}-\d{2}-\d{2})$")
@@ -73,7 +74,7 @@ def delivered(path: Path) -> Delivered:
     for file in sorted(path.rglob("*")):
         parts = file.relative_to(path).parts
         if file.is_file():
-            if any(part.startswith(("_", ".")) for part in parts):
+            if any(map(is_left_out, parts)):
                 ignored.append("/".join(parts))
             else:
                 found.append(File(file, _day_of(parts)))
@@ -114,13 +115,15 @@ def sample(of: Delivered, most_bytes: int, most_days: int, scratch: Path) -> Sam
     Cut files lie in `scratch`.
     """
     newest = [[file] for file in of.files] if not of.is_dated else [[*files] for _, files in groupby(of.files, _day)]
-    chosen: list[File] = []
+    chosen, size = list[File](), 0
     for files in reversed(newest[-most_days:] if of.is_dated else newest):
-        if chosen and _bytes([*chosen, *files]) > most_bytes:
+        more = _bytes(files)
+        if chosen and size + more > most_bytes:
             break
-        chosen = [*files, *chosen]
-    if _bytes(chosen) > most_bytes:  # a day, or a file, that is larger by itself
-        fitting = [file for n, file in enumerate(chosen, 1) if _bytes(chosen[:n]) <= most_bytes]
+        chosen, size = [*files, *chosen], size + more
+    if size > most_bytes:  # a day, or a file, that is larger by itself
+        sizes = accumulate(_bytes([file]) for file in chosen)
+        fitting = [file for file, so_far in zip(chosen, sizes, strict=True) if so_far <= most_bytes]
         chosen = fitting or [File(cut(chosen[0].path, most_bytes, scratch), chosen[0].day)]
     kept = {file.day for file in chosen}
     whole = [file.path for file in chosen] == [file.path for file in of.files]

@@ -114,7 +114,7 @@ def _open(path: Path, scratch: Path, most_mib: int, most_days: int) -> Source:
     there = delivered(path)
     looked_at = sample(there, most_mib << 20, most_days, scratch)
     files = [file.path for file in looked_at.files]
-    spread = files[:: max(len(files) // PEEKED_FILES, 1)]
+    spread = files[:: -(-len(files) // PEEKED_FILES)]
     peeks = {file: _peek(file) for file in tqdm(spread, desc="looking", unit="file", disable=None)}
     first = next(iter(peeks.values()))
     different = [file.name for file, other in peeks.items() if set(other.columns) != set(first.columns)]

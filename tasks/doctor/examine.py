@@ -5,13 +5,13 @@ from pathlib import Path
 from rich.console import Console
 
 from tasks.doctor.diagnosis import diagnose
-from tasks.doctor.report import Report, report_of
+from tasks.doctor.report import FILES, Report, report_of
 from tasks.doctor.text import print_report
 from tasks.errors import BadInput
 from tasks.scratch import scratch
 from tasks.settings import Settings
 
-CATALOGUE_FILE = "catalogue_format.json"
+CATALOGUE_FILE = FILES["CATALOGUE_FORMAT"]
 WIDTH = 110  # of a text that goes to no terminal
 
 
@@ -24,6 +24,11 @@ def examine(
     Raises BadInput where a file to write is there already, before anything is read, and what `diagnose` raises.
     """
     targets = {"LOG_FORMAT": write, "CATALOGUE_FORMAT": write.with_name(CATALOGUE_FILE)} if write else {}
+    if write and write.name == CATALOGUE_FILE:
+        raise BadInput(f"--write must name the file of LOG_FORMAT, got {write.name}, which is that of CATALOGUE_FORMAT")
+    for target in filter(None, (*targets.values(), page)):
+        if not target.parent.is_dir():
+            raise BadInput(f"{target} must lie in a folder that is there, but {target.parent} is none: make it first")
     for target in targets.values():
         if target.exists():
             raise BadInput(f"{target} must not be there yet, and would be overwritten: remove it, or name another")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import ibis
@@ -60,7 +61,7 @@ class Facts:
     alike: Sequence[Alike] = field(default_factory=list)
     never_clicked: int = 0
 
-    @property
+    @cached_property
     def gaps(self) -> list[date]:
         """Days between the first and the last that have no click."""
         days = [day for day in self.by_day if day not in self.strange_days]
@@ -69,7 +70,7 @@ class Facts:
         first, last = min(days), max(days)
         return [day for n in range((last - first).days) if (day := first + timedelta(days=n)) not in self.by_day]
 
-    @property
+    @cached_property
     def strange_days(self) -> list[date]:
         """Days before any shop had clicks, and days that have not come."""
         today = datetime.now(UTC).date()

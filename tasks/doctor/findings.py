@@ -10,6 +10,8 @@ from typing import Literal
 from tasks.doctor.diagnosis import Diagnosis
 from tasks.ingest.catalogue_of_log import NO_TITLES
 from tasks.ingest.log_format import LIST_EVENTS
+from tasks.ingest.rules import DUPLICATES
+from tasks.ingest.rules import OTHER_EVENT as OTHER
 from tasks.night import OLDEST
 
 Level = Literal["stops a night", "look at it", "good to know"]
@@ -42,7 +44,6 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
     "missing_source_product": ("clicks on lists do not say their page", "log source_product_id with them"),
 }
 FEW_SESSIONS_WITH_PAIRS = 0.2
-OTHER = "other_event"
 OF_OTHER_DAYS = 0.02  # share of the rows from which on folders are asked for their zone
 HOUR, DAY_AND_A_BIT = timedelta(hours=1), 24.5
 BLANK, UNLISTED, MISSING_USER, MIXED, FEW_PAGES = 0.2, 0.05, 0.5, 0.01, 0.2  # shares
@@ -126,9 +127,14 @@ def _files(found: Diagnosis) -> Iterator[Finding]:
 
 def _rows(found: Diagnosis) -> Iterator[Finding]:
     trial = found.trial
+    refused = Counter({rule: count for rule, count in trial.by_rule.items() if rule not in (*DUPLICATES, OTHER)})
+    judged = trial.rows - trial.by_rule[OTHER]
+    most = refused.most_common(1) if refused.total() > found.settings.max_quarantined_share * judged else []
+    if trial.rows and not (trial.accepted or most):
+        yield Finding("stops a night", "no row would be accepted", "see why in what follows, and change LOG_FORMAT")
     for rule, count in trial.by_rule.most_common():
         what, do = RULES.get(rule, (f"rows are refused by {rule}", ""))
-        grave = not rule.startswith(("duplicate", OTHER)) and count > found.settings.max_quarantined_share * trial.rows
+        grave = bool(most) and rule == most[0][0]
         level: Level = (
             "stops a night"
             if grave
@@ -136,7 +142,7 @@ def _rows(found: Diagnosis) -> Iterator[Finding]:
             if count > 0.01 * trial.rows and rule != OTHER
             else "good to know"
         )
-        more = ": more than MAX_QUARANTINED_SHARE" if grave else ""
+        more = ": more than MAX_QUARANTINED_SHARE, with all that is refused" if grave else ""
         yield Finding(level, f"{share(count, trial.rows)} {what}{more} [{rule}]", do, trial.examples.get(rule, ()))
     nameless = [value for value, kind in found.log.proposal.types.items() if kind is None and value not in LIST_EVENTS]
     if nameless:
@@ -204,7 +210,8 @@ def _days_of_folders(found: Diagnosis) -> Iterator[Finding]:
         "look at it",
         f"{share(trial.of_other_days, trial.rows)} rows are of another UTC day than their folder's"
         + (f": folders begin {first:.1f} and end {last:.1f} hours after UTC's midnight" if told else ""),
-        f"folders are cut at midnight of UTC{offset:+d}, it seems: set LOG_TIME_ZONE to your zone, as Europe/Berlin"
+        f"folders are cut at midnight of UTC{offset:+d}, it seems: "
+        "set LOG_TIME_ZONE to your zone, such as Europe/Berlin"
         if told else "see when the folders are cut, and set LOG_TIME_ZONE",
     )  # fmt: skip
 
@@ -270,13 +277,16 @@ def _catalogue(found: Diagnosis) -> Iterator[Finding]:
     if not facts or not found.products:
         return
     if facts.missing_clicks:
-        grave = facts.missing_clicks > 0.9 * found.trial.accepted
+        grave = facts.missing_clicks > found.settings.max_unlisted_share * found.trial.accepted
         level: Level = "stops a night" if grave else "look at it"
         few = facts.missing_clicks < UNLISTED * found.trial.accepted
         yield Finding(
             "good to know" if few else level,
             f"{share(facts.missing_clicks, found.trial.accepted)} clicks are on products that the catalogue lacks",
-            "they are kept, and not served, until it lists them", facts.missing_ids,
+            "write ids alike in both, or set MAX_UNLISTED_SHARE=1 where the catalogue only lags behind"
+            if grave
+            else "they are kept, and not served, until it lists them",
+            facts.missing_ids,
         )  # fmt: skip
     if facts.never_clicked:
         listed = found.products.products.num_rows

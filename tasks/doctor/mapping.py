@@ -142,7 +142,7 @@ def _fits_time(column: Column) -> Fit:
     shape = time_shape(column.values)
     if not shape or column.blank_share > 0.9:
         return NO_FIT
-    better = {"typed": 0.3, "iso": 0.2, "format": 0.1, "number": 0.0}[shape.kind]
+    better = {"typed": 0.3, "iso": 0.2, "format": 0.1, "spelled": 0.1, "number": 0.0}[shape.kind]
     dateless = 0.0 if _has_clock(column, shape) else -0.3
     return Fit(1.0 + better + dateless, f"{shape.share:.0%} of its values are {shape.described}")
 

@@ -12,6 +12,7 @@ from tasks.ingest.log_format import ALL_OTHERS, EVENT_TYPES, LIST_EVENTS, LogFor
 from tasks.ingest.presets import Of, presets
 
 NEEDED = {"log": ("event_time", "product_id"), "catalogue": ("product_id", "title")}
+EXAMPLES = 3
 OURS = (*EVENT_TYPES, *LIST_EVENTS)
 Sources = Mapping[str, str | list[str]]
 
@@ -45,7 +46,7 @@ def propose_log(found: Peek, guesses: Sequence[Guess]) -> Proposal:
         proposal.format = {"preset": name} | {k: v for k, v in proposal.format.items() if k not in ("header", *named)}
     else:
         proposal.columns = [*guesses]
-        proposal.format |= _columns(guesses) | _items(found, guesses, "product_id")
+        proposal.format |= _columns(guesses) | _items(found, guesses)
     theirs = {guess.ours: guess.theirs for guess in proposal.columns}
     if "event_time" in theirs:
         proposal.time = time_shape(found.columns[theirs["event_time"]].values)
@@ -87,7 +88,7 @@ def propose_catalogue(found: Peek, guesses: Sequence[Guess]) -> Proposal:
         proposal.format = {"preset": name} | proposal.format
     else:
         proposal.columns = [*guesses]
-        proposal.format |= _columns(guesses) | _items(found, guesses, "product_id")
+        proposal.format |= _columns(guesses) | _items(found, guesses)
     theirs = {guess.ours for guess in proposal.columns}
     proposal.lacks = [column for column in NEEDED["catalogue"] if column not in theirs]
     return proposal
@@ -166,8 +167,8 @@ def _columns(guesses: Sequence[Guess]) -> dict[str, Any]:
     return {"columns": columns} if columns else {}
 
 
-def _items(found: Peek, guesses: Sequence[Guess], of: str) -> dict[str, Any]:
-    path = next((guess.theirs for guess in guesses if guess.ours == of), "")
+def _items(found: Peek, guesses: Sequence[Guess]) -> dict[str, Any]:
+    path = next((guess.theirs for guess in guesses if guess.ours == "product_id"), "")
     lists = [items for items in found.lists if path == items or path.startswith(f"{items}.")]
     return {"items": max(lists, key=len)} if lists else {}
 
@@ -175,7 +176,7 @@ def _items(found: Peek, guesses: Sequence[Guess], of: str) -> dict[str, Any]:
 def _time_format(shape: TimeShape | None, unit: str | None) -> dict[str, Any]:
     if shape and shape.kind == "number" and shape.unit != unit:
         return {"time_unit": shape.unit}
-    if shape and shape.kind == "format" and "time_format" in LogFormat.model_fields:
+    if shape and shape.kind == "format":
         return {"time_format": shape.time_format}
     return {}
 
@@ -192,6 +193,6 @@ def _event_types(proposal: Proposal, known: Mapping[str, str | None]) -> dict[st
     return {"event_types": told}
 
 
-def examples_of(column: Column, count: int = 3) -> list[str]:
+def examples_of(column: Column) -> list[str]:
     """Some different values of a column, shortened."""
-    return [text[:40] for text in dict.fromkeys(text.strip() for text in column.texts)][:count]
+    return [text[:40] for text in dict.fromkeys(text.strip() for text in column.texts)][:EXAMPLES]

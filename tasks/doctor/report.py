@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from tasks.doctor.diagnosis import Diagnosis, Source
 from tasks.doctor.findings import RULES, Finding, counted, findings_of, share
@@ -197,24 +198,24 @@ def commands(found: Diagnosis, log: Path, catalogue: Path | None) -> list[str]:
     said, days = formats(found), found.days
     typed: list[str] = []
     if said:
-        beside = f" --catalogue {catalogue}" if catalogue else ""
-        typed.append(f"python -m tasks doctor --log {log}{beside} --write log_format.json")
+        beside = f" --catalogue {quote(str(catalogue))}" if catalogue else ""
+        typed.append(f"python -m tasks doctor --log {quote(str(log))}{beside} --write log_format.json")
     given = {"LOG_FORMAT": found.settings.log_format, "CATALOGUE_FORMAT": found.settings.catalogue_format}
     settings = {name: str(given[name] or file) for name, file in FILES.items() if name in said or given[name]}
     settings |= {"CATALOGUE_URL": str(catalogue)} if catalogue else {}
     if found.log.delivered.is_dated:
         settings["CLICK_LOG_URL"] = str(log)
     else:
-        prefix = "".join(f"{name}={settings.pop(name)} " for name in _of_split(found) if name in settings)
+        prefix = "".join(f"{name}={quote(settings.pop(name))} " for name in _of_split(found) if name in settings)
         titles = " --catalogue var/catalogue.parquet" if found.titles_from_log else ""
-        typed.append(f"{prefix}python -m tasks split_by_day --log {log} --to var/clicks{titles}")
+        typed.append(f"{prefix}python -m tasks split_by_day --log {quote(str(log))} --to var/clicks{titles}")
         settings["CLICK_LOG_URL"] = "var/clicks"
         settings |= {"CATALOGUE_URL": "var/catalogue.parquet"} if found.titles_from_log else {}
     if 1 < len(days) <= found.settings.held_out_days:
         settings["HELD_OUT_DAYS"] = str(max(len(days) // 4, 1))
-    typed += [f"export {name}={value}" for name, value in settings.items()]
-    night = found.night or "YYYY-MM-DD"
-    window = [day for day in days if not found.night or day <= found.night][-found.settings.window_days :]
+    typed += [f"export {name}={quote(value)}" for name, value in settings.items()]
+    night = found.night
+    window = [day for day in days if not night or day <= night][-found.settings.window_days :]
     if window:
         first = window[-FIRST_TABLE_DAYS:][0]  # enough to see lists in minutes; a night goes on with the rest
         typed.append(f"python -m local run baseline --night {night} --since {first}")

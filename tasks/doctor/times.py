@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # a second
+from tasks.ingest.time_spellings import SPELLINGS
+from tasks.ingest.times import PER_SECOND as UNITS
+
 FIRST, LAST = datetime(1995, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)  # no shop clicks before and after
 ISO_LIKE = re.compile(
     r"^\s*(\d{4}-\d{2}-\d{2}|\d{8})(?:[Tt ](\d{1,2}:?\d{2}(?::?\d{2}(?:[.,]\d+)?)?))?"
@@ -16,6 +18,7 @@ DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y.%m.%d", 
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M:%S", ", %H:%M", "T%H:%M:%S")
 OTHERS = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT", "%d %b %Y %H:%M:%S", "%b %d, %Y %H:%M:%S", "%d-%b-%Y")
 FORMATS = (*(day + clock for day in DAYS for clock in CLOCKS), *OTHERS)
+SPELLED = [re.compile(spelling) for spelling in SPELLINGS]
 LOOKED_AT = 2_000
 LEAST_SHARE = 0.9
 
@@ -24,7 +27,8 @@ LEAST_SHARE = 0.9
 class TimeShape:
     """How times are written.
 
-    kind: typed (a column of times), iso, number (of `unit`) or format (of `time_format`, as strptime writes it);
+    kind: typed (a column of times), iso, number (of `unit`), format (of `time_format`, as strptime writes it) or
+    spelled (in another way that the ingest reads by itself);
     share: of the values that are written so; has_zone: whether they say their offset from UTC; ambiguous: another
     format that all values fit, in which day and month change places.
     """
@@ -46,18 +50,21 @@ class TimeShape:
             return f"times written {self.time_format}"
         if self.kind == "typed":
             return "a column of times"
+        if self.kind == "spelled":
+            return "times in a spelling that is read as it is"
         return "times as ISO 8601 writes them, " + ("with" if self.has_zone else "without") + " an offset"
 
 
 def time_shape(values: Sequence[Any]) -> TimeShape | None:
     """How these values are written as times; None where fewer than LEAST_SHARE of them are."""
-    some = values[:: max(len(values) // LOOKED_AT, 1)]
+    some = values[:: max(-(-len(values) // LOOKED_AT), 1)]
     if not some:
         return None
     for shape in (_typed(some), _iso([str(value) for value in some]), _number(some)):
         if shape and shape.share >= LEAST_SHARE:
             return shape
-    return _formatted([str(value) for value in some])
+    texts = [str(value) for value in some]
+    return _formatted(texts) or _spelled(texts)
 
 
 def _typed(values: Sequence[Any]) -> TimeShape | None:
@@ -107,6 +114,14 @@ def _formatted(texts: Sequence[str]) -> TimeShape | None:
     swapped = best.replace("%d", "%x").replace("%m", "%d").replace("%x", "%m")
     ambiguous = swapped if swapped != best and good.get(swapped) == good[best] else None
     return TimeShape("format", good[best], time_format=best, has_zone="%z" in best, ambiguous=ambiguous)
+
+
+def _spelled(texts: Sequence[str]) -> TimeShape | None:
+    found = [match for text in texts if (match := next(filter(None, (each.match(text) for each in SPELLED)), None))]
+    found = [match for match in found if not _is_only_number(match[0])]
+    zones = sum(bool(match.groupdict().get("offset")) for match in found)
+    shape = TimeShape("spelled", len(found) / len(texts), has_zone=zones > len(found) / 2)
+    return shape if shape.share >= LEAST_SHARE else None
 
 
 def _fits(text: str, time_format: str) -> bool:

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import ibis
 from ibis.backends import BaseBackend
 from tqdm import tqdm
 
-from tasks.errors import BadInput, TaskError
-from tasks.ingest.by_day import open_export
+from tasks.errors import TaskError
+from tasks.ingest.by_day import no_time, open_export
 from tasks.ingest.engine import FILE, ROW, duckdb_engine, named, read_parquet, write_parts
 from tasks.ingest.erased import ErasedRows
 from tasks.ingest.folder_day import midnight
@@ -50,7 +50,6 @@ class Trial:
     of_other_days: int = 0
     begins: list[timedelta] = field(default_factory=list)
     ends: list[timedelta] = field(default_factory=list)
-    files: int = 0
     made_sessions: int = 0
     clicks: list[Path] = field(default_factory=list)
     has_days_in_sessions: bool = False
@@ -75,7 +74,8 @@ def try_days(days: Sequence[date], log_format: LogFormat, settings: Settings, sc
             try:
                 with open_log(day, log_format, settings) as log:
                     trial.days[day].rows = log.rows_read
-                    _take(engine, log, _Span(day, day, log_format, settings), trial, scratch / f"clicks-{day}")
+                    rows = open_rows(engine, log, log_format) if log.readable else None
+                    _take(rows, log, _Span(day, day, log_format, settings), trial, scratch / f"clicks-{day}")
             except TaskError as refusal:
                 trial.days[day].refused = str(refusal)
     return trial
@@ -96,10 +96,10 @@ def try_export(files: Sequence[Path], log_format: LogFormat, settings: Settings,
         counted = rows.group_by(day=rows.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
         days = {row["day"]: row["rows"] for row in counted if row["day"]}
         if not days:
-            raise BadInput(_no_time(log, rows))
+            raise no_time(log, rows)
         trial.days = {day: Day(days[day]) for day in sorted(days)}
         trial.days[max(days)].rows += log.rows_read - sum(days.values())
-        _take(engine, log, _Span(min(days), max(days), log_format, settings), trial, scratch / "clicks")
+        _take(rows, log, _Span(min(days), max(days), log_format, settings), trial, scratch / "clicks")
     return trial
 
 
@@ -120,13 +120,12 @@ class _Span:
         return rules_of_a_row(rows, self.last, NOBODY, self.settings.model_copy(update=whole))
 
 
-def _take(engine: BaseBackend, log: RawLog, span: _Span, trial: Trial, folder: Path) -> None:
-    trial.files += len(log.files)
+def _take(rows: ibis.Table | None, log: RawLog, span: _Span, trial: Trial, folder: Path) -> None:
     _count_unreadable(log, trial)
-    if not log.readable:
+    if rows is None:
         return
     trial.made_sessions += len(files_without_sessions(log, span.log_format))
-    rows = with_sessions(open_rows(engine, log, span.log_format), log, span.log_format, span.settings)
+    rows = with_sessions(rows, log, span.log_format, span.settings)
     if span.first < span.last:  # a session ends with its day, as the logs of two days have nothing in common
         trial.has_days_in_sessions = True
         day = ibis.coalesce(rows.event_time.date().cast("string"), "")
@@ -140,29 +139,17 @@ def _take(engine: BaseBackend, log: RawLog, span: _Span, trial: Trial, folder: P
     if span.first == span.last:
         trial.of_other_days += int(excluded.filter(excluded.rule.isnull()).count().to_pyarrow().as_py())
     good = rows.anti_join(refused, [FILE, ROW])
-    if span.first == span.last:
-        _note_hours(good, midnight(span.first), trial)
     if write_parts(good.filter(~is_list_event(good)).select(COLUMNS), folder):
         trial.clicks += sorted(folder.glob("*.parquet"))
-    taken = good.group_by(day=good.event_time.date()).agg(rows=ibis._.count()).to_pyarrow().to_pylist()
+    by_day = good.group_by(day=good.event_time.date())
+    taken = by_day.agg(rows=ibis._.count(), first=ibis._.event_time.min(), last=ibis._.event_time.max())
+    taken = taken.to_pyarrow().to_pylist()
+    if taken and span.first == span.last:
+        begin = midnight(span.first)
+        trial.begins.append(min(row["first"] for row in taken).replace(tzinfo=None) - begin)
+        trial.ends.append(max(row["last"] for row in taken).replace(tzinfo=None) - begin)
     for row in taken:  # those of other days are among those of the day whose folder they came in
         trial.days[min(max(row["day"], span.first), span.last)].accepted += row["rows"]
-
-
-def _note_hours(good: ibis.Table, begin: datetime, trial: Trial) -> None:
-    times = good.agg(first=good.event_time.min(), last=good.event_time.max()).to_pyarrow().to_pylist()[0]
-    if times["first"]:
-        trial.begins.append(times["first"].replace(tzinfo=None) - begin)
-        trial.ends.append(times["last"].replace(tzinfo=None) - begin)
-
-
-def _no_time(log: RawLog, rows: ibis.Table) -> str:
-    written = rows.filter(rows[TIME_TEXT].notnull()).limit(EXAMPLES).to_pyarrow()[TIME_TEXT].to_pylist()
-    shown = f", such as {', '.join(map(repr, written))}" if written else ""
-    return (
-        f"{log.names[0]} must have a time that can be read in one row at least, but has none in {log.rows_read:,}"
-        f"{shown}: name the column, its time_unit or time_format in LOG_FORMAT"
-    )
 
 
 def _counted(refused: ibis.Table) -> dict[str, int]:

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from tasks.settings import Settings
 
 OLDEST_DAYS = 12_000  # before today that clocks of a zone are known of
 UNREADABLE = "unreadable_lines.parquet"
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -53,26 +54,32 @@ def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settin
     name = files[0].name.partition(".")[0]
     with tempfile.TemporaryDirectory() as temporary, duckdb_engine(settings.memory_limit_gib) as engine:
         with open_export(files, log_format, Path(temporary, "export"), settings) as log:
-            days, timeless = _write_days(open_rows(engine, log, log_format), log_format, Path(temporary, "days"))
+            rows = open_rows(engine, log, log_format)
+            days, timeless = _write_days(rows, log_format, Path(temporary, "days"))
             if not days:
-                raise BadInput(
-                    f"{files[0].name} must have a time that can be read in one row at least, but has none in "
-                    f"{log.rows_read:,}: name its column of times, their time_unit or time_format in LOG_FORMAT"
-                )
+                raise no_time(log, rows)
             unreadable = _write_unreadable(log, to)
+        _remove_former(to, name)
         for day in days:
             _put(Path(temporary, "days", f"date={day}"), to / f"date={day}", name)
     return Divided(days, timeless, unreadable)
 
 
-def lend(files: Sequence[Path], folder: Path) -> None:
-    """Files under their own names in a folder of ours, without a copy where the disk allows.
+def no_time(log: RawLog, rows: ibis.Table) -> BadInput:
+    """What to raise for an export of which no row has a time that can be read."""
+    written = rows.filter(rows[TIME_TEXT].notnull()).limit(EXAMPLES).to_pyarrow()[TIME_TEXT].to_pylist()
+    shown = f", such as {', '.join(map(repr, written))}" if written else ""
+    return BadInput(
+        f"{log.names[0]} must have a time that can be read in one row at least, but has none in {log.rows_read:,}"
+        f"{shown}: name the column, its time_unit or time_format in LOG_FORMAT"
+    )
 
-    Of files in several folders, these are part of the name.
-    """
+
+def lend(files: Sequence[Path], folder: Path) -> None:
+    """Files at their own places below a folder of ours, without a copy where the disk allows."""
     root = os.path.commonpath([file.parent for file in files])
     for file in files:
-        lent = folder / "-".join(file.relative_to(root).parts)
+        lent = folder / file.relative_to(root)
         lent.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(file.resolve(), lent)
@@ -97,7 +104,7 @@ def _write_days(rows: ibis.Table, log_format: LogFormat, to: Path) -> tuple[dict
     """The rows as files below date=D/; rows of each day, and how many have no readable time."""
     engine = rows.get_backend()
     time = ibis.coalesce(rows.event_time.cast("string"), rows[TIME_TEXT])
-    session = ibis.null("string") if _sessions_are_users(log_format) else rows.session_id
+    session = ibis.null("string") if log_format.sessions_are_users else rows.session_id
     texts = {name: rows[name] for name in (*COLUMNS, *LIST_COLUMNS)} | {"event_time": time, "session_id": session}
     dated = materialise(rows.select(**texts, rest=rows[REST], date=rows.event_time.date()))
     counted = dated.group_by("date").agg(rows=ibis._.count()).to_pyarrow().to_pylist()
@@ -110,27 +117,31 @@ def _write_days(rows: ibis.Table, log_format: LogFormat, to: Path) -> tuple[dict
     return days, timeless
 
 
-def _sessions_are_users(log_format: LogFormat) -> bool:
-    return log_format.names["session_id"] == log_format.names["user_id"]
-
-
 def _write_unreadable(log: RawLog, to: Path) -> int:
-    batches = list(log.unreadable())
-    if not batches:
+    (to / UNREADABLE).unlink(missing_ok=True)
+    count = sum(map(len, log.unreadable_of.values()))
+    if not count:
         return 0
     to.mkdir(parents=True, exist_ok=True)
     schema = LINES.insert(0, pa.field("file", pa.string()))
     with pq.ParquetWriter(to / UNREADABLE, schema) as writer:
-        for number, lines in batches:
+        for number, lines in log.unreadable():
             columns = list(zip(*lines, strict=True))
             writer.write_batch(pa.record_batch([[log.names[number]] * len(lines), *map(list, columns)], schema=schema))
-    return sum(len(lines) for _, lines in batches)
+    return count
+
+
+def _remove_former(to: Path, name: str) -> None:
+    """Files of an earlier run of this name, on whatever days, and folders of days that held nothing else."""
+    for former in list(to.glob("date=*/*.parquet")):
+        if former.name.partition(".")[0] == name:
+            former.unlink()
+            with suppress(OSError):  # others lie there
+                former.parent.rmdir()
 
 
 def _put(parts: Path, folder: Path, name: str) -> None:
-    """The files of a day into its folder, in the place of those of an earlier run."""
+    """The files of a day into its folder; a name holds no dot, so what stands behind one is none of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for former in folder.glob(f"{name}*.parquet"):
-        former.unlink()
     for number, part in enumerate(sorted(parts.iterdir())):
-        shutil.move(part, folder / (f"{name}-{number}.parquet" if number else f"{name}.parquet"))
+        shutil.move(part, folder / (f"{name}.{number}.parquet" if number else f"{name}.parquet"))

@@ -15,7 +15,6 @@ from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue_format import COLUMNS, PARENT, CatalogueFormat
 from tasks.ingest.conversion import readable
 from tasks.ingest.engine import ROW, count_rows, duckdb_engine, materialise, open_parquet
-from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import MAX_ID_LENGTH, Bounds, as_text, delivered_files, local_copies
 from tasks.ingest.kinds import kind_of
 from tasks.ingest.unreadable import UnreadableLines
@@ -132,7 +131,7 @@ def _only_file(files: AbstractFileSystem, folder: str, root: str) -> str:
 def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
     """Every row of the file, its columns as text; those that it lacks are null."""
     catalogue_format, short_name = CatalogueFormat.read(settings.catalogue_format), f"{file.parent.name}/{file.name}"
-    size = max(settings.max_title_characters, MAX_ID_LENGTH, MAX_ADDRESS_CHARACTERS)
+    size = most_characters(settings)
     kind = kind_of(file, file.name)
     with tempfile.TemporaryDirectory() as scratch:
         local, target = (Path(scratch, name) for name in ("0.parquet", "00.parquet"))
@@ -141,17 +140,19 @@ def _read(engine: BaseBackend, file: Path, settings: Settings) -> ibis.Table:
             found = readable(local, kind, catalogue_format, target, Bounds.of(settings))
             _check_readable(found.unreadable)
             rows, names = open_parquet(engine, [found.parquet]), found.columns(catalogue_format)
-            absent = ibis.null("string")
             columns = (*COLUMNS, PARENT) if PARENT in names and PARENT in catalogue_format.columns else COLUMNS
-            texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in columns}
-            texts[WRITTEN] = texts["product_id"]
-            for name in filter(is_id, texts):
-                texts[name] = as_id(texts[name], engine.name, is_number=name in found.numbers)
+            written = as_text(rows[names["product_id"]], size) if "product_id" in names else ibis.null("string")
+            texts = found.texts(rows, catalogue_format, columns, size) | {WRITTEN: written}
             rows = materialise(rows.select(ROW, **texts))
             return _one_row_a_product(_with_what_parents_say(rows) if PARENT in columns else rows)
         except (BadInput, duckdb.Error) as error:
             fault = str(error) if isinstance(error, BadInput) else f"does not read as .parquet: {error}"
             raise BadInput(f"{short_name} {fault}") from error
+
+
+def most_characters(settings: Settings) -> int:
+    """Beyond which a text of a catalogue need not be read to see that it does not fit."""
+    return max(settings.max_title_characters, MAX_ID_LENGTH, MAX_ADDRESS_CHARACTERS)
 
 
 def _one_row_a_product(rows: ibis.Table) -> ibis.Table:

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput
-from tasks.ingest.catalogue_format import COLUMNS, CatalogueFormat
+from tasks.ingest.catalogue import most_characters
+from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.conversion import readable
 from tasks.ingest.engine import FILE, ROW, duckdb_engine, open_parquet
-from tasks.ingest.ids import as_id
-from tasks.ingest.input_files import MAX_ID_LENGTH, Bounds, as_text
+from tasks.ingest.input_files import Bounds
 from tasks.ingest.kinds import kind_of
 from tasks.settings import Settings
 
@@ -55,16 +55,36 @@ def _products(rows: ibis.Table) -> ibis.Table:
 def write_catalogue_of_log(
     files: Sequence[Path], to: Path, file_format: CatalogueFormat, settings: Settings
 ) -> dict[str, int]:
-    """Write the catalogue of a log as Parquet; products of a former one that this log does not name stay."""
+    """Write the catalogue of a log as Parquet, whole or not at all; products of a former one that it lacks stay.
+
+    Raises what `catalogue_of_log` raises, and BadInput where `to` is no catalogue that this wrote.
+    """
     found = catalogue_of_log(files, file_format, settings)
     kept = 0
-    if to.exists():
-        former = pq.read_table(to, columns=list(TEXTS))
+    if (former := former_catalogue(to)) is not None:
         others = former.filter(pc.invert(pc.is_in(former["product_id"], found["product_id"])))
         kept, found = len(others), pa.concat_tables([found, others.cast(found.schema)]).sort_by("product_id")
     to.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(found, to)
+    part = to.with_name(f"{to.name}.part")
+    pq.write_table(found, part)
+    part.replace(to)
     return {"products": len(found), "products_kept": kept}
+
+
+def former_catalogue(to: Path) -> pa.Table | None:
+    """What stands where a catalogue of a log is to be written; raises BadInput where that is no such catalogue."""
+    if not to.exists():
+        return None
+    try:
+        seen = pq.read_schema(to).names
+    except pa.ArrowException:
+        seen = ["no Parquet"]
+    if seen != list(TEXTS):
+        raise BadInput(
+            f"{to} must be a catalogue that split_by_day wrote, to which this log's products are added, with the "
+            f"columns {', '.join(TEXTS)}, got {', '.join(seen)}: name another file"
+        )
+    return pq.read_table(to)
 
 
 def _rows(
@@ -78,9 +98,6 @@ def _rows(
         found = readable(local, kind_of(local, file.name), file_format, target, Bounds.of(settings))
     except BadInput as refusal:
         raise BadInput(f"{file.name} {refusal}") from refusal
-    rows, names = open_parquet(engine, [found.parquet]), found.columns(file_format)
-    size = max(settings.max_title_characters, MAX_ID_LENGTH)
-    absent = ibis.null("string")
-    texts = {name: as_text(rows[names[name]], size) if name in names else absent for name in COLUMNS if name in TEXTS}
-    texts["product_id"] = as_id(texts["product_id"], engine.name, is_number="product_id" in found.numbers)
+    rows, size = open_parquet(engine, [found.parquet]), most_characters(settings)
+    texts = found.texts(rows, file_format, TEXTS, size)
     return rows.select(**texts, **{FILE: ibis.literal(number), ROW: rows[ROW]})

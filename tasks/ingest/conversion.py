@@ -1,12 +1,15 @@
 """Any delivered file as a Parquet file that an engine reads, one value a row in each of our columns."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import ibis
 import pyarrow.parquet as pq
 
 from tasks.ingest.file_format import FileFormat
-from tasks.ingest.input_files import Bounds, actual_names, check_parquet
+from tasks.ingest.ids import as_id, is_id
+from tasks.ingest.input_files import MAX_TEXT_BYTES, Bounds, actual_names, as_text, check_parquet
 from tasks.ingest.kinds import PARQUET, Kind
 from tasks.ingest.parquet_rows import must_be_converted, parquet_to_rows
 from tasks.ingest.parsed_file import ParsedFile
@@ -34,6 +37,17 @@ class Readable(NamedTuple):
         """Our name -> its column, of those that it has."""
         names = pq.read_schema(self.parquet).names
         return {name: name for name in file_format.sources} if self.is_converted else actual_names(file_format, names)
+
+    def texts(
+        self, rows: ibis.Table, file_format: FileFormat, names: Iterable[str], size: int = MAX_TEXT_BYTES
+    ) -> dict[str, ibis.Value]:
+        """Some of our columns as text (`as_text`), ids in their normal form; null where the file lacks them."""
+        columns, engine = self.columns(file_format), rows.get_backend().name
+        texts = {name: as_text(rows[columns[name]], size) if name in columns else ibis.null("string") for name in names}
+        return {
+            name: as_id(text, engine, is_number=name in self.numbers) if is_id(name) else text
+            for name, text in texts.items()
+        }
 
 
 def readable(file: Path, kind: Kind, file_format: FileFormat, target: Path, bounds: Bounds) -> Readable:

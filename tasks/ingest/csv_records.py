@@ -5,11 +5,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.ingest.lines import MAX_LINE_BYTES, MAX_RECORD_LINES, NEWLINE, QUOTE, RETURN, Flags, Lines, Records
+from tasks.ingest.lines import (
+    HOLDS_RETURN,
+    MAX_LINE_BYTES,
+    MAX_RECORD_LINES,
+    NEWLINE,
+    QUOTE,
+    RETURN,
+    Flags,
+    Lines,
+    Records,
+)
 from tasks.ingest.parsed_file import Numbers
 
 TAB, FEW = ord("\t"), 16
-NEVER_CLOSES, HOLDS_RETURN = "a quote never closes", "holds a carriage return"
+NEVER_CLOSES = "a quote never closes"
 WITHIN_QUOTES = re.compile(rb'"(?:[^"]++|"")*+"')
 
 
@@ -29,12 +39,11 @@ class Dialect(NamedTuple):
     def of(cls, delimiter: bytes, columns: int | None) -> "Dialect":
         """The patterns for a delimiter."""
         d = re.escape(delimiter)
-        quoted, plain = rb'"(?:[^"]++|"")*+"', rb'[^"\n' + d + rb"][^\n" + d + rb"]*+"
+        quoted, plain = WITHIN_QUOTES.pattern, rb'[^"\n' + d + rb"][^\n" + d + rb"]*+"
         field = rb"(?:" + quoted + rb"(?=" + d + rb"|\r?\n)|" + plain + rb"|)"
         closed = rb"(?:" + quoted + rb"[^" + d + rb"]*+|" + plain + rb"|)"
-        most = (
-            b"*+" if columns is None else b"{0,%d}+" % (columns + FEW)
-        )  # or a stray quote would be read on from for long
+        # Bounded, or a stray quote would be read on from for long.
+        most = b"*+" if columns is None else b"{0,%d}+" % (columns + FEW)
         whole = re.compile(field + rb"(?:" + d + field + rb")" + most + rb"\r?\n")
         return cls(delimiter[0], columns, whole, re.compile(rb"(?:" + closed + d + rb')*+"(?:[^"]++|"")*+'))
 

@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 from tasks.errors import BadInput
 from tasks.ingest.block_rows import BlockRows
 from tasks.ingest.csv_records import Dialect, csv_records
-from tasks.ingest.input_files import check_width
+from tasks.ingest.input_files import as_asked, check_width
 from tasks.ingest.lines import Block, Lines, Readable, readable
 from tasks.ingest.parsed_file import COLUMNS_KEPT, REST, Numbers, ParsedFile, Rows
 
@@ -123,8 +123,7 @@ class CsvRows(BlockRows):
         if len({name.casefold() for name in written}) < len(written):
             shown = delimiter.join(written[:COLUMNS_KEPT])
             raise BadInput(f"has a column twice in its header, line {line} ({shown}): name each once")
-        asked = {name.casefold(): name for name in self.parsed.wanted - set(written)}
-        return [asked.get(name.casefold(), name) for name in written]
+        return as_asked(written, self.parsed.wanted)
 
     def _parse(self, left: Readable) -> Iterator[Rows]:
         delimiter, names, _ = self._known

@@ -53,6 +53,11 @@ class Bounds(NamedTuple):
             )
 
 
+def is_left_out(name: str) -> bool:
+    """Whether a file or a folder tells of others, as _SUCCESS, _temporary and checksums (.crc) do."""
+    return name.startswith(("_", ".")) or name.endswith(".crc")
+
+
 def delivered_files(files: AbstractFileSystem, folder: str, root: str, depth: int = 0) -> list[str]:
     """The files in a folder of `root` and in its sub-folders, `depth` folders down, by name.
 
@@ -63,7 +68,7 @@ def delivered_files(files: AbstractFileSystem, folder: str, root: str, depth: in
     found: list[str] = []
     for path in sorted(files.ls(folder, detail=False)):
         name = PurePosixPath(path).name
-        if (name.startswith(("_", ".")) and name not in (".", "..")) or name.endswith(".crc") or path == folder:
+        if (is_left_out(name) and name not in (".", "..")) or path == folder:
             continue
         is_folder = depth > 0 and files.isdir(path)
         is_file = not is_folder and files.isfile(path)
@@ -105,6 +110,20 @@ def local_copies(files: AbstractFileSystem, paths: Sequence[str]) -> Iterator[li
         yield copies
 
 
+@contextmanager
+def reading_as(suffix: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raises BadInput, the rest of a sentence about a file, for content that does not read.
+
+    errors: what its reader raises beside pyarrow's. Errors of the disk stay as they are.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException, *errors) as error:
+        if getattr(error, "errno", None) is not None:
+            raise
+        raise BadInput(f"does not read as {suffix}: {error}; write the file again") from error
+
+
 def check_parquet(file: Path, file_format: FileFormat, bounds: Bounds) -> int:
     """The rows of a Parquet file, within bounds, that has the columns.
 
@@ -112,11 +131,9 @@ def check_parquet(file: Path, file_format: FileFormat, bounds: Bounds) -> int:
     or, where it has rows, lacks a required column or holds a list or an object in one of ours, unless a name with a dot
     or `items` says what in it is meant.
     """
-    try:
+    with reading_as(".parquet", UnicodeDecodeError):  # of a name of a column
         metadata = pq.read_metadata(file)
         schema = metadata.schema.to_arrow_schema()
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:  # the last: of a name of a column
-        raise BadInput(f"does not read as .parquet: {error}; write the file again") from error
     if len({name.lower() for name in schema.names}) < len(schema.names):
         raise BadInput(f"has a column twice among {', '.join(schema.names)}: name each once")
     if not metadata.num_rows:
@@ -124,8 +141,7 @@ def check_parquet(file: Path, file_format: FileFormat, bounds: Bounds) -> int:
     check_width(schema.names)
     bounds.check_rows(metadata.num_rows)
     _check_chunks(metadata, bounds)
-    folded = {name.casefold(): name for name in file_format.wanted}
-    check_columns([folded.get(name.casefold(), name) for name in schema.names], file_format)
+    check_columns(as_asked(schema.names, file_format.wanted), file_format)
     for name, theirs in actual_names(file_format, schema.names).items():
         takes_it = theirs == file_format.items or name in file_format.lists
         if pa.types.is_nested(schema.field(theirs).type) and not takes_it:
@@ -134,6 +150,12 @@ def check_parquet(file: Path, file_format: FileFormat, bounds: Bounds) -> int:
                 f'name a field of it with a dot in {file_format.setting} ("{theirs}.id"), and a list as "items"'
             )
     return int(metadata.num_rows)
+
+
+def as_asked(names: Sequence[str], wanted: set[str]) -> list[str]:
+    """Columns of a file, called as a format calls them where case is all that differs."""
+    asked = {name.casefold(): name for name in wanted - set(names)}
+    return [asked.get(name.casefold(), name) for name in names]
 
 
 def actual_names(file_format: FileFormat, seen: Sequence[str]) -> dict[str, str]:

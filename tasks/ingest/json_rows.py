@@ -35,7 +35,7 @@ def glued_objects(text: bytes) -> tuple[bytes, bytes]:
     decoded, place, pieces = text.decode(errors="surrogateescape"), 0, list[str]()
     while place < len(decoded):
         try:
-            _, end = DECODER.raw_decode(decoded, BLANK.match(decoded, place).end())  # type: ignore[union-attr]
+            _, end = DECODER.raw_decode(decoded, _after_blanks(decoded, place))
         except (json.JSONDecodeError, RecursionError):
             if len(decoded) - place <= MAX_LINE_BYTES or not (found := NEXT_OBJECT.search(decoded, place)):
                 break
@@ -70,8 +70,7 @@ class JsonRows(BlockRows):
 
     def _add(self, number: int, record: object, text: str) -> None:
         self.batch.add(number, record, text)
-        if isinstance(record, dict) and not record.keys() <= self.parsed.columns.keys():
-            self.parsed.add_columns(list(record))
+        self.parsed.add_columns_of(record)
 
     def _read_from(self, i: int, lines: list[str], numbers: list[int], *, is_last: bool) -> int:
         """Read values, glued together or over several lines, up to where one ends with its line; the line after it.
@@ -155,8 +154,7 @@ def _array_rows(chunks: Iterator[bytes], parsed: ParsedFile) -> Iterator[Rows]:
             parsed.unreadable.add(number, too_long(), element.beginning)
         else:
             batch.add(number, element.value, element.beginning)
-            if isinstance(element.value, dict) and not element.value.keys() <= parsed.columns.keys():
-                parsed.add_columns(list(element.value))
+            parsed.add_columns_of(element.value)
         size += element.size
         if size >= BATCH_BYTES or batch.is_full:
             yield batch.take()

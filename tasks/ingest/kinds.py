@@ -13,10 +13,9 @@ from tasks.errors import BadInput
 PARQUET, CSV, LINES, JSON = "parquet", "csv", "jsonl", "json"
 FORM_OF = {".parquet": PARQUET, ".csv": CSV, ".tsv": CSV, ".jsonl": LINES, ".ndjson": LINES, ".json": JSON}
 PACKING_OF = {".gz": "gz", ".zst": "zst"}
-SUFFIXES = (
-    *(".parquet", ".csv", ".csv.gz", ".csv.zst"),
-    *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst"),
-)
+SUFFIXES = [
+    f"{form}{packing}" for form in FORM_OF for packing in ("", *PACKING_OF) if not (packing and form == ".parquet")
+]
 MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
 BEGINNING = 4096
 NO_TEXT = bytes(set(range(32)) - set(b"\t\n\r\f\x1b"))  # characters that text does not hold

@@ -12,7 +12,7 @@ from tasks.ingest.unreadable import UnreadableLines
 MAX_LINE_BYTES = 1 << 20  # of a line, and of a record that goes over several
 MAX_RECORD_LINES = 1_000
 NEWLINE, RETURN, QUOTE = b'\n\r"'
-NOT_TEXT = "not UTF-8"
+NOT_TEXT, HOLDS_RETURN = "not UTF-8", "holds a carriage return"
 
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
@@ -58,7 +58,7 @@ class Lines:
             found["holds a zero byte"] = self.count(data == 0) > 0
         if b"\r" in content:
             at_end = (data[np.maximum(ends - 1, 0)] == RETURN) & (ends > starts)
-            found["holds a carriage return"] = self.count(data == RETURN) > at_end
+            found[HOLDS_RETURN] = self.count(data == RETURN) > at_end
         try:
             content.decode()
         except UnicodeDecodeError:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
 import ibis
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tasks.ingest.file_format import FileFormat
 from tasks.ingest.presets import Of
 from tasks.ingest.time_spellings import pattern_of
-from tasks.settings import zone_named
+from tasks.settings import Zone
 
 REQUIRED = ("event_time", "session_id or user_id", "product_id")
 COLUMNS = ("event_time", "session_id", "product_id", "event_id", "user_id", "event_type", "source_product_id")
@@ -37,12 +37,7 @@ class LogFormat(FileFormat):
     event_types: dict[str, str | None] = Field({})
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     time_format: str | None = None
-    time_zone: str | None = None
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_is_known(cls, zone: str | None) -> str | None:
-        return zone and zone_named(zone)
+    time_zone: Zone | None = None
 
     @model_validator(mode="after")
     def _time_is_one_or_the_other(self) -> Self:
@@ -78,6 +73,11 @@ class LogFormat(FileFormat):
         """Our name -> the log's columns, of every column."""
         return {name: self.sources_of(name) for name in (*COLUMNS, *LIST_COLUMNS)}
 
+    @property
+    def sessions_are_users(self) -> bool:
+        """Whether sessions are called as their users are, so that they are to be made."""
+        return self.sources["session_id"] == self.sources["user_id"]
+
     def kind_of(self, kind: ibis.Value) -> ibis.Value:
         """Our name of an event type of the log; those of no interest have OTHER in front, unknown ones stay."""
         named = [(theirs, ours or OTHER + theirs) for theirs, ours in self.event_types.items() if theirs != ALL_OTHERS]
@@ -86,8 +86,3 @@ class LogFormat(FileFormat):
             ours = kind.isnull() | kind.isin((*EVENT_TYPES, *LIST_EVENTS))
             unnamed = ibis.ifelse(ours, kind, ibis.literal(OTHER) + kind)
         return kind.cases(*named, else_=unnamed) if named else unnamed
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Our name -> the log's column, of every column: of several the first."""
-        return {name: sources[0] for name, sources in self.sources.items()}

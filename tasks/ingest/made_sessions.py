@@ -41,7 +41,7 @@ def with_sessions(rows: ibis.Table, raw: RawLog, log_format: LogFormat, settings
 
 def files_without_sessions(raw: RawLog, log_format: LogFormat) -> list[int]:
     """Numbers of the files that lack the column of session_id, or whose sessions are called as their users are."""
-    if log_format.sources["session_id"] == log_format.sources["user_id"]:
+    if log_format.sessions_are_users:
         return list(raw.readable)
     return [number for number, file in raw.readable.items() if _lacks(file, file.columns(log_format).get("session_id"))]
 

@@ -27,9 +27,12 @@ class RowMaker:
         self._sources, self._items, self._lists = file_format.sources, file_format.items, file_format.lists
         self._plain = [names[0] for names in self._sources.values()] if file_format.is_plain else None
         self._first_names = {names[0] for names in self._sources.values()}
+        names = {name for sources in self._sources.values() for name in sources}
+        self._within_item = {name: self._of_item(name) for name in names}
         event_ids = self._sources.get(EVENT_ID, ())
-        of_items = any(self._of_item(name) is not None for name in event_ids)
+        of_items = any(self._within_item[name] is not None for name in event_ids)
         self._numbers_ids = bool(event_ids) and self._items is not None and not of_items
+        self._place_of_id = list(self._sources).index(EVENT_ID) if event_ids else 0
 
     def rows_of(self, record: object) -> list[Texts]:
         """The rows of a record: one, or one an item.
@@ -61,23 +64,24 @@ class RowMaker:
         shared = _rest(others, self._first_names)
         if shared and len(items) > 1 and len(shared) > MAX_SHARED:
             shared = f"{shared[: MAX_SHARED // 2]}... MD5 {_md5(shared)}"
+        of_record = {name: value_at(record, name) for name, within in self._within_item.items() if within is None}
         for number, item in enumerate(items, 1):
-            texts = [self._first(record, item, name) for name in self._sources]
+            texts = [self._first(of_record, item, name) for name in self._sources]
             if len(items) > 1:
                 texts = [text and text[: MAX_SHARED + 1] for text in texts]  # a text that is so long is no id anyway
             if self._numbers_ids and number > 1:
-                place = list(self._sources).index(EVENT_ID)
-                texts[place] = texts[place] and f"{texts[place]}#{number}"
+                id_ = texts[self._place_of_id]
+                texts[self._place_of_id] = id_ and f"{id_}#{number}"
             rest = [shared]
             if isinstance(item, dict):
                 rest.append(_rest({f"{self._items}.{name}": value for name, value in item.items()}, self._first_names))
             yield [*texts, "; ".join(filter(None, rest)) or None]
 
-    def _first(self, record: Mapping[str, Any], item: object, name: str) -> str | None:
+    def _first(self, of_record: Mapping[str, Any], item: object, name: str) -> str | None:
         """The first of several columns that is not blank."""
         for theirs in self._sources[name]:
-            of_item = self._of_item(theirs)
-            value = value_at(record, theirs) if of_item is None else value_at(item, of_item) if of_item else item
+            within = self._within_item[theirs]
+            value = of_record[theirs] if within is None else value_at(item, within) if within else item
             text = self._text(name, theirs, value)
             if text and not text.isspace():
                 return text

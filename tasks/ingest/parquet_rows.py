@@ -1,6 +1,6 @@
 """Parquet whose columns are not one value a row each: nested ones, lists of items, texts written as bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.errors import BadInput
 from tasks.ingest.file_format import FileFormat
-from tasks.ingest.input_files import Bounds, actual_names
+from tasks.ingest.input_files import Bounds, actual_names, as_asked, reading_as
 from tasks.ingest.parsed_file import ParsedFile, RowBatch, Rows, write_rows
 from tasks.ingest.unreadable import UnreadableLines
 
@@ -44,31 +43,21 @@ def parquet_to_rows(file: Path, file_format: FileFormat, target: Path, bounds: B
     """
     parsed = ParsedFile(file_format, UnreadableLines(target.with_suffix(".unreadable")))
     names = pq.read_schema(file).names
-    called = {theirs: name for name, theirs in _called_otherwise(file_format, names).items()}
-    try:
+    called = dict(zip(names, as_asked(names, file_format.wanted), strict=True))
+    with reading_as(".parquet"):
         write_rows(_rows(file, called, parsed, bounds), parsed, target)
-    except (pa.ArrowException, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # of the disk, not of the content
-            raise
-        raise BadInput(f"does not read as .parquet: {error}; write the file again") from error
+    bounds.check_rows(parsed.lines)
     return parsed
-
-
-def _called_otherwise(file_format: FileFormat, names: Sequence[str]) -> dict[str, str]:
-    """A wanted column -> what the file calls it, where only the case differs."""
-    folded = {name.casefold(): name for name in names}
-    wanted = file_format.wanted - set(names)
-    return {name: folded[name.casefold()] for name in wanted if name.casefold() in folded}
 
 
 def _rows(file: Path, called: dict[str, str], parsed: ParsedFile, bounds: Bounds) -> Iterator[Rows]:
     made, first = RowBatch(parsed), 1
     content = pq.ParquetFile(file)
-    wanted = {called_so for called_so, name in called.items() if name in parsed.wanted} | parsed.wanted
+    wanted = {theirs for theirs, name in called.items() if name in parsed.wanted}
     names = [field.name for field in content.schema_arrow if field.name in wanted or is_plain(field.type)]
     for batch in content.iter_batches(ROWS_AT_ONCE, columns=names):
         bounds.check_rows(parsed.lines)
-        columns = {called.get(name, name): _values(batch[name]) for name in batch.schema.names}
+        columns = {called[name]: _values(batch[name]) for name in batch.schema.names}
         for line, values in enumerate(zip(*columns.values(), strict=True), first):
             made.add(line, dict(zip(columns, values, strict=True)))
             if made.is_full:

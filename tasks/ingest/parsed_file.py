@@ -46,6 +46,11 @@ class ParsedFile:
             if len(self.columns) < COLUMNS_KEPT or name in self.wanted:
                 self.columns[name] = None
 
+    def add_columns_of(self, record: object) -> None:
+        """Note the names of an object of JSON."""
+        if isinstance(record, dict) and not record.keys() <= self.columns.keys():
+            self.add_columns(list(record))
+
     @property
     def lines(self) -> int:
         """Rows and lines that should have been rows."""

@@ -18,12 +18,11 @@ from tasks.errors import BadInput, NotReady
 from tasks.ingest.conversion import Readable, readable
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
 from tasks.ingest.folder_day import days_of_clicks
-from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
 from tasks.ingest.kinds import PARQUET, Kind, kind_of
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.parsed_file import LINE, REST
-from tasks.ingest.times import DELIVERED, TIME_TEXT, LocalTime, with_times
+from tasks.ingest.times import DELIVERED, TIME_TEXT, UTC_CLOCKS, LocalTime, with_times
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders, hash_file
@@ -165,8 +164,9 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     for file in log.readable.values():
         schema = str(pq.read_schema(file.parquet).remove_metadata())
         alike.setdefault((schema, file.is_converted, file.numbers, file.is_utc), []).append(file)
+    clocks = LocalTime.of(log_format.time_zone, *log.days)
     tables = [
-        _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], log, log_format)
+        _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], clocks, log_format)
         for files in alike.values()
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
@@ -211,12 +211,8 @@ def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: P
     return log
 
 
-def _as_text(rows: ibis.Table, file: Readable, log: RawLog, log_format: LogFormat) -> ibis.Table:
-    names = file.columns(log_format)
-    text = {name: as_text(rows[names[name]]) if name in names else ibis.null("string") for name in log_format.sources}
-    engine = rows.get_backend().name
-    for name in filter(is_id, text):
-        text[name] = as_id(text[name], engine, is_number=name in file.numbers)
+def _as_text(rows: ibis.Table, file: Readable, clocks: LocalTime, log_format: LogFormat) -> ibis.Table:
+    names, text = file.columns(log_format), file.texts(rows, log_format, log_format.sources)
     if log_format.event_types:
         text["event_type"] = log_format.kind_of(text["event_type"])
     if file.is_converted:
@@ -226,8 +222,8 @@ def _as_text(rows: ibis.Table, file: Readable, log: RawLog, log_format: LogForma
         rest, line = _rest(rows, others), rows[ROW]
     times = {TIME_TEXT: text.pop("event_time"), DELIVERED: rows[names["event_time"]]}
     selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: line})
-    local = LocalTime.of(None if file.is_utc else log_format.time_zone, *log.days)
-    return with_times(selected, log_format, local).select(*log_format.names, TIME_TEXT, REST, FILE, ROW, LINE)
+    timed = with_times(selected, log_format, UTC_CLOCKS if file.is_utc else clocks)
+    return timed.select(*log_format.sources, TIME_TEXT, REST, FILE, ROW, LINE)
 
 
 def _rest(rows: ibis.Table, others: Sequence[str]) -> ibis.Value:

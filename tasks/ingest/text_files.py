@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tasks.errors import BadInput
 from tasks.ingest.csv_rows import CsvRows
 from tasks.ingest.file_format import FileFormat
-from tasks.ingest.input_files import Bounds, check_columns
+from tasks.ingest.input_files import Bounds, check_columns, reading_as
 from tasks.ingest.json_rows import json_rows
 from tasks.ingest.kinds import CSV, LINES, Kind
 from tasks.ingest.lines import blocks_of
@@ -45,13 +45,8 @@ def text_to_parquet(file: Path, kind: Kind, file_format: FileFormat, target: Pat
     that cannot be read, for a file that lacks a required column and for one that exceeds a bound.
     """
     parsed = ParsedFile(file_format, UnreadableLines(target.with_suffix(".unreadable")))
-    try:
-        with closing(_open(file, kind)) as content:
-            write_rows(_rows(_chunks(content, parsed, bounds), kind, parsed), parsed, target)
-    except (OSError, zlib.error, EOFError, pa.ArrowInvalid) as error:
-        if getattr(error, "errno", None) is not None:  # of the disk, not of the content
-            raise
-        raise BadInput(f"does not read as {kind.suffix}: {error}; write the file again") from error
+    with reading_as(kind.suffix, zlib.error, EOFError), closing(_open(file, kind)) as content:
+        write_rows(_rows(_chunks(content, parsed, bounds), kind, parsed), parsed, target)
     bounds.check_rows(parsed.lines)
     if parsed.rows or (parsed.columns and parsed.unreadable):
         check_columns(list(parsed.columns), file_format)

@@ -45,16 +45,16 @@ class LocalTime(NamedTuple):
         of PEP 495, and what Java does.
         """
         if zone is None:
-            return cls((), 0)
+            return UTC_CLOCKS
         clock, changes = ZoneInfo(zone), list[Change]()
         begin, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
         hours = [begin + timedelta(hours=hour) for hour in range(int((end - begin) / timedelta(hours=1)) + 1)]
-        for before, after in pairwise(hours):
-            old, new = _minutes(before, clock), _minutes(after, clock)
+        minutes = [_minutes(hour, clock) for hour in hours]
+        for before, (old, new) in zip(hours, pairwise(minutes), strict=False):
             if old != new:
                 at = next(minute for minute in _minutes_of(before) if _minutes(minute, clock) != old)
                 changes.append(Change(at.replace(tzinfo=None) + timedelta(minutes=max(old, new)), old))
-        return cls(changes, _minutes(end, clock))
+        return cls(changes, minutes[-1])
 
     def ahead(self, local: ibis.Value) -> ibis.Value:
         """Minutes that the clocks are ahead of UTC when they show a time."""
@@ -62,6 +62,9 @@ class LocalTime(NamedTuple):
             return ibis.literal(self.minutes, "int64")
         ahead = [(local < change.until, ibis.literal(change.minutes, "int64")) for change in self.changes]
         return ibis.cases(*ahead, else_=ibis.literal(self.minutes, "int64"))
+
+
+UTC_CLOCKS = LocalTime((), 0)
 
 
 def _minutes(moment: datetime, clock: ZoneInfo) -> int:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.errors import BadInput
+from tasks.ingest.input_files import reading_as
 
 # In both units that Parquet has and that reach further; nanoseconds end in 2262.
 LIMITS = {
@@ -33,27 +33,23 @@ def within_limits(file: Path, column: str) -> Path:
     An engine that meets such a time refuses the whole file, before any expression could look at the row. Raises
     BadInput, the rest of a sentence about the file, where it cannot be read.
     """
-    try:
-        return _within_limits(file, column)
-    except (pa.ArrowException, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # of the disk, not of the content
-            raise
-        raise BadInput(f"does not read as .parquet: {error}; write the file again") from error
+    with reading_as(".parquet"):
+        schema = pq.read_schema(file)
+        kind: Any = schema.field(column).type if column in schema.names else pa.null()
+        if not pa.types.is_timestamp(kind) or kind.unit not in LIMITS or _is_within(file, column, *LIMITS[kind.unit]):
+            return file
+        copy = file.parent / "within_limits" / file.name  # files are told by their number
+        copy.parent.mkdir(exist_ok=True)
+        _write_clipped(file, column, LIMITS[kind.unit], copy)
+        return copy
 
 
-def _within_limits(file: Path, column: str) -> Path:
-    schema = pq.read_schema(file)
-    kind: Any = schema.field(column).type if column in schema.names else pa.null()
-    if not pa.types.is_timestamp(kind) or kind.unit not in LIMITS or _is_within(file, column, *LIMITS[kind.unit]):
-        return file
-    copy = file.parent / "within_limits" / file.name  # files are told by their number
-    copy.parent.mkdir(exist_ok=True)
-    with pq.ParquetWriter(copy, schema) as writer:
+def _write_clipped(file: Path, column: str, limits: tuple[int, ...], copy: Path) -> None:
+    with pq.ParquetWriter(copy, pq.read_schema(file)) as writer:
         for batch in pq.ParquetFile(file).iter_batches():
             place = batch.schema.get_field_index(column)
-            clipped = _clipped(batch.column(place), *LIMITS[kind.unit])
+            clipped = _clipped(batch.column(place), *limits)
             writer.write_batch(batch.set_column(place, batch.schema.field(place), clipped))
-    return copy
 
 
 def _is_within(file: Path, column: str, first: int, last: int) -> bool:

@@ -30,8 +30,8 @@ def count_unlisted(clicks: ibis.Table, products: ibis.Table) -> int:
 
 def may_be_a_whole_file(unlisted: int, raw: RawLog, settings: Settings) -> bool:
     """Whether so many clicks on products that are not listed could be almost all of a file of some size."""
-    smallest = min((rows for rows in (file.rows for file in raw.readable.values()) if rows >= FEW_CLICKS), default=None)
-    return smallest is not None and unlisted > settings.max_unlisted_share * FEW_CLICKS
+    is_enough = unlisted > settings.max_unlisted_share * FEW_CLICKS
+    return is_enough and any(file.rows >= FEW_CLICKS for file in raw.readable.values())
 
 
 def files_of_other_ids(read: ReadLog, products: ibis.Table, settings: Settings) -> list[str]:

@@ -280,7 +280,7 @@ def test_the_page_says_the_same_and_needs_nothing_beside_it(found: Diagnosis, sh
     assert all(finding.what in page.replace("&#39;", "'") for finding in report.findings)
     assert "http" not in page
     assert "<script" not in page
-    hostile = LogFormat().names["event_time"] + "<script>"
+    hostile = LogFormat().sources_of("event_time")[0] + "<script>"
     report.sections[0].rows = [[hostile]]  # type: ignore[misc]
     assert "<script" not in render(report)
 

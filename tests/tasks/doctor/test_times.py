@@ -53,6 +53,19 @@ def test_iso_and_what_writers_make_of_it(text: str, has_zone: bool) -> None:
     assert (shape.kind, shape.has_zone) == ("iso", has_zone)
 
 
+@pytest.mark.parametrize(
+    ("text", "has_zone"),
+    [
+        ("Fri Jun 30 2017 10:00:00 GMT+0200 (Central European Summer Time)", True),
+        ("Jun 30, 2017, 10:00:00 AM", False), ("2017/6/30 9:05:01.123", False), ("30-JUN-17 10.00.00 AM", False),
+    ],
+)  # fmt: skip
+def test_spellings_that_the_ingest_reads_need_no_format(text: str, has_zone: bool) -> None:
+    shape = time_shape([text] * 3)
+    assert shape
+    assert (shape.kind, shape.time_format, shape.has_zone) == ("spelled", None, has_zone)
+
+
 @pytest.mark.parametrize("values", [[], ["A1", "B2"], [1, 2, 3], ["12345678", "99999999"], [True, False], [1.5, 2.5]])
 def test_what_is_no_time(values: list[object]) -> None:
     assert time_shape(values) is None

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -77,6 +78,45 @@ def test_files_of_several_folders_with_one_name(tmp_path: Path) -> None:
     settings = Settings().model_copy(update={"log_format": tmp_path / "format.json"})
     (tmp_path / "format.json").write_text(LogFormat.model_validate(FORMAT).model_dump_json())
     assert split_by_day(tmp_path / "in", tmp_path / "clicks", None, settings)["rows"] == 6
+
+
+def test_delivered_files_stay_as_they_are_whatever_they_are_called(tmp_path: Path) -> None:
+    texts = {name: LOG.replace("s1", name.replace("/", "")) for name in ("a/b-c.csv", "a-b/c.csv")}
+    for name, text in texts.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        export(tmp_path / "in", text, name)
+    files = [tmp_path / "in" / name for name in texts]
+    divided = divide_by_day(files, tmp_path / "clicks", LogFormat.model_validate(FORMAT), Settings())
+    assert divided.rows == 6
+    assert [file.read_bytes().decode("cp1252") for file in files] == list(texts.values())
+
+
+def test_a_second_run_replaces_all_of_the_first_and_nothing_of_others(tmp_path: Path) -> None:
+    to, log_format = tmp_path / "clicks", LogFormat.model_validate(FORMAT)
+    for name in ("orders.csv", "orders_eu.csv"):
+        divide_by_day([export(tmp_path, name=name)], to, log_format, Settings())
+    later = "zeit;beleg;artikel;name\n01.07.2017 00:00;s1;p1;Mug\n"
+    divide_by_day([export(tmp_path, later, "orders.csv")], to, log_format, Settings())
+    names = sorted(str(file.relative_to(to)) for file in to.glob("*/*"))
+    assert names == [
+        *(f"date=2017-06-{day}/orders_eu.parquet" for day in (29, 30)), "date=2017-07-01/orders.parquet"
+    ]  # fmt: skip
+    assert not (to / UNREADABLE).exists(), "of the run before"
+    divide_by_day([export(tmp_path, later, "orders_eu.csv")], to, log_format, Settings())
+    assert [folder.name for folder in to.iterdir()] == ["date=2017-07-01"]
+
+
+@pytest.mark.parametrize("columns", [None, ["product_id", "title", "in_stock"]])
+def test_a_file_that_is_no_catalogue_of_a_log_is_not_written_over(tmp_path: Path, columns: list[str] | None) -> None:
+    to = tmp_path / "catalogue"
+    if columns:
+        pq.write_table(pa.table({name: ["x"] for name in columns}), to)
+    else:
+        to.write_text("product_id,title\n1,Mug\n")
+    before = to.read_bytes()
+    with pytest.raises(BadInput, match=r"must be a catalogue that split_by_day wrote.*got (no Parquet|product_id, t)"):
+        split_by_day(export(tmp_path), tmp_path / "clicks", to, Settings())
+    assert to.read_bytes() == before and not (tmp_path / "clicks").exists()
 
 
 def test_a_log_whose_users_stand_for_sessions_gets_none(tmp_path: Path) -> None:

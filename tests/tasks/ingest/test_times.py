@@ -224,6 +224,7 @@ def test_old_typed_times_are_moments(tmp_path: Path) -> None:
         ({"time_format": "%d/%m/%Y %d"}, "once"),
         ({"time_format": "%d/%m/%Y", "time_unit": "s"}, "keep one"),
         ({"time_zone": "Berlin"}, "IANA"),
+        ({"time_zone": ""}, "IANA"),
         ({"time_unit": "minutes"}, "'s', 'ms', 'us' or 'ns'"),
     ],
 )
