@@ -14,7 +14,6 @@ from rich.table import Table
 
 from benchmarks.made_languages import PATTERNS, MadeShop, made_shop
 from eclare.arrays.tfidf import normalise_rows, pairs_of
-from eclare.model.word_parts import choose_word_parts
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.recommender import Recommender
 
@@ -50,8 +49,8 @@ def main(
     rows: dict[str, dict[str, Any]] = {}
     for language in languages.split(","):
         shops = [made_shop(language, products, products // 3, seed) for seed in range(seeds)]
-        parts = [choose_word_parts(shop.titles, shop.clicks_NN, config.model).used for shop in shops]
-        row = {"script": SCRIPTS.get(language, "Latin"), "P@5": _mean([_ours(shop, config) for shop in shops])}
+        precisions, parts = zip(*(_ours(shop, config) for shop in shops), strict=True)
+        row = {"script": SCRIPTS.get(language, "Latin"), "P@5": _mean(list(precisions))}
         row |= {
             "parts": float(np.mean(parts)),
             "words": _mean([_rival(shop, config) for shop in shops]) if rival else None,
@@ -69,9 +68,10 @@ def main(
     print(json.dumps(shown | {"languages": rows}))
 
 
-def _ours(shop: MadeShop, config: RecommenderConfig) -> float:
+def _ours(shop: MadeShop, config: RecommenderConfig) -> tuple[float, bool]:
+    """P@5, and whether parts of words are used."""
     fitted = Recommender.fit(shop.titles, shop.titles, shop.clicks_NN, config)
-    return _precision(fitted.predict(shop.asked, AT).labels_QK, shop)
+    return _precision(fitted.predict(shop.asked, AT).labels_QK, shop), fitted.parts is not None and fitted.parts.used
 
 
 def _rival(shop: MadeShop, config: RecommenderConfig) -> float:

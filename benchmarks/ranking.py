@@ -12,10 +12,10 @@ import typer
 
 from benchmarks.next_days import OURS, catalogue_on, judge_at
 from eclare.arrays.csr import Rows
-from eclare.arrays.tfidf import Vocabulary
 from eclare.model.data import Texts
 from eclare.model.label_graph import build_label_graph
 from eclare.model.sentence_encoder import SentenceEncoder
+from eclare.model.word_parts import vocabulary_for
 from eclare.related.backtest import ranker_from
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.features import WITH_SENTENCES
@@ -85,10 +85,11 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     titles = catalogue_on(rows, cut)
     everything, unknown = np.ones(len(titles), bool), [None] * len(titles)
     cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
-    titles_PV = Vocabulary.of(titles.tolist(), word_pairs=NIGHT.word_pairs).features(titles.tolist())
-    known = cooccurrence.until(settings.held_out_days)
-    learning, like_PP = learning_of(settings, NIGHT), like_titles(titles_PV, cooccurrence.paired())
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), NIGHT))
+    known, learning = cooccurrence.until(settings.held_out_days), learning_of(settings, NIGHT)
+    clicks_PP, names = learning.clicks(known), titles.tolist()
+    titles_PV = vocabulary_for(names, names, clicks_PP, NIGHT)[0].features(names)
+    like_PP = like_titles(titles_PV, cooccurrence.paired())
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks_PP, NIGHT))
     device, sentences = torch.device("cpu"), None
     if settings.text_encoder:
         vectors_PE = SentenceEncoder.of(settings.text_encoder, device).encode(titles.tolist())

@@ -21,10 +21,9 @@ import scipy.sparse as sp
 import torch
 import typer
 
-from benchmarks.trials import Trial
+from benchmarks.trials import METRICS, Trial
 from eclare.__main__ import as_matrix, best_of
 from eclare.arrays.csr import Floats
-from eclare.arrays.tfidf import Vocabulary
 from eclare.arrays.topk import best_of_rows
 from eclare.evaluation.bootstrap import Resampled
 from eclare.evaluation.metrics import PointMetric, inverse_propensities, point_metrics
@@ -33,6 +32,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
 from eclare.model.sentence_encoder import SentenceEncoder
 from eclare.model.stages import Training
+from eclare.model.word_parts import vocabulary_for
 from eclare.xc.candidates import EncodedPoints, candidates_to_rank
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
@@ -53,7 +53,6 @@ from eclare.xc.sentences import Sentences
 from eclare.xc.votes import voting_titles
 
 CPU = torch.device("cpu")
-METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "recall@10")
 KEPT = 100  # labels a point
 CLICKS = ("shared points", "history", "clicked similar labels", "clicked what shares points", "popularity")
 TITLES = ("clicks of similar points", "votes of near titles", "cosine of titles")
@@ -76,12 +75,18 @@ class Set:
 
     trial: Trial
     encoder: SentenceEncoder | None
+    options: Mapping[str, Any]
+
+    def config(self, seed: int) -> RecommenderConfig:
+        """Of a Recommender with these options."""
+        return RecommenderConfig.of({**self.options, "seed": seed})
 
     @cached_property
     def words(self) -> list[sp.csr_matrix]:
         """TF-IDF."""
         training = self.trial.training
-        vocabulary = Vocabulary.of([*training.points, *training.labels], word_pairs=True)
+        titles, config = [*training.points, *training.labels], self.config(0).model
+        vocabulary, _ = vocabulary_for(titles, training.points, training.clicks_NL, config)
         return [vocabulary.features(titles) for titles in (training.points, training.labels, self.trial.asked)]
 
     @cached_property
@@ -130,16 +135,21 @@ class Trained:
         points = HeldBack(held, training, first, known, of_kept, vectors_QE)
         return cls(data, config, points, training.after(first, known).ensemble(each), sentences)
 
+    @cached_property
+    def co_clicks(self) -> CoClickScores:
+        """Of all training points."""
+        training = self.points.training
+        return CoClickScores.of(training.clicks_NL, training.texts.labels_LV, training.texts.points_NV)
+
     def scores(self, names: Sequence[str]) -> sp.csr_matrix:
         """Of the test points, by a ranker fitted with these features."""
         with_sentences = names == WITH_SENTENCES
         all_names, seed = WITH_SENTENCES if with_sentences else NAMES, self.config.model.seed
         examples = self.points.examples(self.config, with_sentences=with_sentences)
         ranker = mean_ranker(examples.of([all_names.index(name) for name in names]), names, seed)
-        training, (_, labels_LV, asked_NV) = self.points.training, self.data.words
-        co_clicks = CoClickScores.of(training.clicks_NL, labels_LV, training.texts.points_NV)
+        _, labels_LV, asked_NV = self.data.words
         of_encoder = (self.sentences, self.data.vectors[2]) if with_sentences else (None, None)
-        asked = EncodedPoints(asked_NV, self.ensemble, co_clicks, *of_encoder)
+        asked = EncodedPoints(asked_NV, self.ensemble, self.co_clicks, *of_encoder)
         wanted = CANDIDATES, CANDIDATES, self.config.co_click_weight, self.ensemble.quick_index
         labels_QC = candidates_to_rank(asked, *wanted)
         best_QK, scores_QK = best_of_rows(labels_QC, ranker.scores(features_of(asked, labels_QC, names)), KEPT)
@@ -153,14 +163,15 @@ class Trained:
 
 def variants(data: Set, seed: int, *, parts: bool) -> Iterator[tuple[str, Table]]:
     """Ours of one seed, with and without the encoder, and without each part."""
-    config = RecommenderConfig.of({"seed": seed})
+    config = data.config(seed)
     trained = Trained.of(data, config)
-    yield "ours", data.metrics(trained.scores(NAMES))
+    plain = data.metrics(trained.scores(NAMES))
+    yield "ours", plain
     if data.encoder is not None:
         forced = data.metrics(trained.scores(WITH_SENTENCES))
         kept = trained.encoder_is_kept()
         print(json.dumps({"seed": seed, "encoder kept": kept}), flush=True)
-        yield "ours, encoder where it helps", forced if kept else data.metrics(trained.scores(NAMES))
+        yield "ours, encoder where it helps", forced if kept else plain
         yield "ours, encoder always", forced
     for name, features in WITHOUT.items() if parts else ():
         yield name, data.metrics(trained.scores([each for each in NAMES if each not in features]))
@@ -188,11 +199,12 @@ def main(
     rival: Annotated[list[Path] | None, typer.Option(help="predictions of a rival; may be repeated")] = None,
     peers: Annotated[Path, typer.Option(help="folder of the outside judge")] = Path("../shared/peers"),
     seeds: Annotated[int, typer.Option(min=1)] = 3,
+    options: Annotated[str, typer.Option(help="of RecommenderConfig, as JSON")] = "{}",
     *,
     parts: Annotated[bool, typer.Option(help="also without each part of ours, of the first seed")] = False,
 ) -> None:
     """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
-    whole = Set(Trial.of_test_points(data), SentenceEncoder.of(encoder, CPU) if encoder else None)
+    whole = Set(Trial.of_test_points(data), SentenceEncoder.of(encoder, CPU) if encoder else None, json.loads(options))
     found: dict[str, list[Table]] = {}
     for seed in range(seeds):
         for name, table in variants(whole, seed, parts=parts and not seed):

@@ -56,7 +56,8 @@ def load_sentences(label_graph: Path) -> ProductSentences | None:
     if not (label_graph / SENTENCES).exists():
         return None
     with np.load(label_graph / SENTENCES, allow_pickle=False) as file:
-        vectors_PE, shape = file["vectors_PE"].astype(np.float32), (len(file["vectors_PE"]),) * 2
+        vectors_PE = file["vectors_PE"].astype(np.float32)
+        shape = (len(vectors_PE),) * 2
         like_PP = sp.csr_matrix((file["data"], file["indices"], file["indptr"]), shape=shape)
     return ProductSentences(vectors_PE, like_PP)
 

@@ -76,11 +76,12 @@ def _stored(
     vectors, is_known = None, np.zeros(len(hashes_P), bool)
     for path in sorted(storage.files.glob(f"{storage.root}/{place}/part=*")):
         part = f"{place}/{PurePosixPath(path).name}"
-        if ".writing-" in part or not storage.complete(part):
+        if not storage.complete(part):
             continue
         with storage.open(storage.read(part)) as folder, np.load(folder / FILE, allow_pickle=False) as file:
-            rows = np.searchsorted(hashes_P, file["hashes"])
-            wanted = hashes_P[np.minimum(rows, len(hashes_P) - 1)] == file["hashes"]
+            hashes = file["hashes"]
+            rows = np.searchsorted(hashes_P, hashes)
+            wanted = hashes_P[np.minimum(rows, len(hashes_P) - 1)] == hashes
             found = file["vectors"][wanted]
             vectors = np.zeros((len(hashes_P), found.shape[1]), np.float16) if vectors is None else vectors
             vectors[rows[wanted]] = found

@@ -86,9 +86,9 @@ def train(job: Job) -> dict[str, float]:
     device = distributed.choose_device(job.device)
     known = load_cooccurrence(job.interactions).until(job.night.held_out_days)
     texts, like_PP = load_texts(job.label_graph), load_like_titles(job.label_graph)
-    sentences = load_sentences(job.label_graph)
     with distributed.process_group(device, PATIENCE):
         first = not distributed.rank()
+        sentences = load_sentences(job.label_graph) if first else None
         try:
             made = retrain(
                 known, texts, like_PP, job.learning, device,

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
@@ -39,11 +40,16 @@ def shares(found: tuple[Rows, Floats], sharpness: int) -> CSR:
     """Weights of the nearest rows of every point: the cosine to the power `sharpness`, over its sum, Q x N."""
     rows_QK, cosines_QK = found
     weights = np.minimum(cosines_QK, 1) ** sharpness
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
-    near = cosines_QK > 0
-    indptr = np.zeros(len(weights) + 1, np.int64)
-    np.cumsum(near.sum(axis=1), out=indptr[1:])
-    return CSR(indptr, rows_QK[near], weights[near])
+    return as_shares(rows_QK, weights, cosines_QK > 0)
+
+
+def as_shares(rows_QK: Rows, weights_QK: Floats, near_QK: npt.NDArray[np.bool_]) -> CSR:
+    """The weights of the rows that are near, over their sum: Q x N. weights_QK: 0 for the others; written over."""
+    weights_QK /= np.maximum(weights_QK.sum(axis=1, keepdims=True), np.float32(1e-30))
+    indptr = np.zeros(len(weights_QK) + 1, np.int64)
+    np.cumsum(near_QK.sum(axis=1), out=indptr[1:])
+    rows, weights = rows_QK[near_QK], weights_QK[near_QK]
+    return CSR(indptr, rows.astype(np.int32, copy=False), weights.astype(np.float32, copy=False))
 
 
 class _Limits(NamedTuple):

@@ -9,6 +9,8 @@ import scipy.sparse as sp
 import torch
 
 from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.inner_products import chosen_inner_products
+from eclare.arrays.topk import PAD
 from eclare.model.data import Texts
 from eclare.model.exact_index import ExactIndex, Index
 from eclare.model.network import ECLARE, Bags, LabelRows
@@ -87,6 +89,25 @@ def build_index(classifiers_CD: Floats, device: torch.device) -> Index:
     index = faiss.IndexFlatIP(classifiers_CD.shape[1])
     index.add(classifiers_CD)
     return index
+
+
+def nearest_rows(
+    index: Index, rows: Rows, queries_QD: Floats, vectors_MD: Floats, looked_up: int
+) -> tuple[Rows, Floats]:
+    """Rows that a quick index of the vectors of `rows` finds near every query, and their inner products.
+
+    Q x looked_up, PAD and 0 where there are fewer, in no order: an index that is quantised knows which are near, not
+    which is nearest.
+    """
+    places = index.search(queries_QD, min(looked_up, index.ntotal))[1]
+    found_QK = np.where(places == PAD, PAD, rows[np.maximum(places, 0)]).astype(np.int32)
+    return found_QK, np.where(found_QK == PAD, np.float32(0), chosen_inner_products(queries_QD, vectors_MD, found_QK))
+
+
+def best_first(rows_QK: Rows, scores_QK: Floats, k: int) -> tuple[Rows, Floats]:
+    """The k rows of the highest scores of every query, highest first, ties by lower row."""
+    order = np.lexsort((rows_QK, -scores_QK), axis=1)[:, :k]
+    return np.take_along_axis(rows_QK, order, axis=1), np.take_along_axis(scores_QK, order, axis=1)
 
 
 def build_quick_index(classifiers_LD: Floats, device: torch.device) -> Index:

@@ -65,7 +65,7 @@ class SentenceEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all its files by name: another model of the same name has another."""
+        """SHA-256 of all its files but *.md, by name: another model of the same name has another."""
         total = hashlib.sha256()
         for file in sorted(each for each in self.folder.rglob("*") if each.is_file() and each.suffix != ".md"):
             total.update(f"{file.relative_to(self.folder)}\0".encode())

@@ -16,7 +16,8 @@ from eclare.arrays.csr import rows_of
 from eclare.arrays.knn import Nearest, shares
 from eclare.arrays.tfidf import Vocabulary
 from eclare.arrays.tokens import words_of
-from eclare.arrays.topk import PAD, best_per_row
+from eclare.arrays.topk import best_per_row
+from eclare.evaluation.metrics import point_metrics
 from eclare.model.config import ECLAREConfig
 
 log = logging.getLogger("eclare")
@@ -49,6 +50,14 @@ class WordParts(NamedTuple):
         """What an artefact keeps of the choice: the gain where one was measured."""
         measured = {} if isnan(self.gain) else {"word_parts_gain": round(self.gain, 4)}
         return {"word_parts": int(self.used)} | measured
+
+
+def vocabulary_for(
+    titles: Sequence[str], points_N: Sequence[str], clicks_NL: sp.csr_matrix, config: ECLAREConfig
+) -> tuple[Vocabulary, WordParts]:
+    """The tokens of all titles, parts of words among them where `choose_word_parts` wants these for the points."""
+    parts = choose_word_parts(points_N, clicks_NL, config)
+    return Vocabulary.of(titles, word_pairs=config.word_pairs, word_parts=parts.used), parts
 
 
 def choose_word_parts(titles_N: Sequence[str], clicks_NL: sp.csr_matrix, config: ECLAREConfig) -> WordParts:
@@ -95,8 +104,5 @@ def _ndcg(
 def _ndcg_of(scores_QL: sp.csr_matrix, truth_QL: sp.csr_matrix) -> npt.NDArray[np.float64]:
     """nDCG@CUT of each row; every label of the truth counts the same, and each row has one."""
     labels_QK, _ = best_per_row(rows_of(scores_QL), scores_QL.indices, scores_QL.data, scores_QL.shape[0], CUT)
-    query = np.repeat(np.arange(len(labels_QK)), CUT)
-    at_QK = np.asarray(truth_QL[query, np.maximum(labels_QK, 0).ravel()]).reshape(labels_QK.shape)
-    discount_K = 1 / np.log2(np.arange(CUT) + 2)
-    best_Q = np.cumsum(discount_K)[np.minimum(np.diff(truth_QL.indptr), CUT) - 1]
-    return np.asarray(((at_QK > 0) & (labels_QK != PAD)) @ discount_K / best_Q)
+    found = point_metrics(labels_QK, truth_QL, np.ones(truth_QL.shape[1]), (CUT,))
+    return next(each.earned_N for each in found if each.name == "nDCG")

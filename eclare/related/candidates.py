@@ -59,16 +59,18 @@ def by_lift(snapshot: Snapshot, queries: Rows, power: float) -> Rows:
 
 def by_like_titles(snapshot: Snapshot, queries: Rows) -> Rows:
     """The products of most sessions with products whose titles are like the query's: weighted nearest neighbours."""
-    like = snapshot.like_PP[queries]
-    return _columns(heaviest_of_product(like, snapshot.allowed_sessions_PP, FROM_LIKE_TITLES))
+    return _by_like(snapshot, snapshot.like_PP[queries])
 
 
 def by_like_sentences(snapshot: Snapshot, queries: Rows) -> Rows:
     """The same by the vectors of a sentence encoder; none without one."""
     if snapshot.sentences is None:
         return np.empty((len(queries), 0), np.int32)
-    like = snapshot.sentences.like_PP[queries]
-    return _columns(heaviest_of_product(like, snapshot.allowed_sessions_PP, FROM_LIKE_TITLES))
+    return _by_like(snapshot, snapshot.sentences.like_PP[queries])
+
+
+def _by_like(snapshot: Snapshot, like_QP: sp.csr_matrix) -> Rows:
+    return _columns(heaviest_of_product(like_QP, snapshot.allowed_sessions_PP, FROM_LIKE_TITLES))
 
 
 def by_model(snapshot: Snapshot, queries: Rows, k: int) -> Rows:

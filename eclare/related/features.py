@@ -153,10 +153,14 @@ def _of_like_queries(candidates: CandidateSet) -> Floats:
     return _log(candidates.product_at(candidates.like_queries, candidates.snapshot.sessions))
 
 
-def _with_like_candidates(candidates: CandidateSet) -> Floats:
+def _with_like(candidates: CandidateSet, sessions: CSR) -> Floats:
     count, queries = len(candidates.queries), candidates.queries
     each = CSR(np.arange(count + 1, dtype=np.int64), queries, np.ones(count, np.float32))
-    return _log(candidates.product_at(each, candidates.snapshot.sessions_with_like))
+    return _log(candidates.product_at(each, sessions))
+
+
+def _with_like_candidates(candidates: CandidateSet) -> Floats:
+    return _with_like(candidates, candidates.snapshot.sessions_with_like)
 
 
 def _of_both(candidates: CandidateSet) -> Floats:
@@ -169,9 +173,7 @@ def _of_like_sentences(candidates: CandidateSet) -> Floats:
 
 
 def _with_like_sentences(candidates: CandidateSet) -> Floats:
-    count, queries = len(candidates.queries), candidates.queries
-    each = CSR(np.arange(count + 1, dtype=np.int64), queries, np.ones(count, np.float32))
-    return _log(candidates.product_at(each, candidates.snapshot.sessions_with_like_sentences))
+    return _with_like(candidates, candidates.snapshot.sessions_with_like_sentences)
 
 
 def _sentence_cosine(candidates: CandidateSet) -> Floats:

@@ -10,7 +10,7 @@ import torch
 from eclare.arrays.csr import Floats, Rows
 from eclare.arrays.inner_products import chosen_inner_products
 from eclare.arrays.topk import PAD
-from eclare.model.inference import CHUNK, build_quick_index
+from eclare.model.inference import CHUNK, best_first, build_quick_index, nearest_rows
 from eclare.related.like_titles import NEIGHBOURS, SHARPNESS
 
 LEAST_COSINE = 0.4
@@ -45,12 +45,9 @@ def _like(vectors_PE: Floats, paired_P: npt.NDArray[np.bool_], device: torch.dev
     index, found = build_quick_index(vectors_PE[paired], device), []
     for start in range(0, products, CHUNK):
         queries = np.arange(start, min(start + CHUNK, products), dtype=np.int32)
-        places = index.search(vectors_PE[queries], min(LOOKED_UP, index.ntotal))[1]
-        others = np.where(places == PAD, PAD, paired[np.maximum(places, 0)]).astype(np.int32)
-        cosines = chosen_inner_products(vectors_PE[queries], vectors_PE, others)
-        cosines[(others == PAD) | (others == queries[:, None]) | (cosines < LEAST_COSINE)] = 0
-        nearest = np.lexsort((others, -cosines), axis=1)[:, :NEIGHBOURS]
-        found.append([np.take_along_axis(each, nearest, axis=1) for each in (others, cosines)])
+        others, cosines = nearest_rows(index, paired, vectors_PE[queries], vectors_PE, LOOKED_UP)
+        cosines[(others == queries[:, None]) | (cosines < LEAST_COSINE)] = 0
+        found.append(best_first(others, cosines, NEIGHBOURS))
     others, cosines = (np.concatenate(each) for each in zip(*found, strict=True))
     row, place = np.nonzero(cosines)
     weights = (np.minimum(cosines[row, place], 1) ** SHARPNESS).astype(np.float32)

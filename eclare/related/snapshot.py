@@ -156,10 +156,13 @@ class Snapshot:
     @cached_property
     def sessions_with_like(self) -> CSR:
         """Sessions of every product with products whose titles are like the related one's, weighted, P x P."""
-        return CSR.of(heaviest_of_product(self.sessions_PP, self.like_PP.T.tocsr(), HEAVIEST_TO_LIKE))
+        return self._sessions_with(self.like_PP)
 
     @cached_property
     def sessions_with_like_sentences(self) -> CSR:
-        """The same by the sentence encoder; nothing without one."""
-        like_PP = self.sentences.like_PP if self.sentences else sp.csr_matrix(self.like_PP.shape, dtype=np.float32)
+        """The same by the sentence encoder, without which nobody asks for it."""
+        assert self.sentences is not None  # noqa: S101 (features.OF_SENTENCES)
+        return self._sessions_with(self.sentences.like_PP)
+
+    def _sessions_with(self, like_PP: sp.csr_matrix) -> CSR:
         return CSR.of(heaviest_of_product(self.sessions_PP, like_PP.T.tocsr(), HEAVIEST_TO_LIKE))

@@ -27,8 +27,15 @@ class RecommenderConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.text_encoder, str):
             raise ValueError(f"text_encoder must be the name of a folder or a package, got {self.text_encoder!r}")
+        if self.text_encoder and self.model.shortlister == "clusters":
+            raise ValueError(
+                f"text_encoder must be empty with shortlister clusters, which has no ranker to learn what it is worth, "
+                f"got {self.text_encoder!r}"
+            )
         if self.text_encoder and not self.held_back_share:
-            raise ValueError("held_back_share must not be 0 with a text_encoder: a ranker learns what it is worth")
+            raise ValueError(
+                f"held_back_share must not be 0 with text_encoder {self.text_encoder!r}: a ranker learns its worth"
+            )
         for name in NUMBERS:
             value = getattr(self, name)
             if type(value) not in (float, int):

@@ -37,7 +37,7 @@ def _clicks_of_similar_points(points: EncodedPoints, labels_QC: Rows) -> Floats:
 
 def _votes(points: EncodedPoints, labels_QC: Rows) -> Floats:
     """Votes of training titles and label texts near the point's."""
-    return _log(_entries(points.votes, labels_QC), SHARE_FLOOR)
+    return _log(entries(points.votes, labels_QC), SHARE_FLOOR)
 
 
 def _clicked_similar(points: EncodedPoints, labels_QC: Rows) -> Floats:
@@ -56,7 +56,7 @@ def _cosine(points: EncodedPoints, labels_QC: Rows) -> Floats:
 
 
 def _votes_of_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
-    return _log(_entries(points.votes_of_sentences, labels_QC), SHARE_FLOOR)
+    return _log(entries(points.votes_of_sentences, labels_QC), SHARE_FLOOR)
 
 
 def _clicked_like_sentences(points: EncodedPoints, labels_QC: Rows) -> Floats:
@@ -73,8 +73,8 @@ def _popularity(points: EncodedPoints, labels_QC: Rows) -> Floats:
     return _log(np.where(labels_QC == PAD, 0, points.co_clicks.popularity_L[labels_QC]), COUNT_FLOOR)
 
 
-def _entries(matrix_QL: CSR, labels_QC: Rows) -> Floats:
-    """Of every row at its own labels; 0 for PAD."""
+def entries(matrix_QL: CSR, labels_QC: Rows) -> Floats:
+    """Entries of every row at its own labels, Q x C; 0 for PAD."""
     stack = CSRStack(matrix_QL.indptr, matrix_QL.indices, matrix_QL.data[:, None])
     entries_QC1 = look_up(stack, np.arange(len(labels_QC), dtype=np.int32), labels_QC)
     return np.asarray(entries_QC1[..., 0])

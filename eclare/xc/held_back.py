@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats
-from eclare.arrays.products import sampled_product
 from eclare.arrays.topk import PAD
 from eclare.evaluation.metrics import inverse_propensities
 from eclare.model.config import ECLAREConfig
@@ -27,7 +27,7 @@ from eclare.ranker import Examples, Ranker, fit_ranker, ndcg, standard_error
 from eclare.xc.candidates import EncodedPoints, candidates_to_rank
 from eclare.xc.co_clicks import CoClickScores, own_label
 from eclare.xc.config import RecommenderConfig
-from eclare.xc.features import FEATURES, OF_SENTENCES, features_of
+from eclare.xc.features import FEATURES, OF_SENTENCES, entries, features_of
 from eclare.xc.sentences import Sentences
 from eclare.xc.votes import voting_titles
 
@@ -128,17 +128,20 @@ class HeldBack:
         """Features of the candidates of every held-back point, and which of them it clicked."""
         points, index = self._points(with_sentences), self.known.quick_index
         labels_QC = candidates_to_rank(points, CANDIDATES, CANDIDATES, config.co_click_weight, index)
-        labels_QC[_at(excluded_labels(points), labels_QC) > 0] = PAD
-        relevance_QC = (
-            _at(self.training.clicks_NL[self.held], labels_QC) * _rareness(self.training.clicks_NL)[labels_QC]
-        )
+        labels_QC[entries(CSR.of(excluded_labels(points)), labels_QC) > 0] = PAD
+        clicked_QC = entries(CSR.of(self.training.clicks_NL[self.held]), labels_QC)
+        relevance_QC = clicked_QC * _rareness(self.training.clicks_NL)[labels_QC]
         names = WITH_SENTENCES if with_sentences else NAMES
         return Examples(features_of(points, labels_QC, names), relevance_QC, labels_QC != PAD)
 
+    @cached_property
+    def co_clicks(self) -> CoClickScores:
+        """Of the points that the first training saw."""
+        return CoClickScores.of(self.first.clicks_NL, self.first.texts.labels_LV, self.first.texts.points_NV)
+
     def _points(self, with_sentences: bool) -> EncodedPoints:
-        co_clicks = CoClickScores.of(self.first.clicks_NL, self.first.texts.labels_LV, self.first.texts.points_NV)
         of_encoder = (self.sentences, self.vectors_QE) if with_sentences else (None, None)
-        return EncodedPoints(self.training.texts.points_NV[self.held], self.known, co_clicks, *of_encoder)
+        return EncodedPoints(self.training.texts.points_NV[self.held], self.known, self.co_clicks, *of_encoder)
 
 
 def _rareness(clicks_NL: sp.csr_matrix) -> Floats:
@@ -169,7 +172,7 @@ def mean_ranker(examples: Examples, names: Sequence[str], seed: int) -> Ranker:
     what needs no clicks looks better there than it will be beside all of them.
     """
     added = [name for name in names if name in OF_SENTENCES]
-    hidden = examples.hiding([names.index(name) for name in added])
+    hidden = examples.hiding([names.index(name) for name in added]) if added else examples
     fitted = []
     for start in range(RANKERS):
         is_shown = start % 2 == 1
@@ -200,9 +203,3 @@ def excluded_labels(points: EncodedPoints) -> sp.csr_matrix:
     own_QL, own_NL = (own_label(co_clicks.labels_LV, each) for each in (points.features_QV, co_clicks.points_NV))
     clicked_by_LL = own_NL.T @ co_clicks.clicks_NL
     return sp.csr_matrix(own_QL @ clicked_by_LL.T + own_QL)
-
-
-def _at(matrix_QL: sp.csr_matrix, labels_QC: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-    """Entries of every row at its own labels, Q x C; 0 for PAD."""
-    identity = CSR.of(sp.identity(matrix_QL.shape[0], np.float32, format="csr"))
-    return np.asarray(sampled_product(identity, CSR.of(matrix_QL), labels_QC))

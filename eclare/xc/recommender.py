@@ -32,7 +32,7 @@ from eclare.model.label_graph import build_label_graph
 from eclare.model.search import beam_search
 from eclare.model.sentence_encoder import SentenceEncoder
 from eclare.model.stages import Training
-from eclare.model.word_parts import WordParts, choose_word_parts
+from eclare.model.word_parts import WordParts, vocabulary_for
 from eclare.ranker import Ranker
 from eclare.xc.candidates import SPARE, EncodedPoints, TopLabels, candidates, candidates_to_rank
 from eclare.xc.co_clicks import CoClickScores
@@ -115,9 +115,7 @@ class Recommender:
         ids = strings(map(str, range(shape[1]) if label_ids is None else label_ids))
         vocabulary, parts = None, None
         if not isinstance(points, sp.csr_matrix):
-            parts = choose_word_parts(points, clicks_NL, config.model)
-            pairs = config.model.word_pairs
-            vocabulary = Vocabulary.of([*points, *labels], word_pairs=pairs, word_parts=parts.used)
+            vocabulary, parts = vocabulary_for([*points, *labels], points, clicks_NL, config.model)
         points_NV, labels_LV = _features(points, vocabulary), _features(labels, vocabulary)
         weights_NL = weighted(clicks_NL, config.model)
         texts = Texts.of(points_NV, labels_LV, build_label_graph(weights_NL, config.model))

@@ -11,7 +11,7 @@ from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.inner_products import chosen_inner_products
 from eclare.arrays.topk import PAD
 from eclare.model.exact_index import Index
-from eclare.model.inference import build_quick_index
+from eclare.model.inference import best_first, build_quick_index, nearest_rows
 from eclare.model.sentence_encoder import SentenceEncoder
 from eclare.xc.votes import NEIGHBOURS, TitleVotes, softmax_shares
 
@@ -53,13 +53,9 @@ class Sentences:
         return np.where(labels_QC == PAD, np.float32(0), cosines)
 
     def _nearest(self, vectors_QE: Floats, rows: Rows, index: Index, count: int) -> CSR:
-        """Twice as many are looked up as wanted, for the index may be quantised, and their cosines computed again."""
-        places = index.search(vectors_QE, min(2 * count, index.ntotal))[1]
-        found_QK = np.where(places == PAD, PAD, rows[np.maximum(places, 0)]).astype(np.int32)
-        cosines_QK = np.where(found_QK == PAD, 0, chosen_inner_products(vectors_QE, self.vectors_ME, found_QK))
-        order = np.lexsort((found_QK, -cosines_QK), axis=1)[:, :count]
-        nearest, cosines = (np.take_along_axis(each, order, axis=1) for each in (found_QK, cosines_QK))
-        return softmax_shares((nearest, cosines), SHARPER)
+        """Twice as many are looked up as wanted, for the index may be quantised."""
+        found_QK, cosines_QK = nearest_rows(index, rows, vectors_QE, self.vectors_ME, 2 * count)
+        return softmax_shares(best_first(found_QK, cosines_QK, count), SHARPER)
 
     @cached_property
     def _voting(self) -> tuple[Rows, Index]:

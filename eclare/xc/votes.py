@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows, scale_rows
-from eclare.arrays.knn import Nearest
+from eclare.arrays.knn import Nearest, as_shares
 from eclare.arrays.products import product
 from eclare.arrays.topk import PAD, best_of_row
 from eclare.model.soft_targets import co_occurring_labels
@@ -40,10 +40,7 @@ def softmax_shares(found: tuple[Rows, Floats], temperature: float) -> CSR:
     rows_QK, cosines_QK = found
     near = cosines_QK > 0
     weights = np.exp((cosines_QK - cosines_QK.max(axis=1, initial=0, keepdims=True)) / np.float32(temperature)) * near
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.float32(1e-30))
-    indptr = np.zeros(len(weights) + 1, np.int64)
-    np.cumsum(near.sum(axis=1), out=indptr[1:])
-    return CSR(indptr, rows_QK[near].astype(np.int32, copy=False), weights[near].astype(np.float32, copy=False))
+    return as_shares(rows_QK, weights, near)
 
 
 @numba.njit(parallel=True, cache=True)

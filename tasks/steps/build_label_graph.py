@@ -3,9 +3,8 @@
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from eclare.arrays.tfidf import Vocabulary
 from eclare.model.label_graph import build_label_graph as walk_label_graph
-from eclare.model.word_parts import choose_word_parts
+from eclare.model.word_parts import vocabulary_for
 from eclare.related.like_titles import like_titles
 from tasks.model_config import LIKE_TITLES, load_cooccurrence, read_config, targets_of
 from tasks.night import Night
@@ -30,8 +29,7 @@ def build_label_graph(night: Night, settings: Settings) -> dict[str, float]:
         titles = pq.read_table(inputs / "products.parquet", columns=["title"])["title"].to_pylist()
         cooccurrence = load_cooccurrence(inputs)
         targets_PP = targets_of(cooccurrence.until(night.held_out_days), settings)
-        parts = choose_word_parts(titles, targets_PP, config)
-        vocabulary = Vocabulary.of(titles, word_pairs=config.word_pairs, word_parts=parts.used)
+        vocabulary, parts = vocabulary_for(titles, titles, targets_PP, config)
         vocabulary.save(folder)
         titles_PV = vocabulary.features(titles)
         sp.save_npz(folder / "titles.npz", titles_PV)
