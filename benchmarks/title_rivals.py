@@ -199,8 +199,8 @@ def main(
     rival: Annotated[list[Path] | None, typer.Option(help="predictions of a rival; may be repeated")] = None,
     peers: Annotated[Path, typer.Option(help="folder of the outside judge")] = Path("../shared/peers"),
     seeds: Annotated[int, typer.Option(min=1)] = 3,
-    options: Annotated[str, typer.Option(help="of RecommenderConfig, as JSON")] = "{}",
     *,
+    options: Annotated[str, typer.Option(help="of RecommenderConfig, as JSON")] = "{}",
     parts: Annotated[bool, typer.Option(help="also without each part of ours, of the first seed")] = False,
 ) -> None:
     """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
