@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.expr import datatypes as dt
+from ibis.expr import operations as ops
 
 from tasks.errors import BadInput, NotReady
 from tasks.settings import Settings
@@ -120,7 +121,12 @@ def _spark_table(engine: BaseBackend, frame: Any) -> ibis.Table:
 
 def named(table: ibis.Table) -> ibis.Table:
     """The same table, computed by whoever reads it, as a view: ibis writes a long expression once, not for each use."""
-    return table.get_backend().create_view(f"rows_{uuid4().hex}", table)
+    engine, name = table.get_backend(), f"rows_{uuid4().hex}"
+    if engine.name != "duckdb":
+        return engine.create_view(name, table)
+    engine.raw_sql(f"create temp view {name} as {engine.compile(table)}")
+    # create_view asks DuckDB for the columns, which plans the view, and all that it is made of, for that alone.
+    return ops.DatabaseTable(name, table.schema(), engine, ops.Namespace()).to_expr()
 
 
 def materialise(table: ibis.Table) -> ibis.Table:
@@ -139,6 +145,11 @@ def _called(of: str, method: str, text: str, compatible: bool) -> str:  # type: 
 def composed_by_java(text: ibis.Value) -> ibis.Value:
     """A text in Unicode's normal form C, in Spark, which has no function of it; its ICU does. Null becomes empty."""
     return _called("com.ibm.icu.text.Normalizer", "compose", ibis.coalesce(text, ""), False)
+
+
+def has_rows(table: ibis.Table) -> bool:
+    """Whether there is a row."""
+    return count_rows(table.limit(1)) > 0
 
 
 def count_rows(table: ibis.Table) -> int:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import ibis
 
-from tasks.ingest.engine import composed_by_java, named
+from tasks.ingest.engine import composed_by_java, has_rows, named
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.time_spellings import SPELLINGS, as_iso, parts_of, pattern_of
 
@@ -92,7 +92,10 @@ def with_times(rows: ibis.Table, log_format: LogFormat, local: LocalTime) -> ibi
         rows = _spelled_out(rows.mutate(exact=ibis.null("timestamp")), [pattern_of(log_format.time_format)])
         times = {EVENT_TIME: _iso_8601(rows.spelled, local)}
     else:
-        rows = _spelled_out(rows.mutate(exact=_iso_8601(text, local)), SPELLINGS)
+        rows = rows.mutate(exact=_iso_8601(text, local))
+        if not has_rows(rows.filter(rows.exact.isnull() & rows[TIME_TEXT].notnull())):  # to plan the rest takes longer
+            return rows.drop(DELIVERED).rename({EVENT_TIME: "exact"})
+        rows = _spelled_out(rows, SPELLINGS)
         times = {EVENT_TIME: ibis.coalesce(rows.exact, _iso_8601(rows.spelled, local))}
     return rows.mutate(**times).drop(set(rows.columns) & {DELIVERED, "exact", "parts", "spelled"})
 
