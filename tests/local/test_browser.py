@@ -1,5 +1,6 @@
 """An operator at the browser: backfills of days and of a past night, the page; and what a viewer may not do."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from local.airflow_api import AirflowApi
+from tasks.publish.pair_rules import PairRule, set_pair_rule
 from tasks.publish.rollback import approve
 from tasks.settings import Settings
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
+from tests.local.hands import Hand, KeyHand, MouseHand
 from tests.local.topology import DELIVERED, INGESTED, MISSED, NightRun, Topology
 from tests.loopback import page
 from tests.nights import rows_of
@@ -198,7 +201,7 @@ def test_who_is_not_logged_in_comes_back_to_the_page_after_the_log_in(
 
 PAGES = {  # by name of its picture
     "overview": "",
-    "search": "search?words=product",
+    "search": "search?words=theme3",
     "product": f"product?product_id={IDS[3]}",
     "compared": f"product?product_id={IDS[3]}&version=1&beside=2",
     "nights": "nights",
@@ -270,8 +273,6 @@ def test_an_operator_rolls_back_in_the_page_inside_airflow(
     log_in(screen, topology, "op")
     screen.open("/plugin/recommendations")
     screen.driver.switch_to.frame(screen.find("iframe"))
-    screen.click_text("Versions", "nav a")
-    screen.click_text("1", "td a")
     screen.click_text("Roll back", "a.button")
     screen.wait(lambda: "Live afterwards" in screen.driver.page_source)
     screen.picture("roll-back")
@@ -283,3 +284,38 @@ def test_an_operator_rolls_back_in_the_page_inside_airflow(
     assert move == [("rollback", PAST, "op", "odd titles")]
     [(withdrawn,)] = rows_of(published, "select version_id from recommendation_version where status = 'withdrawn'")
     approve(published, withdrawn, "the titles are right", "op")  # other tests run its night again
+
+
+@pytest.mark.parametrize("hand_of", [MouseHand, KeyHand])
+def test_a_newcomer_gets_through_with_a_mouse_and_by_keys_alone(
+    topology: Topology, published: Settings, screen: Browser, hand_of: type[Hand], tmp_path: Path
+) -> None:
+    log_in(screen, topology, "op")
+    hand = hand_of(screen)
+    screen.open("/recommendations/")
+    with hand.walk("see why a list is as it is"):
+        hand.open("Products", shows="Find a product")
+        hand.type("How words", "theme3")
+        hand.send("Search", shows="theme3 kind3")
+        hand.open("theme3 kind3", shows="The largest part of its score comes from")
+    with hand.walk("compare two versions"):
+        hand.choose("Beside", "2:")
+        hand.open("Show", shows="Version 2, eclare")
+    with hand.walk("block a pair"):
+        hand.unfold("Parts and source")
+        hand.open("Block", shows="the related product")
+        hand.type("Reason", "sold out")
+        hand.send("Block this pair", shows="Done: readers see")
+    screen.open("/recommendations/")
+    with hand.walk("roll back"):
+        hand.open("Roll back", shows="a list now")
+        hand.type("Reason", "odd titles")
+        hand.send("Roll back", shows="Done: version 2")
+    Path(os.environ.get("SCREENSHOTS", tmp_path), f"{hand_of.__name__}.json").write_text(json.dumps(hand.counted()))
+    newest = "select action, product_id, related_product_id, actor, reason from pair_rule order by rule_id desc limit 1"
+    ((action, *pair, actor, reason),) = rows_of(published, newest)
+    assert (action, actor, reason) == ("block", "op", "sold out")
+    move = rows_of(published, "select action, night, actor, reason from live_history order by change_id desc limit 1")
+    assert move == [("rollback", PAST, "op", "odd titles")]
+    set_pair_rule(published, PairRule(*pair, "none", "it is there again"), "op")
+    approve(published, 1, "the titles are right", "op")
