@@ -90,14 +90,20 @@ def _shown(
     own = next((rule for rule in rules if done and rule["actor"] == user), None)
     return page(
         request, "pairs.html.j2", status=400 if refused else 200, rules=rules, typed=typed, refused=refused, pair=pair,
-        own=own, decisions=DECISIONS, token=form_token(user), may_set_rules=may.set_rules,
+        own=own, token=form_token(user), may_set_rules=may.set_rules,
     )  # fmt: skip
 
 
 def _pair(read: Reader, version_id: int | None, typed: _Typed) -> dict[str, Any]:
-    """Both products as the live version has them, None for one that it lacks, and what holds for the pair."""
+    """Both products as the live version has them (None: it has none), what holds for the pair, what may be decided."""
     ids = {"product_id": typed.product_id, "related_product_id": typed.related_product_id}
     product, related = (read.one("page_product", version_id=version_id, product_id=each) for each in ids.values())
     tell_apart([each for each in (product, related) if each])
     (found,) = read("page_pair", version_id=version_id, **ids)
-    return found | {"product": product, "related": related}
+    return found | {"product": product, "related": related, "offered": _offered(typed.action, bool(found["action"]))}
+
+
+def _offered(action: str, holds: bool) -> dict[str, str]:
+    """What the buttons say by action: the one that was asked for comes first, since Enter presses that."""
+    names = ["none"] if action == "none" else [action, "pin", "block", *(["none"] if holds else [])]
+    return {name: DECISIONS[name] for name in names if name in DECISIONS}

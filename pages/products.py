@@ -76,7 +76,7 @@ def product(request: Request, may: UserMay, product_id: str, version: int | None
             )
         product_id = described["product_id"]  # in its normal form, whatever was typed
         wanted = [each for each in (version_id, beside_id) if each is not None]
-        columns = [
+        columns: list[Row] = [
             {"version": each, "related": read("page_related", version_id=each["version_id"], product_id=product_id)}
             for chosen in wanted for each in kept if each["version_id"] == chosen
         ]  # fmt: skip

@@ -303,7 +303,7 @@ def test_a_newcomer_gets_through_with_a_mouse_and_by_keys_alone(
         hand.open("Show", shows="Version 2, eclare")
     with hand.walk("block a pair"):
         hand.unfold("Parts and source")
-        hand.open("Block", shows="the related product")
+        hand.open("Block", shows="The related product")
         hand.type("Reason", "sold out")
         hand.send("Block this pair", shows="Done: readers see")
     screen.open("/recommendations/")
