@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -78,8 +79,10 @@ class DyingNight:
 
         def reached(tasks: dict[str, Any]) -> bool:
             training = tasks["train_model"]
-            is_far_enough = training["try_number"] >= attempt and any(checkpoints.glob("*"))
-            return training["state"] == "running" and is_far_enough
+            if training["state"] != "running" or training["try_number"] < attempt:
+                return False
+            began = datetime.fromisoformat(training["start_date"]).timestamp()  # earlier attempts' checkpoints stay
+            return any(file.stat().st_mtime > began for file in checkpoints.rglob("*.safetensors"))
 
         checkpoints = self.settings.state_folder / "checkpoints" / str(NIGHT)
         return self.until(reached)["train_model"]
