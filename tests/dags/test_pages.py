@@ -447,6 +447,8 @@ def test_a_pair_is_blocked_on_the_page_undone_again_and_who_did_it_stays(shop, p
     answer = page.post("/pairs", data=pair("block", "1", "4", reason="recalled", token=token))
     assert (answer.status_code, answer.headers["Location"]) == (303, "pairs?done=true")
     assert rows_of(shop, listed) == []
+    preview = page.get("/move/approve", params={"version": 2}).text
+    assert "d <small>4</small> on the page of &lt;script&gt;" in preview and "(pair blocked by ada)" in preview
     done = " ".join(page.get("/pairs", params={"done": True}).text.split())
     assert "readers see <b>d</b> <small>4</small> no more on the page of" in done and "for good.</p>" in done
     assert "Done:" not in page.get("/pairs").text
