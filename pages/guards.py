@@ -63,7 +63,7 @@ def is_allowed(request: Request, user: GetUserDep, dag_id: str) -> bool:
 
 
 class May:
-    """What the user of a request may do, asked once a page needs it: `roll_back`, `approve`, `set_rules`."""
+    """What the user of a request may do, asked once, when a page needs it: `roll_back`, `approve`, `set_rules`."""
 
     def __init__(self, request: Request, user: GetUserDep) -> None:
         self._request, self._user = request, user

@@ -411,6 +411,10 @@ def test_a_refused_version_is_looked_at_and_approved(shop, page):
     assert rows_of(shop, "select action, version_id, actor, reason from live_history order by change_id")[-1] == (
         "override", 3, "ada", "the range changed"
     )  # fmt: skip
+    with transaction(shop) as connection:
+        connection.execute(sa.text("delete from live_version"))
+    asked = page.get("/move/approve", params={"version": 3}).text
+    assert "No product has a list now, <b>3</b> will have one afterwards." in asked
 
 
 def test_a_version_that_is_not_live_is_withdrawn_with_a_reason(shop, page):
