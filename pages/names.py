@@ -19,6 +19,9 @@ def tell_apart(products: Collection[Row]) -> None:
         of_title[row["title"]][row["product_id"]] = row
     for row in products:
         namesakes = of_title[row["title"]].values()
-        differ = [name for name in TELLING if len({each[name] for each in namesakes}) > 1]
-        told = [str(row[name]) for name in differ if row[name]]
-        row["apart"] = [*told, row["product_id"]] if len(namesakes) > 1 else []
+        row["apart"] = _telling(row, namesakes) if len(namesakes) > 1 else []
+
+
+def _telling(row: Row, namesakes: Collection[Row]) -> list[str]:
+    differ = [name for name in TELLING if len({each[name] for each in namesakes}) > 1]
+    return [*(str(row[name]) for name in differ if row[name]), row["product_id"]]
