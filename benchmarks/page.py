@@ -53,6 +53,7 @@ def main(
                 "changes": _paths("changes?before=1&after=2", ids, requests),
                 "roll_back": _paths("move/roll_back?version=2", ids, requests),
                 "pairs": _paths("pairs", ids, requests),
+                "pair": _paths(f"pairs?action=block&product_id={{id}}&related_product_id={ids[0]}", ids, requests),
             }
             milliseconds = {kind: _rounded([_ask(client, path) for path in paths]) for kind, paths in kinds.items()}
     slowest = max(times["mean"] for kind, times in milliseconds.items() if kind != "airflow")

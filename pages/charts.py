@@ -128,6 +128,7 @@ def _svg(
                 ha="right", fontsize=9, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
             )  # fmt: skip
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+        axes.spines["bottom"].set(position=("data", 0), color=INK, linewidth=1.2, zorder=1)  # the line of zero
         axes.set_ylabel(words.unit)
         if axes.get_legend_handles_labels()[1]:
             figure.legend(loc="outside lower center", ncols=3, handletextpad=0.4, columnspacing=1.2)

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Annotated
 from urllib.parse import urlencode, urlsplit
 
@@ -62,22 +63,22 @@ def is_allowed(request: Request, user: GetUserDep, dag_id: str) -> bool:
 
 
 class May:
-    """What the user of a request may do, asked when a page needs it: `roll_back`, `approve`, `set_rules`."""
+    """What the user of a request may do, asked once, when a page needs it: `roll_back`, `approve`, `set_rules`."""
 
     def __init__(self, request: Request, user: GetUserDep) -> None:
         self._request, self._user = request, user
 
-    @property
+    @cached_property
     def roll_back(self) -> bool:
         """Take versions away from readers."""
         return is_allowed(self._request, self._user, "roll_back")
 
-    @property
+    @cached_property
     def approve(self) -> bool:
         """Let a version pass."""
         return is_allowed(self._request, self._user, "approve_version")
 
-    @property
+    @cached_property
     def set_rules(self) -> bool:
         """Pin and block pairs."""
         return is_allowed(self._request, self._user, "refresh_recommendations")

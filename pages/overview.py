@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from pages import charts
 from pages.charts import Point, Words
-from pages.guards import MAY_LOOK
+from pages.guards import MAY_LOOK, UserMay
+from pages.moves import links
 from pages.queries import reading
 from pages.rendering import page
 from tasks.publish.gate import RULES
@@ -25,8 +26,8 @@ router = APIRouter(dependencies=[MAY_LOOK])
 
 
 @router.get("/")
-def overview(request: Request) -> Response:
-    """The live version and its figures."""
+def overview(request: Request, may: UserMay) -> Response:
+    """The live version and its figures, and the way back."""
     with reading() as read:
         (live,) = read("page_live")
         version_id = live["version_id"]
@@ -36,7 +37,8 @@ def overview(request: Request) -> Response:
         moves, ingested = read("page_moves", moves=MOVES), read("page_ingested", days=DAYS_INGESTED)
     return page(
         request, "overview.html.j2", live=live, figures=figures, verdicts=verdicts, moves=moves, ingested=ingested,
-        charts=_charts(figures, exposure), shown=_shown(exposure, version_id), sentences=SENTENCES,
+        links=links(live, may), charts=_charts(figures, exposure), shown=_shown(exposure, version_id),
+        sentences=SENTENCES,
         passed=sum(verdict["passed"] for verdict in verdicts),
         broken=[verdict for verdict in verdicts if not verdict["passed"]],
     )  # fmt: skip

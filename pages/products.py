@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
 from pages.guards import MAY_LOOK, UserMay, policy_with_images
+from pages.names import tell_apart
 from pages.queries import Reader, reading
 from pages.rendering import page
 from tasks.publish.title_words import typed_words
@@ -34,10 +35,10 @@ router = APIRouter(dependencies=[MAY_LOOK])
 
 
 class History(NamedTuple):
-    """Nights (version_id, night, status, sessions) and, for every related product, its title and its ranks in them."""
+    """Nights (version_id, night, status, sessions), and every related product with its ranks in them."""
 
     nights: Sequence[Row]
-    lines: Sequence[tuple[str, Sequence[int | None]]]
+    lines: Sequence[tuple[Row, Sequence[int | None]]]
 
 
 @router.get("/search")
@@ -54,6 +55,7 @@ def search(request: Request, words: str = "") -> Response:
         said.append(
             f"More products than these {FOUND} begin so; these are the most clicked. Type more words to see others."
         )
+    tell_apart(found)
     return page(request, "search.html.j2", words=words, found=found, said=said)
 
 
@@ -74,12 +76,14 @@ def product(request: Request, may: UserMay, product_id: str, version: int | None
             )
         product_id = described["product_id"]  # in its normal form, whatever was typed
         wanted = [each for each in (version_id, beside_id) if each is not None]
-        columns = [
+        columns: list[Row] = [
             {"version": each, "related": read("page_related", version_id=each["version_id"], product_id=product_id)}
             for chosen in wanted for each in kept if each["version_id"] == chosen
         ]  # fmt: skip
         shown_on = read("page_shown_on", version_id=version_id, product_id=product_id, most=MOST_PAGES, shown=SHOWN_ON)
         history = _history(read("page_history", product_id=product_id, nights=NIGHTS))
+    listed = [row for column in columns for row in column["related"]]
+    tell_apart([described, *listed, *shown_on, *(product for product, _ in history.lines)])
     zero = _explain(columns)
     hosts = Settings().image_hosts or ""
     return page(
@@ -150,7 +154,7 @@ def _explain(columns: Sequence[Row]) -> float:
         rank_there = {row["product_id"]: row["rank"] for row in other["related"]}
         for row in column["related"]:
             there = rank_there.get(row["product_id"])
-            row["mark"] = "" if there == row["rank"] else f"{there} in the other" if there else "not in the other"
+            row["mark"] = "" if there == row["rank"] else f"place {there} in the other" if there else "not in the other"
     return zero
 
 
@@ -210,14 +214,14 @@ def _history(rows: Sequence[Row]) -> History:
     """Ranks by night of what stood in the first ten of any; what stands highest and last comes first."""
     nights: dict[int, Row] = {row["version_id"]: row for row in rows}
     ranks: dict[str, dict[int, int]] = {}
-    titles: dict[str, str] = {}
+    products: dict[str, Row] = {}
     for row in rows:
         if row["rank"]:
-            ranks.setdefault(row["related_product_id"], {})[row["version_id"]] = row["rank"]
-            titles[row["related_product_id"]] = row["title"]
+            product = products[row["related_product_id"]] = row | {"product_id": row["related_product_id"]}
+            ranks.setdefault(product["product_id"], {})[row["version_id"]] = row["rank"]
     newest_first = list(reversed(nights))
     order = sorted(ranks, key=lambda product: [ranks[product].get(version, 99) for version in newest_first])
-    lines = [(titles[each], [ranks[each].get(version) for version in nights]) for each in order[:IN_HISTORY]]
+    lines = [(products[each], [ranks[each].get(version) for version in nights]) for each in order[:IN_HISTORY]]
     return History(list(nights.values()), lines)
 
 

@@ -1,13 +1,15 @@
 """Versions: what they are, what they change, and the forms that approve one, roll back or withdraw one."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pages.guards import MAY_LOOK, May, UserMay, check_form, forbid, form_token, from_this_site
+from pages.moves import MOVE, Action, links
+from pages.names import tell_apart
 from pages.overview import SENTENCES
 from pages.queries import Reader, http_errors, reading
 from pages.rendering import FormText, page
@@ -15,20 +17,10 @@ from tasks.night import Night
 from tasks.publish.rollback import approve, rollback, withdraw
 from tasks.settings import Settings
 
-Action = Literal["approve", "roll_back", "withdraw"]
 Row = dict[str, Any]
 MOVES, PAGES, CHANGED, PREVIEWED, HIDDEN = 40, 300, 100, 8, 50
 
 router = APIRouter(dependencies=[MAY_LOOK])
-
-
-class Move(NamedTuple):
-    """What a form does: its name in the address, its title, what follows, and the DAG that does the same."""
-
-    action: Action
-    title: str
-    says: str
-    dag_id: str
 
 
 class _Asked(NamedTuple):
@@ -40,30 +32,19 @@ class _Asked(NamedTuple):
     reason: str = ""
 
 
-MOVE = {
-    "approve": Move(
-        "approve", "Make it live",
-        "Readers see this version within seconds, whatever the gate said. Changed your mind? Roll back.",
-        "approve_version",
-    ),
-    "roll_back": Move(
-        "roll_back", "Roll back",
-        "The live version is withdrawn, with those between, and readers see a former one again within seconds. What is "
-        "withdrawn comes back only when somebody approves it.", "roll_back",
-    ),
-    "withdraw": Move(
-        "withdraw", "Withdraw",
-        "No rollback will go to this version, and what its night makes when it is run again stays refused, until "
-        "somebody approves one.", "roll_back",
-    ),
-}  # fmt: skip
-
-
 @router.get("/versions")
-def versions(request: Request) -> Response:
-    """All versions of the last nights, and who moved the pointer."""
+def versions(request: Request, user: GetUserDep, may: UserMay, done: bool = False) -> Response:
+    """All versions of the last nights, what may be done with them, and who moved the pointer.
+
+    done: whoever looks comes from a form, so the last move is said, if it is theirs.
+    """
     with reading() as read:
-        return page(request, "versions.html.j2", versions=read("page_versions"), moves=read("page_moves", moves=MOVES))
+        found, moves = read("page_versions"), read("page_moves", moves=MOVES)
+        own = next((move for move in moves[:1] if done and move["actor"] == user.get_name()), None)
+        moved, before = (_summary(read, own[name]) if own else None for name in ("version_id", "previous_version_id"))
+    for each in found:
+        each["links"] = links(each, may)
+    return page(request, "versions.html.j2", versions=found, moves=moves, own=own, moved=moved, before=before)
 
 
 @router.get("/version")
@@ -74,9 +55,10 @@ def version(request: Request, may: UserMay, version_id: int) -> Response:
         verdicts = read("report_verdicts", version_id=version_id)
         moves = read("page_moves_of", version_id=version_id, moves=MOVES)
         most_visited = read("page_most_visited", version_id=version_id, pages=PREVIEWED) if found["has_rows"] else []
+    tell_apart(most_visited)
     return page(
         request, "version.html.j2", version=found, verdicts=verdicts, moves=moves, most_visited=most_visited,
-        sentences=SENTENCES, links=_links(found, may),
+        sentences=SENTENCES, links=links(found, may),
     )  # fmt: skip
 
 
@@ -112,7 +94,7 @@ def move(
         if refusal.status_code != 400:
             raise
         return _form(request, user.get_name(), _Asked(action, version, to, reason), refused=str(refusal.detail))
-    return RedirectResponse("../versions", status_code=303)
+    return RedirectResponse("../versions?done=true", status_code=303)
 
 
 def _perform(action: Action, version_id: int, reason: str, by: str, to: str) -> None:
@@ -127,20 +109,6 @@ def _perform(action: Action, version_id: int, reason: str, by: str, to: str) -> 
 
 def _check_may(may: May, action: Action) -> None:
     forbid(may.approve if action == "approve" else may.roll_back, MOVE[action].dag_id)
-
-
-def _links(found: Row, may: May) -> list[tuple[str, str]]:
-    """Forms for what may be done with a version by who looks at it: the end of an address, and what the link says."""
-    here, links = f"?version={found['version_id']}", []
-    if found["status"] == "live" and found["version_before"] and may.roll_back:
-        links.append((f"roll_back{here}", "Roll back"))
-    if found["status"] in ("rejected", "withdrawn") and found["has_rows"] and may.approve:
-        links.append((f"approve{here}", "Make it live"))
-    if found["status"] in ("retired", "rejected") and found["has_rows"] and may.roll_back:
-        if found["status"] == "retired" and found["live_night"] and found["night"] < found["live_night"]:
-            links.append((f"roll_back?version={found['live_version']}&to={found['night']}", "Make it live"))
-        links.append((f"withdraw{here}", "Withdraw"))
-    return links
 
 
 def _form(request: Request, user: str, asked: _Asked, refused: str = "") -> Response:
@@ -197,10 +165,13 @@ def _share(found: Sequence[Row]) -> dict[str, int]:
 
 
 def _name(read: Reader, changed: Sequence[Row], before: int, after: int) -> None:
-    """Put titles in the place of product ids."""
-    ids = sorted({each for row in changed for side in ("new", "gone") for each in row[side] or ()})
-    named = read("page_titles", version_id=after, beside=before, product_ids=ids)
-    titles = {row["product_id"]: row["title"] for row in named}
+    """Put products with their titles in the place of ids, that of the page too."""
+    pages = {row["product_id"] for row in changed}
+    ids = pages | {each for row in changed for side in ("new", "gone") for each in row[side] or ()}
+    named = read("page_titles", version_id=after, beside=before, product_ids=sorted(ids))
+    tell_apart(named)
+    by_id = {row["product_id"]: row for row in named}
     for row in changed:
+        row["page"] = by_id[row["product_id"]]
         for side in ("new", "gone"):
-            row[side] = [titles.get(each, each) for each in row[side] or ()]
+            row[side] = [by_id[each] for each in row[side] or () if each in by_id]

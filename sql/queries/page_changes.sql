@@ -1,6 +1,6 @@
 -- Of the pages looked at most: which first ten places hold another product than in another version.
 with page as (
-    select product_id, title, sessions
+    select product_id, sessions
     from recommended_product
     where version_id = :after
     order by sessions desc nulls last, product_id
@@ -26,12 +26,12 @@ changed as (
     full join former using (product_id, related_product_id)
 )
 select
-    page.product_id, page.title, page.sessions,
+    page.product_id, page.sessions,
     count(changed.rank) as places,
     count(changed.rank) filter (where changed.rank_before is null) as new_places,
     array_agg(changed.related_product_id order by changed.rank) filter (where changed.rank_before is null) as new,
     array_agg(changed.related_product_id order by changed.rank_before) filter (where changed.rank is null) as gone
 from page
 join changed using (product_id)
-group by page.product_id, page.title, page.sessions
+group by page.product_id, page.sessions
 order by page.sessions desc nulls last, page.product_id;

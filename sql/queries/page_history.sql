@@ -6,7 +6,9 @@ with versions as (
     order by night desc, version_id desc
     limit :nights
 )
-select versions.version_id, versions.night, versions.status, own.sessions, listed.rank, listed.related_product_id, related.title
+select
+    versions.version_id, versions.night, versions.status, own.sessions, listed.rank, listed.related_product_id,
+    related.title, related.category, related.brand, related.price
 from versions
 left join recommended_product as own on own.version_id = versions.version_id and own.product_id = :product_id
 left join recommendation as listed

@@ -1,8 +1,9 @@
 -- The list of a product in any version, as it was published, with what its scores are made of.
 select
-    listed.rank, listed.related_product_id as product_id, related.title, related.category, related.price,
-    related.image_url, listed.score, listed.source, why.sessions, why.last_day, why.score_co_clicks, why.score_popularity,
-    why.score_like_products, why.score_titles, why.score_model, why.score_base, why.score_rules,
+    listed.rank, listed.related_product_id as product_id, related.title, related.category, related.brand, related.price,
+    related.image_url, related.sessions as own_sessions, listed.score, listed.source, why.sessions, why.last_day,
+    why.score_co_clicks, why.score_popularity, why.score_like_products, why.score_titles, why.score_model, why.score_base,
+    why.score_rules,
     blocked.product_id is not null as is_blocked, rule.action, rule.reason, rule.actor, rule.until
 from recommendation as listed
 join recommended_product as related

@@ -158,8 +158,10 @@ def roll_back(page, headers=None, **form):
 
 
 def test_an_operator_goes_back_and_is_named(shop, page):
+    asked = page.get("/move/roll_back", params={"version": 2}).text
+    assert "<b>2</b> products have a list now, <b>3</b> will have one afterwards: 1 more." in asked
     answer = roll_back(page, reason="odd <titles>")
-    assert (answer.status_code, answer.headers["Location"]) == (303, "../versions")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "../versions?done=true")
     moves = rows_of(shop, "select action, night::text, actor, reason from live_history order by change_id")
     assert moves[-1] == ("rollback", "2017-06-28", "ada", "odd <titles>")
     again = roll_back(page, version="2", reason="pressed twice")
@@ -173,6 +175,16 @@ def test_an_operator_goes_back_and_is_named(shop, page):
     assert roll_back(page, reason="x", to="soon").status_code == 400
     assert roll_back(page, version="", reason="x").status_code == 422
     assert len(rows_of(shop, "select * from live_history")) == len(moves)
+
+
+def test_who_moved_the_pointer_is_told_what_came_of_it_and_nobody_else(shop, page):
+    roll_back(page, reason="odd titles")
+    done = page.get("/versions", params={"done": True}).text
+    assert "Done: version 1 of the night 2017-06-28 is live. <b>3</b> products have a list now; 2 had one" in done
+    assert "Done:" not in page.get("/versions").text
+    app.dependency_overrides[get_user] = lambda: SimpleNamespace(get_name=lambda: "eve")
+    assert "Done:" not in page.get("/versions", params={"done": True}).text
+    assert page.get("/versions", params={"done": "<b>all is well"}).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -215,6 +227,7 @@ def test_hostile_text_is_no_sql_and_no_error(shop, page):
         assert page.get("/search", params={"words": text}).status_code == 200, text
         assert page.get("/product", params={"product_id": text}).status_code == 404, text
         assert page.get("/version", params={"version_id": text}).status_code == 422, text
+        assert page.get("/pairs", params={"product_id": text, "related_product_id": text}).status_code == 200, text
 
 
 def test_an_empty_shop_has_pages_too(settings, page):
@@ -362,10 +375,19 @@ def test_a_fault_of_ours_is_a_page_too(shop, page, monkeypatch):
 def test_forms_are_shown_to_those_who_may_and_to_no_other(shop, page, monkeypatch):
     assert "move/approve?version=3" in page.get("/version", params={"version_id": 3}).text
     assert "move/withdraw?version=1" in page.get("/version", params={"version_id": 1}).text
+    assert "move/roll_back?version=2" in page.get("/").text
+    assert re.findall(r'/move/(.*?)"', page.get("/versions").text) == [
+        "approve?version=3", "withdraw?version=3",
+        "roll_back?version=2",
+        "roll_back?version=2&amp;to=2017-06-28", "withdraw?version=1",
+    ]  # fmt: skip
+    of_a_pair = {"product_id": "1", "related_product_id": "4"}
     assert 'action="/pairs"' in page.get("/pairs").text
+    assert "Block this pair" in page.get("/pairs", params=of_a_pair).text
     monkeypatch.setattr("pages.guards.is_allowed", lambda *_: False)
-    assert "/move/" not in page.get("/version", params={"version_id": 3}).text
-    assert 'action="/pairs"' not in page.get("/pairs").text
+    for path in ("/", "/versions", "/version?version_id=3"):
+        assert "/move/" not in page.get(path).text, path
+    assert 'action="/pairs"' not in page.get("/pairs").text + page.get("/pairs", params=of_a_pair).text
     refused = page.get("/move/approve", params={"version": 3})
     assert refused.status_code == 403 and "may trigger the DAG approve_version" in refused.text
     token = form_token("ada")
@@ -378,18 +400,26 @@ def test_forms_are_shown_to_those_who_may_and_to_no_other(shop, page, monkeypatc
 @BOTH
 def test_a_refused_version_is_looked_at_and_approved(shop, page):
     looked = page.get("/version", params={"version_id": 3}).text
-    assert "version=3&amp;beside=2" in looked
+    assert "version=3&amp;beside=2" in looked and "Look at it before readers do" in looked
+    assert "before readers do" not in page.get("/version", params={"version_id": 2}).text, "they see it already"
     asked = page.get("/move/approve", params={"version": 3}).text
     assert asked.index("Version 2") < asked.index("Version 3") and "churn" in asked and "100.0%" not in asked
+    assert "<b>2</b> products have a list now, <b>3</b> will have one afterwards: 1 more." in asked
     token = dict(re.findall(r'name="(token)" value="([^"]+)"', asked))
     answer = page.post("/move/approve", data=token | {"version": "3", "reason": "the range changed"})
     assert answer.status_code == 303
     assert rows_of(shop, "select action, version_id, actor, reason from live_history order by change_id")[-1] == (
         "override", 3, "ada", "the range changed"
     )  # fmt: skip
+    with transaction(shop) as connection:
+        connection.execute(sa.text("delete from live_version"))
+    asked = page.get("/move/approve", params={"version": 3}).text
+    assert "No product has a list now, <b>3</b> will have one afterwards." in asked
 
 
 def test_a_version_that_is_not_live_is_withdrawn_with_a_reason(shop, page):
+    asked = page.get("/move/withdraw", params={"version": 1}).text
+    assert "<b>2</b> products have a list now, as many afterwards. This one has lists for <b>3</b>" in asked
     answer = page.post("/move/withdraw", data={"version": "1", "reason": "wrong prices", "token": form_token("ada")})
     assert answer.status_code == 303
     assert rows_of(shop, "select status from recommendation_version order by 1") == [
@@ -397,8 +427,8 @@ def test_a_version_that_is_not_live_is_withdrawn_with_a_reason(shop, page):
         ("rejected",),
         ("withdrawn",),
     ]
-    html = page.get("/versions").text
-    assert "withdraw" in html and "wrong prices" in html
+    html = page.get("/versions", params={"done": True}).text
+    assert "Done: version 1 of the night 2017-06-28 is withdrawn" in html and "wrong prices" in html
     again = page.post("/move/withdraw", data={"version": "1", "reason": "twice", "token": form_token("ada")})
     assert (
         again.status_code == 400
@@ -415,11 +445,26 @@ def test_a_pair_is_blocked_on_the_page_undone_again_and_who_did_it_stays(shop, p
     listed = "select related_product_id from related_products('1', 5)"
     assert rows_of(shop, listed) == [("4",)]
     token = form_token("ada")
-    assert page.post("/pairs", data=pair("block", "1", "4", reason="recalled", token=token)).status_code == 303
+    asked = page.get("/pairs", params=pair("block", "1", "4")).text
+    assert "&lt;script&gt;" in asked and '<b class="arrow">d</b>' in asked and "place <b>1</b> of the list" in asked
+    assert re.findall(r'<button name="action" value="(\w+)"', asked) == ["block", "pin"], "Enter presses the first"
+    answer = page.post("/pairs", data=pair("block", "1", "4", reason="recalled", token=token))
+    assert (answer.status_code, answer.headers["Location"]) == (303, "pairs?done=true")
     assert rows_of(shop, listed) == []
+    preview = page.get("/move/approve", params={"version": 2}).text
+    assert "d <small>4</small> on the page of &lt;script&gt;" in preview and "(pair blocked by ada)" in preview
+    done = " ".join(page.get("/pairs", params={"done": True}).text.split())
+    assert "readers see <b>d</b> <small>4</small> no more on the page of" in done and "for good.</p>" in done
+    assert "Done:" not in page.get("/pairs").text
+    app.dependency_overrides[get_user] = lambda: SimpleNamespace(get_name=lambda: "eve")
+    assert "Done:" not in page.get("/pairs", params={"done": True}).text, "eve did nothing"
+    app.dependency_overrides[get_user] = lambda: SimpleNamespace(get_name=lambda: "ada")
     assert "ada blocked the pair (recalled)" in page.get("/product", params={"product_id": "1"}).text
     html = page.get("/pairs").text
     assert "recalled" in html and "action=none&amp;product_id=1&amp;related_product_id=4" in html
+    undo = page.get("/pairs", params=pair("none", "1", "4")).text
+    assert "<b>blocked</b> for good by ada: recalled" in undo
+    assert re.findall(r'<button name="action" value="(\w+)"', undo) == ["none"]
     assert page.post("/pairs", data=pair("none", "1", "4", reason="was a mistake", token=token)).status_code == 303
     assert rows_of(shop, listed) == [("4",)]
     assert rows_of(shop, "select action, actor, reason from pair_rule order by rule_id") == [
@@ -466,11 +511,26 @@ def test_search_finds_beginnings_and_what_was_mistyped_and_says_when_it_cut(sett
 
 
 @BOTH
+def test_products_of_one_title_are_told_apart_by_what_differs(settings, page):
+    for day, related in (("2017-06-29", {"3": ["1", "4"], "4": ["2"]}), ("2017-06-30", {"3": ["2", "4"], "4": ["1"]})):
+        titles = {"1": "Mug", "2": "Mug", "3": "Bowl", "4": "Cup"}
+        night = make_night(day, settings, related, titles, category=["Tea"] * 4, price=["$1", "$2", "$3", "$4"])
+        publish_recommendations(night, settings)
+    found = page.get("/search", params={"words": "mug"}).text
+    assert "<b>1</b> · Tea · <b>$1</b>" in found and "<b>2</b> · Tea · <b>$2</b>" in found
+    html = page.get("/product", params={"product_id": "3"}).text
+    assert "<b>2</b> · Tea · <b>$2</b> · in 20 sessions" in html and "4 · Tea · $4 · in 0 sessions" in html
+    assert "<td>Mug <small>$1 · 1</small></td>" in html and "<td>Cup</td>" in html, "over the nights"
+    changes = page.get("/changes", params={"before": 1, "after": 2}).text
+    assert '<td class="new">Mug <small>$2 · 2</small></td><td class="gone">Mug <small>$1 · 1</small></td>' in changes
+
+
+@BOTH
 def test_two_versions_of_a_list_stand_side_by_side(shop, page):
     html = page.get("/product", params={"product_id": "2", "version": 1, "beside": 2}).text
     first, second = (html.index(f'id="list-{version}"') for version in (1, 2))
     assert first < second < html.index("Shown on these pages")
-    assert "2 in the other" in html[first:second] and "not in the other" in html[second:]
+    assert "place 2 in the other" in html[first:second] and "not in the other" in html[second:]
     history = html[html.index("over the nights") :]
     assert history.count("<th class") == 2 and "28 Jun" in history and "29 Jun" in history
     assert page.get("/product", params={"product_id": "2", "version": 77}).status_code == 404

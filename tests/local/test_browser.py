@@ -1,5 +1,6 @@
 """An operator at the browser: backfills of days and of a past night, the page; and what a viewer may not do."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from local.airflow_api import AirflowApi
+from tasks.publish.pair_rules import PairRule, set_pair_rule
 from tasks.publish.rollback import approve
 from tasks.settings import Settings
 from tests.local.browser import CHROMIUM, DRIVER, SIZE, Browser, browser
+from tests.local.hands import Hand, KeyHand, MouseHand
 from tests.local.topology import DELIVERED, INGESTED, MISSED, NightRun, Topology
 from tests.loopback import page
 from tests.nights import rows_of
@@ -112,21 +115,24 @@ def published(topology: Topology, night_run: NightRun, opened: Browser, api: Air
     return topology.settings
 
 
+@pytest.fixture(scope="module")
+def past_night(topology: Topology, published: Settings, opened: Browser, api: AirflowApi, began: str) -> Settings:
+    """An operator backfilled a past night, too: there is a version to go back to, and to compare with."""
+    log_in(opened, topology, "op")
+    backfill(opened, "refresh_recommendations", PAST, PAST)
+    wait_for_runs(api, "refresh_recommendations", 1, began)
+    return published
+
+
 def test_an_operator_backfills_days_and_sees_them_in_the_ledger(published: Settings) -> None:
     days = rows_of(published, "select day, accepted from ingest_health order by day")
     assert days == [(day, 600) for day in DELIVERED]
 
 
-def test_a_past_night_is_backfilled_and_the_live_one_is_untouched(
-    topology: Topology, published: Settings, api: AirflowApi, began: str, screen: Browser
-) -> None:
-    live = rows_of(published, "select * from live_version")
-    log_in(screen, topology, "op")
-    backfill(screen, "refresh_recommendations", PAST, PAST)
-    wait_for_runs(api, "refresh_recommendations", 1, began)
-    versions = rows_of(published, "select night, status from recommendation_version order by version_id")
+def test_a_past_night_is_backfilled_and_the_live_one_is_untouched(past_night: Settings, screen: Browser) -> None:
+    versions = rows_of(past_night, "select night, status from recommendation_version order by version_id")
     assert versions == [(NIGHT, "live"), (PAST, "retired")]
-    assert rows_of(published, "select * from live_version") == live
+    assert rows_of(past_night, "select action, night from live_history") == [("publish", NIGHT)]
     screen.open("/dags/refresh_recommendations")
     screen.wait(lambda: "Publish the night" in screen.driver.page_source)
     screen.picture("night-in-airflow")
@@ -198,7 +204,7 @@ def test_who_is_not_logged_in_comes_back_to_the_page_after_the_log_in(
 
 PAGES = {  # by name of its picture
     "overview": "",
-    "search": "search?words=product",
+    "search": "search?words=theme3",
     "product": f"product?product_id={IDS[3]}",
     "compared": f"product?product_id={IDS[3]}&version=1&beside=2",
     "nights": "nights",
@@ -213,7 +219,7 @@ PAGES = {  # by name of its picture
 
 
 def test_every_page_is_drawn_on_a_desk_and_on_a_phone_by_day_and_by_night(
-    topology: Topology, published: Settings, screen: Browser, tmp_path: Path
+    topology: Topology, past_night: Settings, screen: Browser, tmp_path: Path
 ) -> None:
     log_in(screen, topology, "op")
     folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
@@ -265,21 +271,54 @@ def test_the_page_inside_airflow_is_light_or_dark_as_airflow_is(
 
 
 def test_an_operator_rolls_back_in_the_page_inside_airflow(
-    topology: Topology, published: Settings, screen: Browser
+    topology: Topology, past_night: Settings, screen: Browser
 ) -> None:
     log_in(screen, topology, "op")
     screen.open("/plugin/recommendations")
     screen.driver.switch_to.frame(screen.find("iframe"))
-    screen.click_text("Versions", "nav a")
-    screen.click_text("1", "td a")
     screen.click_text("Roll back", "a.button")
     screen.wait(lambda: "Live afterwards" in screen.driver.page_source)
     screen.picture("roll-back")
     screen.type("input[name=reason]", "odd titles")
     screen.find("button.grave").click()
-    screen.wait(lambda: rows_of(published, "select status from recommendation_version order by 1")[0] == ("live",))
-    screen.wait(lambda: len(rows_of(published, "select * from live_history")) == 2)
-    move = rows_of(published, "select action, night, actor, reason from live_history order by change_id desc limit 1")
+    screen.wait(lambda: rows_of(past_night, "select status from recommendation_version order by 1")[0] == ("live",))
+    screen.wait(lambda: len(rows_of(past_night, "select * from live_history")) == 2)
+    move = rows_of(past_night, "select action, night, actor, reason from live_history order by change_id desc limit 1")
     assert move == [("rollback", PAST, "op", "odd titles")]
-    [(withdrawn,)] = rows_of(published, "select version_id from recommendation_version where status = 'withdrawn'")
-    approve(published, withdrawn, "the titles are right", "op")  # other tests run its night again
+    [(withdrawn,)] = rows_of(past_night, "select version_id from recommendation_version where status = 'withdrawn'")
+    approve(past_night, withdrawn, "the titles are right", "op")  # other tests run its night again
+
+
+@pytest.mark.parametrize("hand_of", [MouseHand, KeyHand])
+def test_a_newcomer_gets_through_with_a_mouse_and_by_keys_alone(
+    topology: Topology, past_night: Settings, screen: Browser, hand_of: type[Hand], tmp_path: Path
+) -> None:
+    log_in(screen, topology, "op")
+    hand = hand_of(screen)
+    screen.open("/recommendations/")
+    with hand.walk("see why a list is as it is"):
+        hand.open("Products", shows="Find a product")
+        hand.type("How words", "theme3")
+        hand.send("Search", shows="theme3 kind3")
+        hand.open("theme3 kind3", shows="The largest part of its score comes from")
+    with hand.walk("compare two versions"):
+        hand.choose("Beside", "2:")
+        hand.open("Show", shows="Version 2, eclare")
+    with hand.walk("block a pair"):
+        hand.unfold("Parts and source")
+        hand.open("Block", shows="The related product")
+        hand.type("Reason", "sold out")
+        hand.send("Block this pair", shows="Done: readers see")
+    screen.open("/recommendations/")
+    with hand.walk("roll back"):
+        hand.open("Roll back", shows="a list now")
+        hand.type("Reason", "odd titles")
+        hand.send("Roll back", shows="Done: version 2")
+    Path(os.environ.get("SCREENSHOTS", tmp_path), f"{hand_of.__name__}.json").write_text(json.dumps(hand.counted()))
+    newest = "select action, product_id, related_product_id, actor, reason from pair_rule order by rule_id desc limit 1"
+    ((action, *pair, actor, reason),) = rows_of(past_night, newest)
+    assert (action, actor, reason) == ("block", "op", "sold out")
+    move = rows_of(past_night, "select action, night, actor, reason from live_history order by change_id desc limit 1")
+    assert move == [("rollback", PAST, "op", "odd titles")]
+    set_pair_rule(past_night, PairRule(*pair, "none", "it is there again"), "op")
+    approve(past_night, 1, "the titles are right", "op")
