@@ -21,6 +21,7 @@ from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
 from tasks.ingest.kinds import PARQUET
 from tasks.ingest.log_format import LogFormat
+from tasks.ingest.order_level import with_order_level
 from tasks.ingest.parsed_file import LINE, REST
 from tasks.ingest.times import DELIVERED, TIME_TEXT, UTC_CLOCKS, LocalTime, with_times
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
@@ -132,6 +133,7 @@ def empty_day(day: date, why: str) -> BadInput:
 def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.Table:
     """Every row of the log: our columns as text (blank: null), event_time as UTC, the other columns as one text.
 
+    What a row leaves blank of LOG_FORMAT's order_level is that of its order (`with_order_level`).
     Columns: event_time (null where it cannot be read), time_text as it was written, the others of COLUMNS and
     LIST_COLUMNS, rest, file_number, row_number (each row's own, from 1) and line (where the row is in its file: several
     rows have one where they are items of one record).
@@ -146,7 +148,8 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
         for files in alike.values()
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
-    return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    return with_order_level(rows, log_format.order_level)
 
 
 def _read(files: Sequence[FetchedFile], day: date, log_format: LogFormat, scratch: Path, settings: Settings) -> RawLog:

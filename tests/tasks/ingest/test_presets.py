@@ -114,8 +114,9 @@ LOGS: dict[str, tuple[str, str, list[tuple[datetime, str, str | None]]]] = {
             ["#1001", "a@b.example", "paid", "2017-06-30 12:00:10 +0200", "2017-06-30 12:00:00 +0200", 1,
              "Enamel mug - Blue", 9.5, "M-1", "leave it\nat the door"],
             ["#1001", "a@b.example", "", "", "2017-06-30 12:00:00 +0200", 2, "Soup bowl", 7, "B-2", ""],
+            ["#1001", "", "", "", "", 1, "Milk jug", 7, "J-3", ""],
         ),
-        [(FIRST, "B-2", None), (FIRST, "M-1", None)],
+        [(FIRST, "B-2", None), (FIRST, "J-3", None), (FIRST, "M-1", None)],
     ),
     "segment": (
         "segment.jsonl",
