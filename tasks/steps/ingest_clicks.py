@@ -153,8 +153,9 @@ def _unlisted(engine: BaseBackend, read: ReadLog, target: _Target) -> tuple[int,
     ]
     with target.storage.open(catalogue) as listed:
         products = read_parquet(engine, [listed / "products.parquet"])
-        unlisted = count_unlisted(read_parquet(engine, files), products)
-        if not may_be_a_whole_file(unlisted, read.raw, target.settings):
+        clicks = read_parquet(engine, files)
+        unlisted = count_unlisted(clicks, products)
+        if not may_be_a_whole_file(unlisted, count_rows(clicks), read.raw, target.settings):
             return unlisted, []
         return unlisted, files_of_other_ids(read, products, target.settings)
 

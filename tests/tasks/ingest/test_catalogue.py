@@ -138,8 +138,9 @@ def test_a_catalogue_that_cannot_be_used(tmp_path: Path, content: bytes, message
 def test_a_file_that_is_not_what_its_suffix_says(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"c\.parquet does not read as \.parquet"):
         read(at(tmp_path, "c.parquet", CSV))
-    with pytest.raises(BadInput, match=r"c\.xlsx has no known suffix: accepted are \.parquet, \.csv"):
-        read(at(tmp_path, "c.xlsx", b"PK"))
+    with pytest.raises(BadInput, match=r"c\.xlsx has no known suffix: accepted are \.parquet, .*this is a spreadsheet"):
+        read(at(tmp_path, "c.xlsx", b"PK\x03\x04"))
+    assert len(read(at(tmp_path, "pk", as_csv("1,Tea,7", header="PK,title,product_id"))).products)
 
 
 def test_a_catalogue_that_is_not_there(tmp_path: Path) -> None:
