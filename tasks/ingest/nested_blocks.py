@@ -15,7 +15,6 @@ from tasks.ingest.parsed_file import MAX_CHARACTERS, REST, Numbers, Rows
 Keys: TypeAlias = tuple[str, ...]
 Fields: TypeAlias = Mapping[str, pa.DataType]
 Columns: TypeAlias = Mapping[str, pa.Array]
-NOTHING = pa.scalar(None, pa.string())
 
 
 class ByRecordError(Exception):
@@ -87,7 +86,7 @@ class NestedBlocks:
         texts = {name: texts_of(columns[name], is_top=True) for name in self._others if name != self._items}
         if self._items in self._others:  # a list without items is a value as any other
             is_empty = pc.and_(columns[self._items].is_valid(), pa.array(sizes == 0))
-            texts[str(self._items)] = pc.if_else(is_empty, "[]", NOTHING)
+            texts[str(self._items)] = pc.if_else(is_empty, "[]", None)
         shared = _named(dict(sorted(texts.items())), len(sizes))
         is_long = (sizes > 1) & (_lengths(shared) > MAX_SHARED)
         return _changed(shared, is_long, shortened) if is_long.any() else shared
@@ -217,6 +216,8 @@ def texts_of(column: pa.Array, *, is_top: bool = False) -> pa.Array:
         return column.cast(pa.string())
     if any(is_so(dtype) for is_so in (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)):
         return column.cast(pa.string())
+    if pa.types.is_list(dtype) and not len(column.flatten()):  # as GA4's item_params almost always
+        return pc.if_else(column.is_valid(), "[]", None)
     if not _is_single(dtype) or _is_text(dtype):
         return pa.array([*map(as_text, values_of(column))], pa.string())
     different = column.dictionary_encode()
@@ -253,7 +254,7 @@ def _value(scalar: pa.Scalar) -> Any:
 
 def _without_blank(texts: pa.Array) -> pa.Array:
     is_blank = pc.or_(pc.equal(texts, ""), pc.utf8_is_space(texts))
-    return pc.if_else(is_blank, NOTHING, texts)
+    return pc.if_else(is_blank, None, texts)
 
 
 def _lengths(texts: pa.Array) -> Numbers:
@@ -265,7 +266,7 @@ def _lengths(texts: pa.Array) -> Numbers:
 def _named(texts: Mapping[str, pa.Array], rows: int) -> pa.Array:
     """Columns as name=value in one text; those without a value are left out."""
     named = [
-        pc.if_else(pc.equal(column, ""), NOTHING, pc.binary_join_element_wise(f"{name}=", column, ""))
+        pc.if_else(pc.equal(column, ""), None, pc.binary_join_element_wise(f"{name}=", column, ""))
         for name, column in texts.items()
     ]
     return _joined(named) if named else pa.nulls(rows, pa.string())
@@ -275,7 +276,7 @@ def _joined(texts: Sequence[pa.Array]) -> pa.Array:
     """Texts with a semicolon between those that are there."""
     parts = [pc.fill_null(pc.binary_join_element_wise("; ", text, ""), "") for text in texts]
     joined = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*parts, ""), len("; "))  # to skip nulls loses rows
-    return pc.if_else(pc.equal(joined, ""), NOTHING, joined)
+    return pc.if_else(pc.equal(joined, ""), None, joined)
 
 
 def _changed(texts: pa.Array, which: npt.NDArray[np.bool_], change: Callable[[str], str]) -> pa.Array:
