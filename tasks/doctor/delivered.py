@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from tasks.doctor.peek import open_text
 from tasks.errors import BadInput
 from tasks.ingest.input_files import is_left_out
+from tasks.ingest.kinds import PARQUET_MAGIC, open_unpacked, packing_of
 
 PACKED = 6  # how many times larger compressed text is once unpacked, more or less
 DATED = re.compile(r"^date=(\d{4}-\d{2}-\d{2})$")
@@ -147,9 +147,9 @@ def cut(file: Path, most_bytes: int, scratch: Path) -> Path:
     """The beginning of a file as a file of its own: whole lines, or whole row groups; an array of JSON stays whole."""
     with file.open("rb") as opened:
         magic = opened.read(8)
-    if magic.startswith(b"PAR1"):
+    if magic.startswith(PARQUET_MAGIC):
         return _cut_parquet(file, most_bytes // PACKED, scratch / file.name)
-    with open_text(file, magic) as content:
+    with open_unpacked(file, packing_of(magic)) as content:
         first = content.read(1 << 16)
         if first.lstrip()[:1] == b"[":
             return file

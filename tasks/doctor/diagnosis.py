@@ -2,17 +2,16 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 from tqdm import tqdm
 
-from tasks.doctor.delivered import Delivered, Sample, delivered, sample
+from tasks.doctor.delivered import Delivered, File, Sample, delivered, sample
 from tasks.doctor.facts import Facts, facts_of
 from tasks.doctor.forecast import Forecast, forecast
 from tasks.doctor.mapping import guess_catalogue, guess_log
@@ -22,11 +21,12 @@ from tasks.doctor.titles import Writing, writing_of
 from tasks.doctor.trial import Trial, clicks_of, try_days, try_export
 from tasks.errors import BadInput, TaskError
 from tasks.ingest.by_day import lend
-from tasks.ingest.catalogue import Catalogue, Delivery, read_catalogue
+from tasks.ingest.catalogue import Catalogue, delivery_of, read_catalogue, today
 from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.catalogue_of_log import catalogue_of_log
 from tasks.ingest.engine import duckdb_engine
 from tasks.ingest.log_format import LogFormat
+from tasks.night import OLDEST
 from tasks.settings import Settings
 
 PEEKED_FILES = 5
@@ -93,29 +93,36 @@ def diagnose(log: Path, catalogue: Path | None, settings: Settings, most_mib: in
     """Look at a log, and a catalogue beside it, without writing anything; needs no database.
 
     most_mib, most_days: how much of a large log is looked at, its newest days. Raises BadInput, naming the file, for a
-    path without files and for files that hold neither text nor Parquet.
+    log without files and for files that hold neither text nor Parquet, and what `delivery_of` raises.
     """
+    settings = settings.model_copy(update={"catalogue_url": str(catalogue)}) if catalogue else settings
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "log").mkdir()
-        (folder / "catalogue").mkdir()
-        found = _open(log, folder / "log", most_mib, most_days)
-        listed = _open(catalogue, folder / "catalogue", most_mib, 1) if catalogue else None
+        there = delivered(log)
+        found = _look(there, sample(there, most_mib << 20, most_days, folder / "log"))
+        listed = _look_at_catalogue(settings) if catalogue else None
         _propose(found, listed, settings)
         diagnosis = Diagnosis(settings, found, listed)
         if not listed:
             diagnosis.catalogue = _titles_of(found, settings)
-        _read_catalogue(diagnosis, folder)
         _try(diagnosis, folder)
+        _read_catalogue(diagnosis, folder)
+        _count(diagnosis, folder)
         return diagnosis
 
 
-def _open(path: Path, scratch: Path, most_mib: int, most_days: int) -> Source:
-    there = delivered(path)
-    looked_at = sample(there, most_mib << 20, most_days, scratch)
+def _look_at_catalogue(settings: Settings) -> Source:
+    """The whole newest delivery, whose ids are compared with those of the log."""
+    newest = delivery_of(today(), settings)
+    files = [File(Path(file), newest.delivered) for file in newest.files]
+    return _look(Delivered(Path(newest.root), files, []), Sample(files, whole=True, said=""))
+
+
+def _look(there: Delivered, looked_at: Sample) -> Source:
     files = [file.path for file in looked_at.files]
     spread = files[:: -(-len(files) // PEEKED_FILES)]
-    peeks = {file: _peek(file) for file in tqdm(spread, desc="looking", unit="file", disable=None)}
+    peeks = _peeks(tqdm(spread, desc="looking", unit="file", disable=None))
     first = next(iter(peeks.values()))
     different = [file.name for file, other in peeks.items() if set(other.columns) != set(first.columns)]
     for other in list(peeks.values())[1:]:
@@ -123,11 +130,17 @@ def _open(path: Path, scratch: Path, most_mib: int, most_days: int) -> Source:
     return Source(there, looked_at, first, Proposal(), different)
 
 
-def _peek(file: Path) -> Peek:
-    try:
-        return peek(file)
-    except BadInput as refusal:
-        raise BadInput(f"{file} {refusal}") from refusal
+def _peeks(files: Iterable[Path]) -> dict[Path, Peek]:
+    """What those files look like that hold rows, one of them at least; of the others the ingest tells."""
+    found, refusals = dict[Path, Peek](), list[BadInput]()
+    for file in files:
+        try:
+            found[file] = peek(file)
+        except BadInput as refusal:
+            refusals.append(BadInput(f"{file} {refusal}"))
+    if not found:
+        raise refusals[0]
+    return found
 
 
 def _join(found: Peek, other: Peek) -> None:
@@ -174,18 +187,20 @@ def _titles_of(log: Source, settings: Settings) -> Source | None:
 
 
 def _read_catalogue(diagnosis: Diagnosis, scratch: Path) -> None:
+    """As `ingest_catalogue` reads it for the last day of the log."""
     source, settings = diagnosis.catalogue, diagnosis.settings
     if not source or source.proposal.lacks:
         return
     try:
-        file = source.sample.files[-1].path  # of dated deliveries the newest
         if diagnosis.titles_from_log:
-            file = _titles(source, scratch, settings)
+            ours = {"catalogue_url": str(_titles(source, scratch, settings)), "catalogue_format": None}
+            settings = settings.model_copy(update=ours)
         else:
             written = scratch / "catalogue_format.json"
             written.write_text(json.dumps(source.proposal.format))
             settings = settings.model_copy(update={"catalogue_format": written})
-        diagnosis.products = read_catalogue(Delivery(LocalFileSystem(), str(file), file.name, None), settings)
+        day = max((day for day in diagnosis.trial.days if OLDEST <= day <= today()), default=today())
+        diagnosis.products = read_catalogue(delivery_of(day, settings), settings)
     except TaskError as refusal:
         diagnosis.refusals["catalogue"] = str(refusal).replace(f"{scratch}/", "")
         return
@@ -209,7 +224,10 @@ def _try(diagnosis: Diagnosis, scratch: Path) -> None:
         diagnosis.trial = _trial(source, log_format, settings, scratch)
     except TaskError as refusal:
         diagnosis.refusals["log"] = str(refusal)
-        return
+
+
+def _count(diagnosis: Diagnosis, scratch: Path) -> None:
+    settings = diagnosis.settings
     with duckdb_engine(settings.memory_limit_gib) as engine:
         clicks = clicks_of(engine, diagnosis.trial)
         if clicks is None:

@@ -34,7 +34,7 @@ def examine(
             raise BadInput(f"{target} must not be there yet, and would be overwritten: remove it, or name another")
     with scratch():
         found = diagnose(log, catalogue, settings, sample_mib, days)
-        report = report_of(found, log, catalogue)
+        report = report_of(found, log, catalogue, targets)
     console = Console()
     print_report(report, console if console.is_terminal else Console(width=WIDTH))
     _write(report, targets, page)

@@ -1,7 +1,6 @@
 """What accepted clicks say of themselves: sessions, users, types, hours of the day, products beside the catalogue."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -161,10 +160,10 @@ def _as_number(text: str) -> str:
         return text.strip()
 
 
-FORMS: dict[str, Callable[[str], str]] = {  # what makes two ids one to people, the least first
+# What makes two ids one to people though not to `normal_id`, the least first.
+FORMS: dict[str, Callable[[str], str]] = {
     "blanks around": str.strip,
-    "Unicode's forms of one letter": lambda text: unicodedata.normalize("NFC", text.strip()),
-    "upper and lower case": lambda text: unicodedata.normalize("NFC", text.strip()).casefold(),
+    "upper and lower case": lambda text: text.strip().casefold(),
     "zeros in front": lambda text: text.strip().casefold().lstrip("0"),
     "a number written in another way": _as_number,
     "a prefix or a suffix": lambda text: max(re.split(r"[^0-9a-z]+", text.casefold()), key=len),

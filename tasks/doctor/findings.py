@@ -21,7 +21,10 @@ RULES = {  # what a rule of the ingest means, and what to do where it refuses ma
     "empty_session": ("rows have no session", "name the column of sessions, or that of users, in LOG_FORMAT"),
     "missing_product": ("rows have no product", "leave out what is about no product, or name its column"),
     "unfit_id": ("rows have an id that is too long or holds a zero byte", "see whether the right column is named"),
-    "missing_time": ("rows have no time", "fill it in from the row before, where an order's first row alone has it"),
+    "missing_time": (
+        "rows have no time",
+        'say "order_level": ["event_time"] in LOG_FORMAT where the first row of an order alone has it',
+    ),
     "unparsable_time": ("rows have a time that cannot be read", "say its time_unit or time_format in LOG_FORMAT"),
     "ambiguous_time": ("rows have a time that could be read in several ways", "say its time_format in LOG_FORMAT"),
     "too_late": ("rows are too old for their folder", "deliver them in their own day's folder, or raise LATENESS_DAYS"),
@@ -144,6 +147,11 @@ def _rows(found: Diagnosis) -> Iterator[Finding]:
         )
         more = ": more than MAX_QUARANTINED_SHARE, with all that is refused" if grave else ""
         yield Finding(level, f"{share(count, trial.rows)} {what}{more} [{rule}]", do, trial.examples.get(rule, ()))
+    if trial.from_order:
+        yield Finding(
+            "good to know",
+            f"{share(trial.from_order, trial.rows)} rows have from the first row of their order what they leave blank",
+        )
     nameless = [value for value, kind in found.log.proposal.types.items() if kind is None and value not in LIST_EVENTS]
     if nameless:
         yield Finding(

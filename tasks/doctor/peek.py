@@ -2,14 +2,13 @@
 
 import codecs
 import csv
-import gzip
 import json
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal, cast
 
 import charset_normalizer
 import pyarrow as pa
@@ -17,23 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.errors import BadInput
+from tasks.ingest.csv_rows import DELIMITERS, preamble_of
+from tasks.ingest.kinds import BEGINNING, PARQUET_MAGIC, encoding_by_mark, no_rows_in, open_unpacked, packing_of
 
 PEEKED_BYTES, PEEKED_ROWS = 1 << 20, 5_000
-DELIMITERS = ",;\t|"
 Kind = Literal["parquet", "csv", "json lines", "json array"]
-MAGIC = {  # formats that look like something else is meant
-    b"PK\x03\x04": "a spreadsheet or a zip archive: save it as CSV, or unpack it",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet of an older kind: save it as CSV",
-    b"Obj\x01": "Avro: export it as Parquet or JSON lines",
-    b"ORC": "ORC: export it as Parquet",
-    b"BZh": "packed by bzip2: pack it by gzip or zstd",
-    b"\xfd7zXZ": "packed by xz: pack it by gzip or zstd",
-    b"\x1f\x9d": "packed by compress: pack it by gzip or zstd",
-}
 WESTERN = "cp1252"  # ISO 8859-1 and more
 ENCODINGS = [WESTERN, *(f"cp125{n}" for n in (0, 1, 3, 4, 5, 6, 7)), "cp850", "koi8_r"]
 ENCODINGS += ["cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
-BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass
@@ -90,14 +80,14 @@ def peek(file: Path) -> Peek:
     Raises BadInput, the rest of a sentence about the file, for what holds no rows as text or Parquet.
     """
     with file.open("rb") as opened:
-        magic = opened.read(8)
-    if magic.startswith(b"PAR1"):
+        beginning = opened.read(BEGINNING)
+    if beginning.startswith(PARQUET_MAGIC):
         return _parquet(file)
-    for beginning, what in MAGIC.items():
-        if magic.startswith(beginning):
-            raise BadInput(f"is {what}")
+    if what := no_rows_in(beginning):
+        raise BadInput(f"is {what}")
     try:
-        content = _beginning(file, magic)
+        with open_unpacked(file, packing_of(beginning)) as opened:
+            content = opened.read(PEEKED_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise BadInput(f"does not unpack: {error}; write the file again") from error
     if not content.strip():
@@ -109,25 +99,10 @@ def peek(file: Path) -> Peek:
     return found
 
 
-def open_text(file: Path, magic: bytes) -> BinaryIO:
-    """The content of a text file, unpacked as its first bytes ask for."""
-    if magic.startswith(b"\x1f\x8b"):
-        return cast(BinaryIO, gzip.open(file))
-    if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        return cast(BinaryIO, pa.input_stream(str(file), compression="zstd"))
-    return file.open("rb")
-
-
-def _beginning(file: Path, magic: bytes) -> bytes:
-    with open_text(file, magic) as opened:
-        return opened.read(PEEKED_BYTES)
-
-
 def encoding_of(content: bytes) -> tuple[str, str]:
     """The encoding of some text as Python names it, and why it is a guess; nothing where it is none."""
-    for mark, encoding in BOMS.items():
-        if content.startswith(mark):
-            return encoding, ""
+    if encoding := encoding_by_mark(content):
+        return encoding.removesuffix("-sig"), ""
     zeros = [content[first:1000:2].count(0) for first in (0, 1)]
     if sum(zeros) > 0.2 * len(content[:1000]):
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", "every other byte is zero"
@@ -163,10 +138,10 @@ def _text(text: str, *, is_whole: bool) -> Peek:
             found = Peek(cast(Kind, kind))
             _fill(found, records)
             return found
-    lines = text.splitlines(keepends=True)
-    if not is_whole:
-        lines = lines[:-1]
-    return _csv(lines)
+    content = (text if "\n" in text else text.replace("\r", "\n")).encode()
+    begin, sep = preamble_of(content)
+    lines = content[begin:].decode().splitlines(keepends=True)
+    return _csv(lines if is_whole else lines[:-1], sep)
 
 
 def _json_records(text: str) -> Iterator[Mapping[str, Any]]:
@@ -187,11 +162,8 @@ def _json_records(text: str) -> Iterator[Mapping[str, Any]]:
             yield record
 
 
-def _csv(lines: list[str]) -> Peek:
-    delimiter = ""
-    if lines and lines[0].lower().startswith("sep=") and len(lines[0].strip()) == 5:
-        delimiter, lines = lines[0].strip()[-1], lines[1:]
-    delimiter = delimiter or _delimiter_of(lines)
+def _csv(lines: list[str], sep: str | None) -> Peek:
+    delimiter = sep or _delimiter_of(lines)
     records = [record for record in _records(lines, delimiter) if any(map(str.strip, record))]
     if not records:
         raise BadInput("holds no row: deliver it again")

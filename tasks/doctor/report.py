@@ -1,7 +1,7 @@
 """A diagnosis as sections of tables, sentences and files, which the text and the page show alike."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -43,8 +43,11 @@ class Report:
     by_hour: Sequence[int] = ()
 
 
-def report_of(found: Diagnosis, log: Path, catalogue: Path | None) -> Report:
-    """The report of a diagnosis; log, catalogue: as they were named, for the commands to type."""
+def report_of(found: Diagnosis, log: Path, catalogue: Path | None, written: Mapping[str, Path] | None = None) -> Report:
+    """The report of a diagnosis; log, catalogue: as they were named, for the commands to type.
+
+    written: where its files are written, by setting; None: they are not.
+    """
     findings = findings_of(found)
     sections = [_there(found), _columns("The log's columns", found.log)]
     if found.catalogue and found.titles_from_log:
@@ -55,7 +58,7 @@ def report_of(found: Diagnosis, log: Path, catalogue: Path | None) -> Report:
     facts = found.facts
     return Report(
         _headline(found, findings), [section for section in sections if section.said or section.rows], findings,
-        formats(found), commands(found, log, catalogue),
+        formats(found), commands(found, log, catalogue, written),
         {str(day): count for day, count in facts.by_day.items()} if facts else {}, facts.by_hour if facts else (),
     )  # fmt: skip
 
@@ -193,15 +196,18 @@ def _night(found: Diagnosis) -> Section:
     return Section(f"What the night of {told.night} would have to go by", [], ["", ""], rows)
 
 
-def commands(found: Diagnosis, log: Path, catalogue: Path | None) -> list[str]:
-    """What to type next, in order; settings may stand in .env instead."""
+def commands(
+    found: Diagnosis, log: Path, catalogue: Path | None, written: Mapping[str, Path] | None = None
+) -> list[str]:
+    """What to type next, in order, with the files where they are written; settings may stand in .env instead."""
     said, days = formats(found), found.days
     typed: list[str] = []
-    if said:
+    if said and not written:
         beside = f" --catalogue {quote(str(catalogue))}" if catalogue else ""
         typed.append(f"python -m tasks doctor --log {quote(str(log))}{beside} --write log_format.json")
     given = {"LOG_FORMAT": found.settings.log_format, "CATALOGUE_FORMAT": found.settings.catalogue_format}
-    settings = {name: str(given[name] or file) for name, file in FILES.items() if name in said or given[name]}
+    files = FILES | {name: str(file) for name, file in (written or {}).items()}
+    settings = {name: str(given[name] or file) for name, file in files.items() if name in said or given[name]}
     settings |= {"CATALOGUE_URL": str(catalogue)} if catalogue else {}
     if found.log.delivered.is_dated:
         settings["CLICK_LOG_URL"] = str(log)

@@ -17,8 +17,10 @@ from tasks.ingest.erased import ErasedRows
 from tasks.ingest.folder_day import midnight
 from tasks.ingest.log_format import COLUMNS, LogFormat
 from tasks.ingest.made_sessions import files_without_sessions, with_sessions
+from tasks.ingest.order_level import count_from_order
 from tasks.ingest.reading import RawLog, open_log, open_rows
 from tasks.ingest.rules import UNREADABLE_LINE, Rule, excluded_rows, is_list_event, rules_of_a_row
+from tasks.ingest.shown_lists import click_without_page
 from tasks.ingest.times import TIME_TEXT
 from tasks.settings import Settings
 
@@ -41,7 +43,8 @@ class Trial:
 
     by_rule: rows that a rule excludes, duplicates among them; examples: of each rule, rows in words; made_sessions:
     files whose sessions are made of users and times; begins, ends: from UTC's midnight of each folder's day to its
-    first and its last row; clicks: the accepted ones, as Parquet.
+    first and its last row; clicks: the accepted ones, as Parquet; from_order: rows that have something from the first
+    row of their order.
     """
 
     days: dict[date, Day] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Trial:
     made_sessions: int = 0
     clicks: list[Path] = field(default_factory=list)
     has_days_in_sessions: bool = False
+    from_order: int = 0
 
     @property
     def rows(self) -> int:
@@ -113,11 +117,12 @@ class _Span:
     settings: Settings
 
     def rules(self, rows: ibis.Table) -> list[Rule]:
-        """The rules that refuse a row by itself."""
-        if self.first == self.last:
-            return rules_of_a_row(rows, self.last, NOBODY, self.settings)
-        whole = {"lateness_days": (self.last - self.first).days, "log_time_zone": "UTC"}
-        return rules_of_a_row(rows, self.last, NOBODY, self.settings.model_copy(update=whole))
+        """The rules that refuse a row by itself, but for those that ask the database."""
+        settings = self.settings
+        if self.first < self.last:
+            whole = {"lateness_days": (self.last - self.first).days, "log_time_zone": "UTC"}
+            settings = settings.model_copy(update=whole)
+        return [*rules_of_a_row(rows, self.last, NOBODY, settings), click_without_page(rows)]
 
 
 def _take(rows: ibis.Table | None, log: RawLog, span: _Span, trial: Trial, folder: Path) -> None:
@@ -139,6 +144,7 @@ def _take(rows: ibis.Table | None, log: RawLog, span: _Span, trial: Trial, folde
     if span.first == span.last:
         trial.of_other_days += int(excluded.filter(excluded.rule.isnull()).count().to_pyarrow().as_py())
     good = rows.anti_join(refused, [FILE, ROW])
+    trial.from_order += count_from_order(good)
     if write_parts(good.filter(~is_list_event(good)).select(COLUMNS), folder):
         trial.clicks += sorted(folder.glob("*.parquet"))
     by_day = good.group_by(day=good.event_time.date())

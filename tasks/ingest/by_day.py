@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from tasks.errors import BadInput
 from tasks.ingest.engine import duckdb_engine, materialise
 from tasks.ingest.log_format import COLUMNS, LIST_COLUMNS, LogFormat
+from tasks.ingest.order_level import count_from_order
 from tasks.ingest.parsed_file import REST
 from tasks.ingest.reading import RawLog, open_log, open_rows
 from tasks.ingest.times import TIME_TEXT
@@ -31,12 +32,14 @@ EXAMPLES = 3
 class Divided:
     """What became of an export: rows of each day, rows whose time cannot be read, and lines that are no rows.
 
-    Rows without a readable time lie in the last day's folder, whose ingest puts them into quarantine.
+    from_order: rows that were given something of their order's first. Rows without a readable time lie in the last
+    day's folder, whose ingest puts them into quarantine.
     """
 
     rows_of_day: dict[date, int]
     timeless: int
     unreadable: int
+    from_order: int = 0
 
     @property
     def rows(self) -> int:
@@ -58,11 +61,11 @@ def divide_by_day(files: Sequence[Path], to: Path, log_format: LogFormat, settin
             days, timeless = _write_days(rows, log_format, Path(temporary, "days"))
             if not days:
                 raise no_time(log, rows)
-            unreadable = _write_unreadable(log, to)
+            unreadable, from_order = _write_unreadable(log, to), count_from_order(rows)
         _remove_former(to, name)
         for day in days:
             _put(Path(temporary, "days", f"date={day}"), to / f"date={day}", name)
-    return Divided(days, timeless, unreadable)
+    return Divided(days, timeless, unreadable, from_order)
 
 
 def no_time(log: RawLog, rows: ibis.Table) -> BadInput:

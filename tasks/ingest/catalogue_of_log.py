@@ -14,7 +14,7 @@ from tasks.errors import BadInput
 from tasks.ingest.catalogue import most_characters
 from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.conversion import readable
-from tasks.ingest.engine import FILE, ROW, duckdb_engine, open_parquet
+from tasks.ingest.engine import FILE, ROW, duckdb_engine, open_parquet, place_of
 from tasks.ingest.input_files import Bounds
 from tasks.ingest.kinds import kind_of
 from tasks.settings import Settings
@@ -44,7 +44,7 @@ def catalogue_of_log(files: Sequence[Path], file_format: CatalogueFormat, settin
 
 def _products(rows: ibis.Table) -> ibis.Table:
     named = rows.filter(rows.product_id.notnull() & rows.title.notnull() & rows.title.lower().notin(NO_TITLES))
-    place = named[FILE].cast("int64") * (1 << 40) + named[ROW]
+    place = place_of(named)
     titles = named.group_by("product_id", "title").agg(rows=named.count(), place=place.max())
     title = titles.title.first(order_by=[ibis.desc(titles["rows"]), ibis.desc(titles.place)])
     others = {name: named[name].last(order_by=place) for name in TEXTS if name not in ("product_id", "title")}

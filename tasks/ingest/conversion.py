@@ -7,12 +7,13 @@ from typing import NamedTuple
 import ibis
 import pyarrow.parquet as pq
 
+from tasks.ingest.engine import ROW
 from tasks.ingest.file_format import FileFormat
 from tasks.ingest.ids import as_id, is_id
 from tasks.ingest.input_files import MAX_TEXT_BYTES, Bounds, actual_names, as_text, check_parquet
 from tasks.ingest.kinds import PARQUET, Kind
 from tasks.ingest.parquet_rows import must_be_converted, parquet_to_rows
-from tasks.ingest.parsed_file import ParsedFile
+from tasks.ingest.parsed_file import LINE, ParsedFile
 from tasks.ingest.text_files import text_to_parquet
 from tasks.ingest.typed_times import is_int96, within_limits
 from tasks.ingest.unreadable import UnreadableLines
@@ -37,6 +38,10 @@ class Readable(NamedTuple):
         """Our name -> its column, of those that it has."""
         names = pq.read_schema(self.parquet).names
         return {name: name for name in file_format.sources} if self.is_converted else actual_names(file_format, names)
+
+    def lines(self, rows: ibis.Table) -> ibis.Value:
+        """Where each row is in the delivered file: in text its line, of which items of one record share one."""
+        return rows[LINE] if self.is_converted else rows[ROW]
 
     def texts(
         self, rows: ibis.Table, file_format: FileFormat, names: Iterable[str], size: int = MAX_TEXT_BYTES

@@ -69,10 +69,9 @@ class CsvRows(BlockRows):
 
     def _begin(self, block: Block, *, is_last: bool) -> Block | None:
         """Read what stands before the rows; what follows it, None where that is not in this block."""
-        block = _without(BLANK, block)
-        if sep := SEP.match(block.content):
-            self.sep = sep[1].decode()
-            block = _without(BLANK, _without(SEP, block))
+        place, sep = preamble_of(block.content)
+        self.sep = sep or self.sep
+        block = Block(block.content[place:], block.first + block.content.count(b"\n", 0, place))
         if not block.content:
             return None
         self._check_nothing_before_header(block.first)
@@ -173,11 +172,15 @@ class CsvRows(BlockRows):
         yield self.batch.take()
 
 
-def _without(pattern: re.Pattern[bytes], block: Block) -> Block:
-    """A block without what matches at its beginning."""
-    found = pattern.match(block.content)
-    end = found.end() if found else 0
-    return Block(block.content[end:], block.first + block.content.count(b"\n", 0, end))
+def preamble_of(content: bytes) -> tuple[int, str | None]:
+    """Where the header of a CSV begins, behind marks, blank lines and a line sep=, and the delimiter that this says."""
+    place = _after_blank(content, 0)
+    sep = SEP.match(content, place)
+    return (_after_blank(content, sep.end()), sep[1].decode()) if sep else (place, None)
+
+
+def _after_blank(content: bytes, place: int) -> int:
+    return BLANK.match(content, place).end()  # type: ignore[union-attr]
 
 
 def _unreadable_header(line: int, why: str) -> BadInput:

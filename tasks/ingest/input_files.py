@@ -1,6 +1,5 @@
 """Delivered files: where they lie, which formats are accepted, and their columns read as text."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -94,20 +93,6 @@ def _is_below(path: str, root: str) -> bool:
     """Whether the names say so."""
     pure = PurePosixPath(path)
     return pure.is_relative_to(root) and ".." not in pure.relative_to(root).parts
-
-
-@contextmanager
-def local_copies(files: AbstractFileSystem, paths: Sequence[str]) -> Iterator[list[Path]]:
-    """Local paths of files: their own where they are local, else copies that go afterwards."""
-    if "file" in files.protocol:
-        yield [Path(path) for path in paths]
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copies = [Path(folder, *PurePosixPath(path).parts[-2:]) for path in paths]
-        for path, copy in zip(paths, copies, strict=True):
-            copy.parent.mkdir(exist_ok=True)
-            files.get_file(path, str(copy))
-        yield copies
 
 
 @contextmanager

@@ -16,6 +16,7 @@ COLUMNS = ("event_time", "session_id", "product_id", "event_id", "user_id", "eve
 EVENT_TYPES = ("view", "add_to_cart", "purchase")  # weakest first
 LIST_EVENTS = ("recommendation_view", "recommendation_click")  # they count for no pair: what is opened has a view
 LIST_COLUMNS = ("list_version_id", "list_channel")  # of these events alone
+ORDER_LEVEL = ("event_time", "user_id", "event_type")  # what may be one of all lines of an order
 ALL_OTHERS = "*"  # as an event type of the log
 OTHER = "(other) "  # before the event types that LOG_FORMAT says are of no interest
 
@@ -28,6 +29,8 @@ class LogFormat(FileFormat):
     counts from 1970; time_format: it is written as strptime reads it; time_zone: where clocks showed a time that is
     written without an offset (None: UTC). Where a row becomes several by `items`, its event_id is the first one's, and
     the n-th has #n after it: an event that comes again is still found, and its items are no duplicates of one another.
+    order_level: which of ORDER_LEVEL only the first row of an order, a session_id within a file, may have: where a
+    further row leaves one blank, it has the first one's.
     Raises pydantic.ValidationError for an unknown column, event type or zone, a format that cannot be, or one log
     column under two of our names; a log without sessions may give its users for them.
     """
@@ -38,6 +41,7 @@ class LogFormat(FileFormat):
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     time_format: str | None = None
     time_zone: Zone | None = None
+    order_level: list[str] = Field([])
 
     @model_validator(mode="after")
     def _time_is_one_or_the_other(self) -> Self:
@@ -61,6 +65,17 @@ class LogFormat(FileFormat):
         of_others = {source for name, sources in others.items() if name != "user_id" for source in sources}
         if of_others & set(self.sources["session_id"]) or len(set(taken)) < len(taken):
             raise ValueError("a column of the log is under two of our names: give each a column of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _orders_are_sessions(self) -> Self:
+        if unknown := set(self.order_level) - set(ORDER_LEVEL):
+            raise ValueError(f"order_level must be among {', '.join(ORDER_LEVEL)}, got {', '.join(sorted(unknown))}")
+        if self.order_level and self.sessions_are_users:
+            raise ValueError(
+                "order_level needs orders under session_id, but those are called as users are: name their column, or "
+                'say "order_level": []'
+            )
         return self
 
     @property

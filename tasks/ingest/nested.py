@@ -63,7 +63,7 @@ class RowMaker:
             raise ValueError(f"{self._items} holds {len(items):,} items, more than {MAX_ITEMS:,}")
         shared = _rest(others, self._first_names)
         if shared and len(items) > 1 and len(shared) > MAX_SHARED:
-            shared = f"{shared[: MAX_SHARED // 2]}... MD5 {_md5(shared)}"
+            shared = shortened(shared)
         of_record = {name: value_at(record, name) for name, within in self._within_item.items() if within is None}
         for number, item in enumerate(items, 1):
             texts = [self._first(of_record, item, name) for name in self._sources]
@@ -160,8 +160,10 @@ def _without(record: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     return record
 
 
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(errors="replace"), usedforsecurity=False).hexdigest()
+def shortened(shared: str) -> str:
+    """A text that many items repeat, by its beginning and its MD5."""
+    md5 = hashlib.md5(shared.encode(errors="replace"), usedforsecurity=False).hexdigest()
+    return f"{shared[: MAX_SHARED // 2]}... MD5 {md5}"
 
 
 def _of_type(value: object) -> str | None:
@@ -192,11 +194,12 @@ def _of_bytes(value: bytes) -> str:
 
 def _rest(record: Mapping[str, Any], ours: set[str]) -> str | None:
     """All other columns as name=value, those without a value left out."""
-    others = [(name, _as_text(record[name])) for name in sorted(record.keys() - ours)]
+    others = [(name, as_text(record[name])) for name in sorted(record.keys() - ours)]
     return "; ".join([f"{name}={text}" for name, text in others if text]) or None
 
 
-def _as_text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
+    """Any value as text, nested ones as JSON; raises ValueError for bytes that are none."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, default=str) if isinstance(value, (dict, list)) else _of_type(value)

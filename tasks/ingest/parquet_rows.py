@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.ingest.file_format import FileFormat
 from tasks.ingest.input_files import Bounds, actual_names, as_asked, reading_as
+from tasks.ingest.nested import MAX_ITEMS
+from tasks.ingest.nested_blocks import ByRecordError, Columns, NestedBlocks, values_of
 from tasks.ingest.parsed_file import ParsedFile, RowBatch, Rows, write_rows
 from tasks.ingest.unreadable import UnreadableLines
 
 ROWS_AT_ONCE = 256  # each may hold a long text
+BLOCKS_TOGETHER, BLOCK_BYTES = 32, 4 << 20
 RESERVED = {"filename", "file_row_number", "file_number", "row_number", "_metadata"}  # what engines call their own
 
 
@@ -51,35 +53,79 @@ def parquet_to_rows(file: Path, file_format: FileFormat, target: Path, bounds: B
 
 
 def _rows(file: Path, called: dict[str, str], parsed: ParsedFile, bounds: Bounds) -> Iterator[Rows]:
-    made, first = RowBatch(parsed), 1
+    """Block by block where types say what lies under each name, else record by record."""
     content = pq.ParquetFile(file)
     wanted = {theirs for theirs, name in called.items() if name in parsed.wanted}
-    names = [field.name for field in content.schema_arrow if field.name in wanted or is_plain(field.type)]
-    for batch in content.iter_batches(ROWS_AT_ONCE, columns=names):
+    fields = [field for field in content.schema_arrow if field.name in wanted or is_plain(field.type)]
+    names = [field.name for field in fields]
+    batches = content.iter_batches(ROWS_AT_ONCE, columns=names)  # and, of a name with a dot, what lies under it
+    columns = ({called[name]: _decoded(batch[name]) for name in names} for batch in batches)
+    if parsed.file_format.is_plain:
+        return by_record(columns, parsed, bounds)
+    try:
+        blocks = NestedBlocks({called[field.name]: _decoded_type(field.type) for field in fields}, parsed.file_format)
+    except ByRecordError:
+        return by_record(columns, parsed, bounds)
+    return _by_block(columns, blocks, parsed, bounds)
+
+
+def by_record(columns: Iterator[Columns], parsed: ParsedFile, bounds: Bounds, first: int = 1) -> Iterator[Rows]:
+    """The rows of blocks of columns, made of one record after the other; first: the line of the first."""
+    made = RowBatch(parsed)
+    for block in columns:
         bounds.check_rows(parsed.lines)
-        columns = {called[name]: _values(batch[name]) for name in batch.schema.names}
-        for line, values in enumerate(zip(*columns.values(), strict=True), first):
-            made.add(line, dict(zip(columns, values, strict=True)))
+        values = {name: values_of(column, is_top=True) for name, column in block.items()}
+        line = first - 1
+        for line, record in enumerate(zip(*values.values(), strict=True), first):
+            made.add(line, dict(zip(values, record, strict=True)))
             if made.is_full:
                 yield made.take()
         yield made.take()
-        first += len(batch)
+        first = line + 1
 
 
-def _values(column: pa.Array) -> list[Any]:
-    """The values of a column; times as text, as Python's end with the year 9999."""
-    if pa.types.is_decimal(column.type):  # as as_text has them
-        return pc.replace_substring_regex(pc.cast(column, pa.string()), r"\.0+$", "").to_pylist()  # type: ignore[no-any-return]
-    if pa.types.is_temporal(column.type):
-        return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]
-    try:
-        return column.to_pylist()  # type: ignore[no-any-return]
-    except (ValueError, OverflowError):
-        return [_value(scalar) for scalar in column]
+def _by_block(columns: Iterator[Columns], blocks: NestedBlocks, parsed: ParsedFile, bounds: Bounds) -> Iterator[Rows]:
+    """The same, made of whole columns; a record of too many items is left to say so by itself."""
+    first = 1
+    for block in _together(columns):
+        bounds.check_rows(parsed.lines)
+        sizes = blocks.sizes(block)
+        lines = first + np.arange(len(sizes))
+        for place in np.flatnonzero(sizes > MAX_ITEMS).tolist():
+            alone = {name: column.slice(place, 1) for name, column in block.items()}
+            yield from by_record(iter([alone]), parsed, bounds, first + place)
+        fits = sizes <= MAX_ITEMS
+        yield from blocks.rows_of({name: column.filter(pa.array(fits)) for name, column in block.items()}, lines[fits])
+        first += len(sizes)
 
 
-def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError):
-        return None
+def _together(columns: Iterator[Columns]) -> Iterator[Columns]:
+    """Blocks of about BLOCK_BYTES, of small ones together or parts of large ones; a record stays whole."""
+    held, size = list[Columns](), 0
+    for block in columns:
+        held.append(block)
+        size += sum(column.nbytes for column in block.values())
+        if len(held) == BLOCKS_TOGETHER or size > BLOCK_BYTES:
+            yield from _cut(_concatenated(held), size)
+            held, size = [], 0
+    if held:
+        yield from _cut(_concatenated(held), size)
+
+
+def _cut(block: Columns, size: int) -> Iterator[Columns]:
+    rows = len(next(iter(block.values())))
+    step = max(rows * BLOCK_BYTES // max(size, BLOCK_BYTES), 1)
+    for start in range(0, rows, step):
+        yield {name: column.slice(start, step) for name, column in block.items()}
+
+
+def _concatenated(blocks: list[Columns]) -> Columns:
+    return {name: pa.concat_arrays([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _decoded_type(dtype: pa.DataType) -> pa.DataType:
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype

@@ -6,40 +6,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec import AbstractFileSystem
 from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
-from tasks.ingest.conversion import Readable, readable
+from tasks.ingest.conversion import Readable
 from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
+from tasks.ingest.fetched import FetchedFile, fetch, read_each, watched
 from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
-from tasks.ingest.kinds import PARQUET, Kind, kind_of
+from tasks.ingest.kinds import PARQUET
 from tasks.ingest.log_format import LogFormat
+from tasks.ingest.order_level import with_order_level
 from tasks.ingest.parsed_file import LINE, REST
 from tasks.ingest.times import DELIVERED, TIME_TEXT, UTC_CLOCKS, LocalTime, with_times
 from tasks.ingest.unreadable import Unreadable, UnreadableLines
 from tasks.settings import Settings
-from tasks.stores.artefacts import dated_folders, hash_file
+from tasks.stores.artefacts import dated_folders
 from tasks.stores.filesystems import open_filesystem
 
 FEW = 16  # columns beside ours that may each hold MAX_TEXT_BYTES; of more, each may hold less
-
-
-@dataclass(frozen=True)
-class LogFile:
-    """One delivered file: its name below the day's folder, the state it was found in, and where it lies here."""
-
-    name: str
-    path: str
-    state: tuple[object, ...]
-    local: Path
-    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -51,7 +41,7 @@ class RawLog:
     """
 
     days: tuple[date, date]
-    files: Sequence[LogFile]
+    files: Sequence[FetchedFile]
     readable: dict[int, Readable]
     unreadable_of: dict[int, UnreadableLines]
 
@@ -73,10 +63,7 @@ class RawLog:
 
     def described(self) -> list[dict[str, object]]:
         """Name, bytes and SHA-256 of each file."""
-        return [
-            {"name": file.name, "bytes": file.local.stat().st_size, "sha256": hash_file(file.local)}
-            for file in self.files
-        ]
+        return [{"name": file.name, "bytes": file.local.stat().st_size, "sha256": file.hash} for file in self.files]
 
 
 def delivered_days(settings: Settings) -> list[date]:
@@ -105,27 +92,17 @@ def open_log(day: date, log_format: LogFormat, settings: Settings) -> Iterator[R
         )
     check_inside(source, folder, root)
     with tempfile.TemporaryDirectory() as scratch:
-        files = _fetch(source, folder, Path(scratch))
+        files = fetch(source, delivered_files(source, folder, folder, DEPTH), folder, Path(scratch))
         if not files:
             raise empty_day(day, f"{folder} holds no file")
         try:
-            yield _read(files, day, log_format, Path(scratch), settings)
+            with watched(source, files, f"date={day}/"):
+                yield _read(files, day, log_format, Path(scratch), settings)
         except BadInput as refusal:
-            _check_unchanged(source, files, day)
             raise _name_delivered_file(refusal, files, day) from refusal
-        _check_unchanged(source, files, day)
 
 
-def _check_unchanged(source: AbstractFileSystem, files: Sequence[LogFile], day: date) -> None:
-    for file in files:
-        if _state(source, file.path) != file.state:
-            raise NotReady(
-                f"date={day}/{file.name} must stay as it is while it is read, but it changed: "
-                "wait until it is complete, then run ingest_clicks again"
-            )
-
-
-def _name_delivered_file(refusal: BadInput, files: Sequence[LogFile], day: date) -> BadInput:
+def _name_delivered_file(refusal: BadInput, files: Sequence[FetchedFile], day: date) -> BadInput:
     """The refusal of an engine, which names 00003.parquet or no file, with the name of the delivered file."""
     if not str(refusal).startswith(ENGINE_REFUSAL):
         return refusal
@@ -135,7 +112,7 @@ def _name_delivered_file(refusal: BadInput, files: Sequence[LogFile], day: date)
     return BadInput(f"{name} does not read as .parquet: {refusal}; write the file again")
 
 
-def _is_corrupt(file: LogFile) -> bool:
+def _is_corrupt(file: FetchedFile) -> bool:
     if file.kind.form != PARQUET:
         return False
     texts = [field.name for field in pq.read_schema(file.local) if pa.types.is_string(field.type)]
@@ -156,6 +133,7 @@ def empty_day(day: date, why: str) -> BadInput:
 def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.Table:
     """Every row of the log: our columns as text (blank: null), event_time as UTC, the other columns as one text.
 
+    What a row leaves blank of LOG_FORMAT's order_level is that of its order (`with_order_level`).
     Columns: event_time (null where it cannot be read), time_text as it was written, the others of COLUMNS and
     LIST_COLUMNS, rest, file_number, row_number (each row's own, from 1) and line (where the row is in its file: several
     rows have one where they are items of one record).
@@ -170,40 +148,13 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
         for files in alike.values()
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
-    return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    return with_order_level(rows, log_format.order_level)
 
 
-def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
-    """Every file of the folder under a name of our own, so that no name can be a pattern or lead anywhere."""
-    found: list[LogFile] = []
-    for path in delivered_files(source, folder, folder, DEPTH):
-        name, state = str(PurePosixPath(path).relative_to(folder)), _state(source, path)
-        local = scratch / f"{len(found):05d}.parquet"
-        if "file" in source.protocol:
-            local.symlink_to(Path(path).resolve())
-        else:
-            source.get_file(path, str(local))
-        found.append(LogFile(name, path, state, local, kind_of(local, name)))
-    return found
-
-
-def _state(source: AbstractFileSystem, path: str) -> tuple[object, ...]:
-    if "file" in source.protocol:
-        stat = Path(path).stat() if Path(path).exists() else None
-        return (stat.st_size, stat.st_mtime_ns, stat.st_ino) if stat else ()
-    info = source.info(path)
-    return tuple(str(info.get(key)) for key in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
-
-
-def _read(files: Sequence[LogFile], day: date, log_format: LogFormat, scratch: Path, settings: Settings) -> RawLog:
-    bounds, days = Bounds.of(settings), days_of_clicks(day, settings)
-    found: dict[int, Readable] = {}
-    converted = Path(tempfile.mkdtemp(dir=scratch))
-    for number, file in enumerate(files):
-        try:
-            found[number] = readable(file.local, file.kind, log_format, converted / file.local.name, bounds)
-        except BadInput as refusal:
-            raise BadInput(f"date={day}/{file.name} {refusal}") from refusal
+def _read(files: Sequence[FetchedFile], day: date, log_format: LogFormat, scratch: Path, settings: Settings) -> RawLog:
+    days = days_of_clicks(day, settings)
+    found = dict(enumerate(read_each(files, log_format, Bounds.of(settings), scratch, f"date={day}/")))
     unreadable = {number: file.unreadable for number, file in found.items() if file.unreadable}
     log = RawLog((days[0], days[-1]), files, {number: file for number, file in found.items() if file.rows}, unreadable)
     if not log.rows_read:
@@ -215,13 +166,10 @@ def _as_text(rows: ibis.Table, file: Readable, clocks: LocalTime, log_format: Lo
     names, text = file.columns(log_format), file.texts(rows, log_format, log_format.sources)
     if log_format.event_types:
         text["event_type"] = log_format.kind_of(text["event_type"])
-    if file.is_converted:
-        rest, line = rows[REST], rows[LINE]
-    else:
-        others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
-        rest, line = _rest(rows, others), rows[ROW]
+    others = [name for name in rows.columns if name not in {*names.values(), FILE, ROW}]
+    rest = rows[REST] if file.is_converted else _rest(rows, others)
     times = {TIME_TEXT: text.pop("event_time"), DELIVERED: rows[names["event_time"]]}
-    selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: line})
+    selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: file.lines(rows)})
     timed = with_times(selected, log_format, UTC_CLOCKS if file.is_utc else clocks)
     return timed.select(*log_format.sources, TIME_TEXT, REST, FILE, ROW, LINE)
 

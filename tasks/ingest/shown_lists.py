@@ -36,13 +36,17 @@ def known_lists(settings: Settings) -> KnownLists:
     return KnownLists(list(version_ids), list(channels))
 
 
+def click_without_page(rows: ibis.Table) -> Rule:
+    """The rule that refuses a click on a list without the product whose page it was on; it needs no database."""
+    return ((rows.event_type == CLICK) & rows.source_product_id.isnull()).fill_null(False), "missing_source_product"
+
+
 def rules_of_list_events(rows: ibis.Table, known: KnownLists) -> list[Rule]:
     """The rules that refuse an event of a shown list by itself, after those of every row."""
     version, channel = rows.list_version_id, rows.list_channel
-    lacks_page = (rows.event_type == CLICK) & rows.source_product_id.isnull()
     unknown_version = version.isnull() | version.notin(known.version_ids)
     return [
-        (lacks_page.fill_null(False), "missing_source_product"),
+        click_without_page(rows),
         (is_list_event(rows) & unknown_version, "unknown_version"),
         (is_list_event(rows) & channel.notin(known.channels).fill_null(False), "unknown_channel"),
     ]

@@ -1,7 +1,6 @@
 """CSV and JSON, however dirty: each record becomes a row of text or is kept as unreadable, with its line."""
 
 import codecs
-import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
 from tqdm import tqdm
 
 from tasks.errors import BadInput
@@ -17,18 +15,13 @@ from tasks.ingest.csv_rows import CsvRows
 from tasks.ingest.file_format import FileFormat
 from tasks.ingest.input_files import Bounds, check_columns, reading_as
 from tasks.ingest.json_rows import json_rows
-from tasks.ingest.kinds import CSV, LINES, Kind
+from tasks.ingest.kinds import CSV, LINES, Kind, encoding_by_mark, open_unpacked
 from tasks.ingest.lines import blocks_of
 from tasks.ingest.parsed_file import ParsedFile, Rows, write_rows
 from tasks.ingest.unreadable import UnreadableLines
 
 BLOCK_BYTES = 4 << 20
 HEAD_BYTES = 1 << 16
-# The longest first, as UTF-32 begins like UTF-16.
-MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
 UNDECODABLE = "tasks.undecodable"
 
 # What an encoding does not have becomes a byte that UTF-8 does not have: the line, and it alone, is then unreadable.
@@ -45,20 +38,12 @@ def text_to_parquet(file: Path, kind: Kind, file_format: FileFormat, target: Pat
     that cannot be read, for a file that lacks a required column and for one that exceeds a bound.
     """
     parsed = ParsedFile(file_format, UnreadableLines(target.with_suffix(".unreadable")))
-    with reading_as(kind.suffix, zlib.error, EOFError), closing(_open(file, kind)) as content:
+    with reading_as(kind.suffix, zlib.error, EOFError), closing(open_unpacked(file, kind.packing)) as content:
         write_rows(_rows(_chunks(content, parsed, bounds), kind, parsed), parsed, target)
     bounds.check_rows(parsed.lines)
     if parsed.rows or (parsed.columns and parsed.unreadable):
         check_columns(list(parsed.columns), file_format)
     return parsed
-
-
-def _open(file: Path, kind: Kind) -> BinaryIO:
-    if kind.packing == "gz":
-        return gzip.open(file)  # type: ignore[return-value]
-    if kind.packing == "zst":
-        return pa.input_stream(str(file), compression="zstd")  # type: ignore[no-any-return]
-    return file.open("rb")
 
 
 def _rows(chunks: Iterator[bytes], kind: Kind, parsed: ParsedFile) -> Iterator[Rows]:
@@ -71,7 +56,7 @@ def _chunks(content: BinaryIO, parsed: ParsedFile, bounds: Bounds) -> Iterator[b
     """The content as UTF-8 without the mark that may begin it, some mebibytes at a time."""
     head = content.read(HEAD_BYTES)
     declared = codecs.lookup(parsed.file_format.encoding).name
-    encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), declared)
+    encoding = encoding_by_mark(head) or declared
     if declared == "utf-8" and encoding.startswith(("utf-16", "utf-32")):
         raise BadInput(
             f"must be UTF-8, but line 1 begins like {encoding.upper()}: write the file again as UTF-8, or say "

@@ -28,10 +28,19 @@ def count_unlisted(clicks: ibis.Table, products: ibis.Table) -> int:
     return int(unlisted.clicks.sum().fill_null(0).to_pyarrow().as_py())
 
 
-def may_be_a_whole_file(unlisted: int, raw: RawLog, settings: Settings) -> bool:
-    """Whether so many clicks on products that are not listed could be almost all of a file of some size."""
-    is_enough = unlisted > settings.max_unlisted_share * FEW_CLICKS
-    return is_enough and any(file.rows >= FEW_CLICKS for file in raw.readable.values())
+def may_be_a_whole_file(unlisted: int, clicks: int, raw: RawLog, settings: Settings) -> bool:
+    """Whether so many clicks on products that are not listed could be almost all of a file of some size.
+
+    clicks: of all files. What the other rows are is not known: all of them may be of one file, which has that many
+    clicks less than rows.
+    """
+    rows = [file.rows for file in raw.readable.values()]
+    others = sum(rows) - clicks
+    return any(
+        unlisted > settings.max_unlisted_share * max(count - others, FEW_CLICKS)
+        for count in rows
+        if count >= FEW_CLICKS
+    )
 
 
 def files_of_other_ids(read: ReadLog, products: ibis.Table, settings: Settings) -> list[str]:

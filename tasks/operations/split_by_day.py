@@ -28,6 +28,8 @@ def split_by_day(log: Path, to: Path, catalogue: Path | None, settings: Settings
         divided = divide_by_day(files, to, log_format, settings)
         counts = {"files": len(files), "days": len(divided.rows_of_day), "rows": divided.rows}
         counts |= {"rows_without_a_time": divided.timeless, "unreadable_lines": divided.unreadable}
+        if log_format.order_level:
+            counts["rows_from_order"] = divided.from_order
         if catalogue:
             counts |= write_catalogue_of_log(files, catalogue, catalogue_format, settings)
     return counts

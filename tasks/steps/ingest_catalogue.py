@@ -21,9 +21,9 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
 
     Of the newest day, what it blocks is hidden from readers at once.
 
-    Writes products.parquet and refused_products.parquet. One file without dated folders has no history: for a day
-    older than yesterday, the stored catalogue is kept (kept 1), and only where none is stored, the file is stored as it
-    is now (taken_late_days). Raises what `delivery_of` and `read_catalogue` raise; what was stored before then stays.
+    Writes products.parquet and refused_products.parquet. Files without dated folders have no history: for a day older
+    than yesterday, the stored catalogue is kept (kept 1), and only where none is stored, they are stored as they are
+    now (taken_late_days). Raises what `delivery_of` and `read_catalogue` raise; what was stored before then stays.
     """
     storage, path = Storage(settings.storage_url), Night.catalogue(night.day)
     with locked(settings, f"catalogue of {night}"):
@@ -32,7 +32,7 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
         if late and storage.complete(path):
             return storage.read(path).counts | {"kept": 1}
         delivered = read_catalogue(delivery, settings)
-        with storage.draft(path, sources={delivery.name: delivered.hash}) as draft:
+        with storage.draft(path, sources=delivered.hashes) as draft:
             pq.write_table(delivered.products, draft.folder / "products.parquet")
             pq.write_table(delivered.refused, draft.folder / "refused_products.parquet")
             draft.counts |= _counts(delivered)
@@ -58,4 +58,5 @@ def _days_late(day: date) -> int:
 def _counts(delivered: Catalogue) -> dict[str, int]:
     products = delivered.products
     flags = {name: pc.sum(products[name]).as_py() for name in ("in_stock", "blocked")}
-    return {"products": len(products), "refused": len(delivered.refused)} | flags
+    counts = {"files": len(delivered.hashes), "products": len(products), "refused": len(delivered.refused)}
+    return counts | flags

@@ -18,6 +18,7 @@ from tasks.ingest.engine import FILE, ROW, count_rows, open_engine, read_parquet
 from tasks.ingest.erased import erased_rows
 from tasks.ingest.log_format import COLUMNS, LogFormat
 from tasks.ingest.made_sessions import with_sessions
+from tasks.ingest.order_level import FROM_ORDER, count_from_order
 from tasks.ingest.quarantine import QUARANTINE, write_quarantine
 from tasks.ingest.reading import open_log, open_rows
 from tasks.ingest.rules import (
@@ -113,7 +114,8 @@ def _clean(target: _Target) -> tuple[Load, list[str]]:
         refused = write_quarantine(excluded.filter(excluded.rule.notin(DUPLICATES)), raw, erased, folder)
         unlisted, faults = _unlisted(engine, ReadLog(raw, rows, excluded), target)
         duplicates = count_duplicates(excluded) + repeats
-        remarks = of_others | Counter({UNLISTED: unlisted, SHOWN_LIST: events})
+        from_order = count_from_order(rows.anti_join(excluded.filter(excluded.rule.notnull()), [FILE, ROW]))
+        remarks = of_others | Counter({UNLISTED: unlisted, SHOWN_LIST: events, FROM_ORDER: from_order})
         counts = [*rule_counts("quarantined", refused), *rule_counts("duplicate", duplicates)]
         counts += rule_counts("accepted", remarks)
         counts = [count for count in counts if count.row_count]
@@ -151,8 +153,9 @@ def _unlisted(engine: BaseBackend, read: ReadLog, target: _Target) -> tuple[int,
     ]
     with target.storage.open(catalogue) as listed:
         products = read_parquet(engine, [listed / "products.parquet"])
-        unlisted = count_unlisted(read_parquet(engine, files), products)
-        if not may_be_a_whole_file(unlisted, read.raw, target.settings):
+        clicks = read_parquet(engine, files)
+        unlisted = count_unlisted(clicks, products)
+        if not may_be_a_whole_file(unlisted, count_rows(clicks), read.raw, target.settings):
             return unlisted, []
         return unlisted, files_of_other_ids(read, products, target.settings)
 

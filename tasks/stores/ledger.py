@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tasks.night import Night
 from tasks.settings import Settings, code_version
-from tasks.stores.artefacts import Artefact
+from tasks.stores.artefacts import Artefact, hash_of
 from tasks.stores.database import Connection, statement, transaction
 
 
@@ -86,8 +86,9 @@ def record_aggregate(day: date, made: Artefact, connection: Connection) -> None:
 
 
 def record_catalogue(day: date, file_name: str, made: Artefact, connection: Connection) -> None:
-    """Add one stored catalogue; its only source is the hash of the delivered file."""
-    (file_hash,) = made.sources.values()
+    """Add one stored catalogue; its sources are the delivered files, of which several have one hash together."""
+    hashes = [*made.sources.values()]
+    file_hash = hashes[0] if len(hashes) == 1 else hash_of(made.sources)
     counts = {name: int(made.counts[name]) for name in ("products", "refused")}
     row = {"day": day, "file_name": file_name, "file_hash": file_hash, "catalogue_hash": made.hash} | counts
     connection.execute(statement("record_catalogue"), row | {"code_version": code_version()})

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.doctor.peek import DELIMITERS, encoding_of, peek
+from tasks.doctor.peek import encoding_of, peek
 from tasks.errors import BadInput
+from tasks.ingest.csv_rows import DELIMITERS
 
 GERMAN = "Datum;Artikel;Bezeichnung\n03.04.2017 10:00;A1;Gießkanne grün\n03.04.2017 11:00;A2;Türschild, weiß\n"
 
@@ -23,7 +24,7 @@ def written(folder: Path, content: bytes, name: str = "file") -> Path:
     return file
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_a_spreadsheet_is_read_in_its_encoding(encoding: str, tmp_path: Path) -> None:
     found = peek(written(tmp_path, GERMAN.encode(encoding)))
     assert found.described.startswith("CSV, semicolons, header")
@@ -40,10 +41,13 @@ def test_utf_16_without_a_mark() -> None:
     ("content", "names", "rows"),
     [
         ("sep=|\na|b\n1|2\n", ["a", "b"], 1),
+        ('\n"SEP=|"\r\n\r\na|b\r\n1,5|2,5\r\n', ["a", "b"], 1),
+        ("sep=;\ra;b\r1;2\r", ["a", "b"], 1),
         ("a\tb\tc\n1,5\t2,5\t3\n2,5\t3,5\t4\n", ["a", "b", "c"], 2),
         ('a,b\n"1\n2",3\n', ["a", "b"], 1),
         ("7,2017-06-30T10:00:00Z,9\n8,2017-06-30T10:00:00Z,9\n", ["column 1", "column 2", "column 3"], 2),
         ("a,b,\n1,2,\n", ["a", "b"], 1),
+        ("ORC,b\n1,2\n", ["ORC", "b"], 1),
         ("one\n1\n2\n", ["one"], 2),
     ],
 )

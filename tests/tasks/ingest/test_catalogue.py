@@ -2,6 +2,7 @@ import gzip
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import fsspec
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import Catalogue, catalogue_of, delivery_of, read_catalogue
+from tasks.ingest.fetched import read_each
 from tasks.night import Night
 from tasks.settings import Settings
 from tasks.stores.artefacts import Storage, hash_file
@@ -31,6 +33,10 @@ def read(settings: Settings, day: date = DAY) -> Catalogue:
 def at(tmp_path: Path, name: str, content: bytes) -> Settings:
     (tmp_path / name).write_bytes(content)
     return Settings(catalogue_url=str(tmp_path / name))
+
+
+def reasons(catalogue: Catalogue) -> list[tuple[str | None, str]]:
+    return [(row["product_id"], row["reason"]) for row in catalogue.refused.to_pylist()]
 
 
 def as_csv(*rows: str, header: str = "product_id,title") -> bytes:
@@ -60,8 +66,11 @@ def test_every_format_gives_the_same_products(tmp_path: Path, suffix: str) -> No
     assert catalogue.products.column_names == [
         "product_id", "title", "category", "brand", "in_stock", "blocked", "price", "image_url"
     ]  # fmt: skip
-    assert catalogue.refused.to_pylist() == [{"product_id": "7", "reason": "missing_title"}]
-    assert catalogue.hash == hash_file(Path(settings.catalogue_url))
+    line = 4 if suffix.startswith(".csv") else 3
+    assert catalogue.refused.to_pylist() == [
+        {"product_id": "7", "reason": "missing_title", "file": f"catalogue{suffix}", "row": line}
+    ]
+    assert catalogue.hashes == {f"catalogue{suffix}": hash_file(Path(settings.catalogue_url))}
 
 
 def test_products_without_flags_are_in_stock_and_not_blocked(tmp_path: Path) -> None:
@@ -93,11 +102,9 @@ def test_products_are_sorted_by_the_text_of_their_id(tmp_path: Path) -> None:
 def test_products_without_an_id_or_a_title_are_refused_and_the_others_kept(tmp_path: Path) -> None:
     catalogue = read(at(tmp_path, "c.csv", as_csv(",no id", ",", "1,", "2,Tea")))
     assert catalogue.products["product_id"].to_pylist() == ["2"]
-    assert catalogue.refused.to_pylist() == [
-        {"product_id": "1", "reason": "missing_title"},
-        {"product_id": None, "reason": "missing_product"},
-        {"product_id": None, "reason": "missing_product"},
-    ]
+    assert [tuple(row.values()) for row in catalogue.refused.to_pylist()] == [
+        ("1", "missing_title", "c.csv", 4), (None, "missing_product", "c.csv", 2), (None, "missing_product", "c.csv", 3)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -105,11 +112,11 @@ def test_products_without_an_id_or_a_title_are_refused_and_the_others_kept(tmp_p
     [
         (
             as_csv("1,a", "2,b", "1,c", "3,", "3,d"),
-            r"2 product ids more than once: 1 \(2 rows\), 3 \(2 rows\); keep one",
+            r"2 product ids more than once: 1 \(2 rows, from c.csv:2 to c.csv:4\), 3 \(2 rows, .* c.csv:6\); keep one",
         ),
         (
             as_csv(*[f"{i % 9},t" for i in range(18)]),
-            r"9 product ids more than once: 0 \(2 rows\), .*4 \(2 rows\), \.\.\.",
+            r"9 product ids more than once: 0 \(2 rows, .*4 \(2 rows, from c.csv:6 to c.csv:15\), \.\.\.",
         ),
         (as_csv("1,x", header="product_id,name"), r"c\.csv has no column title; its columns are product_id, name"),
         (b"", "no product with an id and a title"),
@@ -117,7 +124,10 @@ def test_products_without_an_id_or_a_title_are_refused_and_the_others_kept(tmp_p
         (as_csv("1,", ",b"), "no product with an id and a title"),
         (as_csv("1,a", "2"), r"c\.csv must be readable in every line, but line 3: 1 columns, not 2"),
         (as_csv("1,a\0b"), "line 2: holds a zero byte"),
-        (as_csv("1,a,perhaps", header="product_id,title,blocked"), "blocked = 'perhaps' of product 1: write true or"),
+        (
+            as_csv("1,a,perhaps", header="product_id,title,blocked"),
+            r"blocked = 'perhaps' of product 1 \(c.csv:2\): write true or",
+        ),
     ],
 )
 def test_a_catalogue_that_cannot_be_used(tmp_path: Path, content: bytes, message: str) -> None:
@@ -128,8 +138,9 @@ def test_a_catalogue_that_cannot_be_used(tmp_path: Path, content: bytes, message
 def test_a_file_that_is_not_what_its_suffix_says(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"c\.parquet does not read as \.parquet"):
         read(at(tmp_path, "c.parquet", CSV))
-    with pytest.raises(BadInput, match=r"c\.xlsx has no known suffix: accepted are \.parquet, \.csv"):
-        read(at(tmp_path, "c.xlsx", b"PK"))
+    with pytest.raises(BadInput, match=r"c\.xlsx has no known suffix: accepted are \.parquet, .*this is a spreadsheet"):
+        read(at(tmp_path, "c.xlsx", b"PK\x03\x04"))
+    assert len(read(at(tmp_path, "pk", as_csv("1,Tea,7", header="PK,title,product_id"))).products)
 
 
 def test_a_catalogue_that_is_not_there(tmp_path: Path) -> None:
@@ -168,11 +179,11 @@ def test_a_text_beyond_its_bound_is_refused_and_the_others_kept(tmp_path: Path) 
     )
     catalogue = read(settings)
     assert catalogue.products["product_id"].to_pylist() == ["2", "4", "5"]
-    assert catalogue.refused.to_pylist() == [{"product_id": "3", "reason": "long_text"}]
+    assert reasons(catalogue) == [("3", "long_text")]
     file = tmp_path / "long.parquet"
     pq.write_table(pa.table({"product_id": ["1", "2"], "title": [rows[0], "Tea"]}), file)
     catalogue = read(Settings(catalogue_url=str(file)))
-    assert catalogue.refused.to_pylist() == [{"product_id": "1", "reason": "long_text"}]
+    assert reasons(catalogue) == [("1", "long_text")]
     short = read(Settings(catalogue_url=str(file), max_title_characters=2_000_000 // 20))
     assert short.products["title"].to_pylist() == ["Tea"]
 
@@ -228,8 +239,8 @@ def test_of_an_id_that_is_written_in_two_ways_one_row_counts(tmp_path: Path) -> 
     )
     titles = {row["product_id"]: row["title"] for row in catalogue.products.to_pylist()}
     assert titles == {"47503J": "Plain", "\u00c9": "Tea", "7": "Cup"}
-    assert {"product_id": "47503J", "reason": "same_id"} in catalogue.refused.to_pylist()
-    with pytest.raises(BadInput, match=r"1 product ids more than once: 7 \(2 rows\)"):
+    assert ("47503J", "same_id") in reasons(catalogue)
+    with pytest.raises(BadInput, match=r"1 product ids more than once: 7 \(2 rows, from d.csv:2 to d.csv:3\)"):
         read(at(tmp_path, "d.csv", as_csv("7,Cup", "7,Mug")))
 
 
@@ -264,27 +275,32 @@ def test_a_day_has_the_newest_catalogue_delivered_up_to_it(delivered: set[date],
             delivery_of(day, settings)
 
 
-@pytest.mark.parametrize("shape", ["file", "dated"])
-def test_a_catalogue_that_changes_while_it_is_read(tmp_path: Path, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("change", ["written", "gone", "one more"])
+def test_a_catalogue_that_changes_while_it_is_read(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deliver(str(tmp_path), "2017-06-30")
-    url = tmp_path if shape == "dated" else tmp_path / "date=2017-06-30" / "c.csv"
-    hashes = iter("ab")
-    monkeypatch.setattr("tasks.ingest.catalogue.hash_file", lambda _: next(hashes))
-    with pytest.raises(NotReady, match=r"c\.csv must stay as it is while it is read, but it changed"):
-        read(Settings(catalogue_url=str(url)))
+    file = tmp_path / "date=2017-06-30" / "c.csv"
+
+    def read_meanwhile(*arguments: Any) -> Any:
+        found = read_each(*arguments)
+        if change == "gone":
+            file.unlink()
+        else:
+            (file if change == "written" else file.with_name("d.csv")).write_bytes(CSV + b"8,Bowl,,,\n")
+        return found
+
+    monkeypatch.setattr("tasks.ingest.catalogue.read_each", read_meanwhile)
+    with pytest.raises(
+        NotReady, match=r"2017-06-30.* must stay as it is while it is read, but (it changed|files came)"
+    ):
+        read(Settings(catalogue_url=str(tmp_path)))
 
 
 def test_a_dated_folder_without_a_file_yet_is_waited_for(tmp_path: Path) -> None:
     deliver(str(tmp_path), "2017-06-29")
     deliver(str(tmp_path), "2017-06-30", "_c.csv.part")
     with pytest.raises(NotReady, match=r"date=2017-06-30 holds no catalogue yet"):
-        read(Settings(catalogue_url=str(tmp_path)))
-
-
-def test_a_dated_folder_with_two_files_is_refused(tmp_path: Path) -> None:
-    deliver(str(tmp_path), "2017-06-30")
-    deliver(str(tmp_path), "2017-06-30", "d.csv")
-    with pytest.raises(BadInput, match=r"must hold one catalogue, got 2 files \(c\.csv, d\.csv\): keep one"):
         read(Settings(catalogue_url=str(tmp_path)))
 
 
@@ -352,7 +368,8 @@ def test_links_within_the_delivered_folder_are_followed(tmp_path: Path) -> None:
     (root / "date=2017-06-30").mkdir()
     (root / "date=2017-06-30" / "c.csv").symlink_to("../date=2017-06-01/c.csv")
     (tmp_path / "link").symlink_to(root)
-    assert read(Settings(catalogue_url=str(tmp_path / "link"))).hash == hash_file(root / "date=2017-06-01" / "c.csv")
+    hash_ = hash_file(root / "date=2017-06-01" / "c.csv")
+    assert read(Settings(catalogue_url=str(tmp_path / "link"))).hashes == {"date=2017-06-30/c.csv": hash_}
 
 
 def test_an_object_whose_name_climbs_is_refused() -> None:

@@ -56,7 +56,7 @@ def test_an_export_of_shopify_is_one_product_a_handle(tmp_path: Path) -> None:
 
 def test_a_row_with_a_title_of_its_own_is_no_part_of_the_one_above(tmp_path: Path) -> None:
     content = b"Handle,Title\na,A\na,\na,B\n"
-    with pytest.raises(BadInput, match=r"1 product ids more than once: a \(2 rows\)"):
+    with pytest.raises(BadInput, match=r"1 product ids more than once: a \(2 rows, from c.csv:2 to c.csv:4\)"):
         with_format(tmp_path, "c.csv", content, columns={"product_id": "Handle", "title": "Title"})
 
 
@@ -92,7 +92,10 @@ def test_titles_by_language_and_paths_of_categories(tmp_path: Path, kind: str) -
         (row["product_id"], row["title"], row["category"], row["image_url"]) for row in catalogue.products.to_pylist()
     ]
     assert found == [("1", "Becher", "Haus > Küche", "https://x.example/1"), ("2", "Cup", None, None)]
-    assert catalogue.refused.to_pylist() == [{"product_id": "3", "reason": "missing_title"}]
+    (refused,) = catalogue.refused.to_pylist()
+    assert refused == {
+        "product_id": "3", "reason": "missing_title", "file": f"c.{kind}", "row": 4 if kind == "csv" else 3
+    }  # fmt: skip
 
 
 def test_categories_that_are_objects(tmp_path: Path) -> None:

@@ -80,11 +80,19 @@ def test_the_kind_of_a_file(tmp_path: Path, name: str, content: bytes, kind: str
     assert kind_of(tmp_path / name, name).suffix == kind
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04", b"Obj\x01\x04\x14avro.codec", b"SQLite format 3\0", b"\x1f\x8bno"])
-def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04", "a spreadsheet or a zip archive: save it as CSV"),
+        (b"Obj\x01\x04\x14avro.codec", "Avro"),
+        (b"SQLite format 3\0", "no text"),
+        (b"\x1f\x8bno", ""),
+    ],
+)
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
     (tmp_path / "part-0").write_bytes(content)
     if content.startswith(b"\x1f\x8b"):  # which is told when it is unpacked
         assert kind_of(tmp_path / "part-0", "part-0").suffix == ".csv.gz"
     else:
-        with pytest.raises(BadInput, match=r"part-0 has no known suffix: accepted are \.parquet.*and this is no text"):
+        with pytest.raises(BadInput, match=rf"part-0 has no known suffix: accepted are \.parquet.*and this is {what}"):
             kind_of(tmp_path / "part-0", "part-0")

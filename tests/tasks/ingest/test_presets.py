@@ -11,12 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 
 from tasks.doctor.peek import peek
 from tasks.doctor.proposal import preset_of
 from tasks.doctor.trial import try_export
-from tasks.ingest.catalogue import Delivery, read_catalogue
+from tasks.ingest.catalogue import delivery_of, read_catalogue
 from tasks.ingest.catalogue_format import CatalogueFormat
 from tasks.ingest.catalogue_of_log import catalogue_of_log
 from tasks.ingest.log_format import LogFormat
@@ -114,8 +113,9 @@ LOGS: dict[str, tuple[str, str, list[tuple[datetime, str, str | None]]]] = {
             ["#1001", "a@b.example", "paid", "2017-06-30 12:00:10 +0200", "2017-06-30 12:00:00 +0200", 1,
              "Enamel mug - Blue", 9.5, "M-1", "leave it\nat the door"],
             ["#1001", "a@b.example", "", "", "2017-06-30 12:00:00 +0200", 2, "Soup bowl", 7, "B-2", ""],
+            ["#1001", "", "", "", "", 1, "Milk jug", 7, "J-3", ""],
         ),
-        [(FIRST, "B-2", None), (FIRST, "M-1", None)],
+        [(FIRST, "B-2", None), (FIRST, "J-3", None), (FIRST, "M-1", None)],
     ),
     "segment": (
         "segment.jsonl",
@@ -293,8 +293,8 @@ def test_a_preset_reads_a_catalogue_and_is_recognised(preset: str, tmp_path: Pat
 def catalogue_in(file: Path, preset: str) -> dict[str, dict[str, Any]]:
     written = file.with_name("catalogue_format.json")
     written.write_text(json.dumps({"preset": preset}))
-    settings = Settings().model_copy(update={"catalogue_format": written})
-    read = read_catalogue(Delivery(LocalFileSystem(), str(file), file.name, None), settings)
+    settings = Settings().model_copy(update={"catalogue_format": written, "catalogue_url": str(file)})
+    read = read_catalogue(delivery_of(FIRST.date(), settings), settings)
     return {row["product_id"]: row for row in read.products.to_pylist()}
 
 

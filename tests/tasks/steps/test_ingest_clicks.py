@@ -336,6 +336,17 @@ def test_a_file_of_other_ids_stops_the_load_with_some_of_each_side(settings: Set
     assert ingest(settings.model_copy(update={"max_unlisted_share": 1}))["product_not_in_catalogue"] == 49
 
 
+def test_where_the_catalogue_lags_behind_the_log_is_not_read_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Storage(settings.storage_url).write(Night.catalogue(DAY)) as (folder, _):
+        pq.write_table(pa.table({"product_id": ["p0"]}), folder / "products.parquet")
+    deliver(settings, "log.csv", [click(product_id=f"p{min(n % 10, 1)}", session_id=n) for n in range(80)])
+    deliver(settings, "few.csv", [click(product_id="p0", event_time="") for _ in range(3)])
+    monkeypatch.setattr("tasks.steps.ingest_clicks.files_of_other_ids", lambda *_: pytest.fail("read again"))
+    assert ingest(settings)["product_not_in_catalogue"] == 72
+
+
 def test_a_session_may_come_back_to_a_product(settings: Settings) -> None:
     deliver(settings, "log.csv", [click(), click(event_time="2017-06-30 10:00:01")])
     assert ingest(settings)["accepted"] == 2
@@ -557,7 +568,7 @@ def test_a_parquet_column_of_another_kind(settings: Settings) -> None:
 
 def test_an_unknown_suffix_lists_the_accepted_ones(settings: Settings) -> None:
     deliver(settings, "good.csv", [click()])
-    deliver(settings, "log.xlsx", b"PK")
+    deliver(settings, "log.xlsx", b"PK\x03\x04")
     message = refusal(settings)
     assert "log.xlsx" in message
     assert all(suffix in message for suffix in FORMATS)
@@ -576,7 +587,7 @@ def test_a_day_of_nothing_but_refused_rows_gives_the_counts(settings: Settings) 
         ("log.csv", as_csv([click(event_time="x")])),
         ("log.csv", as_csv([{"event_time": "2017-06-30", "session_id": "s"}])),
         ("truncated.parquet", WHOLE_PARQUET[:-20]),
-        ("log.xlsx", b"PK"),
+        ("log.xlsx", b"PK\x03\x04"),
     ],
 )
 def test_after_an_error_the_day_stays_as_it_was(settings: Settings, name: str, content: bytes) -> None:
