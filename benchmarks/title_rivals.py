@@ -42,6 +42,7 @@ from eclare.xc.held_back import (
     CANDIDATES,
     NAMES,
     WITH_SENTENCES,
+    Gain,
     HeldBack,
     gain_of,
     hold_back,
@@ -155,10 +156,10 @@ class Trained:
         best_QK, scores_QK = best_of_rows(labels_QC, ranker.scores(features_of(asked, labels_QC, names)), KEPT)
         return as_matrix(best_QK, scores_QK, labels_LV.shape[0]).tocsr()
 
-    def encoder_is_kept(self) -> bool:
+    def gain_of_encoder(self) -> Gain:
         """What the held-back points say."""
         examples = self.points.examples(self.config, with_sentences=True)
-        return gain_of(examples, WITH_SENTENCES, NAMES, self.config.model.seed).helps
+        return gain_of(examples, WITH_SENTENCES, NAMES, self.config.model.seed)
 
 
 def variants(data: Set, seed: int, *, parts: bool) -> Iterator[tuple[str, Table]]:
@@ -169,9 +170,9 @@ def variants(data: Set, seed: int, *, parts: bool) -> Iterator[tuple[str, Table]
     yield "ours", plain
     if data.encoder is not None:
         forced = data.metrics(trained.scores(WITH_SENTENCES))
-        kept = trained.encoder_is_kept()
-        print(json.dumps({"seed": seed, "encoder kept": kept}), flush=True)
-        yield "ours, encoder where it helps", forced if kept else plain
+        gain = trained.gain_of_encoder()
+        print(json.dumps({"seed": seed, "encoder kept": gain.helps} | gain._asdict()), flush=True)
+        yield "ours, encoder where it helps", forced if gain.helps else plain
         yield "ours, encoder always", forced
     for name, features in WITHOUT.items() if parts else ():
         yield name, data.metrics(trained.scores([each for each in NAMES if each not in features]))

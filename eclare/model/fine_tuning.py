@@ -58,7 +58,7 @@ class FineTuning:
     def run(self, epochs: int) -> None:
         """Learn for so many epochs."""
         steps = epochs * self.batches.steps_per_epoch
-        optimiser = torch.optim.AdamW(self.model.parameters(), LEARNING_RATE)
+        optimiser = torch.optim.AdamW(self.model.parameters(), LEARNING_RATE, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, LEARNING_RATE, steps, pct_start=WARM_UP, anneal_strategy="linear", cycle_momentum=False
         )

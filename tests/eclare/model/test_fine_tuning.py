@@ -1,11 +1,14 @@
 """Fine-tuning of a small made encoder, whose weights are random."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+import torch.distributed as dist
+from torch.multiprocessing import spawn
 
 from eclare.model import fine_tuning
 from eclare.model.fine_tuning import TEMPERATURE, FineTuning, fine_tuned
@@ -69,6 +72,22 @@ def test_the_same_seed_learns_the_same_and_saving_keeps_it(encoder, tmp_path) ->
     saved = tuned.save(tmp_path / "tuned")
     assert np.array_equal(SentenceEncoder.of(str(tmp_path / "tuned"), CPU).encode(POINTS), tuned.encode(POINTS))
     assert saved.fingerprint != encoder.fingerprint
+
+
+def in_one_of_two(rank: int, encoder: Path, folder: Path) -> None:
+    """What each of two processes does."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    tuned = fine_tuned(SentenceEncoder(encoder, CPU), [*POINTS, *LABELS], targets(IN_GROUP), 1, 0)
+    np.save(folder / f"{rank}.npy", tuned.encode(POINTS))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_processes_that_share_every_step_end_with_one_encoder(encoder, tmp_path) -> None:
+    spawn(in_one_of_two, (encoder.folder, tmp_path), 2)
+    one, other = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
+    assert np.array_equal(one, other) and not np.allclose(one, encoder.encode(POINTS))
 
 
 def test_a_loss_that_is_no_number_stops_it(encoder, monkeypatch) -> None:
