@@ -42,6 +42,7 @@ from eclare.xc.held_back import (
     CANDIDATES,
     NAMES,
     WITH_SENTENCES,
+    Gain,
     HeldBack,
     gain_of,
     hold_back,
@@ -49,8 +50,7 @@ from eclare.xc.held_back import (
     mean_ranker,
     training_of,
 )
-from eclare.xc.sentences import Sentences
-from eclare.xc.votes import voting_titles
+from eclare.xc.sentences import SentenceReader, Sentences
 
 CPU = torch.device("cpu")
 KEPT = 100  # labels a point
@@ -71,7 +71,7 @@ Table = Mapping[str, PointMetric]
 
 @dataclass(frozen=True, eq=False)
 class Set:
-    """A data set, its titles as TF-IDF and, with an encoder, as vectors: points, labels, asked for, in this order."""
+    """A data set, its titles as TF-IDF (points, labels, asked for, in this order) and an encoder that reads them."""
 
     trial: Trial
     encoder: SentenceEncoder | None
@@ -79,7 +79,8 @@ class Set:
 
     def config(self, seed: int) -> RecommenderConfig:
         """Of a Recommender with these options."""
-        return RecommenderConfig.of({**self.options, "seed": seed})
+        of_encoder = {"text_encoder": str(self.encoder.folder)} if self.encoder else {}
+        return RecommenderConfig.of({**self.options, **of_encoder, "seed": seed})
 
     @cached_property
     def words(self) -> list[sp.csr_matrix]:
@@ -90,14 +91,10 @@ class Set:
         return [vocabulary.features(titles) for titles in (training.points, training.labels, self.trial.asked)]
 
     @cached_property
-    def vectors(self) -> list[Floats]:
-        """By the encoder."""
-        if self.encoder is None:
-            raise typer.BadParameter("is needed here", param_hint="--encoder")
-        training, of_test = self.trial.training, list(self.trial.asked)
-        titles, count = [*training.points, *training.labels], len(training.points)
-        encoded = self.encoder.encode([*titles, *of_test])
-        return [encoded[:count], encoded[count : len(titles)], encoded[len(titles) :]]
+    def reader(self) -> SentenceReader | None:
+        """Where there is an encoder."""
+        training = self.trial.training
+        return SentenceReader(self.encoder, training.points, training.labels) if self.encoder else None
 
     def metrics(self, scores: sp.csr_matrix) -> dict[str, PointMetric]:
         """Of every test point, with the propensities of the outside judge."""
@@ -127,12 +124,9 @@ class Trained:
         held, kept = hold_back(clicks_NL, config)
         each, first = in_halves(config.model), training_of(kept, training, config)
         known = first.ensemble(each)
-        sentences, of_kept, vectors_QE = None, None, None
-        if data.encoder is not None:
-            vectors_ME = np.concatenate(data.vectors[:2])
-            sentences = Sentences(data.encoder, vectors_ME, voting_titles(clicks_NL), clicks_NL.shape[0])
-            of_kept, vectors_QE = sentences.of_points(kept, voting_titles(first.clicks_NL)), vectors_ME[held]
-        points = HeldBack(held, training, first, known, of_kept, vectors_QE)
+        read = data.reader.learn_without(held, clicks_NL, config) if data.reader else (None, None)
+        sentences = data.reader.learn(clicks_NL, config) if data.reader else None
+        points = HeldBack(held, training, first, known, *read)
         return cls(data, config, points, training.after(first, known).ensemble(each), sentences)
 
     @cached_property
@@ -141,6 +135,13 @@ class Trained:
         training = self.points.training
         return CoClickScores.of(training.clicks_NL, training.texts.labels_LV, training.texts.points_NV)
 
+    @cached_property
+    def asked_NE(self) -> Floats:
+        """The titles that are asked for, by the encoder."""
+        if self.sentences is None:
+            raise typer.BadParameter("is needed here", param_hint="--encoder")
+        return self.sentences.encoder.encode(list(self.data.trial.asked))
+
     def scores(self, names: Sequence[str]) -> sp.csr_matrix:
         """Of the test points, by a ranker fitted with these features."""
         with_sentences = names == WITH_SENTENCES
@@ -148,17 +149,17 @@ class Trained:
         examples = self.points.examples(self.config, with_sentences=with_sentences)
         ranker = mean_ranker(examples.of([all_names.index(name) for name in names]), names, seed)
         _, labels_LV, asked_NV = self.data.words
-        of_encoder = (self.sentences, self.data.vectors[2]) if with_sentences else (None, None)
+        of_encoder = (self.sentences, self.asked_NE) if with_sentences else (None, None)
         asked = EncodedPoints(asked_NV, self.ensemble, self.co_clicks, *of_encoder)
         wanted = CANDIDATES, CANDIDATES, self.config.co_click_weight, self.ensemble.quick_index
         labels_QC = candidates_to_rank(asked, *wanted)
         best_QK, scores_QK = best_of_rows(labels_QC, ranker.scores(features_of(asked, labels_QC, names)), KEPT)
         return as_matrix(best_QK, scores_QK, labels_LV.shape[0]).tocsr()
 
-    def encoder_is_kept(self) -> bool:
+    def gain_of_encoder(self) -> Gain:
         """What the held-back points say."""
         examples = self.points.examples(self.config, with_sentences=True)
-        return gain_of(examples, WITH_SENTENCES, NAMES, self.config.model.seed).helps
+        return gain_of(examples, WITH_SENTENCES, NAMES, self.config.model.seed)
 
 
 def variants(data: Set, seed: int, *, parts: bool) -> Iterator[tuple[str, Table]]:
@@ -169,9 +170,9 @@ def variants(data: Set, seed: int, *, parts: bool) -> Iterator[tuple[str, Table]
     yield "ours", plain
     if data.encoder is not None:
         forced = data.metrics(trained.scores(WITH_SENTENCES))
-        kept = trained.encoder_is_kept()
-        print(json.dumps({"seed": seed, "encoder kept": kept}), flush=True)
-        yield "ours, encoder where it helps", forced if kept else plain
+        gain = trained.gain_of_encoder()
+        print(json.dumps({"seed": seed, "encoder kept": gain.helps} | gain._asdict()), flush=True)
+        yield "ours, encoder where it helps", forced if gain.helps else plain
         yield "ours, encoder always", forced
     for name, features in WITHOUT.items() if parts else ():
         yield name, data.metrics(trained.scores([each for each in NAMES if each not in features]))

@@ -1,8 +1,8 @@
-"""Titles as vectors by a frozen sentence encoder: a folder in the layout of sentence-transformers, in any language."""
+"""Titles as vectors by a sentence encoder: a folder in the layout of sentence-transformers, in any language."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -48,10 +48,11 @@ def _seen(named: Path, is_package: bool, found: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class SentenceEncoder:
-    """A frozen encoder; its weights are read when the first title is encoded."""
+    """An encoder, which is read when the first title is encoded; weights: others in the place of the folder's."""
 
     folder: Path
     device: torch.device
+    weights: Mapping[str, torch.Tensor] | None = None
 
     @classmethod
     def of(cls, name: str, device: torch.device) -> "SentenceEncoder":
@@ -65,7 +66,7 @@ class SentenceEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all its files but *.md, by name: another model of the same name has another."""
+        """SHA-256 of all files of its folder but *.md, by name: another model of the same name has another."""
         total = hashlib.sha256()
         for file in sorted(each for each in self.folder.rglob("*") if each.is_file() and each.suffix != ".md"):
             total.update(f"{file.relative_to(self.folder)}\0".encode())
@@ -80,6 +81,11 @@ class SentenceEncoder:
                 f"{self.folder} must be the encoder that the model was fitted with, {fingerprint[:12]}, "
                 f"got {self.fingerprint[:12]}: restore it or fit the model again"
             )
+
+    def save(self, folder: Path) -> "SentenceEncoder":
+        """Write it as sentence-transformers does; the encoder of that folder."""
+        self._model.save(str(folder), create_model_card=False)
+        return SentenceEncoder(folder, self.device)
 
     @property
     def dim(self) -> int:
@@ -126,11 +132,17 @@ class SentenceEncoder:
 
     @cached_property
     def _model(self) -> Any:
+        return self.read().eval()
+
+    def read(self) -> Any:
+        """A SentenceTransformer of its own for the caller, who may change it."""
         from sentence_transformers import SentenceTransformer  # seconds to load, and an extra
 
         model = SentenceTransformer(str(self.folder), device=str(self.device), local_files_only=True)
         model.max_seq_length = min(model.max_seq_length or MOST_TOKENS, MOST_TOKENS)
-        return model.eval()
+        if self.weights is not None:
+            model.load_state_dict(self.weights)
+        return model
 
 
 def _filled(batch: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ class RecommenderConfig:
     co_click_weight: float = 0.5  # of co-click scores beside the model's; 0: the model alone finds the candidates
     held_back_share: float = 0.5  # of the points, on which the ranker learns to weigh the features; 0: no ranker
     text_encoder: str = ""  # folder or package of a sentence encoder (model/sentence_encoder.py); "": none
+    text_encoder_epochs: int = 0  # of fine-tuning it by the clicks (model/fine_tuning.py); 0: it stays as it is
 
     def __post_init__(self) -> None:
         if not isinstance(self.text_encoder, str):
@@ -35,6 +36,13 @@ class RecommenderConfig:
         if self.text_encoder and not self.held_back_share:
             raise ValueError(
                 f"held_back_share must not be 0 with text_encoder {self.text_encoder!r}: a ranker learns its worth"
+            )
+        if type(self.text_encoder_epochs) is not int or self.text_encoder_epochs < 0:
+            raise ValueError(f"text_encoder_epochs must be an int of 0 or more, got {self.text_encoder_epochs!r}")
+        if self.text_encoder_epochs and not self.text_encoder:
+            raise ValueError(
+                f"text_encoder must name the encoder to fine-tune with text_encoder_epochs {self.text_encoder_epochs}, "
+                "got none"
             )
         for name in NUMBERS:
             value = getattr(self, name)

@@ -28,8 +28,7 @@ from eclare.xc.candidates import EncodedPoints, candidates_to_rank
 from eclare.xc.co_clicks import CoClickScores, own_label
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.features import FEATURES, OF_SENTENCES, entries, features_of
-from eclare.xc.sentences import Sentences
-from eclare.xc.votes import voting_titles
+from eclare.xc.sentences import SentenceReader, Sentences
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +62,14 @@ class Learnt(NamedTuple):
 
 
 def train_with_ranker(
-    training: Training, config: RecommenderConfig, sentences: Sentences | None = None
+    training: Training, config: RecommenderConfig, reader: SentenceReader | None = None
 ) -> tuple[Ensemble, Learnt]:
     """Hold back a share of the points, train a first model on the others, fit a ranker to the held-back clicks.
 
     training: the one of all points. It goes on from the first model, and each has half of the epochs, unless it starts
     from elsewhere or is of several models, which shall differ. No ranker where too few points are held back, or too few
-    of them find a clicked label among their candidates. sentences: of all points and labels.
+    of them find a clicked label among their candidates. reader: of all points and labels; it too learns from the others
+    alone.
     """
     held, kept = hold_back(training.clicks_NL, config)
     if len(held) < FEWEST_HELD_BACK:
@@ -78,9 +78,8 @@ def train_with_ranker(
     each = in_halves(config.model) if goes_on else config.model
     first = training_of(kept, training, config)
     known = first.ensemble(replace(each, ensemble=1))
-    of_kept = sentences and sentences.of_points(kept, voting_titles(first.clicks_NL))
-    vectors_QE = None if sentences is None else sentences.vectors_ME[held]
-    learnt = _fit_ranker(HeldBack(held, training, first, known, of_kept, vectors_QE), config)
+    read = reader.learn_without(held, training.clicks_NL, config) if reader else (None, None)
+    learnt = _fit_ranker(HeldBack(held, training, first, known, *read), config)
     return (training.after(first, known) if goes_on else training).ensemble(each), learnt
 
 

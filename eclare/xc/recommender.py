@@ -39,14 +39,14 @@ from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.features import features_of
 from eclare.xc.held_back import CANDIDATES, NAMES, WITH_SENTENCES, Gain, train_with_ranker
-from eclare.xc.sentences import Sentences
-from eclare.xc.votes import voting_titles
+from eclare.xc.sentences import SentenceReader, Sentences
 from eclare.xc.warm_start import EarlierModel
 
 log = logging.getLogger(__name__)
 
 TitlesOrFeatures: TypeAlias = Sequence[str] | sp.csr_matrix  # titles, or ready features: rows x V
 RANKER = "ranker.safetensors"
+ENCODER = "sentence_encoder"  # folder of a fine-tuned one
 PACKAGES = ("torch", "numpy", "scipy", "numba")
 
 
@@ -125,12 +125,13 @@ class Recommender:
             earlier.check(config.model)
             starts = earlier.starts(_token_names(vocabulary, labels_LV), ids, texts)
             training = replace(training, starts=starts, origin=f"{warm_start.data_hash} {warm_start.config}")
-        sentences = _sentences(points, labels, weights_NL, config.text_encoder, training.device)
-        ensemble, (ranker, gain) = train_with_ranker(training, config, sentences)
+        reader = _reader(points, labels, config.text_encoder, training.device)
+        ensemble, (ranker, gain) = train_with_ranker(training, config, reader)
+        sentences = reader.learn(weights_NL, config) if reader and gain and gain.helps else None
         co_clicks = CoClickScores.of(weights_NL, labels_LV, points_NV)
         data_hash = hash_of_matrices([points_NV, labels_LV, clicks_NL])
-        made = cls(config, ensemble, co_clicks, ranker, vocabulary, ids, data_hash, training.history, parts)
-        return replace(made, sentences=sentences if gain and gain.helps else None, gain=gain)
+        of_training = ids, data_hash, training.history, parts
+        return cls(config, ensemble, co_clicks, ranker, vocabulary, *of_training, sentences=sentences, gain=gain)
 
     def as_earlier_model(self) -> EarlierModel:
         """What a warm start takes over."""
@@ -214,8 +215,7 @@ class Recommender:
             self.ranker.save(staging / RANKER)
         if self.vocabulary is not None:
             self.vocabulary.save(staging)
-        if self.sentences is not None:
-            self.sentences.save(staging)
+        encoder = self._write_sentences(staging)
         sp.save_npz(staging / "labels.npz", self.co_clicks.labels_LV)
         np.savez(staging / "label_ids.npz", allow_pickle=False, **pack("ids", self.label_ids_L))
         (staging / "training.json").write_text(json.dumps([epoch._asdict() for epoch in self.history], indent=1) + "\n")
@@ -226,7 +226,7 @@ class Recommender:
             "data_hash": self.data_hash,
             "seed": self.config.model.seed,
             **(self.parts.described if self.parts else {}),
-            "text_encoder": self._encoder_record,
+            "text_encoder": self._encoder_record(encoder),
             "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         }
         (staging / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
@@ -249,7 +249,8 @@ class Recommender:
         co_clicks, record = CoClickScores.load(folder, labels_LV), manifest.get("text_encoder") or {}
         sentences = None
         if record.get("kept"):
-            encoder = SentenceEncoder.of(config.text_encoder, choose_device(device))
+            named = str(folder / ENCODER) if config.text_encoder_epochs else config.text_encoder
+            encoder = SentenceEncoder.of(named, choose_device(device))
             encoder.check(record["fingerprint"])
             sentences = Sentences.load(folder, encoder, co_clicks.votes)
         names = WITH_SENTENCES if sentences else NAMES
@@ -269,8 +270,15 @@ class Recommender:
             gain=Gain(record["ndcg"], record["error"]) if "ndcg" in record else None,
         )
 
-    @property
-    def _encoder_record(self) -> dict[str, str | float | bool] | None:
+    def _write_sentences(self, folder: Path) -> SentenceEncoder | None:
+        """The vectors, and the encoder where it was fine-tuned; the one that reads them again, None without one."""
+        if self.sentences is None:
+            return None
+        self.sentences.save(folder)
+        encoder = self.sentences.encoder
+        return encoder.save(folder / ENCODER) if self.config.text_encoder_epochs else encoder
+
+    def _encoder_record(self, encoder: SentenceEncoder | None) -> dict[str, str | float | bool] | None:
         """For the manifest: which encoder was asked for, whether it stays and what it brought; None without one.
 
         Where there was no ranker to learn what it is worth, it does not stay, and brought nothing.
@@ -278,8 +286,8 @@ class Recommender:
         if not self.config.text_encoder:
             return None
         gain = self.gain._asdict() if self.gain else {}
-        of_encoder = {"fingerprint": self.sentences.encoder.fingerprint} if self.sentences else {}
-        return {"name": self.config.text_encoder, "kept": self.sentences is not None, **gain, **of_encoder}
+        of_encoder = {"fingerprint": encoder.fingerprint} if encoder else {}
+        return {"name": self.config.text_encoder, "kept": encoder is not None, **gain, **of_encoder}
 
     def __repr__(self) -> str:
         return f"Recommender({self.ensemble!r})"
@@ -321,14 +329,11 @@ def _titles(texts: TitlesOrFeatures) -> Sequence[str]:
     return texts
 
 
-def _sentences(
-    points: TitlesOrFeatures, labels: TitlesOrFeatures, weights_NL: sp.csr_matrix, name: str, device: torch.device
-) -> Sentences | None:
-    """Every title as the named encoder sees it; None where none is named."""
-    if not name:
-        return None
-    titles, encoder = [*_titles(points), *_titles(labels)], SentenceEncoder.of(name, device)
-    return Sentences(encoder, encoder.encode(titles), voting_titles(weights_NL), weights_NL.shape[0])
+def _reader(
+    points: TitlesOrFeatures, labels: TitlesOrFeatures, name: str, device: torch.device
+) -> SentenceReader | None:
+    """The named encoder beside all titles; None where none is named."""
+    return SentenceReader(SentenceEncoder.of(name, device), _titles(points), _titles(labels)) if name else None
 
 
 def _features(texts: TitlesOrFeatures, vocabulary: Vocabulary | None) -> sp.csr_matrix:

@@ -1,19 +1,26 @@
-"""What a sentence encoder knows of titles: training titles and label texts near a new one, and cosines to labels."""
+"""What a sentence encoder knows of titles: training titles and label texts near a new one, and cosines to labels.
 
+A fine-tuned one has learnt from clicks, so points on which it is judged are kept from it as from the model.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
-from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.csr import CSR, Floats, Rows, rows_of
 from eclare.arrays.inner_products import chosen_inner_products
 from eclare.arrays.topk import PAD
 from eclare.model.exact_index import Index
+from eclare.model.fine_tuning import fine_tuned
 from eclare.model.inference import best_first, build_quick_index, nearest_rows
 from eclare.model.sentence_encoder import SentenceEncoder
-from eclare.xc.votes import NEIGHBOURS, TitleVotes, softmax_shares
+from eclare.xc.config import RecommenderConfig
+from eclare.xc.votes import NEIGHBOURS, TitleVotes, softmax_shares, targets_of_titles, voting_titles
 
 SHARPER = 0.05  # temperature: cosines of an encoder lie closer together than those of TF-IDF
 LIKE_LABELS = 20  # label texts near a title
@@ -22,7 +29,7 @@ VECTORS = "sentence_vectors.npy"
 
 @dataclass(frozen=True, eq=False)
 class Sentences:
-    """The vectors of M = N + L titles by a frozen encoder, training points first, in the order of TitleVotes.
+    """The vectors of M = N + L titles by an encoder, training points first, in the order of TitleVotes.
 
     vectors_ME: rows of norm 1. votes_M: whether a title votes for anything.
     """
@@ -32,10 +39,10 @@ class Sentences:
     votes_M: npt.NDArray[np.bool_]
     points: int
 
-    def of_points(self, rows: npt.NDArray[np.int64], votes_M: npt.NDArray[np.bool_]) -> "Sentences":
-        """The same labels with some of the training points; votes_M: of those that stay."""
+    def of_points(self, rows: npt.NDArray[np.int64]) -> "Sentences":
+        """The same labels with some of the training points."""
         kept = np.concatenate([rows, np.arange(self.points, len(self.vectors_ME))])
-        return Sentences(self.encoder, self.vectors_ME[kept], votes_M, len(rows))
+        return Sentences(self.encoder, self.vectors_ME[kept], self.votes_M[kept], len(rows))
 
     def voters(self, vectors_QE: Floats) -> CSR:
         """The weights of the nearest titles that vote, Q x M."""
@@ -77,3 +84,39 @@ class Sentences:
         """Read what `save` wrote, of the same titles."""
         vectors_ME = np.load(folder / VECTORS, allow_pickle=False)
         return cls(encoder, vectors_ME, np.diff(votes.targets_ML.indptr) > 0, votes.points)
+
+
+@dataclass(frozen=True, eq=False)
+class SentenceReader:
+    """An encoder and the titles of N points and L labels, which it reads as it is or once it has learnt from clicks."""
+
+    encoder: SentenceEncoder
+    points: Sequence[str]
+    labels: Sequence[str]
+
+    def learn(self, clicks_NL: sp.csr_matrix, config: RecommenderConfig) -> Sentences:
+        """What it knows of every title; of a point without a click it has learnt nothing."""
+        votes_M, points = voting_titles(clicks_NL), len(self.points)
+        if not config.text_encoder_epochs:
+            return Sentences(self.encoder, self._vectors_ME, votes_M, points)
+        targets_ML = targets_of_titles(clicks_NL)
+        encoder = fine_tuned(self.encoder, self._titles, targets_ML, config.text_encoder_epochs, config.model.seed)
+        return Sentences(encoder, encoder.encode(self._titles), votes_M, points)
+
+    def learn_without(
+        self, held: npt.NDArray[np.int64], clicks_NL: sp.csr_matrix, config: RecommenderConfig
+    ) -> tuple[Sentences, Floats]:
+        """The same of the other points, by their clicks alone, and the vectors of those that are held back."""
+        of_others = clicks_NL.copy()
+        of_others.data[np.isin(rows_of(of_others), held)] = 0
+        of_others.eliminate_zeros()
+        sentences = self.learn(of_others, config)
+        return sentences.of_points(np.setdiff1d(np.arange(len(self.points)), held)), sentences.vectors_ME[held]
+
+    @cached_property
+    def _vectors_ME(self) -> Floats:
+        return self.encoder.encode(self._titles)
+
+    @property
+    def _titles(self) -> Sequence[str]:
+        return [*self.points, *self.labels]

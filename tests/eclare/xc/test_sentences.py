@@ -11,13 +11,15 @@ import torch
 from eclare.arrays.csr import CSR
 from eclare.arrays.topk import PAD
 from eclare.model.config import ECLAREConfig
+from eclare.model.sentence_encoder import SentenceEncoder
 from eclare.ranker import Examples
-from eclare.xc import held_back
+from eclare.xc import held_back, sentences
 from eclare.xc.config import RecommenderConfig
 from eclare.xc.features import OF_SENTENCES
-from eclare.xc.held_back import NAMES, WITH_SENTENCES, Gain, gain_of
-from eclare.xc.recommender import Recommender
+from eclare.xc.held_back import NAMES, WITH_SENTENCES, Gain, gain_of, hold_back
+from eclare.xc.recommender import ENCODER, Recommender
 from eclare.xc.sentences import Sentences
+from eclare.xc.votes import targets_of_titles
 from tests.made_shops import shop_of_groups
 from tests.sentence_encoders import make_encoder
 
@@ -46,8 +48,9 @@ def test_the_nearest_titles_are_those_of_all_cosines() -> None:
     assert np.allclose(
         sentences.cosines(asked, labels), np.column_stack([cosines[:, [20, 29]], np.zeros(4)]), atol=1e-5
     )
-    fewer = sentences.of_points(np.array([3, 7]), np.ones(12, bool))
-    assert np.array_equal(fewer.vectors_ME, vectors[[3, 7, *range(20, 30)]]) and fewer.points == 2
+    fewer, kept = sentences.of_points(np.array([3, 7])), [3, 7, *range(20, 30)]
+    assert np.array_equal(fewer.vectors_ME, vectors[kept]) and np.array_equal(fewer.votes_M, votes[kept])
+    assert fewer.points == 2
 
 
 def _dense(weights: CSR, columns: int) -> np.ndarray:
@@ -98,6 +101,39 @@ def test_a_recommender_keeps_or_drops_its_encoder_and_says_so(encoder, monkeypat
     assert ("ms_per_title" in caplog.text) == helps
 
 
+def test_a_fine_tuned_encoder_goes_with_the_model_and_held_back_points_are_kept_from_it(
+    encoder, monkeypatch, tmp_path
+) -> None:
+    shop, own, learnt_from = shop_of_groups(), shutil.copytree(encoder, tmp_path / "own"), []
+    clicks, tune = shop.clicks.weights_NL, sentences.fine_tuned
+
+    def seen(encoder, titles, targets_ML, *how) -> SentenceEncoder:
+        learnt_from.append(targets_ML)
+        return tune(encoder, titles, targets_ML, *how)
+
+    monkeypatch.setattr(held_back, "gain_of", lambda *_: Gain(0.1, 0.05))
+    monkeypatch.setattr(held_back, "FEWEST_HELD_BACK", 20)
+    monkeypatch.setattr(sentences, "fine_tuned", seen)
+    config = RecommenderConfig(QUICK, text_encoder=str(own), text_encoder_epochs=1)
+    fitted = Recommender.fit(shop.titles, shop.titles, clicks, config)
+    held, kept = hold_back(clicks, config)
+    first, second = (targets_ML[: len(shop.titles)].toarray() > 0 for targets_ML in learnt_from)
+    assert not first[held].any() and np.array_equal(first[kept], clicks[kept].toarray() > 0)
+    assert np.array_equal(second, clicks.toarray() > 0)
+    assert np.abs(learnt_from[0] - targets_of_titles(clicks)).max() > 0
+
+    fitted.save(tmp_path / "model")
+    shutil.rmtree(own)
+    loaded = Recommender.load(tmp_path / "model")
+    loaded.save(tmp_path / "again")
+    for each in (loaded, Recommender.load(tmp_path / "again")):
+        for before, after in zip(fitted.predict(shop.titles[:9], 5), each.predict(shop.titles[:9], 5), strict=True):
+            assert np.array_equal(before, after)
+    (tmp_path / "again" / ENCODER / "modules.json").write_text("[]")
+    with pytest.raises(ValueError, match="is not the file that fit wrote"):
+        Recommender.load(tmp_path / "again")
+
+
 def test_without_a_ranker_an_encoder_is_dropped_and_that_is_said(encoder, tmp_path) -> None:
     shop = shop_of_groups()  # of fewer points than are held back
     config = RecommenderConfig.of({**RecommenderConfig(QUICK).options, "text_encoder": str(encoder)})
@@ -127,3 +163,7 @@ def test_an_encoder_needs_titles_and_a_ranker(encoder) -> None:
         RecommenderConfig(QUICK, held_back_share=0, text_encoder="some")
     with pytest.raises(ValueError, match="text_encoder must be the name"):
         RecommenderConfig(QUICK, text_encoder=3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="text_encoder must name the encoder to fine-tune"):
+        RecommenderConfig(QUICK, text_encoder_epochs=1)
+    with pytest.raises(ValueError, match="text_encoder_epochs must be an int of 0 or more, got -1"):
+        RecommenderConfig(QUICK, text_encoder="some", text_encoder_epochs=-1)
