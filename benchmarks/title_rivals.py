@@ -24,6 +24,7 @@ import typer
 from benchmarks.trials import METRICS, Trial
 from eclare.__main__ import as_matrix, best_of
 from eclare.arrays.csr import Floats
+from eclare.arrays.tfidf import Vocabulary
 from eclare.arrays.topk import best_of_rows
 from eclare.evaluation.bootstrap import Resampled
 from eclare.evaluation.metrics import PointMetric, inverse_propensities, point_metrics
@@ -32,7 +33,7 @@ from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
 from eclare.model.sentence_encoder import SentenceEncoder
 from eclare.model.stages import Training
-from eclare.model.word_parts import vocabulary_for
+from eclare.model.word_parts import WordParts, vocabulary_for
 from eclare.xc.candidates import EncodedPoints, candidates_to_rank
 from eclare.xc.co_clicks import CoClickScores
 from eclare.xc.config import RecommenderConfig
@@ -83,12 +84,17 @@ class Set:
         return RecommenderConfig.of({**self.options, **of_encoder, "seed": seed})
 
     @cached_property
+    def vocabulary(self) -> tuple[Vocabulary, WordParts]:
+        """As a fit chooses it."""
+        training = self.trial.training
+        titles, config = [*training.points, *training.labels], self.config(0).model
+        return vocabulary_for(titles, training.points, training.clicks_NL, config)
+
+    @cached_property
     def words(self) -> list[sp.csr_matrix]:
         """TF-IDF."""
         training = self.trial.training
-        titles, config = [*training.points, *training.labels], self.config(0).model
-        vocabulary, _ = vocabulary_for(titles, training.points, training.clicks_NL, config)
-        return [vocabulary.features(titles) for titles in (training.points, training.labels, self.trial.asked)]
+        return [self.vocabulary[0].features(titles) for titles in (training.points, training.labels, self.trial.asked)]
 
     @cached_property
     def reader(self) -> SentenceReader | None:
@@ -206,6 +212,7 @@ def main(
 ) -> None:
     """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
     whole = Set(Trial.of_test_points(data), SentenceEncoder.of(encoder, CPU) if encoder else None, json.loads(options))
+    print(json.dumps({"data": data.name} | whole.vocabulary[1].described), flush=True)
     found: dict[str, list[Table]] = {}
     for seed in range(seeds):
         for name, table in variants(whole, seed, parts=parts and not seed):
