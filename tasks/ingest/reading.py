@@ -16,7 +16,7 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.conversion import Readable, readable
-from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, materialise, named, open_parquet
 from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
 from tasks.ingest.kinds import PARQUET, Kind, kind_of
@@ -170,7 +170,8 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
         for files in alike.values()
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
-    return named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    return rows if engine.name == "duckdb" else materialise(rows)  # Spark would plan and compute a time for each use
 
 
 def _fetch(source: AbstractFileSystem, folder: str, scratch: Path) -> list[LogFile]:
