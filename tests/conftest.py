@@ -43,7 +43,10 @@ TOGETHER = [
 
 # The first compiles what nights compute with, which takes a core more than a minute; beside it begin long files that
 # come to that later or never. Three processes that all begin with nights would compile everything three times.
-FIRST = ["tests/test_night.py", "tests/tasks/ingest/test_engines.py", "tests/local/test_browser.py"]
+FIRST = [
+    "tests/test_night.py", "tests/tasks/ingest/test_engines.py", "tests/local/test_browser.py",
+    "tests/tasks/publish/test_faults.py",
+]  # fmt: skip
 
 
 class FilesTogether(LoadFileScheduling):  # type: ignore[misc]

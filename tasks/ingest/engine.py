@@ -86,10 +86,12 @@ def _spark_engine(settings: Settings) -> Iterator[BaseBackend]:
         ) from error
     if str(session.sparkContext.master).startswith("local"):  # 200 partitions of almost nothing take minutes
         session.conf.set("spark.sql.shuffle.partitions", 2 * session.sparkContext.defaultParallelism)
-    try:
-        yield ibis.pyspark.connect(session)
-    except (PySparkException, Py4JError) as error:
-        raise BadInput(f"{ENGINE_REFUSAL}: {_reason(error)[:500]}") from error
+    with tempfile.TemporaryDirectory() as scratch:
+        session.sparkContext.setCheckpointDir(scratch)
+        try:
+            yield ibis.pyspark.connect(session)
+        except (PySparkException, Py4JError) as error:
+            raise BadInput(f"{ENGINE_REFUSAL}: {_reason(error)[:500]}") from error
 
 
 def open_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
@@ -118,6 +120,11 @@ def read_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
     return _spark_table(engine, engine._session.read.parquet(*map(str, files)))
 
 
+def _spark_frame(table: ibis.Table) -> Any:
+    engine = table.get_backend()
+    return engine._session.sql(engine.compile(table))
+
+
 def _spark_table(engine: BaseBackend, frame: Any) -> ibis.Table:
     name = f"rows_{uuid4().hex}"
     frame.createOrReplaceTempView(name)
@@ -126,9 +133,10 @@ def _spark_table(engine: BaseBackend, frame: Any) -> ibis.Table:
 
 def named(table: ibis.Table) -> ibis.Table:
     """The same table, computed by whoever reads it, as a view: ibis writes a long expression once, not for each use."""
-    engine, name = table.get_backend(), f"rows_{uuid4().hex}"
-    if engine.name != "duckdb":
-        return engine.create_view(name, table)
+    engine = table.get_backend()
+    if engine.name != "duckdb":  # a view that SQL makes is parsed and analysed anew for each use
+        return _spark_table(engine, _spark_frame(table))
+    name = f"rows_{uuid4().hex}"
     engine.raw_sql(f"create temp view {name} as {engine.compile(table)}")
     # create_view asks DuckDB for the columns, which plans the view, and all that it is made of, for that alone.
     return ops.DatabaseTable(name, table.schema(), engine, ops.Namespace()).to_expr()
@@ -139,7 +147,7 @@ def materialise(table: ibis.Table) -> ibis.Table:
     engine = table.get_backend()
     if engine.name == "duckdb":
         return engine.create_table(f"rows_{uuid4().hex}", table, temp=True)
-    return table.cache()
+    return _spark_table(engine, _spark_frame(table).checkpoint())  # each use of a cached one plans again what made it
 
 
 @ibis.udf.scalar.builtin(name="reflect")  # type: ignore[untyped-decorator]

@@ -15,7 +15,7 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.conversion import Readable
-from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, named, open_parquet
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, materialise, named, open_parquet
 from tasks.ingest.fetched import FetchedFile, fetch, read_each, watched
 from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
@@ -149,6 +149,8 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
     ]
     rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
     rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    if engine.name != "duckdb":
+        rows = materialise(rows)  # Spark would plan and compute a time for each use
     return with_order_level(rows, log_format.order_level)
 
 

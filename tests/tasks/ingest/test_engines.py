@@ -198,7 +198,7 @@ def test_a_machine_without_java_is_told_what_to_do(settings: Settings) -> None:
 
 def test_spark_numbers_many_products(settings: Settings) -> None:
     """More than its 32-bit integers could hold the pairs of."""
-    count, day = 50_000, DAYS[-1]
+    count, day = 24_000, DAYS[-1]
     ids = [f"p{number:05d}" for number in range(count)]
     clicks = {
         "event_time": [datetime(day.year, day.month, day.day)] * count,

@@ -182,7 +182,7 @@ WHOLE = {".parquet": as_parquet(GOOD), ".csv": as_csv(GOOD), ".jsonl": as_json_l
 @given(
     suffix=st.sampled_from(sorted(WHOLE)), seed=st.integers(0, 2**32), harm=st.sampled_from(["flip", "cut", "insert"])
 )
-@hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_harmed_file_is_counted_or_refused_by_name(settings: Settings, suffix: str, seed: int, harm: str) -> None:
     """Fuzzed: bytes changed, cut off or put in. Nothing but our own refusals, and every row accounted for."""
     chance, content = random.Random(seed), bytearray(WHOLE[suffix])
