@@ -76,6 +76,7 @@ def _spark_engine(settings: Settings) -> Iterator[BaseBackend]:
         raise BadInput("ENGINE=spark needs pyspark: install the extra spark, or set ENGINE=duckdb") from error
     logging.getLogger("py4j").setLevel(logging.WARNING)
     builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.checkpoint.compress", "true")
     builder = builder.config("spark.driver.memory", f"{int(settings.memory_limit_gib * 1024)}m")
     try:
         session = builder.getOrCreate()
