@@ -138,8 +138,8 @@ def named(table: ibis.Table) -> ibis.Table:
     if engine.name != "duckdb":  # a view that SQL makes is parsed and analysed anew for each use
         return _spark_table(engine, _spark_frame(table))
     name = f"rows_{uuid4().hex}"
-    engine.raw_sql(f"create temp view {name} as {engine.compile(table)}")
-    # create_view asks DuckDB for the columns, which plans the view, and all that it is made of, for that alone.
+    engine.con.sql(engine.compile(table)).create_view(name)
+    # Its own create_view asks for the columns, which plans the view, and all that it is made of, once more.
     return ops.DatabaseTable(name, table.schema(), engine, ops.Namespace()).to_expr()
 
 
