@@ -18,6 +18,7 @@ from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from benchmarks.judge import Judge
 from benchmarks.next_days import GOALS, judge_at
+from benchmarks.plots import check_plot, write_plot
 from benchmarks.ranking import ranking_at
 from eclare.arrays.csr import Rows
 from eclare.related.targets import Goal
@@ -25,7 +26,6 @@ from tasks.settings import Settings
 
 EXPOSURES = (1, 0.3, 0.1, 0.05, 0.025, 0.01, 0.005)  # MAX_EXPOSURE
 COMPARED = {"P": 1, "nDCG": 1, "lift": 1, "shown": 1, "most shown": -1}  # 1: the higher the better, -1: the lower
-FORMATS = (".png", ".svg")
 PANELS = {
     "P": "P@10 (%)",
     "most shown": "lists with the most shown product (%)",
@@ -57,11 +57,7 @@ def main(
     In memory, as benchmarks.ranking; each goal is trained once. "shown of current" is the share of the products with an
     event in the 30 days before the cut that the judged lists show; other figures are those of benchmarks.next_days.
     """
-    if plot.suffix not in FORMATS or not plot.parent.is_dir():
-        raise typer.BadParameter(
-            f"must be a file in a folder that exists and end with {' or '.join(FORMATS)}, got {plot}",
-            param_hint="--plot",
-        )
+    check_plot(plot)
     rows = pd.read_parquet(log, columns=["session_id", "product_id", "event_time", "title"])
     middle, judge = judge_at(rows, cut)
     ours: dict[Point, Figures] = {}
@@ -72,7 +68,7 @@ def main(
             lists = ranking.lists(max_variants=settings.max_variants, max_exposure=max_exposure)
             ours[Point(goal, max_exposure)] = figures_of(lists[judge.queries], judge)
     rivals = {name: figures_of(lists_QK, judge) for name, lists_QK in judge.rivals().items()}
-    drawn(ours, rivals, f"{log.parent.name}, cut {cut}").savefig(plot, dpi=150)
+    write_plot(drawn(ours, rivals, f"{log.parent.name}, cut {cut}"), plot)
     line = {"cut": cut, "queries": len(judge.queries), "products": judge.products()}
     line |= {"ours": {str(point): figures for point, figures in ours.items()}, "rivals": rivals}
     print(json.dumps(line | {"nearest": {name: nearest(ours, figures) for name, figures in rivals.items()}}))

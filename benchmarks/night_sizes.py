@@ -11,7 +11,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from rich.console import Console
 from rich.table import Table
 
-FORMATS = (".png", ".svg")
+from benchmarks.plots import check_plot, write_plot
+
 TRAINING = "train_model"
 BUT_TRAINING = "all but training"
 MARKERS = ("o", "s", "v", "^", "D", "P", "X")  # colours come again after ten
@@ -29,13 +30,9 @@ def main(
     Ends with one JSON line: by products, milliseconds a product of training and of all other steps together, peak GiB,
     and of each metric at 10 ours, the best rival's and its name. Nights that stopped early have fewer figures.
     """
-    if plot.suffix not in FORMATS or not plot.parent.is_dir():
-        raise typer.BadParameter(
-            f"must be a file in a folder that exists and end with {' or '.join(FORMATS)}, got {plot}",
-            param_hint="--plot",
-        )
+    check_plot(plot)
     nights = read(lines)
-    drawn(nights).savefig(plot, dpi=150)
+    write_plot(drawn(nights), plot)
     _show(nights)
     print(json.dumps({f"{night['made']['products']:,}": figures_of(night) for night in nights}))
 

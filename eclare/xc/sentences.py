@@ -83,7 +83,7 @@ class Sentences:
     def load(cls, folder: Path, encoder: SentenceEncoder, votes: TitleVotes) -> "Sentences":
         """Read what `save` wrote, of the same titles."""
         vectors_ME = np.load(folder / VECTORS, allow_pickle=False)
-        return cls(encoder, vectors_ME, np.diff(votes.targets_ML.indptr) > 0, votes.points)
+        return cls(encoder, vectors_ME, voting_titles(votes.targets_ML), votes.points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +96,10 @@ class SentenceReader:
 
     def learn(self, clicks_NL: sp.csr_matrix, config: RecommenderConfig) -> Sentences:
         """What it knows of every title; of a point without a click it has learnt nothing."""
-        votes_M, points = voting_titles(clicks_NL), len(self.points)
+        targets_ML, points = targets_of_titles(clicks_NL), len(self.points)
+        votes_M = voting_titles(targets_ML)
         if not config.text_encoder_epochs:
             return Sentences(self.encoder, self._vectors_ME, votes_M, points)
-        targets_ML = targets_of_titles(clicks_NL)
         encoder = fine_tuned(self.encoder, self._titles, targets_ML, config.text_encoder_epochs, config.model.seed)
         return Sentences(encoder, encoder.encode(self._titles), votes_M, points)
 

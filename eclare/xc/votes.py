@@ -30,9 +30,9 @@ def targets_of_titles(weights_NL: sp.csr_matrix) -> sp.csr_matrix:
     return sp.vstack([clicked, co_occurring_labels(weights_NL, TARGETS)], format="csr", dtype=np.float32)
 
 
-def voting_titles(weights_NL: sp.csr_matrix) -> npt.NDArray[np.bool_]:
-    """Which of the N training titles and L label texts vote for anything."""
-    return np.diff(targets_of_titles(weights_NL).indptr) > 0
+def voting_titles(targets_ML: sp.csr_matrix) -> npt.NDArray[np.bool_]:
+    """Which of the training titles and label texts vote for anything; targets_ML: targets_of_titles."""
+    return np.asarray(np.diff(targets_ML.indptr) > 0)
 
 
 def softmax_shares(found: tuple[Rows, Floats], temperature: float) -> CSR:
@@ -84,5 +84,5 @@ class TitleVotes:
     @cached_property
     def _nearest(self) -> Nearest:
         """Of the titles that have a vote: others would take up places."""
-        votes = (np.diff(self.targets_ML.indptr) > 0).astype(np.float32)
+        votes = voting_titles(self.targets_ML).astype(np.float32)
         return Nearest(scale_rows(self.titles_MV, votes))

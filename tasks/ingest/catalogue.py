@@ -16,7 +16,7 @@ from ibis.backends import BaseBackend
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue_format import COLUMNS, PARENT, CatalogueFormat
 from tasks.ingest.conversion import Readable
-from tasks.ingest.engine import FILE, count_rows, duckdb_engine, materialise, open_parquet, place_of
+from tasks.ingest.engine import FILE, count_rows, duckdb_engine, has_rows, materialise, open_parquet, place_of
 from tasks.ingest.fetched import FetchedFile, fetch, read_each, watched
 from tasks.ingest.input_files import DEPTH, MAX_ID_LENGTH, Bounds, as_text, delivered_files
 from tasks.ingest.parsed_file import LINE
@@ -201,7 +201,7 @@ def _one_row_a_product(rows: ibis.Table) -> ibis.Table:
     above = rows.mutate(above=titled.min().over(group_by="product_id"))
     adds = (above.title.isnull() & (above[PLACE] > above.above)).fill_null(False)
     of_product = above.mutate(of=ibis.ifelse(adds, above.above, above[PLACE]), adds=adds)
-    if not count_rows(of_product.filter(of_product.adds)):
+    if not has_rows(of_product.filter(of_product.adds)):
         return rows
     names = (FILE, LINE, WRITTEN, *COLUMNS)
     first = {name: of_product[name].first(order_by=of_product[PLACE]) for name in names}  # that is not null

@@ -184,12 +184,12 @@ def more_frequent_than(times: int, keys: ibis.Table) -> ibis.Table | None:
     engine, keys = keys.get_backend(), keys.filter(keys.key.notnull())
     if engine.name != "duckdb":
         found = materialise(keys.group_by("key").having(ibis._.count() > times).agg())
-        return found if count_rows(found) else None
+        return found if has_rows(found) else None
     name = f"rows_{uuid4().hex}"
     found = engine.create_table(name, schema=keys.schema(), temp=True)  # there may be more than memory holds
     for numbers in _frequent(_sorted(keys), times):
         engine.insert(name, pa.table({"key": numbers}))
-    return found if count_rows(found) else None
+    return found if has_rows(found) else None
 
 
 def _frequent(batches: Iterator[Int64s], times: int) -> Iterator[Int64s]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import ibis
 
-from tasks.ingest.engine import FILE, ROW, count_rows, materialise
+from tasks.ingest.engine import FILE, ROW, count_rows, has_rows, materialise
 from tasks.ingest.times import EVENT_TIME, TIME_TEXT
 
 FROM_ORDER = "from_order"
@@ -21,7 +21,7 @@ def with_order_level(rows: ibis.Table, names: Sequence[str]) -> ibis.Table:
         return rows
     read = [AS_READ.get(name, (name,)) for name in names]
     in_orders = rows.filter(rows.session_id.notnull())
-    if not count_rows(in_orders.filter(ibis.or_(*(_is_blank(in_orders, columns) for columns in read)))):
+    if not has_rows(in_orders.filter(ibis.or_(*(_is_blank(in_orders, columns) for columns in read)))):
         return rows.mutate(**{FROM_ORDER: ibis.literal(False)})
     firsts = in_orders.group_by(FILE, "session_id").agg(**{ROW: in_orders[ROW].min()})
     said = {_first(column): rows[column] for columns in read for column in columns}

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import ibis
 
-from tasks.ingest.engine import FILE, ROW, count_rows, materialise, more_frequent_than, text_hash
+from tasks.ingest.engine import FILE, ROW, has_rows, materialise, more_frequent_than, text_hash
 from tasks.ingest.erased import ErasedRows
 from tasks.ingest.folder_day import ONE, midnight, moments_of
 from tasks.ingest.input_files import MAX_ID_LENGTH, MAX_TEXT_BYTES, exceeds
@@ -99,7 +99,7 @@ def _may_break_a_rule_across_rows(rows: ibis.Table, settings: Settings) -> list[
     limit = min(settings.bot_session_clicks, settings.wholesale_session_products)
     found = [(by_session, more_frequent_than(limit, hashes.select(key="session")))]
     found.append((by_id, more_frequent_than(1, hashes.select(key="event"))))
-    if count_rows(hashes.filter(hashes.event.isnull())):
+    if has_rows(hashes.filter(hashes.event.isnull())):
         without_id = materialise(rows.filter(rows.event_id.isnull()).select(key=by_row))
         found.append((by_row, more_frequent_than(1, without_id)))
     return [key.isin(keys.key).fill_null(False) for key, keys in found if keys is not None]

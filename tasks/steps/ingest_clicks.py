@@ -14,7 +14,7 @@ from ibis.backends import BaseBackend
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.catalogue import catalogue_of
 from tasks.ingest.clicks import OWN, click_folder, opened, pieces_of
-from tasks.ingest.engine import FILE, ROW, count_rows, open_engine, read_parquet, write_parts
+from tasks.ingest.engine import FILE, ROW, count_rows, has_rows, open_engine, read_parquet, write_parts
 from tasks.ingest.erased import erased_rows
 from tasks.ingest.log_format import COLUMNS, LogFormat
 from tasks.ingest.made_sessions import with_sessions
@@ -136,7 +136,7 @@ def _write_of_other_days(engine: BaseBackend, clicks: ibis.Table, target: _Targe
                 repeated = already_stored(of_this_day, read_parquet(engine, files))
                 repeats += count_duplicates(repeated)
                 of_this_day = of_this_day.anti_join(repeated, [FILE, ROW])
-            if count_rows(of_this_day):
+            if has_rows(of_this_day):
                 rows = write_parts(of_this_day.select(COLUMNS), target.folder / click_folder(day, own_load))
                 written[LATE if day < own_load else EARLY] += rows
     return written, repeats

@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 import typer
 from PIL import Image
 
+from benchmarks.plots import write_small
 from tasks.settings import ROOT
 from tests.local.browser import browser
 
@@ -40,15 +41,13 @@ def main(
     url: Annotated[str, typer.Option(help="of Airflow")] = "http://127.0.0.1:8080",
     out: Annotated[Path, typer.Option(help="folder")] = ROOT / "docs" / "screenshots",
 ) -> None:
-    """Write the pictures, each in at most 256 colours of its own."""
+    """Write the pictures."""
     with browser(url) as screen:
         screen.log_in("admin", password)
         for name, picture in pictures_of(product).items():
             png = screen.look(f"/recommendations/{picture.path}", picture.width, picture.theme)
-            image = Image.open(io.BytesIO(png)).convert("RGB")
-            shown = image.crop((0, 0, image.width, min(picture.height, image.height)))
-            colours = shown.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-            colours.save(out / f"{name}.png", optimize=True)
+            image = Image.open(io.BytesIO(png))
+            write_small(image.crop((0, 0, image.width, min(picture.height, image.height))), out / f"{name}.png")
 
 
 if __name__ == "__main__":

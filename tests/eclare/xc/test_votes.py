@@ -19,7 +19,7 @@ def test_a_training_title_votes_for_its_clicks_and_a_label_text_for_what_shares_
     assert targets[2].tolist() == [0, 1, 0, 0]
     assert targets[3, [0, 2]].max() == 1 and targets[3, 1] == targets[3, 3] == 0
     assert targets[4].tolist() == [0, 1, 0, 0] and not targets[5].any()
-    assert voting_titles(CLICKS).tolist() == [True] * 5 + [False]
+    assert voting_titles(targets_of_titles(CLICKS)).tolist() == [True] * 5 + [False]
 
 
 @settings(max_examples=25)
