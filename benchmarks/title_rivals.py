@@ -53,7 +53,6 @@ from eclare.xc.held_back import (
 )
 from eclare.xc.sentences import SentenceReader, Sentences
 
-CPU = torch.device("cpu")
 KEPT = 100  # labels a point
 CLICKS = ("shared points", "history", "clicked similar labels", "clicked what shares points", "popularity")
 TITLES = ("clicks of similar points", "votes of near titles", "cosine of titles")
@@ -77,6 +76,7 @@ class Set:
     trial: Trial
     encoder: SentenceEncoder | None
     options: Mapping[str, Any]
+    device: torch.device
 
     def config(self, seed: int) -> RecommenderConfig:
         """Of a Recommender with these options."""
@@ -126,7 +126,7 @@ class Trained:
         points_NV, labels_LV, _ = data.words
         clicks_NL = weighted(data.trial.training.clicks_NL, config.model)
         texts = Texts.of(points_NV, labels_LV, build_label_graph(clicks_NL, config.model))
-        training = Training(clicks_NL, texts, CPU, None)
+        training = Training(clicks_NL, texts, data.device, None)
         held, kept = hold_back(clicks_NL, config)
         each, first = in_halves(config.model), training_of(kept, training, config)
         known = first.ensemble(each)
@@ -209,9 +209,12 @@ def main(
     *,
     options: Annotated[str, typer.Option(help="of RecommenderConfig, as JSON")] = "{}",
     parts: Annotated[bool, typer.Option(help="also without each part of ours, of the first seed")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
 ) -> None:
     """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
-    whole = Set(Trial.of_test_points(data), SentenceEncoder.of(encoder, CPU) if encoder else None, json.loads(options))
+    on = torch.device(device)
+    read = SentenceEncoder.of(encoder, on) if encoder else None
+    whole = Set(Trial.of_test_points(data), read, json.loads(options), on)
     print(json.dumps({"data": data.name} | whole.vocabulary[1].described), flush=True)
     found: dict[str, list[Table]] = {}
     for seed in range(seeds):

@@ -21,7 +21,7 @@ from eclare.model import distributed
 from eclare.model.batches import Batch, Batches
 from eclare.model.config import ECLAREConfig
 from eclare.model.sentence_encoder import SentenceEncoder
-from eclare.model.training import BFLOAT16_ON, loss_of
+from eclare.model.training import loss_of
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ LEARNING_RATE, WARM_UP = 1e-4, 0.1  # the highest, and the share of the steps un
 LARGEST_GRADIENT = 1.0  # norm that a longer one is cut to
 TEMPERATURE = 0.05  # of cosines
 MOST_TOKENS = 32  # of a title, while it is learnt from
+BFLOAT16_ON = ("cuda",)  # devices whose layers compute in it
 
 
 def fine_tuned(

@@ -1,6 +1,5 @@
 """ECLARE's network: an encoder of titles and, for every label, a classifier that mixes three views of it."""
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,25 +66,9 @@ class LabelRows(NamedTuple):
     neighbours: Bags  # the rows of its graph neighbours' texts, weighted by edge
 
 
-class NormalisedLinear(nn.Linear):
-    """A linear layer whose spectral norm is computed in float32, also where its product is in bfloat16."""
-
-    def forward(self, v_BD: Tensor) -> Tensor:
-        """B x in, B x out."""
-        with in_float32(v_BD):
-            weight = self.weight
-        return nn.functional.linear(v_BD, weight, self.bias)
-
-
-def in_float32(beside: Tensor) -> AbstractContextManager[object]:
-    """No automatic bfloat16 on the device of a tensor; where there is none, a single title need not wait for this."""
-    kind = beside.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
-
-
 def identity_linear(dim: int) -> nn.Module:
     """A square linear layer that starts as the identity and keeps spectral norm 1."""
-    linear = NormalisedLinear(dim, dim)
+    linear = nn.Linear(dim, dim)
     nn.init.eye_(linear.weight)
     nn.init.zeros_(linear.bias)
     return spectral_norm(linear)
@@ -93,7 +76,7 @@ def identity_linear(dim: int) -> nn.Module:
 
 def xavier_linear(dim: int, out: int, *, bias: bool = True) -> nn.Module:
     """A linear layer with Xavier's uniform start (Glorot, Bengio, AISTATS 2010), spectral norm 1 and bias 0 if any."""
-    linear = NormalisedLinear(dim, out, bias=bias)
+    linear = nn.Linear(dim, out, bias=bias)
     nn.init.xavier_uniform_(linear.weight)
     if bias:
         nn.init.zeros_(linear.bias)
@@ -125,13 +108,12 @@ class Attention(nn.Module):
         each = xavier_linear(dim, dim) if xavier else identity_linear(dim)
         self.each = nn.Sequential(nn.Dropout(dropout), nn.ReLU(), each)
         every = views * dim
-        self.all = xavier_linear(every, views, bias=False) if xavier else spectral_norm(NormalisedLinear(every, views))
+        self.all = xavier_linear(every, views, bias=False) if xavier else spectral_norm(nn.Linear(every, views))
 
     def forward(self, views_SZD: Tensor) -> tuple[Tensor, Tensor]:
         """The mixed label S x D and the weight of each view S x Z."""
-        weights_SZ = torch.softmax(self.all(self.each(views_SZD).flatten(1)).float(), dim=1)
-        with in_float32(views_SZD):
-            return torch.einsum("sz,szd->sd", weights_SZ, views_SZD), weights_SZ
+        weights_SZ = torch.softmax(self.all(self.each(views_SZD).flatten(1)), dim=1)
+        return torch.einsum("sz,szd->sd", weights_SZ, views_SZD), weights_SZ
 
 
 def _sum_rows(table_UD: Tensor, bags: Bags) -> Tensor:

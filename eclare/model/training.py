@@ -28,7 +28,6 @@ from eclare.model.step_inputs import LabelInputs, StepInputs, moved, pinned
 log = logging.getLogger(__name__)
 
 JUDGED_AT = 5  # nDCG@5 on validation points decides when to stop
-BFLOAT16_ON = ("cuda",)  # devices whose layers compute in bfloat16, which rounds a score of 16 by up to 0.06
 # Devices that would wait for batches of a CPU: they draw their own, or, where that cannot be, threads make them ahead.
 DRAW_ON = ("cuda",)
 PREFETCH_ON = ("cuda",)  # on a CPU the threads would take a step's own cores
@@ -143,7 +142,9 @@ class StageRun:
         model = self.model
         tables = [table.weight for table in (model.refinement, model.tokens) if table.weight.requires_grad]
         blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
-        return [RowAdam(tables), torch.optim.Adam([parameter for block in blocks for parameter in block.parameters()])]
+        dense = [parameter for block in blocks for parameter in block.parameters()]
+        # Fused, it is one operation on a GPU, which waits for the CPU that asks for it.
+        return [RowAdam(tables), torch.optim.Adam(dense, fused=model.device.type == "cuda")]
 
     @cached_property
     def _parameters_of_all(self) -> list[nn.Parameter]:
@@ -218,13 +219,10 @@ class StageRun:
         return loss.detach()
 
     def loss(self, inputs: StepInputs) -> Tensor:
-        """Of inputs on the model's device; layers compute in bfloat16 on a GPU, scores in float32."""
+        """Of inputs on the model's device."""
         model, labels = self.model, inputs.labels or self._every_label
-        kind = model.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=kind in BFLOAT16_ON):
-            points_BD = model.encode(inputs.points)
-            classifiers_SD = model.classifiers(labels.rows, model.embed(labels.texts))
-        scores_BS = points_BD.float() @ classifiers_SD.float().T
+        classifiers_SD = model.classifiers(labels.rows, model.embed(labels.texts))
+        scores_BS = model.encode(inputs.points) @ classifiers_SD.T
         scored_BS = None if inputs.scored is None else inputs.scored.dense() > 0
         return loss_of(scores_BS, inputs.clicked.dense(), model.config.loss, scored_BS) * inputs.share
 

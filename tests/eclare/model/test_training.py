@@ -13,10 +13,10 @@ from eclare.model.data import Interactions, Texts
 from eclare.model.ensemble import Ensemble
 from eclare.model.inference import attention_of
 from eclare.model.label_graph import build_label_graph
-from eclare.model.network import ECLARE, Attention, xavier_linear
+from eclare.model.network import ECLARE
 from eclare.model.search import search_classifiers
-from eclare.model.stages import fresh_model, train
-from eclare.model.training import Stage, StageRun, TrainingData, loss_of
+from eclare.model.stages import train
+from eclare.model.training import loss_of
 from tests.made_shops import Shop, shop_of_groups
 
 CONFIG = ECLAREConfig(embedding_dim=32, epochs=30, batch_size=32, negatives_per_batch=32, learning_rate=0.01)
@@ -95,49 +95,6 @@ def test_a_batch_that_cannot_be_made_ahead_ends_the_training(monkeypatch) -> Non
     monkeypatch.setattr(training.StepInputs, "of", fails)
     with pytest.raises(MemoryError, match="too large"):
         fit(shop_of_groups(groups=2), ECLAREConfig(embedding_dim=8, epochs=1))
-
-
-def share_of_bfloat16(values: torch.Tensor) -> float:
-    """How many of the numbers are ones that bfloat16 has; of others, one in 65,536 is by chance."""
-    return (values == values.bfloat16()).float().mean().item()
-
-
-def test_where_layers_compute_in_bfloat16_scores_and_classifiers_do_not(monkeypatch) -> None:
-    """On a CPU, by the switch of a GPU."""
-    shop, seen, gradients = shop_of_groups(groups=4), [], []
-    loss_of = training.loss_of
-    monkeypatch.setattr(
-        training, "loss_of", lambda scores_BS, *more: seen.append(scores_BS) or loss_of(scores_BS, *more)
-    )
-    for kinds in ((), ("cpu",)):
-        monkeypatch.setattr(training, "BFLOAT16_ON", kinds)
-        model = fresh_model(texts_of(shop), ECLAREConfig(embedding_dim=32, dropout=0.0), torch.device("cpu"))
-        run = StageRun(model, TrainingData(shop.clicks.weights_NL, texts_of(shop)), Stage("train", 1, 0.01, 5))
-        run.loss(run._inputs(next(run.batches.epoch(1)))).backward()
-        gradients.append(torch.cat([each.grad.to_dense().ravel() for each in model.parameters()]))
-    exact, rounded = seen
-    assert not torch.equal(exact, rounded), "layers were rounded"
-    assert share_of_bfloat16(rounded) < 0.1, "scores were not"
-    assert (rounded - exact).abs().max() < 0.02 * exact.abs().max()
-    assert (gradients[1] - gradients[0]).norm() < 0.03 * gradients[0].norm()
-
-
-def test_a_spectral_norm_is_computed_in_float32_beside_bfloat16() -> None:
-    torch.manual_seed(0)
-    layers, v = [xavier_linear(32, 32), xavier_linear(32, 32)], torch.randn(8, 32)
-    layers[1].load_state_dict(layers[0].state_dict())
-    layers[0](v)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert layers[1](v).dtype == torch.bfloat16
-    states = [layer.state_dict() for layer in layers]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0]), (
-        "also the power iteration's vectors"
-    )
-    attention = Attention(32, 3, 0.0, xavier=False)
-    with torch.autocast("cpu", torch.bfloat16):
-        mixed, weights = attention(torch.randn(8, 3, 32))
-    assert mixed.dtype == weights.dtype == torch.float32
-    assert share_of_bfloat16(mixed) < 0.1
 
 
 def test_a_saved_model_scores_the_same(tmp_path) -> None:
