@@ -19,7 +19,7 @@ class RowAdam(torch.optim.SparseAdam):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every row that has a gradient; others stay as they are, their moments too."""
         if closure is not None:
             raise ValueError("RowAdam makes its step from gradients that are there: closure must be None")
@@ -27,6 +27,7 @@ class RowAdam(torch.optim.SparseAdam):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self._update(parameter, group)
+        return None
 
     def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
@@ -39,10 +40,7 @@ class RowAdam(torch.optim.SparseAdam):
         gradient = parameter.grad.coalesce()  # type: ignore[union-attr]
         table = Table(parameter, state["exp_avg"], state["exp_avg_sq"])
         rows = RowGradient(gradient.indices()[0], gradient.values())
-        if parameter.device.type == "cpu":
-            _update_rows(*(each.numpy() for each in table), RowGradient(*(each.numpy() for each in rows)), rates)
-        else:
-            update_by_torch(table, rows, rates)
+        (update_in_one_pass if parameter.device.type == "cpu" else update_by_torch)(table, rows, rates)
 
 
 class Table(NamedTuple):
@@ -67,8 +65,13 @@ class _Rates(NamedTuple):
     epsilon: np.float32
 
 
+def update_in_one_pass(table: Table, gradient: RowGradient, rates: _Rates) -> None:
+    """Of tables on a CPU."""
+    _update_rows(*(each.numpy() for each in table), RowGradient(*(each.numpy() for each in gradient)), rates)
+
+
 def update_by_torch(table: Table, gradient: RowGradient, rates: _Rates) -> None:
-    """As _update_rows, wherever the tensors are."""
+    """The same, wherever the tables are."""
     step_size, of_mean, of_square, epsilon = map(float, rates)
     rows_U, g_UD = gradient
     mean_UD = table.mean[rows_U].lerp_(g_UD, of_mean)

@@ -1,17 +1,23 @@
+from unittest.mock import patch
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eclare.model.row_adam import RowAdam
+from eclare.model import row_adam
+from eclare.model.row_adam import RowAdam, update_by_torch, update_in_one_pass
 
 ROWS, DIM = 6, 3
 
 
-@given(st.lists(arrays(np.int64, st.integers(0, 8), elements=st.integers(0, ROWS - 1)), max_size=4))
-def test_rows_move_as_torch_moves_them_and_remember_the_same(seen_at_each_step) -> None:
-    ours, torchs = (moved(optimiser, seen_at_each_step) for optimiser in (RowAdam, torch.optim.SparseAdam))
+@pytest.mark.parametrize("update", [update_in_one_pass, update_by_torch])  # of a CPU, and of a GPU
+@given(seen_at_each_step=st.lists(arrays(np.int64, st.integers(0, 8), elements=st.integers(0, ROWS - 1)), max_size=4))
+def test_rows_move_as_torch_moves_them_and_remember_the_same(update, seen_at_each_step) -> None:
+    with patch.object(row_adam, "update_in_one_pass", update):
+        ours, torchs = (moved(optimiser, seen_at_each_step) for optimiser in (RowAdam, torch.optim.SparseAdam))
     assert torch.allclose(ours[0].weight, torchs[0].weight, atol=1e-6)
     states = [optimiser.state_dict()["state"] for _, optimiser in (ours, torchs)]
     assert states[0].keys() == states[1].keys()
