@@ -207,14 +207,14 @@ def main(
     peers: Annotated[Path, typer.Option(help="folder of the outside judge")] = Path("../shared/peers"),
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     *,
-    options: Annotated[str, typer.Option(help="of RecommenderConfig, as JSON")] = "{}",
+    options: Annotated[Any, typer.Option(parser=json.loads, help="of RecommenderConfig, as JSON")] = "{}",
     parts: Annotated[bool, typer.Option(help="also without each part of ours, of the first seed")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
 ) -> None:
     """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
     on = torch.device(device)
     read = SentenceEncoder.of(encoder, on) if encoder else None
-    whole = Set(Trial.of_test_points(data), read, json.loads(options), on)
+    whole = Set(Trial.of_test_points(data), read, options, on)
     print(json.dumps({"data": data.name} | whole.vocabulary[1].described), flush=True)
     found: dict[str, list[Table]] = {}
     for seed in range(seeds):
