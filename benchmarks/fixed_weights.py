@@ -49,9 +49,9 @@ def main(
     settings = Settings(_env_file=None, goal="basket")
     known = cooccurrence_of(in_days[in_days["event_time"] < middle], titles.index, settings)
     titles_PV = Vocabulary.of(titles.tolist()).features(titles.tolist())
-    clicks = learning_of(settings, NIGHT).clicks(known)
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks, NIGHT))
-    model, everything = train(clicks, texts, NIGHT, torch.device("cpu")), np.ones(len(titles), bool)
+    targets = learning_of(settings, NIGHT).targets(known)
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(targets, NIGHT))
+    model, everything = train(targets, texts, NIGHT, torch.device("cpu")), np.ones(len(titles), bool)
     snapshot = Snapshot(known, titles_PV, like_titles(titles_PV, known.paired()), model, everything)
     figures: dict[str, object] = {}
     for power in POWERS:

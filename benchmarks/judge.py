@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from benchmarks.rivals import Log, scores_of_rivals
 from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
-from eclare.evaluation.baselines import co_clicks, popular
+from eclare.evaluation.baselines import best_allowed, popular
 from eclare.evaluation.bootstrap import Estimate, Resampled
 from eclare.evaluation.lists import exposure
 from eclare.evaluation.metrics import LEAST_SESSIONS, PointMetric, inverse_propensities, point_metrics, related_gains
@@ -81,14 +81,14 @@ class Judge:
         rank = related["rank"].to_numpy()[kept]
         row, label, everything_P = row[kept], label[kept], np.ones(len(self.product_ids), bool)
         shape = len(self.queries), len(self.product_ids)
-        return co_clicks(sp.csr_matrix((1 / rank, (row, label)), shape), K, everything_P)[0]
+        return best_allowed(sp.csr_matrix((1 / rank, (row, label)), shape), K, everything_P)[0]
 
     def rivals(self) -> dict[str, Rows]:
         """The lists of simple systems that know the log before the cut, Q x K; short ones stay short."""
         everything_P = np.ones(len(self.product_ids), bool)
         log = Log(self._before_SP, _shared(self._before_SP))
         lists = {
-            name: co_clicks(scores_QP, K, everything_P)[0]
+            name: best_allowed(scores_QP, K, everything_P)[0]
             for name, scores_QP in scores_of_rivals(log, self.queries).items()
         }
         return lists | {"popularity": popular(self._popularity_P, everything_P, self.queries, K)}

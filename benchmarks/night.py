@@ -17,7 +17,7 @@ from benchmarks.next_days import ingest, settings_of
 from benchmarks.processes import Cost, cost_of, enter, own_environment, own_server
 from eclare.evaluation.list_segments import PageFigures
 from local.complete_journey import write_complete_journey
-from tasks.evaluation import LAST_CUT
+from tasks.evaluation import LARGEST_K
 from tasks.night import Night
 from tasks.run import INGEST, REFRESH, REPORT, run
 from tasks.settings import Settings
@@ -106,7 +106,7 @@ def _metrics(night: str) -> dict[str, object]:
         rows = json.loads((evaluation / "metrics.json").read_text())
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for row in rows:
-        if row["k"] == LAST_CUT and (row["segment"] == "all" or row["metric"] == "lift"):
+        if row["k"] == LARGEST_K and (row["segment"] == "all" or row["metric"] == "lift"):
             scale, digits = (1, 3) if "/" in row["system"] else (100, 2)
             values = [row[name] and round(scale * row[name], digits) for name in ("value", "low", "high")]
             found.setdefault(row["segment"], {}).setdefault(row["system"], {})[row["metric"]] = values

@@ -86,10 +86,10 @@ def ranking_at(rows: pd.DataFrame, cut: pd.Timestamp, settings: Settings) -> Ran
     everything, unknown = np.ones(len(titles), bool), [None] * len(titles)
     cooccurrence = cooccurrence_of(rows[rows["event_time"] < cut], titles.index, settings)
     known, learning = cooccurrence.until(settings.held_out_days), learning_of(settings, NIGHT)
-    clicks_PP, names = learning.clicks(known), titles.tolist()
-    titles_PV = vocabulary_for(names, names, clicks_PP, NIGHT)[0].features(names)
+    targets_PP, names = learning.targets(known), titles.tolist()
+    titles_PV = vocabulary_for(names, names, targets_PP, NIGHT)[0].features(names)
     like_PP = like_titles(titles_PV, cooccurrence.paired())
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(clicks_PP, NIGHT))
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(targets_PP, NIGHT))
     device, sentences = torch.device("cpu"), None
     if settings.text_encoder:
         vectors_PE = SentenceEncoder.of(settings.text_encoder, device).encode(titles.tolist())

@@ -12,8 +12,8 @@ is replaced whole, every model stays as it is. It never retrains; `refresh_recom
   delivery, it takes the newest up to the night. One file without dated folders has no history: for a day older than
   yesterday, the stored catalogue is kept where there is one (kept 1). To correct a past day, deliver a dated folder.
 - **Clean the clicks of the day** (`ingest_clicks`) reads `CLICK_LOG_URL/date=NIGHT/`; writes `clicks/date=NIGHT` with
-  the clicks of the day, late ones of days before and `quarantine.parquet`, every refused row with its rule, file and
-  row; and the counts to PostgreSQL.
+  the clicks of the day, late and early ones of others and `quarantine.parquet`, every refused row with its rule, file
+  and row; and the counts to PostgreSQL.
 - **Count products and pairs of the day** (`aggregate_clicks`) reads the clicks of the day, late ones included; writes
   `aggregates/date=NIGHT`, and anew those of days before whose clicks have changed.
 

@@ -73,7 +73,7 @@ def build_label_graph(night: str) -> dict[str, float]:
 
 @task(task_display_name="Train ECLARE", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=8))
 def train_model(night: str) -> dict[str, float]:
-    """Train ECLARE from scratch on the night's window."""
+    """Train ECLARE at earlier cut-offs and on to the night, and fit the ranker on what followed them."""
     from tasks.run import run
 
     return run("train_model", night)
@@ -83,7 +83,7 @@ def train_model(night: str) -> dict[str, float]:
     task_display_name="Judge the lists on held-out days", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2)
 )
 def evaluate_model(night: str) -> dict[str, float]:
-    """Evaluate the model and the co-click baseline on the held-out days."""
+    """Judge the lists on the held-out days, beside simple rivals and the live version."""
     from tasks.run import run
 
     return run("evaluate_model", night)

@@ -42,7 +42,7 @@ DataSet = Annotated[
     Path, typer.Option(help="Folder with trn/tst/lbl.json.gz, or trn_X_Xf.txt, trn_X_Y.txt, lbl_X_Xf.txt, tst_...")
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda")]
-CUTS = (1, 3, 5)
+KS = (1, 3, 5)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def evaluate(
             raise ValueError(f"{predictions} must be test points x labels = {truth.shape}, got {scores.shape}")
         scores = drop_excluded(scores, excluded)
         weights_L = inverse_propensities(clicks, propensity_a, propensity_b)
-        metrics = judge(best_of(scores, max(CUTS)), truth, weights_L, CUTS, count_empty=not without_empty)
+        metrics = judge(best_of(scores, max(KS)), truth, weights_L, KS, count_empty=not without_empty)
     if as_json:
         typer.echo(json.dumps({f"{metric.name}@{metric.k}": round(100 * metric.value, 2) for metric in metrics}))
     else:
@@ -181,7 +181,7 @@ def best_of(scores: sp.csr_matrix, k: int) -> np.ndarray:
 
 
 def _table(metrics: list[Metric]) -> Table:
-    table = Table("metric", *(f"@{k}" for k in CUTS))
+    table = Table("metric", *(f"@{k}" for k in KS))
     for name in dict.fromkeys(metric.name for metric in metrics):
         table.add_row(name, *(f"{100 * metric.value:.2f}" for metric in metrics if metric.name == name))
     return table

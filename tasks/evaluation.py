@@ -24,9 +24,9 @@ from tasks.stores.database import LIVE, Metric
 
 log = logging.getLogger("tasks")
 
-CUTS = (1, 3, 5, 10)
-LAST_CUT = max(CUTS)
-COMPARED = (  # metrics and segments at LAST_CUT that have ratios
+KS = (1, 3, 5, 10)
+LARGEST_K = max(KS)
+COMPARED = (  # metrics and segments at LARGEST_K that have ratios
     *((metric, "all") for metric in ("P", "nDCG", "PSP", "lift")),
     ("recall", "tail"),
     *((metric, history) for metric in BY_HISTORY for history in HISTORY),
@@ -48,7 +48,7 @@ def held_out_of(inputs: Path, training_PP: sp.csr_matrix, known_P: Floats, night
         groups = SessionGroups.load(inputs)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    held_out = HeldOut(groups, training_PP, CUTS, known_P)
+    held_out = HeldOut(groups, training_PP, KS, known_P)
     if not len(held_out.queries) or len(groups.occupied) < 2:
         raise BadInput(
             f"night {night} must have pairs of products and two groups of sessions in its {night.held_out_days} "
@@ -60,7 +60,7 @@ def held_out_of(inputs: Path, training_PP: sp.csr_matrix, known_P: Floats, night
 
 
 def judge(lists: Mapping[str, Rows], held_out: HeldOut, ratios: Iterable[tuple[str, str]]) -> Iterator[Metric]:
-    """Of the lists of every system, Q x LAST_CUT: over all related products, and recall over those of each segment.
+    """Of the lists of every system, Q x LARGEST_K: over all related products, and recall over those of each segment.
 
     ratios: the pairs of systems that are compared.
     """
@@ -68,7 +68,7 @@ def judge(lists: Mapping[str, Rows], held_out: HeldOut, ratios: Iterable[tuple[s
     for key in judged.names:
         yield _stored(key, judged.estimate(key))
     for system, labels_QK in lists.items():
-        yield from (Metric(system, *coverage(labels_QK, k, held_out.products)) for k in CUTS)
+        yield from (Metric(system, *coverage(labels_QK, k, held_out.products)) for k in KS)
     for one, other in ratios:
         yield from _ratios(judged, one, other)
     yield Metric("held-out", "queries", 0, len(held_out.queries))
@@ -90,7 +90,7 @@ def judge_beside_live(tonight: Lists, live: Lists | str, held_out: HeldOut, publ
 
 def _ratios(judged: Jackknife[Key], published: str, other: str) -> Iterator[Metric]:
     for name, segment in COMPARED:
-        ours, theirs = (Key(system, name, LAST_CUT, segment) for system in (published, other))
+        ours, theirs = (Key(system, name, LARGEST_K, segment) for system in (published, other))
         if ours in judged.names:
             yield _stored(ours._replace(system=f"{published} / {other}"), judged.ratio(ours, theirs))
 

@@ -8,6 +8,11 @@ from tasks.settings import Settings
 from tasks.shards import Shard
 
 OLDEST = date(1990, 1, 1)  # no shop has clicks from before; a mistyped night would wait for them for hours
+MAKERS = {  # the step that makes each artefact, by the first folder of its path or, in that of a night, by its name
+    "clicks": "ingest_clicks", "catalogue": "ingest_catalogue", "aggregates": "aggregate_clicks",
+    "interactions": "build_interactions", "label_graph": "build_label_graph", "model": "train_model",
+    "evaluation": "evaluate_model", "ranked": "rank_products", "recommendations": "recommend_products",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Night:
 
     @staticmethod
     def clicks(day: date) -> str:
-        """Where the load of a day's log is stored: its cleaned clicks, late ones of days before, its quarantine."""
+        """Where the load of a day's log is stored: its cleaned clicks, late and early ones, quarantine."""
         return f"clicks/date={day.isoformat()}"
 
     @staticmethod
@@ -72,3 +77,10 @@ class Night:
     def ranked(self, shard: Shard) -> str:
         """Where the ranked candidates of one shard of the catalogue are stored."""
         return self.artefact(f"ranked/shard={shard}")
+
+
+def maker_of(path: str) -> str:
+    """In words: the step that makes the artefact at a path. In a baseline's night recommend_co_clicks makes several."""
+    folder, _, rest = path.partition("/")
+    name = rest.split("/")[1] if folder == "nights" and "/" in rest else folder
+    return f"the step that makes {path}" + (f", {MAKERS[name]}," if name in MAKERS else "")

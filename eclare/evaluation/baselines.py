@@ -18,7 +18,7 @@ Score: TypeAlias = Callable[[Doubles, Doubles], Doubles]  # of shared sessions, 
 class Known(NamedTuple):
     """What simple rivals know of P products before the held-out days.
 
-    weights_PP: weighted clicks that a model would train on; shared_PP: sessions that held both products, each counted
+    weights_PP: weighted sessions of the training days' pairs; shared_PP: sessions that held both products, each counted
     as one; sessions_P: that held each; sessions: all of them; allowed_P: products that may be recommended.
     """
 
@@ -33,26 +33,26 @@ def rivals(known: Known, queries: Rows, k: int) -> dict[str, Rows]:
     """The lists of every rival by its name, Q x k; short ones are filled up with what is popular, as a shop would."""
     popular_Q2K = popular(known.sessions_P, known.allowed_P, queries, 2 * k)  # k of them are in no list of k
     scores: Mapping[str, sp.csr_matrix] = {
-        "co-click": known.weights_PP[queries],
+        "co-click": known.weights_PP[queries],  # "customers who bought this also bought", counted
         "observed - expected": observed_minus_expected(known, queries),
         "cosine": cosine(known, queries),
     }
-    lists = {name: co_clicks(each, k, known.allowed_P, queries)[0] for name, each in scores.items()}
+    lists = {name: best_allowed(each, k, known.allowed_P, queries)[0] for name, each in scores.items()}
     filled = {name: fill_up(labels_QK, popular_Q2K) for name, labels_QK in lists.items()}
     return filled | {"popularity": popular_Q2K[:, :k]}
 
 
-def co_clicks(
-    weights_NL: sp.csr_matrix, k: int, allowed_L: npt.NDArray[np.bool_], own_N: Rows | None = None
+def best_allowed(
+    scores_NL: sp.csr_matrix, k: int, allowed_L: npt.NDArray[np.bool_], own_N: Rows | None = None
 ) -> tuple[Rows, Floats]:
-    """The k allowed labels with the heaviest clicks of every point, N x k, heaviest first, ties by lower label row.
+    """The k allowed labels of the highest scores of every point, N x k, highest first, ties by lower label row.
 
-    own_N: the label that is the point itself and must not come back, if there is one. Points with fewer clicked labels
-    than k end with PAD and score 0. Source: "customers who bought this also bought", counted.
+    own_N: the label that is the point itself and must not come back, if there is one. Points with fewer scored labels
+    than k end with PAD and score 0.
     """
-    row, label = rows_of(weights_NL), weights_NL.indices
+    row, label = rows_of(scores_NL), scores_NL.indices
     kept = allowed_L[label] if own_N is None else allowed_L[label] & (label != own_N[row])
-    return best_per_row(row[kept], label[kept], weights_NL.data[kept], weights_NL.shape[0], k)
+    return best_per_row(row[kept], label[kept], scores_NL.data[kept], scores_NL.shape[0], k)
 
 
 def cosine(known: Known, queries: Rows) -> sp.csr_matrix:

@@ -32,14 +32,14 @@ class HeldOut:
     """What sessions after a cut say of Q queries, the products that have a related one there, and of their lists.
 
     Two truths: P to recall ask what sessions share, lift what they share more often than by chance. training_PP: what
-    says which products are rare, by propensity and segment; cuts: k of every metric, the largest that of the segments;
+    says which products are rare, by propensity and segment; ks: k of every metric, the largest that of the segments;
     known_P: sessions of every product before the cut, which divide the queries by their history (list_segments).
     """
 
     def __init__(
-        self, groups: SessionGroups, training_PP: sp.csr_matrix, cuts: Sequence[int], known_P: npt.NDArray[np.floating]
+        self, groups: SessionGroups, training_PP: sp.csr_matrix, ks: Sequence[int], known_P: npt.NDArray[np.floating]
     ) -> None:
-        self._groups, self._cuts, self.products = groups, cuts, groups.held_PG.shape[0]
+        self._groups, self._ks, self.products = groups, ks, groups.held_PG.shape[0]
         self._inverse_propensity_P, self._segment_P = inverse_propensities(training_PP), segments(training_PP)
         self._history_P = by_history(known_P)
         self.queries: Rows = np.flatnonzero(np.diff(groups.all.shared_PP.indptr)).astype(np.int32)
@@ -64,7 +64,7 @@ class HeldOut:
     def _figures(self, lists: Mapping[str, Rows], seen: Seen) -> dict[Key, float]:
         shared_QP = seen.shared_PP[self.queries]
         gains_QP = related_gains(shared_QP, seen.sessions_P[self.queries], seen.sessions_P, seen.sessions)
-        truth = Truth(shared_QP, self._inverse_propensity_P, self._cuts, gains_QP, segment_L=self._segment_P)
+        truth = Truth(shared_QP, self._inverse_propensity_P, self._ks, gains_QP, segment_L=self._segment_P)
         return {
             Key(system, each.name, each.k, each.segment): each.value
             for system, labels_QK in lists.items()
@@ -77,7 +77,7 @@ class HeldOut:
         _, names, place_P = self._history_P
         place_Q = place_P[self.queries]
         for each in metrics:
-            if each.name in BY_HISTORY and each.k == max(self._cuts):
+            if each.name in BY_HISTORY and each.k == max(self._ks):
                 for place in np.unique(place_Q):
                     earned_Q, possible_Q = (
                         values_Q * (place_Q == place) for values_Q in (each.earned_N, each.possible_N)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
-from eclare.evaluation.lists import ListFigures, Rows, best_sellers, exposure, first_places
+from eclare.evaluation.lists import ListFigures, best_sellers, exposure, first_places
 from eclare.evaluation.metrics import SEGMENTS, thirds
 
 FILE = "lists.json"

@@ -5,13 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from eclare.arrays.csr import Rows
 from eclare.arrays.topk import PAD
 
 FIRST = 10  # places of a list that a shopper sees
 PAIRS_OF_LISTS = 10_000  # that are compared for the mean overlap
 BEST_SELLING = 0.1  # share of the products with a session
-
-Rows = npt.NDArray[np.int32]
 
 
 class ListFigures(NamedTuple):

@@ -13,7 +13,7 @@ from eclare.arrays.csr import rows_of
 from eclare.arrays.topk import best_entries
 from eclare.model.config import ECLAREConfig
 
-Rows = npt.NDArray[np.int64]
+LongRows = npt.NDArray[np.int64]  # row numbers as torch indexes
 LEAST_STEPS = 4  # an epoch, whatever the batch size
 
 
@@ -29,7 +29,7 @@ class Shortlist:
     members_CL: sp.csr_matrix
     edges_LL: sp.csr_matrix
 
-    def of(self, points_B: Rows) -> tuple[Rows, sp.csr_matrix]:
+    def of(self, points_B: LongRows) -> tuple[LongRows, sp.csr_matrix]:
         """The S labels that any of the points has, sorted, and a positive entry where a point has one, B x S."""
         has_BL = sp.csr_matrix(self.clusters_NC[points_B] @ self.members_CL @ self.edges_LL)
         labels_S = np.unique(has_BL.indices).astype(np.int64)
@@ -46,8 +46,8 @@ class Batch:
     for every label that a point is scored against, all of them where it is None.
     """
 
-    points_B: Rows
-    labels_S: Rows
+    points_B: LongRows
+    labels_S: LongRows
     weights_BS: sp.csr_matrix
     share: float = 1.0
     scored_BS: sp.csr_matrix | None = None
@@ -88,7 +88,7 @@ class Batches:
         return math.ceil(len(self._clicked_points) / self.batch_size)
 
     @cached_property
-    def _clicked_points(self) -> Rows:
+    def _clicked_points(self) -> LongRows:
         return np.flatnonzero(np.diff(self.weights_NL.indptr))
 
     def epoch(self, number: int, hardest_NK: npt.NDArray[np.int32] | None = None) -> Iterator[Batch]:
@@ -98,7 +98,7 @@ class Batches:
             hardest = np.empty(0, np.int64) if hardest_NK is None else np.unique(hardest_NK[points_B]).astype(np.int64)
             yield self._batch(points_B, share, hardest, random)
 
-    def parts(self, number: int) -> Iterator[tuple[Rows, float]]:
+    def parts(self, number: int) -> Iterator[tuple[LongRows, float]]:
         """The points of each step of an epoch that this process has, and their share as of a Batch."""
         points = np.random.default_rng([self.config.seed, number]).permutation(self._clicked_points)
         for start in range(0, len(points), self.batch_size):
@@ -108,7 +108,7 @@ class Batches:
             share = len(mine) * self.world_size / len(of_all)
             yield mine if share else of_all[:1], share
 
-    def _batch(self, points_B: Rows, share: float, hardest: Rows, random: np.random.Generator) -> Batch:
+    def _batch(self, points_B: LongRows, share: float, hardest: LongRows, random: np.random.Generator) -> Batch:
         clicked = self.weights_NL[points_B]
         if self.every_label:
             return Batch(points_B, np.arange(clicked.shape[1]), clicked, share)
@@ -119,7 +119,7 @@ class Batches:
         labels_S = np.union1d(positives, self._negatives(hardest, random))
         return Batch(points_B, labels_S, clicked[:, labels_S], share)
 
-    def _negatives(self, hardest: Rows, random: np.random.Generator) -> Rows:
+    def _negatives(self, hardest: LongRows, random: np.random.Generator) -> LongRows:
         labels, wanted = self.weights_NL.shape[1], self.config.negatives_per_batch
         if wanted >= labels:
             return np.arange(labels)
@@ -127,7 +127,7 @@ class Batches:
             return random.choice(hardest, wanted, replace=False)
         return np.concatenate([hardest, self._among_all(wanted - len(hardest), random)])
 
-    def _among_all(self, count: int, random: np.random.Generator) -> Rows:
+    def _among_all(self, count: int, random: np.random.Generator) -> LongRows:
         if not self.config.negative_power:
             return random.integers(self.weights_NL.shape[1], size=count)
         return np.searchsorted(self.drawn_up_to_L, random.random(count), side="right")
@@ -139,7 +139,7 @@ class Batches:
         up_to_L = np.cumsum((points_L + 1.0) ** self.config.negative_power)
         return np.asarray(up_to_L[:-1] / up_to_L[-1])
 
-    def _drawn(self, clicked: sp.csr_matrix, random: np.random.Generator) -> Rows:
+    def _drawn(self, clicked: sp.csr_matrix, random: np.random.Generator) -> LongRows:
         """Positions of at most `positives_per_point` entries a row, without replacement, heavier ones more likely.
 
         The entries with the smallest Exponential(weight) variates are such a draw (Efraimidis, Spirakis, 2006).

@@ -118,7 +118,7 @@ class Checkpoint(NamedTuple):
             states: dict[int, dict[str, Tensor | int]] = {}
             for name, value in _under(f"optimiser.{number}.", tensors).items():
                 parameter, key = name.split(".")
-                # SparseAdam counts its steps in a plain integer and rounds differently with a tensor.
+                # RowAdam counts its steps in a plain integer; with a tensor its rates would be rounded differently.
                 states.setdefault(int(parameter), {})[key] = value if value.is_floating_point() else int(value)
             optimiser.load_state_dict(optimiser.state_dict() | {"state": states})
         return Progress([Epoch(*epoch) for epoch in json.loads(metadata["epochs"])], _under("best.", tensors))

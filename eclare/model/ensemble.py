@@ -53,7 +53,11 @@ class Member:
     def over_clusters(self) -> tuple[Trained, sp.csr_matrix]:
         """The shortlister and which labels each of its meta-labels holds, C x L; raises ValueError without one."""
         if self.shortlister is None or self.clusters is None:
-            raise ValueError(f"this model was trained with shortlister {self.classifier.model.config.shortlister!r}")
+            shortlister = self.classifier.model.config.shortlister
+            raise ValueError(
+                f"beam search needs a model trained with shortlister 'clusters', this one has {shortlister!r}: "
+                "train it with clusters, or search all labels"
+            )
         return self.shortlister, self.clusters.members_CL
 
     def save(self, folder: Path) -> None:

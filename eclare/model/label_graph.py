@@ -36,7 +36,7 @@ class LabelGraph:
         if edges.shape[0] != edges.shape[1]:
             raise ValueError(f"a label graph is labels x labels, got {edges.shape}")
         if not (np.isfinite(edges.data).all() and (edges.data > 0).all()):
-            raise ValueError("edge weights must be positive and finite")
+            raise ValueError(f"edge weights must be positive and finite, got {edges.data.min()} to {edges.data.max()}")
         without = np.flatnonzero(edges.diagonal() == 0)
         if len(without):
             raise ValueError(f"every label needs its self-loop, {len(without)} lack it, the first is row {without[0]}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from eclare.arrays.csr import rows_of
-from eclare.model.batches import Batch, Rows
+from eclare.model.batches import Batch, LongRows
 from eclare.model.data import Texts
 from eclare.model.network import Bags, LabelRows, distinct
 
@@ -43,7 +43,7 @@ class LabelInputs(NamedTuple):
     texts: Bags
 
     @classmethod
-    def of(cls, texts: Texts, labels_S: Rows) -> "LabelInputs":
+    def of(cls, texts: Texts, labels_S: LongRows) -> "LabelInputs":
         """labels_S: rows of the label graph, each among its own neighbours."""
         edges = texts.edges_LL[labels_S]
         labels_U, place_E = distinct(edges.indices, edges.shape[1])

@@ -24,7 +24,7 @@ log = logging.getLogger("eclare")
 
 FOLDS, MOST_POINTS, FEWEST_POINTS = 5, 5_000, 100
 NEIGHBOURS, LEAST_COSINE, SHARPNESS = 20, 0.1, 4  # titles whose clicks are looked up, and the power of their cosine
-CUT = 10  # of nDCG
+K = 10  # of nDCG
 LEAST_GAIN = 0.05  # a share: a look-up of a wholesaler's plain words gains 0.04, of which training makes a small loss
 
 
@@ -82,7 +82,7 @@ def choose_word_parts(titles_N: Sequence[str], clicks_NL: sp.csr_matrix, config:
     chosen = WordParts(gain > max(error, LEAST_GAIN), gain, error)
     log.info(
         "parts of words are %s: nDCG@%d of looking up %s held-back titles changes by %+.1f%% (standard error %.1f%%)",
-        "used" if chosen.used else "not used", CUT, f"{len(titles):,}", 100 * gain, 100 * error,
+        "used" if chosen.used else "not used", K, f"{len(titles):,}", 100 * gain, 100 * error,
     )  # fmt: skip
     return chosen
 
@@ -102,7 +102,7 @@ def _ndcg(
 
 
 def _ndcg_of(scores_QL: sp.csr_matrix, truth_QL: sp.csr_matrix) -> npt.NDArray[np.float64]:
-    """nDCG@CUT of each row; every label of the truth counts the same, and each row has one."""
-    labels_QK, _ = best_per_row(rows_of(scores_QL), scores_QL.indices, scores_QL.data, scores_QL.shape[0], CUT)
-    found = point_metrics(labels_QK, truth_QL, np.ones(truth_QL.shape[1]), (CUT,))
+    """nDCG@K of each row; every label of the truth counts the same, and each row has one."""
+    labels_QK, _ = best_per_row(rows_of(scores_QL), scores_QL.indices, scores_QL.data, scores_QL.shape[0], K)
+    found = point_metrics(labels_QK, truth_QL, np.ones(truth_QL.shape[1]), (K,))
     return next(each.earned_N for each in found if each.name == "nDCG")

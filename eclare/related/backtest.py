@@ -68,7 +68,7 @@ FIXED_WEIGHTS: dict[Goal, dict[str, float]] = {
     "basket": {COOCCURRENCE: 1.0, POPULARITY: 0.5, "title cosine": 3.0, "model": 0.3},
 }
 NOTHING_KNOWN = {name: ln(DAMPED_FLOOR if "^" in name else COUNT_FLOOR) for name in COUNTED}
-NOTHING_KNOWN |= {POPULARITY: ln(COUNT_FLOOR), "model": -6.0}
+NOTHING_KNOWN |= {POPULARITY: ln(COUNT_FLOOR), "model": -6.0}  # the logarithm of a share: that of one of 400
 
 
 class Cutoff(NamedTuple):

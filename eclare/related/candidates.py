@@ -13,15 +13,15 @@ from eclare.related.snapshot import Snapshot
 
 FROM_COOCCURRENCE, FROM_LIKE_TITLES, FROM_MODEL = 150, 100, 100  # candidates of a query
 SHORTLISTS_FROM = 200_000  # products, of which searching all for each query takes longer than all other features
-FROM_LIFT = 100  # for each power of popularity that co-occurrence is divided by
+FROM_DAMPED = 100  # for each power of popularity that co-occurrence is divided by
 
 
-def candidates_of(snapshot: Snapshot, queries: Rows, at_least: int = FROM_MODEL) -> Rows:
+def candidates_of(snapshot: Snapshot, queries: Rows) -> Rows:
     """The allowed products that any generator finds for Q queries, sorted, Q x C.
 
-    at_least: how many the model is asked for. PAD ends a row with fewer than C; a query is never its own candidate.
+    PAD ends a row with fewer than C; a query is never its own candidate.
     """
-    return joined(candidates_by_group(snapshot, queries, at_least).values(), queries)
+    return joined(candidates_by_group(snapshot, queries).values(), queries)
 
 
 def candidates_by_group(
@@ -29,12 +29,13 @@ def candidates_by_group(
 ) -> dict[str, Rows]:
     """What the generators find, Q x any number, by the group of features (features.GROUPS) that knows the same.
 
-    by_tokens: the model's candidates are those of the tokens of each title (worth_shortlists).
+    at_least: how many the model is asked for. by_tokens: the model's candidates are those of the tokens of each title
+    (worth_shortlists).
     """
     find = by_token_shortlists if by_tokens else by_model
-    lifted = [by_lift(snapshot, queries, power) for power in snapshot.allowed_sessions_damped]
+    damped = [by_damped_cooccurrence(snapshot, queries, power) for power in snapshot.allowed_sessions_damped]
     return {
-        "co_clicks": np.hstack([by_cooccurrence(snapshot, queries), *lifted]),
+        "co_clicks": np.hstack([by_cooccurrence(snapshot, queries), *damped]),
         "like_products": np.hstack([by_like_titles(snapshot, queries), by_like_sentences(snapshot, queries)]),
         "model": find(snapshot, queries, max(FROM_MODEL, at_least) + 1),  # one of them may be the query
         "popularity": by_popularity(snapshot, queries),
@@ -52,9 +53,9 @@ def by_cooccurrence(snapshot: Snapshot, queries: Rows) -> Rows:
     return _columns(keep_heaviest(snapshot.allowed_sessions_PP[queries], FROM_COOCCURRENCE))
 
 
-def by_lift(snapshot: Snapshot, queries: Rows, power: float) -> Rows:
+def by_damped_cooccurrence(snapshot: Snapshot, queries: Rows, power: float) -> Rows:
     """The products that met each query most often for how popular they are."""
-    return _columns(keep_heaviest(snapshot.allowed_sessions_damped[power][queries], FROM_LIFT))
+    return _columns(keep_heaviest(snapshot.allowed_sessions_damped[power][queries], FROM_DAMPED))
 
 
 def by_like_titles(snapshot: Snapshot, queries: Rows) -> Rows:

@@ -37,8 +37,9 @@ class DayCooccurrence:
     """One day: entry e says that `sessions_E[e]` sessions of event_type_E[e] led from query_E[e] to related_E[e].
 
     age: whole days before the night; symmetric: every entry stands for its reverse too; products are row numbers.
-    outside: sessions of entries that were left out because the catalogue lacks a product of theirs. Raises ValueError
-    when the lengths disagree or the age is negative.
+    outside: sessions of entries that were left out, because the catalogue lacks a product of theirs or has one product
+    for both ids; those of a symmetric entry count twice. Raises ValueError when the lengths disagree or the age is
+    negative.
     """
 
     age: int
@@ -57,7 +58,7 @@ class DayCooccurrence:
             raise ValueError(f"an age must be days before the night, 0 or more, got {self.age}")
 
     def in_catalogue(self, row_of_D: Rows) -> "DayCooccurrence":
-        """The entries in rows of a catalogue, without those of two ids that are one product there.
+        """The entries in rows of a catalogue, without those that lack a product there or have one for both ids.
 
         row_of_D: the catalogue's row of each product of the day, -1 where it has none.
         """

@@ -102,7 +102,7 @@ def _look_up(labels_QK: Rows, scores_QK: Floats, wanted_QR: Rows) -> tuple[npt.N
 
 def _met(snapshot: Snapshot) -> CSRStack:
     """The sessions of every pair and the age of the last one, P x P x 2."""
-    together, dated = snapshot.sessions_PP, snapshot.cooccurrence.counts
+    together, dated = snapshot.shared_PP, snapshot.cooccurrence.counts
     youngest = np.minimum.reduceat(dated.age_E, dated.starts) if len(dated.key_E) else np.zeros(0)
     data = np.column_stack([together.data, youngest]).astype(np.float32)
     return CSRStack.of(together, data)

@@ -21,7 +21,7 @@ from eclare.related.list_rules import Catalogue, Limits, ListRules, Mask, fits, 
 # The less is known of a product, the more a best seller in its list is a guess: limits to one another, by HISTORY.
 SHARES_H = np.array([0.05, 0.2, 0.6, 1.0])
 VISITED_SESSIONS = 5  # of a page that shoppers visit; what was seen once or twice is most of a catalogue
-EVEN_SLACK = 1.5  # the least exposure limit, in times of what each product would have if all had the same
+LEAST_OVER_EVEN = 1.5  # the least exposure limit, in times of what each product would have if all had the same
 
 
 class Stratum(NamedTuple):
@@ -87,15 +87,15 @@ def limit_in_strata(
 def exposure_limit(labels_PC: Rows, rules: ListRules) -> int:
     """How many of these lists one label may stand in among the first places.
 
-    max_exposure of the lists that have a label, but at least EVEN_SLACK times what each label would have if all lists
-    were full and all labels stood in as many: where products are few, each must be shown often.
+    max_exposure of the lists that have a label, but at least LEAST_OVER_EVEN times what each label would have if all
+    lists were full and all labels stood in as many: where products are few, each must be shown often.
     """
     if rules.max_exposure >= 1:
         return len(labels_PC)
     length_P = (labels_PC != PAD).sum(axis=1)
     labels = np.count_nonzero(np.bincount(labels_PC[labels_PC != PAD]))
     even = np.minimum(length_P, min(rules.first, rules.k)).sum() / max(labels, 1)
-    return max(1, int(rules.max_exposure * (length_P > 0).sum()), int(np.ceil(EVEN_SLACK * even)))
+    return max(1, int(rules.max_exposure * (length_P > 0).sum()), int(np.ceil(LEAST_OVER_EVEN * even)))
 
 
 def limit_exposure(

@@ -121,7 +121,7 @@ def _cosine(half_life: int, candidates: CandidateSet) -> Floats:
     return np.log((candidates.sessions_QCH[..., half_life] + np.float32(UNSEEN)) / mean)
 
 
-def _chance(half_life: int, candidates: CandidateSet) -> Floats:
+def _confidence(half_life: int, candidates: CandidateSet) -> Floats:
     """The chance of the candidate in a session of the query."""
     shared = candidates.sessions_QCH[..., half_life] + np.float32(UNSEEN)
     return np.log(shared / (candidates.popularity_of_query(half_life) + 1))
@@ -150,7 +150,7 @@ def _two_hops(candidates: CandidateSet) -> Floats:
 
 
 def _of_like_queries(candidates: CandidateSet) -> Floats:
-    return _log(candidates.product_at(candidates.like_queries, candidates.snapshot.sessions))
+    return _log(candidates.product_at(candidates.like_queries, candidates.snapshot.shared))
 
 
 def _with_like(candidates: CandidateSet, sessions: CSR) -> Floats:
@@ -169,7 +169,7 @@ def _of_both(candidates: CandidateSet) -> Floats:
 
 def _of_like_sentences(candidates: CandidateSet) -> Floats:
     like = CSR.of(candidates.sentences.like_PP[candidates.queries])
-    return _log(candidates.product_at(like, candidates.snapshot.sessions))
+    return _log(candidates.product_at(like, candidates.snapshot.shared))
 
 
 def _with_like_sentences(candidates: CandidateSet) -> Floats:
@@ -194,7 +194,7 @@ def _model(candidates: CandidateSet) -> Floats:
 
 
 def _history(candidates: CandidateSet) -> Floats:
-    return _log(candidates.snapshot.history_P[candidates.queries])[:, None]
+    return _log(candidates.snapshot.degree_P[candidates.queries])[:, None]
 
 
 def _log(counts: Floats, floor: float = COUNT_FLOOR) -> Floats:
@@ -226,7 +226,7 @@ FEATURES = (
         for h in (QUARTER, EVER)
     ),
     *(Feature(feature_name("cosine of sessions", h), "co_clicks", partial(_cosine, h)) for h in (LATELY, EVER)),
-    *(Feature(feature_name("chance after the query", h), "co_clicks", partial(_chance, h)) for h in (LATELY, EVER)),
+    *(Feature(feature_name("chance after the query", h), "co_clicks", partial(_confidence, h)) for h in (LATELY, EVER)),
     Feature("least lift", "co_clicks", _least_lift),
     *(Feature(feature_name("popularity", h), "popularity", partial(_popularity, h)) for h in range(len(HALF_LIVES))),
     Feature("trend", "popularity", _trend),

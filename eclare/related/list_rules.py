@@ -18,6 +18,8 @@ MODEL, CO_CLICK, COLD, CATEGORY, POPULAR, PINNED = (
     np.int8(SOURCES.index(name)) for name in ("model", "co-click", "cold", "category", "popular", "pinned")
 )
 
+CANDIDATES_A_PLACE = 5  # ranked labels for every place of a list whose rules may pass some over
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -43,7 +45,7 @@ class ListRules(NamedTuple):
     def candidates(self) -> int:
         """How many ranked labels to choose from."""
         chooses = self.max_same_category or self.diversity or self.max_variants or self.max_exposure < 1
-        return 5 * self.k if chooses else self.k
+        return CANDIDATES_A_PLACE * self.k if chooses else self.k
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class Learning:
     half_life_days: float
     max_related: int
 
-    def clicks(self, known: Cooccurrence) -> sp.csr_matrix:
+    def targets(self, known: Cooccurrence) -> sp.csr_matrix:
         """What a model learns of what was known on a day, CSR P x P."""
         return weighted(model_targets(known, self.goal, self.half_life_days, self.max_related), self.config)
 
@@ -76,15 +76,15 @@ def retrain(
     earlier: tuple[Training, Ensemble] | None = None
     past = list(reversed(list(cutoffs(known, learning.goal, config.seed))))
     for number, cutoff in enumerate(past, 1):
-        clicks_PP = learning.clicks(cutoff.known)
-        of_then = texts.with_graph(build_label_graph(clicks_PP, config))
+        targets_PP = learning.targets(cutoff.known)
+        of_then = texts.with_graph(build_label_graph(targets_PP, config))
         below = checkpoints and checkpoints / f"known_for_{cutoff.known.days}_days"
         title = f"past night {number} of {len(past)}"
-        training = Training(clicks_PP, of_then, device, below, shard_labels, title=title)
+        training = Training(targets_PP, of_then, device, below, shard_labels, title=title)
         earlier = training, _train(training, config, earlier, PAST)
         if not distributed.rank():  # the others wait in the next training
             examples.insert(0, examples_at(cutoff, texts.labels_LV, like_PP, earlier[1], sentences))
-    training = Training(learning.clicks(known), texts, device, checkpoints, shard_labels, title="the night")
+    training = Training(learning.targets(known), texts, device, checkpoints, shard_labels, title="the night")
     ensemble = _train(training, config, earlier, OF_THE_NIGHT)
     return Retrained(ensemble, training.history, examples)
 

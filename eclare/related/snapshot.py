@@ -91,20 +91,20 @@ class Snapshot:
         return self.cooccurrence.stack(HALF_LIVES)
 
     @cached_property
-    def sessions_PP(self) -> sp.csr_matrix:
+    def shared_PP(self) -> sp.csr_matrix:
         """Those of every session counted whole."""
         indptr, indices, counts = self.sessions_by_half_life
         return sp.csr_matrix((counts[:, EVER].copy(), indices, indptr), shape=(len(self), len(self)))
 
     @cached_property
-    def sessions(self) -> CSR:
+    def shared(self) -> CSR:
         """The same as CSR."""
-        return CSR.of(self.sessions_PP)
+        return CSR.of(self.shared_PP)
 
     @cached_property
     def allowed_sessions_PP(self) -> sp.csr_matrix:
         """Those with products that may be recommended."""
-        kept = self.sessions_PP.copy()
+        kept = self.shared_PP.copy()
         kept.data = kept.data * self.allowed_P[kept.indices]
         kept.eliminate_zeros()
         return kept
@@ -117,9 +117,9 @@ class Snapshot:
         return {power: sp.csr_matrix(self.allowed_sessions_PP @ sp.diags_array(of)) for power, of in weights_P.items()}
 
     @cached_property
-    def history_P(self) -> Floats:
-        """Sessions of every product, summed over all that it shares them with."""
-        return np.asarray(self.sessions_PP.sum(axis=1), dtype=np.float32).ravel()
+    def degree_P(self) -> Floats:
+        """Sessions that every product shares, summed over all that it shares them with: its weighted degree."""
+        return np.asarray(self.shared_PP.sum(axis=1), dtype=np.float32).ravel()
 
     @cached_property
     def popularity_PH(self) -> Floats:
@@ -129,7 +129,7 @@ class Snapshot:
     @cached_property
     def embeddings_PD(self) -> Floats:
         """Item embeddings of every product's sessions."""
-        return item_embeddings(self.sessions_PP, self.popularity_PH[:, EVER], self.cooccurrence.session_count)
+        return item_embeddings(self.shared_PP, self.popularity_PH[:, EVER], self.cooccurrence.session_count)
 
     @cached_property
     def bestsellers(self) -> Rows:
@@ -141,7 +141,7 @@ class Snapshot:
     @cached_property
     def transitions_PP(self) -> sp.csr_matrix:
         """The chance to go from a product to another one of its sessions, the likeliest ones."""
-        return keep_heaviest(with_sum_one(self.sessions_PP), HEAVIEST_HOPS)
+        return keep_heaviest(with_sum_one(self.shared_PP), HEAVIEST_HOPS)
 
     @cached_property
     def transitions(self) -> CSR:
@@ -165,4 +165,4 @@ class Snapshot:
         return self._sessions_with(self.sentences.like_PP)
 
     def _sessions_with(self, like_PP: sp.csr_matrix) -> CSR:
-        return CSR.of(heaviest_of_product(self.sessions_PP, like_PP.T.tocsr(), HEAVIEST_TO_LIKE))
+        return CSR.of(heaviest_of_product(self.shared_PP, like_PP.T.tocsr(), HEAVIEST_TO_LIKE))

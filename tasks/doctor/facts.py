@@ -54,7 +54,6 @@ class Facts:
     products: int
     numeric_ids: int
     zero_padded_ids: int
-    with_source: int
     missing_clicks: int = 0
     missing_ids: Sequence[str] = ()
     alike: Sequence[Alike] = field(default_factory=list)
@@ -95,15 +94,7 @@ def facts_of(clicks: ibis.Table, catalogue_ids: pa.ChunkedArray | None, most_pro
     products = clicks.group_by("product_id").agg(clicks=ibis._.count()).order_by("product_id").to_pyarrow()
     ids = products["product_id"]
     is_numeric = pc.match_substring_regex(ids, "^[0-9]+$")
-    totals = (
-        clicks.agg(
-            users=clicks.user_id.nunique(),
-            with_user=clicks.user_id.count(),
-            with_source=clicks.source_product_id.count(),
-        )
-        .to_pyarrow()
-        .to_pylist()[0]
-    )
+    totals = clicks.agg(users=clicks.user_id.nunique(), with_user=clicks.user_id.count()).to_pyarrow().to_pylist()[0]
     return Facts(
         _sessions(clicks, most_products),
         **totals,

@@ -18,7 +18,8 @@ from tasks.ingest.lines import (
 )
 from tasks.ingest.parsed_file import Numbers
 
-TAB, FEW = ord("\t"), 16
+TAB = ord("\t")
+SPARE_COLUMNS = 16  # of a record beyond those of the header, with which it is still known for one
 NEVER_CLOSES = "a quote never closes"
 WITHIN_QUOTES = re.compile(rb'"(?:[^"]++|"")*+"')
 
@@ -42,8 +43,8 @@ class Dialect(NamedTuple):
         quoted, plain = WITHIN_QUOTES.pattern, rb'[^"\n' + d + rb"][^\n" + d + rb"]*+"
         field = rb"(?:" + quoted + rb"(?=" + d + rb"|\r?\n)|" + plain + rb"|)"
         closed = rb"(?:" + quoted + rb"[^" + d + rb"]*+|" + plain + rb"|)"
-        # Bounded, or a stray quote would be read on from for long.
-        most = b"*+" if columns is None else b"{0,%d}+" % (columns + FEW)
+        # Bounded: after a stray quote a match would go on over many lines.
+        most = b"*+" if columns is None else b"{0,%d}+" % (columns + SPARE_COLUMNS)
         whole = re.compile(field + rb"(?:" + d + field + rb")" + most + rb"\r?\n")
         return cls(delimiter[0], columns, whole, re.compile(rb"(?:" + closed + d + rb')*+"(?:[^"]++|"")*+'))
 

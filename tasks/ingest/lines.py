@@ -14,7 +14,6 @@ MAX_RECORD_LINES = 1_000
 NEWLINE, RETURN, QUOTE = b'\n\r"'
 NOT_TEXT, HOLDS_RETURN = "not UTF-8", "holds a carriage return"
 
-Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
 

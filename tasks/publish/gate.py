@@ -87,7 +87,7 @@ REMOVED = {  # names of older code
     "full": "a list may be short, since one filled with what sells everywhere is no better: `listed` says how many "
     "products have a list, `shown` how many are shown; take it out of the file",
 }
-EVEN_SLACK = 2  # how much worse than an even table may be, where an even one is near a threshold
+WORSE_THAN_EVEN = 2  # how much worse than an even table may be, where an even one is near a threshold
 
 
 class GateConfig(RootModel[dict[str, float]]):
@@ -173,7 +173,7 @@ def judge(
 
     measured: value by name of rule. Without a live version, what is compared with it passes, and so does a rule without
     a measurement of which why_not says why. even: what a table that shows all products alike would have; a rule asks no
-    more than EVEN_SLACK times that, or that part of it. remarks: what else the sentences of rules say.
+    more than WORSE_THAN_EVEN times that, or that part of it. remarks: what else the sentences of rules say.
     """
     verdicts = []
     for rule in RULES:
@@ -202,8 +202,8 @@ def _within_reach(rule: Rule, threshold: float, even: float | None) -> float:
     if even is None:
         return threshold
     if rule.bound == "at most":
-        return max(threshold, min(EVEN_SLACK * even, rule.highest))
-    return min(threshold, even / EVEN_SLACK)
+        return max(threshold, min(WORSE_THAN_EVEN * even, rule.highest))
+    return min(threshold, even / WORSE_THAN_EVEN)
 
 
 def _nothing_to_compare(rule: Rule, threshold: float, why: str) -> Verdict:

@@ -58,13 +58,16 @@ class Shop(NamedTuple):
         """The product of every row."""
         return strings(self.products["product_id"].to_pylist())
 
-    def lists(self, labels_PC: Rows, scores_PC: Floats, decided: PairRules) -> tuple[Lists, Applied]:
+    def published_lists(self, labels_PC: Rows, scores_PC: Floats, decided: PairRules) -> tuple[Lists, Applied]:
         """The lists of all products, chosen from the ranked candidates of each, with what people pinned and blocked."""
         chosen = rerank(labels_PC, scores_PC, self.catalogue, self.cooccurrence, self.rules)
         return apply_pair_rules(chosen, decided, self.catalogue)
 
-    def lists_of(self, queries: Rows, labels_QC: Rows, scores_QC: Floats, k: int) -> Rows:
-        """The first k places of the lists of some products alone, Q x k, as readers would see them."""
+    def reranked(self, queries: Rows, labels_QC: Rows, scores_QC: Floats, k: int) -> Rows:
+        """The first k places of the lists of some products alone, Q x k, as re-ranking makes them.
+
+        Without what people pinned or blocked, by which no model is to be judged.
+        """
         rules = self.rules._replace(k=max(k, self.rules.k))
         labels_PC = np.full((len(self.products), labels_QC.shape[1]), PAD, np.int32)
         scores_PC = np.zeros(labels_PC.shape, np.float32)

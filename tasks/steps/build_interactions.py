@@ -1,4 +1,4 @@
-"""Step 2: the daily aggregates of the window, added up, become weighted pairs of products, split at the cut."""
+"""The daily aggregates of the window, added up, become weighted pairs of products, split at the cut."""
 
 import shutil
 from collections.abc import Mapping
@@ -193,6 +193,6 @@ def _nothing_to_train_on(night: Night, counts: dict[str, float], settings: Setti
         f"{settings.min_support} or more of the {counts['training_sessions']:,} sessions before "
         f"{night.first_held_out_day} "
         f"({counts['training_too_large_sessions']:,} sessions are too large, "
-        f"{counts['training_pairs_outside_catalogue']:,} pairs are outside the catalogue): ingest more days, "
-        "correct the catalogue, or set MIN_SUPPORT lower"
+        f"{counts['training_pairs_outside_catalogue']:,} times a session's pair is not of two products of the "
+        "catalogue): ingest more days, correct the catalogue, or set MIN_SUPPORT lower"
     )

@@ -1,4 +1,4 @@
-"""Step 3: titles become TF-IDF, and training clicks become the label correlation graph."""
+"""Titles become TF-IDF, and training clicks become the label correlation graph."""
 
 import pyarrow.parquet as pq
 import scipy.sparse as sp

@@ -1,4 +1,4 @@
-"""Step 5: the rows that readers would get and simple rivals are judged on the days after the cut, side by side."""
+"""The rows that readers would get and simple rivals are judged on the days after the cut, side by side."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
-from eclare.evaluation.baselines import co_clicks, rivals
-from tasks.evaluation import LAST_CUT, held_out_of, judge, judge_beside_live, known_of
+from eclare.evaluation.baselines import best_allowed, rivals
+from tasks.evaluation import LARGEST_K, held_out_of, judge, judge_beside_live, known_of
 from tasks.model_config import load_interactions
 from tasks.night import Night
 from tasks.publish.live_lists import Lists, live_lists, save_lists
@@ -36,7 +36,7 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
     "eclare by rules" and "co-click by rules", the lists that the shop's rules make of these, as readers get them, with
     the exposure limit over the judged lists; and "live", the version that is live now, by the lists that it was
     evaluated by itself (tasks.publish.live_lists), over the queries of both. "ONE / OTHER" is the ratio of two. low and
-    high are 95% intervals, clustered by session (eclare.evaluation.jackknife). Recall at the last cut is also measured
+    high are 95% intervals, clustered by session (eclare.evaluation.jackknife). Recall at the largest k is also measured
     on related products of the head, torso and tail alone, P and lift over queries of each history (sessions before the
     cut). Every product with a held-out related product is judged; blocked and out-of-stock ones are never recommended.
     shown_lists.npz keeps the lists by the rules. Raises BadInput where no product can be judged and for interactions of
@@ -75,19 +75,19 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
 def _lists(
     snapshot: "Snapshot", ranker: "Ranker", training_PP: sp.csr_matrix, judged: Rows, shop: "Shop"
 ) -> dict[str, Rows]:
-    """The first LAST_CUT related products of every judged one, by system: rankings, then what the rules make of two."""
+    """The LARGEST_K best related products of every judged one by system: rankings, and what the rules make of two."""
     from eclare.related.ranking import rank_and_ablate
 
-    candidates = max(LAST_CUT, shop.rules.candidates)
+    candidates = max(LARGEST_K, shop.rules.candidates)
     ours, ablated = rank_and_ablate(snapshot, ranker, judged, candidates, LEFT_OUT)
-    met = co_clicks(training_PP[judged], candidates, snapshot.allowed_P, judged)
+    met = best_allowed(training_PP[judged], candidates, snapshot.allowed_P, judged)
     known = known_of(snapshot.cooccurrence, training_PP, snapshot.allowed_P)
-    in_part = {f"{OURS} without {group}": each.labels_QK[:, :LAST_CUT] for group, each in ablated.items()}
+    in_part = {f"{OURS} without {group}": each.labels_QK[:, :LARGEST_K] for group, each in ablated.items()}
     published = {
-        PUBLISHED: shop.lists_of(judged, ours.labels_QK, ours.scores_QK, LAST_CUT),
-        by_rules(BASELINE): shop.lists_of(judged, *met, LAST_CUT),
+        PUBLISHED: shop.reranked(judged, ours.labels_QK, ours.scores_QK, LARGEST_K),
+        by_rules(BASELINE): shop.reranked(judged, *met, LARGEST_K),
     }
-    return {OURS: ours.labels_QK[:, :LAST_CUT]} | rivals(known, judged, LAST_CUT) | in_part | published
+    return {OURS: ours.labels_QK[:, :LARGEST_K]} | rivals(known, judged, LARGEST_K) | in_part | published
 
 
 def _ratios(systems: Iterable[str]) -> list[tuple[str, str]]:
@@ -97,9 +97,9 @@ def _ratios(systems: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _shown(metrics: Sequence[Metric]) -> dict[str, float]:
-    """What the step's line of counts has: our figures at the last cut, and their ratio to the best rival's."""
-    rows = [metric._asdict() for metric in metrics if metric.k == LAST_CUT and metric.segment == "all"]
-    ours = {f"{OURS}_{row['metric']}@{LAST_CUT}": row["value"] for row in rows if row["system"] == OURS}
+    """What the step's line of counts has: our figures at the largest k, and their ratio to the best rival's."""
+    rows = [metric._asdict() for metric in metrics if metric.k == LARGEST_K and metric.segment == "all"]
+    ours = {f"{OURS}_{row['metric']}@{LARGEST_K}": row["value"] for row in rows if row["system"] == OURS}
     ratios = {metric: over(rows, rival, metric) for metric, rival in best_rivals(rows).items()}
-    over_best = {f"{metric}@{LAST_CUT}_over_best_rival": ratio["value"] for metric, ratio in ratios.items() if ratio}
+    over_best = {f"{metric}@{LARGEST_K}_over_best_rival": ratio["value"] for metric, ratio in ratios.items() if ratio}
     return {name: round(value, 4) for name, value in (ours | over_best).items()}

@@ -1,4 +1,4 @@
-"""Step 8: the night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
+"""The night's recommendations become an immutable version in PostgreSQL; past the gate, the live one."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Step 6: the products of the catalogue get ranked candidates, a shard of them by each task."""
+"""The products of the catalogue get ranked candidates, a shard of them by each task."""
 
 from tasks.night import Night
 from tasks.settings import Settings

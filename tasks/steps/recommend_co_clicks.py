@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from eclare.arrays.csr import Floats, Rows
 from eclare.arrays.tfidf import Vocabulary
-from eclare.evaluation.baselines import co_clicks, rivals
-from tasks.evaluation import LAST_CUT, held_out_of, judge, judge_beside_live, known_of
+from eclare.evaluation.baselines import best_allowed, rivals
+from tasks.evaluation import LARGEST_K, held_out_of, judge, judge_beside_live, known_of
 from tasks.model_config import NIGHT, load_cooccurrence, load_interactions
 from tasks.night import Night
 from tasks.publish.live_lists import Lists, live_lists, save_lists
@@ -45,7 +45,7 @@ def recommend_co_clicks(night: Night, settings: Settings) -> dict[str, float]:
         with storage.write(night.artefact("recommendations"), made_from=made_from) as (folder, counts):
             everything = np.arange(len(shop.products), dtype=np.int32)
             decided = read_pair_rules(shop.products["product_id"], settings)
-            chosen, applied = shop.lists(*_counted(shop, everything, settings), decided)
+            chosen, applied = shop.published_lists(*_counted(shop, everything, settings), decided)
             counts |= {**shop.write(chosen, folder), **applied._asdict()}
     return counts
 
@@ -74,7 +74,7 @@ def _shops(inputs: Path, night: Night, settings: Settings) -> "tuple[Shop, Shop]
 def _counted(shop: "Shop", queries: Rows, settings: Settings) -> tuple[Rows, Floats]:
     """The candidates of some products: those that met each in most sessions, and in how many."""
     sessions_QP = shop.cooccurrence.matrix(settings.half_life_days)[queries]
-    return co_clicks(sessions_QP, shop.rules.candidates, shop.catalogue.allowed_P, queries)
+    return best_allowed(sessions_QP, shop.rules.candidates, shop.catalogue.allowed_P, queries)
 
 
 def _judged(before: "Shop", inputs: Path, night: Night, settings: Settings) -> tuple[Lists, list[Metric]]:
@@ -83,8 +83,8 @@ def _judged(before: "Shop", inputs: Path, night: Night, settings: Settings) -> t
     allowed_P = before.catalogue.allowed_P
     held_out = held_out_of(inputs, training_PP, before.catalogue.sessions_P, night)
     queries = held_out.queries
-    tonight = Lists(queries, before.lists_of(queries, *_counted(before, queries, settings), LAST_CUT))
+    tonight = Lists(queries, before.reranked(queries, *_counted(before, queries, settings), LARGEST_K))
     known = known_of(before.cooccurrence, training_PP, allowed_P)
-    lists = {system: tonight.labels_QK} | rivals(known, queries, LAST_CUT)
+    lists = {system: tonight.labels_QK} | rivals(known, queries, LARGEST_K)
     live = live_lists(night, before.ids_P, allowed_P, settings)
     return tonight, [*judge(lists, held_out, [(system, BASELINE)]), *judge_beside_live(tonight, live, held_out, system)]

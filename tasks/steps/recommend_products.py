@@ -1,4 +1,4 @@
-"""Step 7: every product of the catalogue gets its related products, chosen from its ranked candidates."""
+"""Every product of the catalogue gets its related products, chosen from its ranked candidates."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -48,7 +48,7 @@ def recommend_products(night: Night, settings: Settings) -> dict[str, float]:
         shop = Shop.of(pq.read_table(inputs / "products.parquet"), snapshot.titles_PV, snapshot.cooccurrence, settings)
         ranked = _ranked(storage, shards, len(shop.products), shop.rules.candidates)
         decided = read_pair_rules(shop.products["product_id"], settings)
-        chosen, applied = shop.lists(ranked.labels_QK, ranked.scores_QK, decided)
+        chosen, applied = shop.published_lists(ranked.labels_QK, ranked.scores_QK, decided)
         counts |= {**shop.write(chosen, folder), **applied._asdict()}
         first = slice(None), slice(settings.explained_ranks)
         reasons = reasons_of(snapshot, ranker, ranked, chosen.labels_PK[first], chosen.scores_PK[first])

@@ -1,4 +1,4 @@
-"""Step 9: what readers saw is judged on the days that they saw it, and one page says all of the night."""
+"""What readers saw is judged on the days that they saw it, and one page says all of the night."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Step 4: ECLARE learns from the training clicks, on a GPU where there is one, and the ranker from a backtest."""
+"""ECLARE learns from the training clicks, on a GPU where there is one, and the ranker from a backtest."""
 
 import json
 import tempfile

@@ -16,6 +16,7 @@ from uuid import uuid4
 from fsspec import AbstractFileSystem
 
 from tasks.errors import BadInput, NotReady
+from tasks.night import maker_of
 from tasks.settings import code_version
 from tasks.stores.filesystems import open_filesystem
 
@@ -101,14 +102,14 @@ class Storage:
         """
         marker = f"{self.root}/{path}/{MARKER}"
         if not self.files.exists(marker):
-            raise NotReady(f"{path} is not in {self.root} or not complete: run the step that makes it")
+            raise NotReady(f"{path} is not in {self.root} or not complete: run {maker_of(path)} first")
         artefact = Artefact(**json.loads(self.files.cat_file(marker)))
         for input_path, expected in artefact.made_from.items():
             seen = self.read(input_path).hash
             if seen != expected:
                 raise BadInput(
                     f"{path} was made from {input_path} {expected[:12]}, which is now {seen[:12]}: "
-                    f"run the step that makes {path} again"
+                    f"run {maker_of(path)} again"
                 )
         return artefact
 
@@ -177,7 +178,7 @@ class Storage:
             self.check_unchanged(artefact)
             raise BadInput(
                 f"{artefact.path} must hold the files that it was completed with, but {changed} was changed, added or "
-                f"taken away since: run the step that makes {artefact.path} again"
+                f"taken away since: run {maker_of(artefact.path)} again"
             )
 
     def _scratch(self, target: str, staging: str) -> Path:

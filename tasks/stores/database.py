@@ -60,8 +60,8 @@ def by_rules(system: str) -> str:
 class Metric(NamedTuple):
     """One held-out figure of one system (eclare, co-click, ...); k is the cut-off, 0 where the metric has none.
 
-    system: "eclare / co-click" is the ratio of two. segment: all, or the related products that count: head, torso or
-    tail. low, high: its 95% interval; None where it has none.
+    system: "eclare / co-click" is the ratio of two. segment: all, the related products that count (head, torso or
+    tail), or the history of the queries (list_segments.HISTORY). low, high: its 95% interval; None where it has none.
     """
 
     system: str
@@ -156,7 +156,8 @@ def outside_transactions(connection: Connection) -> Iterator[Connection]:
         if not is_locked(error):
             raise
         raise NotReady(
-            f"a partition must be free to be dropped, but somebody reads it: {error.orig}".strip()
+            f"a partition must be free to be dropped, but somebody reads it ({str(error.orig).strip()}): "
+            "end that query, or leave it to the next publish"
         ) from error
     finally:
         if not (connection.closed or connection.invalidated):

@@ -18,7 +18,7 @@ from tests.made_sessions import groups_of
 PRODUCTS, GROUPS, K = 12, 5, 4
 KNOWN_P = np.array([0, 0, 1, 4, 5, 19, 20, 300, 0, 2, 7, 1000.0])
 HISTORY = {"no session": 0, "1 to 4 sessions": 1, "5 to 19 sessions": 5, "20 sessions and more": 20}
-CUTS = (1, K)
+KS = (1, K)
 
 
 def figures_slowly(held_SP, labels, queries, training_PP, min_support) -> dict[tuple[str, int, str], float]:
@@ -36,7 +36,7 @@ def figures_slowly(held_SP, labels, queries, training_PP, min_support) -> dict[t
             rows.append(([p for p in labels[place] if p != PAD], true, gain))
             histories.append([name for name, least in HISTORY.items() if KNOWN_P[query] >= least][-1])
     found: dict[tuple[str, int, str], float] = {}
-    for k in CUTS if rows else ():
+    for k in KS if rows else ():
         hits = [[p in true for p in shown[:k]] for shown, true, _ in rows]
         found["P", k, "all"] = np.mean([sum(each) / k for each in hits])
         found["recall", k, "all"] = np.mean([sum(e) / len(true) for e, (_, true, _) in zip(hits, rows, strict=True)])
@@ -72,7 +72,7 @@ def test_figures_and_errors_are_those_of_a_truth_rebuilt_without_each_group(seed
     random = np.random.default_rng(seed)
     held_SP = random.random((40, PRODUCTS)) < random.uniform(0.05, 0.5, PRODUCTS)
     group_S, training_PP = random.integers(GROUPS, size=40), sp.csr_matrix(random.random((PRODUCTS, PRODUCTS)) < 0.3)
-    held_out = HeldOut(groups_of(held_SP, group_S, min_support, GROUPS), training_PP, CUTS, KNOWN_P)
+    held_out = HeldOut(groups_of(held_SP, group_S, min_support, GROUPS), training_PP, KS, KNOWN_P)
     assume(len(held_out.queries) and len(np.unique(group_S)) == GROUPS)
     lists = {name: np.array([random.permutation(PRODUCTS)[:K] for _ in held_out.queries]) for name in ("a", "b")}
     lists["b"][:, -1] = PAD

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 
 from eclare.arrays.tfidf import Vocabulary
-from eclare.evaluation.baselines import co_clicks
+from eclare.evaluation.baselines import best_allowed
 from eclare.evaluation.metrics import evaluate, inverse_propensities
 from eclare.model import training
 from eclare.model.batches import Batches
@@ -62,7 +62,7 @@ def test_clicks_to_come_are_found_where_the_baseline_has_none() -> None:
     )
     weight = inverse_propensities(shop.clicks.weights_NL)
     ours, _ = search_classifiers(fit(shop), texts_of(shop).points_NV[new], 5, everything(shop), own_N=new)
-    theirs, _ = co_clicks(shop.clicks.weights_NL[new], 5, everything(shop), new)
+    theirs, _ = best_allowed(shop.clicks.weights_NL[new], 5, everything(shop), new)
     precision_of_ours, precision_of_theirs = (evaluate(found, truth, weight, [5])[0].value for found in (ours, theirs))
     assert precision_of_ours > 0.8
     assert precision_of_theirs == 0

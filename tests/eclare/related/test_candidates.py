@@ -10,7 +10,14 @@ from hypothesis.extra.numpy import arrays
 from eclare.arrays.topk import PAD, distinct_per_row, only_among
 from eclare.model.search import probabilities
 from eclare.related import candidates
-from eclare.related.candidates import by_cooccurrence, by_lift, by_like_titles, by_model, by_popularity, candidates_of
+from eclare.related.candidates import (
+    by_cooccurrence,
+    by_damped_cooccurrence,
+    by_like_titles,
+    by_model,
+    by_popularity,
+    candidates_of,
+)
 from eclare.related.cooccurrence import Cooccurrence
 from tests.eclare.related.trained_shops import CONFIG, snapshot_of
 from tests.made_shops import sessions_of_groups
@@ -56,8 +63,12 @@ def test_every_generator_finds_what_its_name_says_among_the_allowed(snapshot, mo
     best = np.argsort(-scores[queries], axis=1)[:, :2]
     assert without_pad(by_model(snapshot, queries, 2)) == [set(row) for row in best.tolist()]
     damped = CHOSEN.T @ CHOSEN * (1 - np.eye(5)) / np.maximum(CHOSEN.sum(axis=0), 1) ** 0.9 * snapshot.allowed_P
-    monkeypatch.setattr(candidates, "FROM_LIFT", 1)
-    assert without_pad(by_lift(snapshot, queries, 0.9)) == [{damped[0].argmax()}, {damped[1].argmax()}, set()]
+    monkeypatch.setattr(candidates, "FROM_DAMPED", 1)
+    assert without_pad(by_damped_cooccurrence(snapshot, queries, 0.9)) == [
+        {damped[0].argmax()},
+        {damped[1].argmax()},
+        set(),
+    ]
     monkeypatch.setattr(candidates, "FROM_COOCCURRENCE", 1)
     assert without_pad(by_cooccurrence(snapshot, queries)) == [{1}, {0}, set()]
 

@@ -71,7 +71,7 @@ def test_cosines_of_embeddings_are_those_of_the_candidates() -> None:
     snapshot = snapshot_of(Cooccurrence.of_sessions(sp.csr_matrix(chosen), np.arange(12)), ["mug", "cup", "pot", "pan"])
     products = np.array([[1, 2, PAD], [2, PAD, PAD]], np.int32)
     seen = CandidateSet(snapshot, QUERIES, products).features_QCF[..., NAMES.index("cosine of embeddings")]
-    embeddings = item_embeddings(snapshot.sessions_PP, chosen.sum(axis=0), len(chosen))
+    embeddings = item_embeddings(snapshot.shared_PP, chosen.sum(axis=0), len(chosen))
     cosine = embeddings @ embeddings.T
     assert cosine[0, 1] > 0.5 and cosine[3, 2] > 0.5
     assert seen == pytest.approx(np.array([[cosine[0, 1], cosine[0, 2], 0], [cosine[3, 2], 0, 0]]), abs=1e-6)

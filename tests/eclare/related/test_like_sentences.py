@@ -51,7 +51,7 @@ def test_features_of_sentences_are_what_their_names_say(snapshot) -> None:
     )
     cosines = vectors @ vectors.T
     like = np.where(cosines >= 0.4, cosines, 0) ** 8 * (1 - np.eye(4)) * [1, 1, 1, 0]
-    together = seen.sessions_PP.toarray()
+    together = seen.shared_PP.toarray()
     assert features["sentence cosine"] == pytest.approx(cosines[3][products], abs=1e-6)
     for name, expected in {
         "co-occurrence of like sentences": like @ together,

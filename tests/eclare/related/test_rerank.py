@@ -11,7 +11,7 @@ from eclare.arrays.topk import PAD
 from eclare.related.cooccurrence import Cooccurrence
 from eclare.related.diversify import diversify
 from eclare.related.exposure import (
-    EVEN_SLACK,
+    LEAST_OVER_EVEN,
     Stratum,
     exposure_limit,
     limit_exposure,
@@ -342,7 +342,7 @@ def test_the_limit_is_a_share_of_the_lists_and_never_below_what_fills_them():
     everywhere = np.vstack([labels, np.full((50, 20), PAD, np.int32)])
     assert exposure_limit(everywhere, ListRules(4)) == 1050
     assert exposure_limit(everywhere, ListRules(4, max_exposure=0.5)) == 500
-    assert exposure_limit(everywhere, ListRules(4, max_exposure=0.04)) == EVEN_SLACK * 4 * 1000 / 20
+    assert exposure_limit(everywhere, ListRules(4, max_exposure=0.04)) == LEAST_OVER_EVEN * 4 * 1000 / 20
     assert exposure_limit(everywhere, ListRules(20, max_exposure=0.04, first=20)) >= 1000, "each must stand in all"
     assert exposure_limit(everywhere[-50:], ListRules(4, max_exposure=0.04)) == 1
 

@@ -58,7 +58,7 @@ def retrained(
 ) -> Retrained:
     """As train_model does it."""
     titles_PV, learning = tfidf(titles), Learning(config, goal, np.inf, len(titles))
-    texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.clicks(known), config))
+    texts = Texts.of(titles_PV, titles_PV, build_label_graph(learning.targets(known), config))
     return retrain(
         known, texts, like_titles(titles_PV, known.paired()), learning, torch.device("cpu"), checkpoints=checkpoints
     )

@@ -73,8 +73,12 @@ def test_a_rerun_replaces_all_files_and_leaves_no_others(storage: Storage) -> No
 
 def test_nothing_to_read_before_the_first_write(storage: Storage) -> None:
     assert not storage.complete("a")
-    with pytest.raises(NotReady, match=r"a is not in .* run the step that makes it"):
+    with pytest.raises(NotReady, match=r"a is not in .* run the step that makes a first"):
         storage.read("a")
+    with pytest.raises(NotReady, match=r"run the step that makes clicks/date=2017-06-30, ingest_clicks, first"):
+        storage.read("clicks/date=2017-06-30")
+    with pytest.raises(NotReady, match=r"nights/night=2017-06-30/ranked/shard=1-of-2, rank_products, first"):
+        storage.read("nights/night=2017-06-30/ranked/shard=1-of-2")
 
 
 def test_a_failed_step_leaves_the_old_artefact_and_no_rest(storage: Storage) -> None:
