@@ -81,6 +81,6 @@ class Night:
 
 def maker_of(path: str) -> str:
     """In words: the step that makes the artefact at a path. In a baseline's night recommend_co_clicks makes several."""
-    folder, _, rest = path.partition("/")
-    name = rest.split("/")[1] if folder == "nights" and "/" in rest else folder
+    kind, _, rest = path.partition("/date=")
+    name = kind if rest else path.partition("/night=")[2].partition("/")[2].partition("/")[0]
     return f"the step that makes {path}" + (f", {MAKERS[name]}," if name in MAKERS else "")

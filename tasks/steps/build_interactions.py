@@ -193,6 +193,6 @@ def _nothing_to_train_on(night: Night, counts: dict[str, float], settings: Setti
         f"{settings.min_support} or more of the {counts['training_sessions']:,} sessions before "
         f"{night.first_held_out_day} "
         f"({counts['training_too_large_sessions']:,} sessions are too large, "
-        f"{counts['training_pairs_outside_catalogue']:,} times a session's pair is not of two products of the "
-        "catalogue): ingest more days, correct the catalogue, or set MIN_SUPPORT lower"
+        f"{counts['training_pairs_outside_catalogue']:,} of their pairs are not of two products of the catalogue): "
+        "ingest more days, correct the catalogue, or set MIN_SUPPORT lower"
     )

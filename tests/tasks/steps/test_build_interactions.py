@@ -407,7 +407,9 @@ def test_a_window_without_a_pair_to_train_on_is_refused_and_the_old_one_stays(pl
     build(place)
     before = ledger(place)
     aggregate(place, [(3, "s", "a", "unknown"), (3, "t", "c", None)])
-    with pytest.raises(BadInput, match=r"none is shared by 1 or more of the 2 sessions .* 1 pairs are outside"):
+    with pytest.raises(
+        BadInput, match=r"none is shared by 1 or more of the 2 sessions .* 1 of their pairs are not of two"
+    ):
         build(place)
     assert stored_pairs(place, "training").keys() == {("b", "a")}
     assert ledger(place) == before
