@@ -8,6 +8,7 @@ import os
 import sys
 
 FORKS_TASKS = {"LocalExecutor": "scheduler", "CeleryExecutor": "celery"}
+FORKS_ALL = "forked.py"  # what forks the workers, too
 
 
 def dag_policy(dag):
@@ -43,7 +44,7 @@ def hold_training_while(file):
     CheckpointWriter.after_epoch = write_and_wait
 
 
-if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv:
+if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv or sys.argv[0].endswith(FORKS_ALL):
     load_what_tasks_load()
     if "HOLD_TRAINING" in os.environ:
         hold_training_while(os.environ["HOLD_TRAINING"])
