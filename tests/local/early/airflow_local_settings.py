@@ -24,7 +24,9 @@ def load_what_tasks_load():
     for module in (
         *(f"tasks.steps.{step}" for step in STEPS),
         *("tasks.ranking", "tasks.report.page", "eclare.model.loss_curve", "eclare.related.backtest"),
-        *("ibis.backends.duckdb", "airflow.sdk.execution_time.task_runner"),
+        *("ibis.backends.duckdb.converter", "pandas", "pyarrow.dataset", "torch._dynamo"),
+        *("airflow.sdk.execution_time.task_runner", "airflow.sdk.observability.metrics.otel_logger"),
+        "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     ):
         import_module(module)
 
