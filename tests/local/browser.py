@@ -30,7 +30,7 @@ class Browser:
         self.driver.get(f"{self.url}{path}")
 
     def log_in(self, user: str, password: str) -> None:
-        """As this user from here on; who is in already stays."""
+        """As this user from here on, by the form; who is in already stays."""
         if user == self.user:
             return
         self.driver.delete_all_cookies()
@@ -39,6 +39,15 @@ class Browser:
         self.type("input[name=password]", password)
         self.find("button[type=submit]").click()
         self.wait(lambda: "/auth/login" not in self.driver.current_url)
+        self.user = user
+
+    def be_let_in(self, user: str, token: str) -> None:
+        """The same by the cookie that the form gives: Airflow's form and the page after it are seconds of a core."""
+        if user == self.user:
+            return
+        self.open("/api/v2/version")  # any answer of this site
+        self.driver.delete_all_cookies()
+        self.driver.add_cookie({"name": "_token", "value": token, "path": "/"})
         self.user = user
 
     def find(self, selector: str) -> WebElement:
@@ -58,11 +67,19 @@ class Browser:
 
     def look(self, path: str, width: int, theme: str) -> bytes:
         """A picture of a whole page as wide as a screen, by day or by night."""
+        self.be_as(width, theme)
+        self.open(path)
+        return self.whole_page(width)
+
+    def be_as(self, width: int, theme: str) -> None:
+        """A screen of this width, by day (light) or by night (dark), for what is open and what is opened."""
         scheme = [{"name": "prefers-color-scheme", "value": theme}]
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.open(path)
+
+    def whole_page(self, width: int) -> bytes:
+        """A picture of what is open, beyond the window too."""
         height = self.driver.execute_script("return document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, 4000), "scale": 1}
         shot = {"format": "png", "captureBeyondViewport": True, "clip": clip}

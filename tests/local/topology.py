@@ -120,5 +120,8 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
             airflow.wait_until_loaded(up, topology.running, lambda _: None)
             up.api().make_pool("gpu", slots=1)
             yield topology
+            for name in commands:  # how they end when asked to is for tests/local/test_up_and_down.py
+                with suppress(psutil.NoSuchProcess):
+                    topology.kill(name)
     finally:
         airflow.stop(settings, say=lambda _: None)
