@@ -10,13 +10,16 @@ from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PATIENCE_S = 60
 SIZE = (1280, 900)
+SEEN = """const seen = each => each.checkVisibility({visibilityProperty: true, opacityProperty: true})
+    && [...each.getClientRects()].some(box => box.width > 0 && box.height > 0);
+return [...document.querySelectorAll(arguments[0])].filter(
+    each => seen(each) && each.innerText.trim().startsWith(arguments[1]))"""
 
 
 class Browser:
@@ -53,14 +56,15 @@ class Browser:
     def find(self, selector: str) -> WebElement:
         return self.wait(lambda: next(iter(self.all(selector)), None))
 
-    def all(self, selector: str) -> list[WebElement]:
-        return [each for each in self.driver.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()]
+    def all(self, selector: str, text: str = "") -> list[WebElement]:
+        """What can be seen and begins with a text; asked in one script, since a question an element costs more."""
+        return self.driver.execute_script(SEEN, selector, text)
 
     def type(self, selector: str, text: str) -> None:
         self.find(selector).send_keys(text)
 
     def click_text(self, text: str, within: str = "button, label, a") -> None:
-        self.wait(lambda: next((each for each in self.all(within) if each.text.startswith(text)), None)).click()
+        self.wait(lambda: next(iter(self.all(within, text)), None)).click()
 
     def wait(self, condition: Callable[[], Any]) -> Any:
         return WebDriverWait(self.driver, PATIENCE_S, ignored_exceptions=(Exception,)).until(lambda _: condition())

@@ -69,7 +69,8 @@ def forks(home: Path, environment: dict[str, str]) -> Iterator[Forks]:
     command = [sys.executable, __file__, str(write)]
     with os.fdopen(read) as answers, (home / "logs" / "forked.log").open("w") as said:
         process = subprocess.Popen(
-            command, cwd=home, env=environment, pass_fds=[write], stdin=subprocess.PIPE, stdout=said, stderr=said, text=True
+            command, cwd=home, env=environment, text=True,
+            pass_fds=[write], stdin=subprocess.PIPE, stdout=said, stderr=said,
         )  # fmt: skip
         os.close(write)
         with process:

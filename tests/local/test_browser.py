@@ -81,7 +81,7 @@ def backfill(screen: Browser, dag_id: str, first: date, last: date) -> None:
 
 
 def ready(screen: Browser):
-    (button,) = [each for each in screen.all("[role=dialog] button") if each.text.startswith("Run Backfill")]
+    (button,) = screen.all("[role=dialog] button", "Run Backfill")
     return button if button.is_enabled() else None
 
 

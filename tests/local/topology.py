@@ -86,9 +86,14 @@ class Topology:
 
 
 class NightRun(NamedTuple):
-    """The task instances of the night; when it had ended, the tasks each queue's worker took, and what was live."""
+    """The task instances of its days and of the night, and what each returned.
 
+    When it had ended, the tasks each queue's worker took, and what was live.
+    """
+
+    ingested: list[dict[str, Any]]
     tasks: list[dict[str, Any]]
+    counts: list[tuple[str, Any]]
     taken_by: dict[str, int]
     live: list[tuple[Any, ...]]
 
