@@ -15,13 +15,13 @@ view `gate_history`. Changed your mind? Trigger `roll_back`.
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param
 
 from dags.alerts import DEFAULT_ARGS
-from dags.nightly import LIVE, WHO, reason_param
+from dags.nightly import LIVE, WHO, reason_param, step
 
 
-@task(task_display_name="Make the refused version live", execution_timeout=timedelta(minutes=10), outlets=[LIVE])
+@step(task_display_name="Make the refused version live", execution_timeout=timedelta(minutes=10), outlets=[LIVE])
 def make_it_live(version: str, reason: str, by: str) -> dict[str, str]:
     """Move the live pointer to the version."""
     from tasks.publish.rollback import approve

@@ -37,14 +37,14 @@ that waits longer than LOCK_MINUTES says who holds the lock, and is tried again.
 
 from datetime import UTC, date, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, chain
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.alerts import DEFAULT_ARGS
-from dags.nightly import CAUGHT_UP, MACROS, NIGHT, first_caught_up, night_param
+from dags.nightly import CAUGHT_UP, MACROS, NIGHT, first_caught_up, night_param, step
 
 
-@task(task_display_name="Store the catalogue of the day", execution_timeout=timedelta(hours=1))
+@step(task_display_name="Store the catalogue of the day", execution_timeout=timedelta(hours=1))
 def ingest_catalogue(night: str, caught_up: str) -> dict[str, float]:
     """Store the catalogue that holds on the day."""
     from tasks.ingest.reading import delivered_days
@@ -56,7 +56,7 @@ def ingest_catalogue(night: str, caught_up: str) -> dict[str, float]:
     return run("ingest_catalogue", night)
 
 
-@task(task_display_name="Clean the clicks of the day", execution_timeout=timedelta(hours=2))
+@step(task_display_name="Clean the clicks of the day", execution_timeout=timedelta(hours=2))
 def ingest_clicks(night: str) -> dict[str, float]:
     """Clean one day's raw click log; put refused rows into quarantine."""
     from tasks.run import run
@@ -64,7 +64,7 @@ def ingest_clicks(night: str) -> dict[str, float]:
     return run("ingest_clicks", night)
 
 
-@task(task_display_name="Count products and pairs of the day", execution_timeout=timedelta(hours=2))
+@step(task_display_name="Count products and pairs of the day", execution_timeout=timedelta(hours=2))
 def aggregate_clicks(night: str) -> dict[str, float]:
     """Count products and pairs of the day, and again of days that got late clicks."""
     from tasks.run import run

@@ -44,14 +44,14 @@ at once, since only a changed input helps: correct it, then clear the failed tas
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, chain, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, chain
 
 from dags.alerts import DEFAULT_ARGS, PublishedNotice
-from dags.nightly import BY_HAND, LIVE, MACROS, NIGHT, night_param
+from dags.nightly import BY_HAND, LIVE, MACROS, NIGHT, night_param, step
 from dags.report_link import ReportLink
 
 
-@task(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
+@step(task_display_name="Pair the products of the window", execution_timeout=timedelta(hours=2))
 def build_interactions(night: str, by_hand: str) -> dict[str, float]:
     """Pair products over the window's sessions; keep the last days to evaluate on."""
     from tasks.ingest.aggregated import check_aggregated
@@ -63,7 +63,7 @@ def build_interactions(night: str, by_hand: str) -> dict[str, float]:
     return run("build_interactions", night)
 
 
-@task(task_display_name="Build the label graph", execution_timeout=timedelta(hours=2))
+@step(task_display_name="Build the label graph", execution_timeout=timedelta(hours=2))
 def build_label_graph(night: str) -> dict[str, float]:
     """Title features, and which related products are clicked together."""
     from tasks.run import run
@@ -71,7 +71,7 @@ def build_label_graph(night: str) -> dict[str, float]:
     return run("build_label_graph", night)
 
 
-@task(task_display_name="Train ECLARE", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=8))
+@step(task_display_name="Train ECLARE", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=8))
 def train_model(night: str) -> dict[str, float]:
     """Train ECLARE at earlier cut-offs and on to the night, and fit the ranker on what followed them."""
     from tasks.run import run
@@ -79,7 +79,7 @@ def train_model(night: str) -> dict[str, float]:
     return run("train_model", night)
 
 
-@task(
+@step(
     task_display_name="Judge the lists on held-out days", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=2)
 )
 def evaluate_model(night: str) -> dict[str, float]:
@@ -89,7 +89,7 @@ def evaluate_model(night: str) -> dict[str, float]:
     return run("evaluate_model", night)
 
 
-@task(task_display_name="Split the catalogue into shards", execution_timeout=timedelta(minutes=10))
+@step(task_display_name="Split the catalogue into shards", execution_timeout=timedelta(minutes=10))
 def list_shards() -> list[str]:
     """Name the shards that RECOMMEND_SHARDS asks for, where settings are read: on a worker."""
     from tasks.settings import Settings
@@ -98,7 +98,7 @@ def list_shards() -> list[str]:
     return [str(shard) for shard in shards_of(Settings())]
 
 
-@task(
+@step(
     task_display_name="Rank candidates, a shard of products each",
     map_index_template="{{ task.op_kwargs['shard'] }}",
     doc_md="Rank the candidates of one shard of the catalogue's products.",  # a mapped task has not its docstring's
@@ -113,7 +113,7 @@ def rank_products(night: str, shard: str) -> dict[str, float]:
     return run("rank_products", night, shard=shard)
 
 
-@task(
+@step(
     task_display_name="Choose the lists of the catalogue", pool="gpu", queue="gpu", execution_timeout=timedelta(hours=4)
 )
 def recommend_products(night: str) -> dict[str, float]:
@@ -123,7 +123,7 @@ def recommend_products(night: str) -> dict[str, float]:
     return run("recommend_products", night)
 
 
-@task(
+@step(
     task_display_name="Publish the night if the gate lets it pass",
     outlets=[LIVE],
     on_success_callback=[PublishedNotice()],
@@ -136,7 +136,7 @@ def publish_recommendations(night: str) -> dict[str, float]:
     return run("publish_recommendations", night)
 
 
-@task(task_display_name="Write the report of the night", execution_timeout=timedelta(minutes=30))
+@step(task_display_name="Write the report of the night", execution_timeout=timedelta(minutes=30))
 def report_night(night: str) -> dict[str, float]:
     """Write the page of the night, also of one that failed."""
     from tasks.run import run

@@ -16,13 +16,13 @@ the cause is found.
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param
 
 from dags.alerts import DEFAULT_ARGS
-from dags.nightly import LIVE, WHO, reason_param
+from dags.nightly import LIVE, WHO, reason_param, step
 
 
-@task(task_display_name="Go back to a former version", execution_timeout=timedelta(minutes=10), outlets=[LIVE])
+@step(task_display_name="Go back to a former version", execution_timeout=timedelta(minutes=10), outlets=[LIVE])
 def go_back(version: str, reason: str, by: str, to_night: str) -> dict[str, str]:
     """Move the live pointer back."""
     from tasks.publish.rollback import rollback

@@ -13,12 +13,13 @@ Where the gate refused, read the report of the night, then correct the cause or 
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable, task
+from airflow.sdk import DAG, CronTriggerTimetable
 
 from dags.alerts import DEFAULT_ARGS
+from dags.nightly import step
 
 
-@task(task_display_name="The live version is fresh", execution_timeout=timedelta(minutes=10))
+@step(task_display_name="The live version is fresh", execution_timeout=timedelta(minutes=10))
 def live_version_is_fresh() -> dict[str, float]:
     """Fail where the live version is too old."""
     from tasks.operations.freshness import check_live_version

@@ -37,7 +37,7 @@ TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@1
 TOGETHER = [
     {f"tests/local/{name}.py" for name in ("test_airflow", "test_up_and_down")},
     {f"tests/local/{name}.py" for name in ("test_browser", "test_topology")},
-    {f"tests/dags/{name}.py" for name in ("test_night", "test_runs", "test_by_hand")},
+    {f"tests/dags/{name}.py" for name in ("test_runs", "test_by_hand")},
 ]
 
 

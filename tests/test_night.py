@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -181,7 +181,7 @@ class TestAGoodNight:
 
     def test_a_rerun_gives_the_same_rows_and_the_same_version(self, live: Settings) -> None:
         before, metrics = rows_of(live, LIVE), rows_of(live, METRICS)
-        ingest(live, [FIRST, DAYS[-2], NIGHT])  # a day to train on and one to judge by
+        ingest(live, [FIRST, NIGHT])  # a day to train on and one to judge by
         counts = refresh(live)
         assert counts["publish_recommendations"]["live"] == 1
         assert rows_of(live, LIVE) == before
@@ -387,32 +387,38 @@ def test_a_product_without_title_is_counted_and_the_others_are_published(
     assert IDS[5] not in {related for _, _, related, *_ in rows}
 
 
-@pytest.mark.parametrize("full_for", STEPS)
-def test_a_full_disk_stops_the_step_and_the_live_version_stays(live: Settings, tmp_path: Path, full_for: str) -> None:
+def test_a_full_disk_stops_each_step_and_the_live_version_stays(live: Settings, tmp_path: Path) -> None:
+    """One night over again: each step meets a full disk first, and goes on once there is room."""
     before = rows_of(live, LIVE)
-    storage = Path(live.storage_url)
-    moved, disk = storage.rename(tmp_path / "moved"), storage
-    disk.mkdir()
+    with small_disk(Path(live.storage_url), tmp_path / "moved") as filler:
+        for step in STEPS:
+            with filler.open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+            if step == "publish_recommendations":  # writes to PostgreSQL alone: a full disk of artefacts is no matter
+                assert run(step, str(NIGHT), live)["live"] == 1
+            elif step == "ingest_catalogue":  # the catalogue of a past day is kept: nothing is written
+                assert run(step, str(NIGHT), live)["kept"] == 1
+            else:
+                with pytest.raises(NotReady, match="No space left"):
+                    run(step, str(NIGHT), live)
+            assert rows_of(live, LIVE) == before, f"{step} on a full disk"
+            filler.unlink()
+            run(step, str(NIGHT), live)
+            assert rows_of(live, LIVE) == before, f"{step} with room again"
+
+
+@contextmanager
+def small_disk(storage: Path, moved: Path) -> Iterator[Path]:
+    """The storage lies on a disk with half a megabyte of room; the file that takes it is not there yet."""
+    storage.rename(moved)
+    storage.mkdir()
     used_kib = sum(file.stat().st_size // 4096 * 4 + 8 for file in moved.rglob("*"))
     size = f"size={used_kib + 512}k"
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", disk], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", storage], check=False).returncode:
         pytest.skip("mounting a small tmpfs needs root")
     try:
-        subprocess.run(["cp", "-a", f"{moved}/.", str(disk)], check=True)
-        with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-            while True:
-                filler.write(bytes(4096))
-        if full_for == "publish_recommendations":  # writes to PostgreSQL alone: a full disk of artefacts is no matter
-            assert run(full_for, str(NIGHT), live)["live"] == 1
-        elif full_for == "ingest_catalogue":  # the catalogue of a past day is kept: nothing is written
-            assert run(full_for, str(NIGHT), live)["kept"] == 1
-        else:
-            with pytest.raises(NotReady, match="No space left"):
-                run(full_for, str(NIGHT), live)
-        assert rows_of(live, LIVE) == before
-        (disk / "filler").unlink()
-        for step in STEPS[STEPS.index(full_for) :]:
-            run(step, str(NIGHT), live)
-        assert rows_of(live, LIVE) == before
+        subprocess.run(["cp", "-a", f"{moved}/.", str(storage)], check=True)
+        yield storage / "filler"
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", storage], check=True)

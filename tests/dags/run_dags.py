@@ -41,3 +41,4 @@ with os.fdopen(int(sys.argv[1]), "w", buffering=1) as answers:
         asked = json.loads(line)
         with patch.dict(os.environ, asked["environment"]):
             print(json.dumps([outcome_of(run) for run in asked["runs"]]), file=answers)
+os._exit(0)  # nothing is left to write, and to take a thousand modules down costs seconds of a core

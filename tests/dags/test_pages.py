@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -46,16 +47,30 @@ def page(settings, monkeypatch):
     app.dependency_overrides = {}
 
 
+@pytest.fixture(scope="module")
+def three_nights(install):
+    """By server, two nights accepted, a third one refused; to be copied."""
+
+    @cache
+    def on(server):
+        made, titles = install(server), {"1": SCRIPT, "2": "b", "3": "c", "4": "d"}
+        with pytest.MonkeyPatch.context() as patch:
+            settings = with_lenient_gate(made.settings, patch)
+            publish_with_reasons(settings, "2017-06-28")
+            publish_recommendations(make_night("2017-06-29", settings, OTHER, titles=titles), settings)
+            with pytest.raises(BadInput, match="churn"):
+                publish_recommendations(make_night("2017-06-30", settings), strict(settings))
+        return made
+
+    return on
+
+
 @pytest.fixture
-def shop(settings):
+def shop(settings, server, three_nights, tmp_path, monkeypatch):
     """Two nights accepted, a third one refused."""
-    publish_with_reasons(settings, "2017-06-28")
-    publish_recommendations(
-        make_night("2017-06-29", settings, OTHER, titles={"1": SCRIPT, "2": "b", "3": "c", "4": "d"}), settings
-    )
-    with pytest.raises(BadInput, match="churn"):
-        publish_recommendations(make_night("2017-06-30", settings), strict(settings))
-    return settings
+    with three_nights(server).copied_to(tmp_path) as copy:
+        monkeypatch.setenv("DATABASE_URL", copy.database_url)
+        yield settings.model_copy(update={"database_url": copy.database_url})
 
 
 def test_a_product_is_found_by_its_words_and_its_id_and_titles_are_text(shop, page):

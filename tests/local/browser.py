@@ -10,13 +10,16 @@ from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PATIENCE_S = 60
 SIZE = (1280, 900)
+SEEN = """const seen = each => each.checkVisibility({visibilityProperty: true, opacityProperty: true})
+    && [...each.getClientRects()].some(box => box.width > 0 && box.height > 0);
+return [...document.querySelectorAll(arguments[0])].filter(
+    each => seen(each) && each.innerText.trim().startsWith(arguments[1]))"""
 
 
 class Browser:
@@ -30,7 +33,7 @@ class Browser:
         self.driver.get(f"{self.url}{path}")
 
     def log_in(self, user: str, password: str) -> None:
-        """As this user from here on; who is in already stays."""
+        """As this user from here on, by the form; who is in already stays."""
         if user == self.user:
             return
         self.driver.delete_all_cookies()
@@ -41,28 +44,46 @@ class Browser:
         self.wait(lambda: "/auth/login" not in self.driver.current_url)
         self.user = user
 
+    def be_let_in(self, user: str, token: str) -> None:
+        """The same by the cookie that the form gives: Airflow's form and the page after it are seconds of a core."""
+        if user == self.user:
+            return
+        self.open("/api/v2/version")  # any answer of this site
+        self.driver.delete_all_cookies()
+        self.driver.add_cookie({"name": "_token", "value": token, "path": "/"})
+        self.user = user
+
     def find(self, selector: str) -> WebElement:
         return self.wait(lambda: next(iter(self.all(selector)), None))
 
-    def all(self, selector: str) -> list[WebElement]:
-        return [each for each in self.driver.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()]
+    def all(self, selector: str, text: str = "") -> list[WebElement]:
+        """What can be seen and begins with a text; asked in one script, since a question an element costs more."""
+        return self.driver.execute_script(SEEN, selector, text)
 
     def type(self, selector: str, text: str) -> None:
         self.find(selector).send_keys(text)
 
     def click_text(self, text: str, within: str = "button, label, a") -> None:
-        self.wait(lambda: next((each for each in self.all(within) if each.text.startswith(text)), None)).click()
+        self.wait(lambda: next(iter(self.all(within, text)), None)).click()
 
     def wait(self, condition: Callable[[], Any]) -> Any:
         return WebDriverWait(self.driver, PATIENCE_S, ignored_exceptions=(Exception,)).until(lambda _: condition())
 
     def look(self, path: str, width: int, theme: str) -> bytes:
         """A picture of a whole page as wide as a screen, by day or by night."""
+        self.be_as(width, theme)
+        self.open(path)
+        return self.whole_page(width)
+
+    def be_as(self, width: int, theme: str) -> None:
+        """A screen of this width, by day (light) or by night (dark), for what is open and what is opened."""
         scheme = [{"name": "prefers-color-scheme", "value": theme}]
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.open(path)
+
+    def whole_page(self, width: int) -> bytes:
+        """A picture of what is open, beyond the window too."""
         height = self.driver.execute_script("return document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, 4000), "scale": 1}
         shot = {"format": "png", "captureBeyondViewport": True, "clip": clip}

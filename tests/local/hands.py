@@ -89,11 +89,10 @@ class MouseHand(Hand):
         self._now.clicks += 1
 
     def _named(self, text: str) -> WebElement:
-        within = "a, button, summary"
-        return self.screen.wait(lambda: next(each for each in self.screen.all(within) if each.text.startswith(text)))
+        return self.screen.wait(lambda: self.screen.all("a, button, summary", text)[0])
 
     def _labelled(self, label: str) -> WebElement:
-        named = next(each for each in self.screen.all("label") if each.text.startswith(label))
+        named = self.screen.all("label", label)[0]
         return self.screen.find(f"#{named.get_attribute('for')}")
 
 

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +10,27 @@ import pytest
 
 from local import embedded_postgres
 from tasks.settings import ROOT, Settings
+from tests.installations import short_folder
 from tests.small_shop import NIGHT, deliver_catalogue
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def without_server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Settings without DATABASE_URL; the state folder has a short name, for the socket's sake."""
-    folder = Path(tempfile.mkdtemp(prefix="eclare-local-"))
-    monkeypatch.setenv("STATE_FOLDER", str(folder))
-    monkeypatch.setenv("DATABASE_URL", "")
-    yield settings.model_copy(update={"database_url": None, "state_folder": folder})
+@pytest.fixture(scope="module")
+def state_folder() -> Iterator[Path]:
+    """Where the first command makes a server, for all of them."""
+    folder = short_folder()
+    yield folder
     embedded_postgres.stop(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def without_server(settings: Settings, state_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings without DATABASE_URL."""
+    monkeypatch.setenv("STATE_FOLDER", str(state_folder))
+    monkeypatch.setenv("DATABASE_URL", "")
+    return settings.model_copy(update={"database_url": None, "state_folder": state_folder})
 
 
 def local(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,9 +14,24 @@ pytestmark = pytest.mark.slow
 DAY = date(2017, 6, 30)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
+    """The folder of the day's raw files, and how many of what are in them."""
+    folder = tmp_path_factory.mktemp("written")
+    return folder, write_complete_journey(folder / "clicks", folder / "catalogue.parquet", DAY, DAY)
+
+
 @pytest.fixture
-def delivered(settings: Settings) -> dict[str, int]:
-    return write_complete_journey(Path(settings.click_log_url), Path(settings.catalogue_url), DAY, DAY)
+def settings(settings: Settings, written: tuple[Path, dict[str, int]]) -> Settings:
+    """Of an installation to which they were delivered."""
+    folder, _ = written
+    places = {"click_log_url": str(folder / "clicks"), "catalogue_url": str(folder / "catalogue.parquet")}
+    return settings.model_copy(update=places)
+
+
+@pytest.fixture
+def delivered(written: tuple[Path, dict[str, int]]) -> dict[str, int]:
+    return written[1]
 
 
 def test_its_day_is_ingested_without_a_refused_row(settings: Settings, delivered: dict[str, int]) -> None:

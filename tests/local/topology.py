@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from local.airflow import LocalAirflow
 from local.airflow_environment import METADATA_URL, airflow_environment, home_of, passwords_file
 from tasks.settings import Settings
 from tests.installations import skip_disk_flushes
+from tests.local.forked import Forked, Forks, forks
 from tests.local.running import PARSED_ONCE, load_early
 from tests.servers import postmaster_pid
 from tests.small_shop import NIGHT
@@ -47,7 +47,8 @@ class Topology:
     airflow: LocalAirflow
     environment: dict[str, str]
     commands: dict[str, str]
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    forks: Forks
+    running: dict[str, Forked] = field(default_factory=dict)
 
     @property
     def hold_training(self) -> Path:
@@ -56,13 +57,11 @@ class Topology:
 
     def start(self, name: str) -> None:
         """Start one of the processes."""
-        self.running[name] = airflow.launch(self.commands[name], self.airflow.home, self.environment)
-        if name.startswith("worker"):  # their commands would name their logs alike
-            Path(self.airflow.home, "logs", "celery-worker.log").rename(self.log_of(name))
+        self.running[name] = self.forks.start(self.commands[name], self.log_of(name))
 
     def log_of(self, name: str) -> Path:
-        """What a worker says."""
-        return self.airflow.home / "logs" / f"celery-{name.replace(' ', '-')}.log"
+        """What one of them says."""
+        return self.airflow.home / "logs" / f"{name.replace(' ', '-')}.log"
 
     def kill(self, name: str) -> None:
         """SIGKILL for one of the processes, or the database, and for all that it started: a machine without power."""
@@ -87,9 +86,14 @@ class Topology:
 
 
 class NightRun(NamedTuple):
-    """The task instances of the night; when it had ended, the tasks each queue's worker took, and what was live."""
+    """The task instances of its days and of the night, and what each returned.
 
+    When it had ended, the tasks each queue's worker took, and what was live.
+    """
+
+    ingested: list[dict[str, Any]]
     tasks: list[dict[str, Any]]
+    counts: list[tuple[str, Any]]
     taken_by: dict[str, int]
     live: list[tuple[Any, ...]]
 
@@ -111,14 +115,18 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
     commands = {command.partition(" ")[0]: command for command in airflow.components(port)}
     commands |= {f"worker {queue}": WORKER.format(queue=queue) for queue in QUEUES}
     up = LocalAirflow(home, f"http://127.0.0.1:{port}", json.loads(passwords_file(home).read_text()), True)
-    topology = Topology(ready, up, environment, commands)
     load_early(home)
     try:
-        assert airflow.launch("db migrate", home, environment).wait() == 0
-        for name in commands:
-            topology.start(name)
-        airflow.wait_until_loaded(up, topology.running, lambda _: None)
-        up.api().make_pool("gpu", slots=1)
-        yield topology
+        with forks(home, environment) as each:
+            topology = Topology(ready, up, environment, commands, each)
+            each.start("db migrate", home / "logs" / "db-migrate.log").wait()
+            for name in commands:
+                topology.start(name)
+            airflow.wait_until_loaded(up, topology.running, lambda _: None)
+            up.api().make_pool("gpu", slots=1)
+            yield topology
+            for name in commands:  # how they end when asked to is for tests/local/test_up_and_down.py
+                with suppress(psutil.NoSuchProcess):
+                    topology.kill(name)
     finally:
         airflow.stop(settings, say=lambda _: None)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.stats import t
 
 from eclare.evaluation.jackknife import Jackknife
 
@@ -13,6 +12,8 @@ def of_groups(sum_G: np.ndarray) -> tuple[float, list[float]]:
 
 
 def test_the_error_of_a_mean_is_the_textbooks() -> None:
+    from scipy.stats import t  # 0.7 s of a core, in no process that does not run this
+
     sum_G = RANDOM.random(32)
     mean, without = of_groups(sum_G)
     found = Jackknife({"P": mean}, [{"P": each} for each in without]).estimate("P")

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from scipy.stats import chi2_contingency
 
 from eclare.model import device_batches, training
 from eclare.model.batches import Batch, Batches, Shortlist
@@ -62,6 +61,8 @@ def same(one: object, other: object) -> bool:
 
 def drawn_alike(of_ours: np.ndarray, of_theirs: np.ndarray) -> float:
     """The p-value of two sets of draws, each draw a number, being of one distribution."""
+    from scipy.stats import chi2_contingency  # 0.7 s of a core, in no process that does not run this
+
     values = np.unique(np.concatenate([of_ours, of_theirs]))
     return chi2_contingency([[np.sum(draws == value) for value in values] for draws in (of_ours, of_theirs)]).pvalue
 

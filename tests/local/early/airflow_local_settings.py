@@ -8,6 +8,7 @@ import os
 import sys
 
 FORKS_TASKS = {"LocalExecutor": "scheduler", "CeleryExecutor": "celery"}
+FORKS_ALL = "forked.py"  # what forks the workers, too
 
 
 def dag_policy(dag):
@@ -15,16 +16,25 @@ def dag_policy(dag):
     dag.start_date, dag.catchup = None, False
 
 
-def load_what_tasks_load():
+def load_what_tasks_load(*, with_training):
     from importlib import import_module
 
     from tasks.run import STEPS
 
-    for module in (
-        *(f"tasks.steps.{step}" for step in STEPS),
-        *("tasks.ranking", "tasks.report.page", "eclare.model.loss_curve", "eclare.related.backtest"),
-        *("ibis.backends.duckdb", "airflow.sdk.execution_time.task_runner"),
-    ):
+    modules = [
+        *("tasks.steps.ingest_catalogue", "tasks.steps.build_interactions", "tasks.report.page"),
+        *("ibis.backends.duckdb.converter", "pandas", "pyarrow.dataset", "airflow.sdk.execution_time.task_runner"),
+    ]
+    if with_training:
+        modules += [
+            *(f"tasks.steps.{step}" for step in STEPS),
+            *("tasks.ranking", "eclare.model.loss_curve", "eclare.related.backtest", "torch._dynamo"),
+            *(
+                "airflow.sdk.observability.metrics.otel_logger",
+                "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+            ),
+        ]
+    for module in modules:
         import_module(module)
 
 
@@ -43,7 +53,7 @@ def hold_training_while(file):
     CheckpointWriter.after_epoch = write_and_wait
 
 
-if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv:
-    load_what_tasks_load()
+if FORKS_TASKS[os.environ["AIRFLOW__CORE__EXECUTOR"]] in sys.argv or sys.argv[0].endswith(FORKS_ALL):
+    load_what_tasks_load(with_training="HOLD_TRAINING" in os.environ)  # nothing is trained by the Airflow of `make up`
     if "HOLD_TRAINING" in os.environ:
         hold_training_while(os.environ["HOLD_TRAINING"])
