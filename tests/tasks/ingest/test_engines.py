@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eclare.related.daily_cooccurrence import Weighting
+from tasks.ingest import reading
 from tasks.ingest.clicks import OWN, Piece
 from tasks.ingest.log_format import COLUMNS, LIST_EVENTS
 from tasks.ingest.quarantine import QUARANTINE
@@ -161,6 +162,15 @@ def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
     assert found.keys() == expected.keys()
     for name, rows in expected.items():
         assert found[name] == rows, name
+
+
+def test_few_rows_are_kept_and_many_read_again_with_one_result(log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = dict(results(log))
+    monkeypatch.setattr(reading, "FEW_ROWS", 0)
+    read_again = dict(results(log.model_copy(update={"storage_url": f"{log.storage_url}-read-again"})))
+    assert read_again.keys() == kept.keys()
+    for name, rows in kept.items():
+        assert read_again[name] == rows, name
 
 
 def test_spark_makes_the_sessions_of_a_log_that_has_none_without_erased_users(
