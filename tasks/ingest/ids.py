@@ -80,7 +80,9 @@ def _trimmed(text: str, characters: str) -> str:  # type: ignore[empty-body]
 def as_id(text: ibis.Value, engine: str, *, is_number: bool = False) -> ibis.Value:
     """The normal form of an id, as `normal_id` has it, and `whole_number` where its column is one of numbers."""
     if engine == "duckdb":
-        text = _trimmed(_composed(text), BLANKS)
+        text = _composed(text)
+        may_have_blanks = (text < "!") | text.endswith(" ") | text.endswith("\t")  # few have, which are worth trimming
+        text = ibis.ifelse(may_have_blanks, _trimmed(text, BLANKS), text)
     else:  # Spark writes an expression out for each use
         text = composed_by_java(text).re_replace(AROUND, "").nullif("")
     return _whole_number(text) if is_number else text
