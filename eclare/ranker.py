@@ -18,6 +18,7 @@ from torch import nn
 
 from eclare.arrays.csr import Floats
 from eclare.arrays.topk import PAD, best_of_rows
+from eclare.model.uncompiled import Adam
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +218,7 @@ def fit_ranker(
     torch.manual_seed(seed)
     of_candidates = features_QCF[mask_QC]
     ranker = Ranker(features, of_candidates.mean(dim=0), of_candidates.std(dim=0, correction=0) + 1e-6)
-    optimiser = torch.optim.Adam(ranker.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimiser = Adam(ranker.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, steps)
     for _ in range(steps):
         drawn = torch.randint(len(features_QCF), (queries_per_step,), generator=random)

@@ -24,6 +24,7 @@ from eclare.model.prefetch import ahead
 from eclare.model.row_adam import RowAdam
 from eclare.model.sharded_table import ShardedEmbedding, in_parts
 from eclare.model.step_inputs import LabelInputs, StepInputs, moved, pinned
+from eclare.model.uncompiled import Adam
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class StageRun:
         blocks = [model.point_block, model.text_block, model.graph_block, model.attention]
         dense = [parameter for block in blocks for parameter in block.parameters()]
         # Fused, it is one operation on a GPU, which waits for the CPU that asks for it.
-        return [RowAdam(tables), torch.optim.Adam(dense, fused=model.device.type == "cuda")]
+        return [RowAdam(tables), Adam(dense, fused=model.device.type == "cuda")]
 
     @cached_property
     def _parameters_of_all(self) -> list[nn.Parameter]:

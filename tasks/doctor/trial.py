@@ -72,16 +72,16 @@ class Trial:
 def try_days(days: Sequence[date], log_format: LogFormat, settings: Settings, scratch: Path) -> Trial:
     """Clean the logs of these days below CLICK_LOG_URL as `ingest_clicks` does; nothing but `scratch` is written to."""
     trial = Trial()
-    with duckdb_engine(settings.memory_limit_gib) as engine:
-        for day in tqdm(days, desc="days", unit="day", disable=None):
-            trial.days[day] = Day()
-            try:
-                with open_log(day, log_format, settings) as log:
-                    trial.days[day].rows = log.rows_read
-                    rows = open_rows(engine, log, log_format) if log.readable else None
-                    _take(rows, log, _Span(day, day, log_format, settings), trial, scratch / f"clicks-{day}")
-            except TaskError as refusal:
-                trial.days[day].refused = str(refusal)
+    for day in tqdm(days, desc="days", unit="day", disable=None):
+        trial.days[day] = Day()
+        try:
+            # An engine for each day: the tables go with it, and the next day's expressions, being equal, are compiled.
+            with open_log(day, log_format, settings) as log, duckdb_engine(settings.memory_limit_gib) as engine:
+                trial.days[day].rows = log.rows_read
+                rows = open_rows(engine, log, log_format) if log.readable else None
+                _take(rows, log, _Span(day, day, log_format, settings), trial, scratch / f"clicks-{day}")
+        except TaskError as refusal:
+            trial.days[day].refused = str(refusal)
     return trial
 
 

@@ -3,10 +3,12 @@
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache, lru_cache
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import duckdb
@@ -16,6 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
+from ibis.backends.duckdb import Backend as DuckDB
+from ibis.backends.sql.datatypes import DuckDBType
 from ibis.expr import datatypes as dt
 from ibis.expr import operations as ops
 
@@ -33,6 +37,35 @@ ENGINE_REFUSAL = "the engine must be able to read its input, got"
 FILE, ROW = "file_number", "row_number"
 
 Int64s = npt.NDArray[np.int64]
+Step: TypeAlias = Callable[[ibis.Table], ibis.Table]  # `named` or `materialise`
+
+
+class _DuckDB(DuckDB):  # type: ignore[misc]
+    """DuckDB that writes SQL once for all expressions that are equal, which takes longer than to compute over few rows.
+
+    Days of a log are read by equal ones: tables are called by their number, and one engine's count as another's.
+    """
+
+    db_identity = "one of ours"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names = count(1)
+
+    def new_name(self) -> str:
+        """Of a table."""
+        return f"rows_{next(self._names)}"
+
+    def compile(self, expr: ibis.Expr, /, **options: Any) -> str:
+        """The SQL of an expression."""
+        given = {name: value for name, value in options.items() if value is not None and value is not False}
+        return super().compile(expr, **given) if given else _sql_of(expr.op())
+
+
+@lru_cache(1 << 9)
+def _sql_of(op: ops.Node) -> str:
+    sql: str = DuckDB.compile(_DuckDB(), op.to_expr())
+    return sql
 
 
 def open_engine(settings: Settings) -> AbstractContextManager[BaseBackend]:
@@ -49,7 +82,8 @@ def duckdb_engine(memory_limit_gib: float = 2.5) -> Iterator[BaseBackend]:
     """DuckDB within a limit of memory, working on disk beyond it; raises what `open_engine` does."""
     with tempfile.TemporaryDirectory() as spill:
         limits = {"memory_limit": f"{memory_limit_gib}GiB", "temp_directory": spill}
-        engine = ibis.duckdb.connect(preserve_insertion_order=False, **limits)
+        engine = _DuckDB()
+        engine.do_connect(preserve_insertion_order=False, **limits)
         try:
             yield engine
         except duckdb.OutOfMemoryException as error:
@@ -99,7 +133,8 @@ def open_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
     """The rows of Parquet files of one schema, with the number in each file's name and the row in it, from 1."""
     if engine.name == "duckdb":
         paths = [str(file) for file in files]
-        table = engine.read_parquet(paths, filename=True, file_row_number=True, hive_partitioning=False)
+        numbers = {"filename": True, "file_row_number": True}
+        table = engine.read_parquet(paths, table_name=engine.new_name(), hive_partitioning=False, **numbers)
     else:
         frame = engine._session.read.parquet(*map(str, files))
         position = ["_metadata.file_name as filename", "_metadata.row_index as file_row_number"]
@@ -117,7 +152,7 @@ def place_of(rows: ibis.Table) -> ibis.Value:
 def read_parquet(engine: BaseBackend, files: Sequence[Path]) -> ibis.Table:
     """The rows of Parquet files of one schema."""
     if engine.name == "duckdb":
-        return engine.read_parquet([str(file) for file in files], hive_partitioning=False)
+        return engine.read_parquet([str(file) for file in files], table_name=engine.new_name(), hive_partitioning=False)
     return _spark_table(engine, engine._session.read.parquet(*map(str, files)))
 
 
@@ -137,18 +172,38 @@ def named(table: ibis.Table) -> ibis.Table:
     engine = table.get_backend()
     if engine.name != "duckdb":  # a view that SQL makes is parsed and analysed anew for each use
         return _spark_table(engine, _spark_frame(table))
-    name = f"rows_{uuid4().hex}"
+    name = engine.new_name()
     engine.con.sql(engine.compile(table)).create_view(name)
     # Its own create_view asks for the columns, which plans the view, and all that it is made of, once more.
-    return ops.DatabaseTable(name, table.schema(), engine, ops.Namespace()).to_expr()
+    return _duckdb_table(engine, name, table.schema())
 
 
 def materialise(table: ibis.Table) -> ibis.Table:
     """Compute a table once and keep it in the engine."""
     engine = table.get_backend()
     if engine.name == "duckdb":
-        return engine.create_table(f"rows_{uuid4().hex}", table, temp=True)
+        made = _empty_table(engine, table.schema())
+        engine.con.execute(f'insert into "{made.op().name}" {engine.compile(table)}')
+        return made
     return _spark_table(engine, _spark_frame(table).checkpoint())  # each use of a cached one plans again what made it
+
+
+def _empty_table(engine: BaseBackend, schema: ibis.Schema) -> ibis.Table:
+    """A new table of DuckDB's; ibis' own create_table asks where it is, and for the columns, in statements each."""
+    name = engine.new_name()
+    columns = ", ".join(f'"{column}" {_type_in_sql(dtype)}' for column, dtype in schema.items())  # names of ours
+    engine.con.execute(f'create temp table "{name}" ({columns})')
+    return _duckdb_table(engine, name, schema)
+
+
+@cache
+def _type_in_sql(dtype: dt.DataType) -> str:
+    name: str = DuckDBType.to_string(dtype)
+    return name
+
+
+def _duckdb_table(engine: BaseBackend, name: str, schema: ibis.Schema) -> ibis.Table:
+    return ops.DatabaseTable(name, schema, engine, ops.Namespace()).to_expr()
 
 
 @ibis.udf.scalar.builtin(name="reflect")  # type: ignore[untyped-decorator]
@@ -185,11 +240,11 @@ def more_frequent_than(times: int, keys: ibis.Table) -> ibis.Table | None:
     if engine.name != "duckdb":
         found = materialise(keys.group_by("key").having(ibis._.count() > times).agg())
         return found if has_rows(found) else None
-    name = f"rows_{uuid4().hex}"
-    found = engine.create_table(name, schema=keys.schema(), temp=True)  # there may be more than memory holds
-    for numbers in _frequent(_sorted(keys), times):
-        engine.insert(name, pa.table({"key": numbers}))
-    return found if has_rows(found) else None
+    found = None
+    for numbers in _frequent(_sorted(keys), times):  # there may be more than memory holds
+        found = found if found is not None else _empty_table(engine, keys.schema())
+        engine.insert(found.op().name, pa.table({"key": numbers}))
+    return found
 
 
 def _frequent(batches: Iterator[Int64s], times: int) -> Iterator[Int64s]:

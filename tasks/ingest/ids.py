@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from tasks.ingest.engine import composed_by_java
 from tasks.ingest.input_files import LARGEST_WHOLE, digits_of
+from tasks.stores.rows import BLANKS
 
 AROUND = r"^[ \t]+|[ \t]+$"
 WITH_FRACTION = r"^-?\d+\.0+$"  # pandas, of a column with gaps: 1041453.0
@@ -71,12 +72,17 @@ def _composed(text: str) -> str:  # type: ignore[empty-body]
     """DuckDB's own."""
 
 
+@ibis.udf.scalar.builtin(name="trim")  # type: ignore[untyped-decorator]
+def _trimmed(text: str, characters: str) -> str:  # type: ignore[empty-body]
+    """DuckDB's own."""
+
+
 def as_id(text: ibis.Value, engine: str, *, is_number: bool = False) -> ibis.Value:
     """The normal form of an id, as `normal_id` has it, and `whole_number` where its column is one of numbers."""
     if engine == "duckdb":
         text = _composed(text)
-        may_have_blanks = (text < "!") | text.endswith(" ") | text.endswith("\t")  # few have, which are worth a pattern
-        text = ibis.ifelse(may_have_blanks, text.re_replace(AROUND, ""), text)
+        may_have_blanks = (text < "!") | text.endswith(" ") | text.endswith("\t")  # few have, which are worth trimming
+        text = ibis.ifelse(may_have_blanks, _trimmed(text, BLANKS), text)
     else:  # Spark writes an expression out for each use
         text = composed_by_java(text).re_replace(AROUND, "").nullif("")
     return _whole_number(text) if is_number else text

@@ -201,9 +201,14 @@ def exceeds(text: ibis.Value, size: int) -> ibis.Value:
     return _bits(text) > 8 * size
 
 
+@ibis.udf.scalar.builtin(name="left")  # type: ignore[untyped-decorator]
+def beginning(text: str, characters: int) -> str:  # type: ignore[empty-body]
+    """The engine's own: ibis' left says for every use of a text where its beginning is."""
+
+
 def shortened(text: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
     """Texts of more bytes by their beginning and their MD5, so that different ones still differ."""
-    return ibis.ifelse(exceeds(text, size), text.left(size // 2) + "... MD5 " + text.hexdigest("md5"), text)
+    return ibis.ifelse(exceeds(text, size), beginning(text, size // 2) + "... MD5 " + text.hexdigest("md5"), text)
 
 
 def digits_of(double: ibis.Value) -> ibis.Value:
@@ -219,7 +224,7 @@ def as_text(column: ibis.Value, size: int = MAX_TEXT_BYTES) -> ibis.Value:
     """
     dtype = column.type()
     if dtype.is_string():
-        column = ibis.ifelse(exceeds(column, size), column.left(size + 1), column)
+        column = ibis.ifelse(exceeds(column, size), beginning(column, size + 1), column)
         maybe_blank = column < "!"  # what begins with a space or a control character: few are worth trimming
         holds_any = column.re_search(NO_BLANK)  # strip() of ibis 12 takes v and f from a text, too, on Spark
         return ibis.ifelse(maybe_blank, ibis.ifelse(holds_any, column, None), column)

@@ -15,7 +15,7 @@ from ibis.backends import BaseBackend
 
 from tasks.errors import BadInput, NotReady
 from tasks.ingest.conversion import Readable
-from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, materialise, named, open_parquet
+from tasks.ingest.engine import ENGINE_REFUSAL, FILE, ROW, Step, materialise, named, open_parquet
 from tasks.ingest.fetched import FetchedFile, fetch, read_each, watched
 from tasks.ingest.folder_day import days_of_clicks
 from tasks.ingest.input_files import DEPTH, MAX_TEXT_BYTES, Bounds, as_text, check_inside, delivered_files, shortened
@@ -29,6 +29,7 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import dated_folders
 from tasks.stores.filesystems import open_filesystem
 
+FEW_ROWS = 1 << 12  # of a log: sooner computed, and kept, than planned once more for each use
 FEW = 16  # columns beside ours that may each hold MAX_TEXT_BYTES; of more, each may hold less
 
 
@@ -143,12 +144,13 @@ def open_rows(engine: BaseBackend, log: RawLog, log_format: LogFormat) -> ibis.T
         schema = str(pq.read_schema(file.parquet).remove_metadata())
         alike.setdefault((schema, file.is_converted, file.numbers, file.is_utc), []).append(file)
     clocks = LocalTime.of(log_format.time_zone, *log.days)
+    step = materialise if engine.name == "duckdb" and log.rows_read <= FEW_ROWS else named
     tables = [
-        _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], clocks, log_format)
+        _as_text(open_parquet(engine, [file.parquet for file in files]), files[0], clocks, log_format, step)
         for files in alike.values()
     ]
-    rows = named(ibis.union(*tables) if len(tables) > 1 else tables[0])
-    rows = named(rows.mutate(as_text(shortened(rows[REST])).name(REST)))  # not of what makes it: SQL repeats that
+    rows = ibis.union(*tables) if len(tables) > 1 else tables[0]
+    rows = step(rows.mutate(as_text(shortened(rows[REST])).name(REST)))
     if engine.name != "duckdb":
         rows = materialise(rows)  # Spark would plan and compute a time for each use
     return with_order_level(rows, log_format.order_level)
@@ -164,7 +166,7 @@ def _read(files: Sequence[FetchedFile], day: date, log_format: LogFormat, scratc
     return log
 
 
-def _as_text(rows: ibis.Table, file: Readable, clocks: LocalTime, log_format: LogFormat) -> ibis.Table:
+def _as_text(rows: ibis.Table, file: Readable, clocks: LocalTime, log_format: LogFormat, step: Step) -> ibis.Table:
     names, text = file.columns(log_format), file.texts(rows, log_format, log_format.sources)
     if log_format.event_types:
         text["event_type"] = log_format.kind_of(text["event_type"])
@@ -172,7 +174,7 @@ def _as_text(rows: ibis.Table, file: Readable, clocks: LocalTime, log_format: Lo
     rest = rows[REST] if file.is_converted else _rest(rows, others)
     times = {TIME_TEXT: text.pop("event_time"), DELIVERED: rows[names["event_time"]]}
     selected = rows.select(**text | times | {REST: rest, FILE: rows[FILE], ROW: rows[ROW], LINE: file.lines(rows)})
-    timed = with_times(selected, log_format, UTC_CLOCKS if file.is_utc else clocks)
+    timed = with_times(step(selected), log_format, UTC_CLOCKS if file.is_utc else clocks, step)
     return timed.select(*log_format.sources, TIME_TEXT, REST, FILE, ROW, LINE)
 
 

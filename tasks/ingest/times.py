@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import ibis
 
-from tasks.ingest.engine import composed_by_java, has_rows, named
+from tasks.ingest.engine import Step, composed_by_java, has_rows, named
 from tasks.ingest.log_format import LogFormat
 from tasks.ingest.time_spellings import SPELLINGS, as_iso, parts_of, pattern_of
 
@@ -76,7 +76,7 @@ def _minutes_of(hour: datetime) -> list[datetime]:
     return [hour + timedelta(minutes=minute) for minute in range(61)]
 
 
-def with_times(rows: ibis.Table, log_format: LogFormat, local: LocalTime) -> ibis.Table:
+def with_times(rows: ibis.Table, log_format: LogFormat, local: LocalTime, step: Step = named) -> ibis.Table:
     """The rows with event_time, in UTC, null where it cannot be read; without `delivered`, which it is made of.
 
     rows: delivered, the time as it was delivered, and time_text, the same as text. Of a time that is one by its type
@@ -89,29 +89,29 @@ def with_times(rows: ibis.Table, log_format: LogFormat, local: LocalTime) -> ibi
     elif log_format.time_unit:
         times = {EVENT_TIME: _counted(text, log_format.time_unit)}
     elif log_format.time_format:
-        rows = _spelled_out(rows.mutate(exact=ibis.null("timestamp")), [pattern_of(log_format.time_format)])
+        rows = _spelled_out(rows.mutate(exact=ibis.null("timestamp")), [pattern_of(log_format.time_format)], step)
         times = {EVENT_TIME: _iso_8601(rows.spelled, local)}
     else:
-        rows = rows.mutate(exact=_iso_8601(text, local))
+        rows = step(rows.mutate(exact=_iso_8601(text, local)))
         if not has_rows(rows.filter(rows.exact.isnull() & rows[TIME_TEXT].notnull())):  # to plan the rest takes longer
             return rows.drop(DELIVERED).rename({EVENT_TIME: "exact"})
-        rows = _spelled_out(rows, SPELLINGS)
+        rows = _spelled_out(rows, SPELLINGS, step)
         times = {EVENT_TIME: ibis.coalesce(rows.exact, _iso_8601(rows.spelled, local))}
     return rows.mutate(**times).drop(set(rows.columns) & {DELIVERED, "exact", "parts", "spelled"})
 
 
-def _spelled_out(rows: ibis.Table, patterns: Sequence[str]) -> ibis.Table:
+def _spelled_out(rows: ibis.Table, patterns: Sequence[str], step: Step) -> ibis.Table:
     """The rows with `spelled`: where `exact` is null, time_text as ISO 8601 writes it.
 
     Step by step, because each uses what the one before has made several times.
     """
-    rows = named(rows)
+    rows = step(rows)
     engine = rows.get_backend().name
-    rows = named(rows.mutate(parts=ibis.ifelse(rows.exact.isnull(), parts_of(rows[TIME_TEXT], patterns, engine), None)))
+    rows = step(rows.mutate(parts=ibis.ifelse(rows.exact.isnull(), parts_of(rows[TIME_TEXT], patterns, engine), None)))
     spelled = ibis.ifelse(rows.parts.isnull(), None, as_iso(rows.parts))
     if engine != "duckdb":  # Spark pulls conditions, and all that they are made of, through whatever it can foresee
         spelled = composed_by_java(spelled)
-    return named(rows.mutate(spelled=spelled))
+    return step(rows.mutate(spelled=spelled))
 
 
 def _typed(column: ibis.Value, local: LocalTime) -> ibis.Value:

@@ -13,7 +13,7 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
 from tasks.stores.ledger import record_catalogue
-from tasks.stores.locks import locked
+from tasks.stores.locks import hold_step
 
 
 def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
@@ -26,7 +26,7 @@ def ingest_catalogue(night: Night, settings: Settings) -> dict[str, float]:
     now (taken_late_days). Raises what `delivery_of` and `read_catalogue` raise; what was stored before then stays.
     """
     storage, path = Storage(settings.storage_url), Night.catalogue(night.day)
-    with locked(settings, f"catalogue of {night}"):
+    with hold_step(settings, f"catalogue of {night}"):
         delivery = delivery_of(night.day, settings)
         late = _days_late(night.day) if delivery.delivered is None else 0
         if late and storage.complete(path):

@@ -43,7 +43,7 @@ from tasks.settings import Settings
 from tasks.stores.artefacts import Storage
 from tasks.stores.database import transaction
 from tasks.stores.ledger import Load, erased_users, record_erased_sessions, record_load, rule_counts
-from tasks.stores.locks import hold_clicks, locked
+from tasks.stores.locks import hold_clicks, hold_step
 
 CUT_ELSEWHERE = 0.05  # share of rows after the folder's day that no late writer leaves there
 
@@ -70,7 +70,7 @@ def ingest_clicks(night: Night, settings: Settings) -> dict[str, float]:
     then lies in rejected/date=D; the day as it was loaded before then still stands.
     """
     storage, path = Storage(settings.storage_url), Night.clicks(night.day)
-    with hold_clicks(settings, f"ingest_clicks of {night}") as check_held, locked(settings, f"clicks of {night}"):
+    with hold_clicks(settings, f"ingest_clicks of {night}") as check_held, hold_step(settings, f"clicks of {night}"):
         with storage.draft(path) as draft:
             load, faults = _clean(_Target(night, draft.folder, storage, settings))
             _warn_of_another_zone(load, settings)

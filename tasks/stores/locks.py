@@ -30,16 +30,22 @@ def hold_clicks(settings: Settings, who: str, *, alone: bool = False) -> Iterato
 
 
 @contextmanager
-def locked(settings: Settings, what: str) -> Iterator[Connection]:
-    """A connection while nobody else holds the lock `what`.
+def hold_step(settings: Settings, what: str) -> Iterator[None]:
+    """Keep others from what holds the lock `what`.
 
     Raises what `connect` raises, and NotReady, naming the holder, where the lock is not free within LOCK_MINUTES.
     """
     with transaction(settings) as holder:
         if not _take(holder, what, statement("hold_step").bindparams(what=what), settings):
             raise NotReady(_step_is_held(what, settings))
-        with connect(settings) as connection:
-            yield connection
+        yield
+
+
+@contextmanager
+def locked(settings: Settings, what: str) -> Iterator[Connection]:
+    """A connection while nobody else holds the lock `what`; raises what `hold_step` raises."""
+    with hold_step(settings, what), connect(settings) as connection:
+        yield connection
 
 
 def _take(connection: Connection, who: str, lock: sa.TextClause, settings: Settings) -> bool:

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from eclare.model import row_adam
 from eclare.model.row_adam import RowAdam, update_by_torch, update_in_one_pass
+from eclare.model.uncompiled import Adam
 
 ROWS, DIM = 6, 3
 
@@ -42,3 +43,18 @@ def moved(optimiser: type, seen_at_each_step: list) -> tuple:
         (table(torch.from_numpy(seen)) * torch.randn(len(seen), DIM)).sum().backward()
         made.step()
     return table, made
+
+
+def test_adam_without_the_compiler_makes_torch_s_own_steps() -> None:
+    made = []
+    for kind in (torch.optim.Adam, Adam):
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(3, 2)
+        optimiser = kind(layer.parameters(), lr=0.1, weight_decay=0.01)
+        for _ in range(5):
+            optimiser.zero_grad()
+            layer(torch.ones(4, 3)).square().sum().backward()
+            optimiser.step()
+        made.append([parameter.detach().tolist() for parameter in layer.parameters()])
+        assert all(parameter.requires_grad for parameter in layer.parameters())
+    assert made[0] == made[1]

@@ -15,9 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from eclare.related.daily_cooccurrence import Weighting
+from tasks.ingest import reading
 from tasks.ingest.clicks import OWN, Piece
-from tasks.ingest.log_format import COLUMNS, LIST_EVENTS
+from tasks.ingest.engine import ROW, open_engine
+from tasks.ingest.log_format import COLUMNS, LIST_EVENTS, LogFormat
+from tasks.ingest.order_level import FROM_ORDER
 from tasks.ingest.quarantine import QUARANTINE
+from tasks.ingest.reading import open_log, open_rows
 from tasks.ingest.session_groups import count_groups
 from tasks.night import Night
 from tasks.operations.erase import erase
@@ -27,6 +31,7 @@ from tasks.steps.ingest_clicks import ingest_clicks
 from tasks.steps.publish_recommendations import publish_recommendations
 from tasks.stores.artefacts import Storage
 from tests.nights import make_night, rows_of, with_lenient_gate
+from tests.tasks.ingest.test_order_level import ORDERS
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytestmark = pytest.mark.slow
@@ -163,6 +168,15 @@ def test_spark_gives_what_duckdb_gives(log: Settings) -> None:
         assert found[name] == rows, name
 
 
+def test_few_rows_are_kept_and_many_read_again_with_one_result(log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = dict(results(log))
+    monkeypatch.setattr(reading, "FEW_ROWS", 0)
+    read_again = dict(results(log.model_copy(update={"storage_url": f"{log.storage_url}-read-again"})))
+    assert read_again.keys() == kept.keys()
+    for name, rows in kept.items():
+        assert read_again[name] == rows, name
+
+
 def test_spark_makes_the_sessions_of_a_log_that_has_none_without_erased_users(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -183,6 +197,23 @@ def test_spark_makes_the_sessions_of_a_log_that_has_none_without_erased_users(
     assert found[0] == found[1]
     assert found[0][0]["erased_user"] == 32 and found[0][0]["other_event"] == 2
     assert found[0][0]["duplicate_event_id"] == 4 and len({session for session, _ in found[0][1]}) > 20
+
+
+def test_spark_gives_further_rows_of_an_order_what_duckdb_gives(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "format.json").write_text('{"preset": "shopify"}')
+    folder, log_format, found = (
+        Path(settings.click_log_url, f"date={DAYS[-1]}"),
+        LogFormat.read(tmp_path / "format.json"),
+        [],
+    )
+    folder.mkdir(parents=True)
+    (folder / "orders.csv").write_text(ORDERS)
+    for name in ("duckdb", "spark"):
+        there = settings.model_copy(update={"engine": name})
+        with open_log(DAYS[-1], log_format, there) as log, open_engine(there) as engine:
+            rows = open_rows(engine, log, log_format).select(ROW, "time_text", "user_id", FROM_ORDER).to_pyarrow()
+            found.append(sorted(map(str, rows.to_pylist())))
+    assert found[0] == found[1]
 
 
 def test_a_machine_without_java_is_told_what_to_do(settings: Settings) -> None:

@@ -3,23 +3,18 @@
 import csv
 import json
 import random
-from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.ingest.engine import ROW, open_engine
 from tasks.ingest.log_format import LogFormat
-from tasks.ingest.order_level import FROM_ORDER
 from tasks.ingest.quarantine import QUARANTINE
-from tasks.ingest.reading import open_log, open_rows
 from tasks.operations.split_by_day import split_by_day
 from tasks.settings import Settings
 from tests.tasks.steps.test_ingest_clicks import deliver, ingest, rules, stored
 
-DAY = date(2017, 6, 30)
 HEADER = "Name,Email,Created at,Lineitem sku\n"
 ORDERS = (
     f"{HEADER}#1,a@b.example,2017-06-30 12:00:00 +0200,M-1\n"
@@ -94,19 +89,6 @@ def test_it_is_what_a_slow_way_gives(settings: Settings, tmp_path: Path, kind: s
         (row["session_id"], str(row["event_time"])[:19], row["user_id"], row["product_id"]) for row in stored(settings)
     ]
     assert sorted(found, key=str) == sorted(expected, key=str)
-
-
-@pytest.mark.slow
-def test_spark_gives_what_duckdb_gives(shopify: Settings) -> None:
-    pytest.importorskip("pyspark", reason="pyspark is not installed")
-    deliver(shopify, "orders.csv", ORDERS.encode())
-    log_format, found = LogFormat.read(shopify.log_format), []
-    for name in ("duckdb", "spark"):
-        settings = shopify.model_copy(update={"engine": name})
-        with open_log(DAY, log_format, settings) as log, open_engine(settings) as engine:
-            rows = open_rows(engine, log, log_format).select(ROW, "time_text", "user_id", FROM_ORDER).to_pyarrow()
-            found.append(sorted(map(str, rows.to_pylist())))
-    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def started_by(process: psutil.Process) -> list[psutil.Process]:
         found[:] = [child for child in process.children(recursive=True) if trains(child)]
         return len(found) == 3
 
-    until(are_there)
+    until(are_there, every=0.3)  # to look at all processes of the machine takes a core
     return found
 
 
@@ -56,11 +56,11 @@ def trains(process: psutil.Process) -> bool:
         return False
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def until(holds: Callable[[], bool], seconds: float = 60, every: float = 0.05) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def has_ended(process: psutil.Process) -> bool:
