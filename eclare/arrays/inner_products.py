@@ -1,9 +1,9 @@
 """Inner products of dense rows, for chosen pairs, and their softmax over the chosen ones."""
 
-import numba
 import numpy as np
 
 from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD
 
 LEAST_LOG_SHARE = -100.0  # of a label among the candidates of a point

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, CSRStack, Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD, largest
 
 

@@ -1,8 +1,9 @@
 """Many lists of integers side by side, each sorted by radix: digit by digit, the least significant one first."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from eclare.arrays.kernels import numba
 
 Integers = npt.NDArray[np.int64]
 

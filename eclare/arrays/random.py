@@ -1,7 +1,8 @@
 """Random numbers for kernels: a function of a seed and a counter, so that the number of threads changes nothing."""
 
-import numba
 import numpy as np
+
+from eclare.arrays.kernels import numba
 
 GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # what splitmix64 adds to its state for the next number
 

@@ -1,10 +1,10 @@
 """The best-scored columns of every row: of scored entries (NumPy), of lists (kernels), one at a time (insertion)."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.kernels import numba
 
 PAD = -1  # no column: ends rows that have fewer
 

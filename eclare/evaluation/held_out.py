@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
+from eclare.arrays.kernels import numba
 from eclare.evaluation.jackknife import Jackknife
 from eclare.evaluation.list_segments import by_history
 from eclare.evaluation.metrics import PointMetric, Truth, inverse_propensities, related_gains, segments

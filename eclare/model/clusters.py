@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.products import keep_heaviest
 from eclare.arrays.random import integer_below
 from eclare.arrays.tfidf import normalise_rows

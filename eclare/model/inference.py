@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 import torch
 
 from eclare.arrays.csr import Floats, Rows
 from eclare.arrays.inner_products import chosen_inner_products
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD
 from eclare.model.data import Texts
 from eclare.model.exact_index import ExactIndex, Index

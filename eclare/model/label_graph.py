@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, Rows
 from eclare.arrays.inner_products import inner_product
+from eclare.arrays.kernels import numba
 from eclare.arrays.random import uniform
 from eclare.arrays.topk import insert
 from eclare.model.config import ECLAREConfig

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from eclare.arrays.csr import Floats
+from eclare.arrays.kernels import numba
 
 
 class RowAdam(torch.optim.SparseAdam):

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD
 from eclare.model.ensemble import Ensemble
 from eclare.model.exact_index import Index

@@ -6,12 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, CSRStack, Floats, Rows
+from eclare.arrays.kernels import numba
 
 Keys = npt.NDArray[np.int64]
 

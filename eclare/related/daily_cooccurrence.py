@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.radix_sort import sort_rows
 from eclare.related.cooccurrence import CountsByAge
 from eclare.related.packed_counts import (

@@ -1,10 +1,10 @@
 """The labels of a list, chosen one after the other: maximal marginal relevance within the limits of a list."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.knn import cosine_of
 from eclare.arrays.topk import PAD
 from eclare.related.list_rules import Catalogue, Limits, ListRules, Mask, fits, length_of

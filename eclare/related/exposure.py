@@ -7,11 +7,11 @@ nearly every page that people look at, and on none of the many that nobody does.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.csr import CSR, Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD
 from eclare.evaluation.list_segments import HISTORY, by_history
 from eclare.related.cooccurrence import Cooccurrence

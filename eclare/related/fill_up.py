@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.csr import Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD
 from eclare.related.exposure import Shown, Stratum
 from eclare.related.list_rules import CATEGORY, CO_CLICK, POPULAR, Catalogue, Limits, ListRules, Lists, fits, length_of

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD
 from eclare.evaluation.lists import FIRST
 from eclare.related.recommendations import SOURCES

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from eclare.arrays.csr import Floats, Rows
+from eclare.arrays.kernels import numba
 from eclare.related.cooccurrence import Keys
 
 CODE_BITS = 63

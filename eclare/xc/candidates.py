@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows
 from eclare.arrays.inner_products import inner_product, inner_products
+from eclare.arrays.kernels import numba
 from eclare.arrays.topk import PAD, best_of_row, distinct_per_row
 from eclare.model.ensemble import Ensemble
 from eclare.model.exact_index import Index

@@ -7,12 +7,12 @@ texts are those of Gandalf (Kharbanda et al., KDD 2024).
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from eclare.arrays.csr import CSR, Floats, Rows, scale_rows
+from eclare.arrays.kernels import numba
 from eclare.arrays.knn import Nearest, as_shares
 from eclare.arrays.products import product
 from eclare.arrays.topk import PAD, best_of_row
