@@ -5,7 +5,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sqlglot as sg
+import sqlglot.expressions as sge
 from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend as DuckDB
-from ibis.backends.sql.datatypes import DuckDBType
 from ibis.expr import datatypes as dt
 from ibis.expr import operations as ops
 
@@ -183,7 +184,7 @@ def materialise(table: ibis.Table) -> ibis.Table:
     engine = table.get_backend()
     if engine.name == "duckdb":
         made = _empty_table(engine, table.schema())
-        engine.con.execute(f'insert into "{made.op().name}" {engine.compile(table)}')
+        engine.con.sql(engine.compile(table)).insert_into(made.op().name)
         return made
     return _spark_table(engine, _spark_frame(table).checkpoint())  # each use of a cached one plans again what made it
 
@@ -191,15 +192,10 @@ def materialise(table: ibis.Table) -> ibis.Table:
 def _empty_table(engine: BaseBackend, schema: ibis.Schema) -> ibis.Table:
     """A new table of DuckDB's; ibis' own create_table asks where it is, and for the columns, in statements each."""
     name = engine.new_name()
-    columns = ", ".join(f'"{column}" {_type_in_sql(dtype)}' for column, dtype in schema.items())  # names of ours
-    engine.con.execute(f'create temp table "{name}" ({columns})')
+    columns = sge.Schema(this=sg.to_identifier(name, quoted=True), expressions=schema.to_sqlglot_column_defs("duckdb"))
+    temporary = sge.Properties(expressions=[sge.TemporaryProperty()])
+    engine.con.execute(sge.Create(kind="TABLE", this=columns, properties=temporary).sql("duckdb"))
     return _duckdb_table(engine, name, schema)
-
-
-@cache
-def _type_in_sql(dtype: dt.DataType) -> str:
-    name: str = DuckDBType.to_string(dtype)
-    return name
 
 
 def _duckdb_table(engine: BaseBackend, name: str, schema: ibis.Schema) -> ibis.Table:

@@ -90,5 +90,5 @@ def test_rows_end_with_pad_where_too_few_labels_are_allowed(over_clusters, way) 
 
 
 def test_a_beam_needs_clusters(over_all) -> None:
-    with pytest.raises(ValueError, match="trained with shortlister 'faiss'"):
+    with pytest.raises(ValueError, match="needs a model trained with shortlister 'clusters', this one has 'faiss'"):
         beam_search(over_all, sp.csr_matrix(over_all.texts.labels_LV[:1]), 3, np.ones(96, bool))
