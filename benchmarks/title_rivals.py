@@ -29,6 +29,7 @@ from eclare.arrays.topk import best_of_rows
 from eclare.evaluation.bootstrap import Resampled
 from eclare.evaluation.metrics import PointMetric, inverse_propensities, point_metrics
 from eclare.model.data import Texts, weighted
+from eclare.model.distributed import choose_device
 from eclare.model.ensemble import Ensemble
 from eclare.model.label_graph import build_label_graph
 from eclare.model.sentence_encoder import SentenceEncoder
@@ -209,12 +210,11 @@ def main(
     *,
     options: Annotated[Any, typer.Option(parser=json.loads, help="of RecommenderConfig, as JSON")] = "{}",
     parts: Annotated[bool, typer.Option(help="also without each part of ours, of the first seed")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    device: Annotated[Any, typer.Option(parser=choose_device, help="auto, cpu or cuda")] = "cpu",
 ) -> None:
     """Ends with one line of JSON per row: percentages, and of ours the ratio to the best rival of each metric."""
-    on = torch.device(device)
-    read = SentenceEncoder.of(encoder, on) if encoder else None
-    whole = Set(Trial.of_test_points(data), read, options, on)
+    read = SentenceEncoder.of(encoder, device) if encoder else None
+    whole = Set(Trial.of_test_points(data), read, options, device)
     print(json.dumps({"data": data.name} | whole.vocabulary[1].described), flush=True)
     found: dict[str, list[Table]] = {}
     for seed in range(seeds):

@@ -345,7 +345,11 @@ def newer_schema(settings: Settings) -> Settings:
         (empty_day, BadInput, "empty day 2017-06-30"),
         (missing_column, BadInput, "session_id"),
         (wrong_suffix, BadInput, "log.parquet"),
-        (duplicate_ids, BadInput, "P0000 (2 rows"),
+        (
+            duplicate_ids,
+            BadInput,
+            "P0000 (2 rows, from date=2017-06-30/catalogue.parquet:1 to date=2017-06-30/catalogue.parquet:97)",
+        ),
         (no_title_at_all, BadInput, "no product with an id and a title"),
         (database_down, NotReady, "127.0.0.1"),
         (newer_schema, BadInput, "deploy the newer code"),

@@ -32,15 +32,15 @@ def evaluate_model(night: Night, settings: Settings) -> dict[str, float]:
 
     Two truths: P to recall ask what shares sessions in the held-out days, lift what shares more of them than by chance.
     The systems are eclare, the night's ranking; its simple rivals (eclare.evaluation.baselines); "eclare without" model
-    or popularity: the same ranker with those features at their mean, without candidates that they alone bring;
-    "eclare by rules" and "co-click by rules", the lists that the shop's rules make of these, as readers get them, with
-    the exposure limit over the judged lists; and "live", the version that is live now, by the lists that it was
-    evaluated by itself (tasks.publish.live_lists), over the queries of both. "ONE / OTHER" is the ratio of two. low and
-    high are 95% intervals, clustered by session (eclare.evaluation.jackknife). Recall at the largest k is also measured
-    on related products of the head, torso and tail alone, P and lift over queries of each history (sessions before the
-    cut). Every product with a held-out related product is judged; blocked and out-of-stock ones are never recommended.
-    shown_lists.npz keeps the lists by the rules. Raises BadInput where no product can be judged and for interactions of
-    older code.
+    or popularity: the same ranker with those features at their mean, without candidates that they alone bring; "eclare
+    by rules" and "co-click by rules", the lists that the shop's rules make of these, as readers get them but for pins
+    and blocks, with the exposure limit over the judged lists; and "live", the version that is live now, by the lists
+    that it was evaluated by itself (tasks.publish.live_lists), over the queries of both. "ONE / OTHER" is the ratio of
+    two. low and high are 95% intervals, clustered by session (eclare.evaluation.jackknife). Recall at the largest k is
+    also measured on related products of the head, torso and tail alone, P and lift over queries of each history
+    (sessions before the cut). Every product with a held-out related product is judged; blocked and out-of-stock ones
+    are never recommended. shown_lists.npz keeps the lists by the rules. Raises BadInput where no product can be judged
+    and for interactions of older code.
     """
     storage = Storage(settings.storage_url)
     artefacts = [storage.read(night.artefact(name)) for name in ("interactions", "label_graph", "model")]

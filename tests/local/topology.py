@@ -119,7 +119,9 @@ def started(settings: Settings, **variables: str) -> Iterator[Topology]:
     try:
         with forks(home, environment) as each:
             topology = Topology(ready, up, environment, commands, each)
-            each.start("db migrate", home / "logs" / "db-migrate.log").wait()
+            log = home / "logs" / "db-migrate.log"
+            each.start("db migrate", log).wait()
+            assert "Database migration done!" in log.read_text()
             for name in commands:
                 topology.start(name)
             airflow.wait_until_loaded(up, topology.running, lambda _: None)

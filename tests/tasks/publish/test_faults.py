@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.parametrize("server", ["embedded", "given"], indirect=True),
 ]
 
-KILLS = {"embedded": 50, "given": 20}  # of the publisher, by its server
+KILLS = 50
 KILLS_BEFORE_ROLLBACKS = int(os.environ.get("KILLS", "8"))
 IDS = [f"p{number:04}" for number in range(1_000)]
 WHOLE = "select related_title, night, version_id from current_recommendations where product_id = '{}'"
@@ -86,14 +86,13 @@ def assert_nothing_is_left_over(settings: Settings) -> None:
     assert rows_of(settings, "select inhrelid from pg_inherits where inhdetachpending") == []
 
 
-def test_a_publisher_killed_at_any_moment_under_load_leaves_a_whole_live_version_and_nothing_else(request, settings):
-    kills = KILLS[request.node.callspec.params["server"]]
+def test_a_publisher_killed_at_any_moment_under_load_leaves_a_whole_live_version_and_nothing_else(settings):
     publish_recommendations(night_of("2017-06-01", settings), settings)
     live = "2017-06-01"
     start = time.monotonic()
     publish_recommendations(night_of("2017-06-02", settings), settings)
     duration, live = time.monotonic() - start, "2017-06-02"
-    moments = np.random.default_rng(0).uniform(0, 1.1 * duration, kills)
+    moments = np.random.default_rng(0).uniform(0, 1.1 * duration, KILLS)
     with readers(settings) as answers:
         for number, moment in enumerate(moments):
             if number % 5 == 0:
@@ -112,7 +111,7 @@ def test_a_publisher_killed_at_any_moment_under_load_leaves_a_whole_live_version
                 assert is_whole(settings, live)
                 assert_nothing_is_left_over(settings)
     assert answers["errors"] == answers["torn"] == 0
-    assert answers["lookups"] > kills
+    assert answers["lookups"] > KILLS
 
 
 @pytest.mark.timeout(300 + 10 * KILLS_BEFORE_ROLLBACKS)
